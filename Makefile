@@ -1,0 +1,48 @@
+# One command for everything: `make` runs the study, `make test` the tests. Both set up .venv first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+CORES ?= 8
+
+.DEFAULT_GOAL := study
+.PHONY: study test ui report lint format types world bench clean help
+
+$(BIN)/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+study: $(BIN)/.ready  ## run the whole study on the embedded world: all tables and figures
+	$(BIN)/snakemake --cores $(CORES) all_tables
+	@echo "Tables: results/embedded/tables   Figures: results/embedded/figures   Curves: make ui"
+
+test: $(BIN)/.ready  ## run the tests
+	$(BIN)/python -m pytest
+
+ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
+	$(BIN)/python -m yapo.tracking ui --results results/embedded
+
+report: $(BIN)/.ready  ## write results/embedded/report.zip: tables, figures and provenance in one place
+	$(BIN)/snakemake --cores 1 --report results/embedded/report.zip all_tables
+
+lint: $(BIN)/.ready  ## ruff, snakefmt and snakemake --lint
+	$(BIN)/ruff check yapo tests
+	$(BIN)/ruff format --check yapo tests
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(BIN)/.ready  ## rewrite the code in the house style
+	$(BIN)/ruff check --fix yapo tests
+	$(BIN)/ruff format yapo tests
+	$(BIN)/snakefmt Snakefile workflow
+
+types: $(BIN)/.ready  ## mypy, strict
+	$(BIN)/mypy
+
+world: $(BIN)/.ready  ## train the shipped model and autoencoders again (about 20 minutes)
+	$(BIN)/python -m yapo.world.build
+
+clean:  ## delete results and the environment
+	rm -rf results/*/ .venv
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

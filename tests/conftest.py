@@ -1,0 +1,90 @@
+"""Small real models of each supported architecture, made from their configs; no download, no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from yapo.data.atlas import load_atlas
+from yapo.models.language_model import LanguageModel
+from yapo.models.sae import SAE
+from yapo.models.tokenizer import ChatTokenizer
+from yapo.world.tokenizer import train_tokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
+SHAPE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+}
+
+
+def tiny_model(kind: str, vocab_size: int) -> PreTrainedModel:
+    """A random model with weights large enough for logits to differ, and windows shorter than the prompts."""
+    torch.manual_seed(3)
+    common = {**SHAPE, "vocab_size": vocab_size, "attn_implementation": "eager", "pad_token_id": 0, "tie_word_embeddings": True}
+    if kind == "gemma2":
+        model = Gemma2ForCausalLM(Gemma2Config(**common, sliding_window=6, query_pre_attn_scalar=8))
+    elif kind == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**common))
+    elif kind == "qwen2":
+        windows = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 2}
+        model = Qwen2ForCausalLM(Qwen2Config(**{k: v for k, v in common.items() if k != "head_dim"}, **windows))
+    else:
+        model = Qwen3ForCausalLM(Qwen3Config(**common))
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            torch.nn.init.normal_(parameter, std=0.25)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> ChatTokenizer:
+    return ChatTokenizer(train_tokenizer(load_atlas(), 600))
+
+
+@pytest.fixture(scope="session", params=["gemma2", "llama", "qwen2", "qwen3"])
+def lm(request: pytest.FixtureRequest, tokenizer: ChatTokenizer) -> LanguageModel:
+    return LanguageModel(tiny_model(request.param, len(tokenizer.tokenizer)), tokenizer, f"tiny {request.param}", request.param)
+
+
+@pytest.fixture(scope="session")
+def gemma(tokenizer: ChatTokenizer) -> LanguageModel:
+    return LanguageModel(tiny_model("gemma2", len(tokenizer.tokenizer)), tokenizer, "tiny gemma2", "gemma2")
+
+
+@pytest.fixture(scope="session")
+def sae() -> SAE:
+    """A random JumpReLU autoencoder of width 64 in which about a quarter of the features fire."""
+    g = torch.Generator().manual_seed(5)
+    return SAE(
+        W_enc=torch.randn(32, 64, generator=g) / 32**0.5,
+        b_enc=0.1 * torch.randn(64, generator=g),
+        W_dec=torch.nn.functional.normalize(torch.randn(64, 32, generator=g), dim=1),
+        b_dec=0.1 * torch.randn(32, generator=g),
+        activation="jumprelu",
+        threshold=torch.full((64,), 0.5),
+        k=None,
+        apply_b_dec_to_input=False,
+        source="random",
+        layer=None,
+        hook_name=None,
+        model_name=None,
+    )

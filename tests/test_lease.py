@@ -1,0 +1,245 @@
+"""The device lease: exclusive, freed by the kernel, and never outside the devices that the environment allows."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from yapo.errors import YapoError
+from yapo.lease import devices, lease
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOW = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'))"
+HOLD = """
+import os, sys, time
+records, go = sys.argv[1:]
+def note(word):
+    with open(records, "a") as file:
+        file.write(f"{word} {os.environ['CUDA_VISIBLE_DEVICES']} {os.getpid()}\\n")
+note("start")
+while not os.path.exists(go):
+    time.sleep(0.02)
+note("end")
+"""
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("YAPO_GPUS", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "YAPO_LEASED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("YAPO_LEASE_DIR", str(tmp_path / "locks"))
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start processes by hand; those still alive at the end of the test are killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*command: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def leased(*command: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "yapo.lease", "--", *command)
+
+
+def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run to the end as a job of its own, which knows nothing of a lease that this process holds."""
+    environment = {name: value for name, value in os.environ.items() if name != "YAPO_LEASED"} | variables
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=60)
+
+
+def output(*command: str, **variables: str) -> str:
+    done = run(*command, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.02)
+
+
+def is_held(folder: Path, device: str) -> bool:
+    with open(folder / f"{device}.lock") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("listing", "expected"),
+    [
+        ("", []),
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("3", ["3"]),
+        ("2, 0,2", ["2", "0"]),
+        ("0,-1,1", ["0"]),
+        ("GPU-1f,MIG-77/1/0", ["GPU-1f", "MIG-77/1/0"]),
+    ],
+)
+def test_devices_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch, listing: str, expected: list[str]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listing)
+    assert devices() == expected
+
+
+def test_pretended_devices_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    monkeypatch.setenv("YAPO_GPUS", "0,1")
+    assert devices() == ["0", "1"]
+
+
+def test_a_machine_without_nvidia_smi_has_no_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert devices() == []
+    with lease() as device:
+        assert device is None
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="needs a machine with an NVIDIA driver")
+def test_devices_are_those_that_the_driver_lists() -> None:
+    listed = [line for line in output("nvidia-smi", "-L").splitlines() if line.startswith("GPU ")]
+    assert devices() == [str(index) for index in range(len(listed))]
+
+
+def test_eight_jobs_share_four_devices_and_a_killed_holder_frees_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,MIG-a/1/0,MIG-a/2/0")
+    records, go = tmp_path / "records", tmp_path / "go"
+    records.touch()
+
+    def starts() -> list[tuple[str, int]]:
+        rows = [line.split() for line in records.read_text().splitlines()]
+        return [(device, int(pid)) for word, device, pid in rows if word == "start"]
+
+    jobs = {job.pid: job for job in (start(*leased(sys.executable, "-c", HOLD, str(records), str(go))) for _ in range(8))}
+    until(lambda: len(starts()) == 4, "four jobs at once")
+    device, victim = starts()[0]
+    jobs[victim].send_signal(signal.SIGKILL)
+    jobs[victim].wait()
+    until(lambda: len(starts()) == 5, "a fifth job once a holder was killed")
+    assert starts()[4][0] == device  # the three other holders have not been let go
+    go.touch()
+    for pid, job in jobs.items():
+        assert job.wait(60) == (-signal.SIGKILL if pid == victim else 0)
+
+    assert {pid for _, pid in starts()} == set(jobs)
+    holder: dict[str, str] = {}
+    for line in records.read_text().splitlines():
+        word, name, owner = line.split()
+        if word == "start":
+            assert holder.get(name, str(victim)) == str(victim), f"{name} was given out twice"
+            holder[name] = owner
+        else:
+            assert holder.pop(name) == owner
+    assert holder == {}
+
+
+def test_the_command_sees_only_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6")
+    assert output(*leased(sys.executable, "-c", SHOW)) == "6"
+    monkeypatch.setenv("YAPO_GPUS", "2")
+    assert output(*leased(sys.executable, "-c", SHOW)) == "2"
+
+
+def test_the_command_runs_without_a_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert output(*leased(sys.executable, "-c", SHOW)) == ""
+    assert not (tmp_path / "locks").exists()
+
+
+def test_a_lease_inside_a_lease_does_not_wait_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert output(*leased(*leased(sys.executable, "-c", SHOW))) == "1"
+
+
+def test_slurm_jobs_keep_what_slurm_gave_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with lease():  # a second job of another allocation, whose device is called "0" as well
+        assert output(*leased(sys.executable, "-c", SHOW), SLURM_JOB_ID="17") == "0"
+
+
+def test_in_process_lease_holds_and_restores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(ZeroDivisionError), lease() as device:
+        assert device == os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+        assert is_held(tmp_path / "locks", "3")
+        raise ZeroDivisionError
+    assert not is_held(tmp_path / "locks", "3")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("YAPO_GPUS", "3")
+    with lease():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert "YAPO_LEASED" not in os.environ
+
+
+@pytest.mark.parametrize("kind", ["shell", "python"])
+def test_a_shell_child_keeps_the_lock_and_a_python_child_does_not(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    monkeypatch.setenv("YAPO_GPUS", "0")
+    python = "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
+    commands = {"shell": ("sh", "-c", "sleep 60 & echo $!; wait"), "python": (sys.executable, "-c", python)}
+    holder = start(*leased(*commands[kind]))
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    assert is_held(tmp_path / "locks", "0")
+    holder.kill()
+    holder.wait()
+    assert is_held(tmp_path / "locks", "0") == (kind == "shell")
+    os.kill(child, signal.SIGKILL)
+    until(lambda: not is_held(tmp_path / "locks", "0"), "the lock is free once the last heir has ended")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [((), "no command given"), (("no-such-command",), "no-such-command: no such command"), ((__file__,), "not executable")],
+)
+def test_a_command_that_cannot_start_is_named(command: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YAPO_GPUS", "0")
+    with lease():  # no free device: the message must come without a wait
+        done = run(*leased(*command))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unusable_lock_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("YAPO_GPUS", "0")
+    monkeypatch.setenv("YAPO_LEASE_DIR", str(tmp_path / "file"))
+    with pytest.raises(YapoError, match="set YAPO_LEASE_DIR"), lease():
+        pass
+    folder = tmp_path / "folder"
+    (folder / "0.lock").mkdir(parents=True)
+    monkeypatch.setenv("YAPO_LEASE_DIR", str(folder))
+    with pytest.raises(YapoError, match=r"0\.lock: no device locks here"), lease():
+        pass
+
+
+def test_importing_the_lease_imports_nothing_heavy() -> None:
+    heavy = output(sys.executable, "-c", "import sys, yapo.lease; print(*{'torch', 'numpy', 'pandas'} & sys.modules.keys())")
+    assert heavy == ""

@@ -1,0 +1,68 @@
+"""The study's configuration, its countries, and what each rule's jobs read of it."""
+
+import os
+import shlex
+import sys
+
+sys.path.insert(0, workflow.basedir)
+
+from snakemake.utils import validate
+
+from yapo.data.sources import known_countries
+from yapo.errors import YapoError
+from yapo.lease import devices
+from yapo.stages.app import compose, plain
+from yapo.stages.study import Study, countries_of, spec
+
+validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+
+EXPERIMENT = f"experiment={config['experiment']}"
+OVERRIDES = [EXPERIMENT, *shlex.split(config["overrides"])]
+if config["countries"]:
+    OVERRIDES.append(f"countries=[{','.join(config['countries'])}]")
+OWN_OVERRIDES = {method: shlex.split(text) for method, text in config["method_overrides"].items()}
+
+try:
+    CONFIG = compose(OVERRIDES)
+    COUNTRIES = countries_of(CONFIG, known_countries(CONFIG.data))
+    METHOD_CONFIG = {
+        method: plain(compose([*OVERRIDES, f"method={method}", *OWN_OVERRIDES.get(method, [])])) for method in CONFIG.methods
+    }
+except YapoError as error:
+    sys.exit(f"error: {error}")
+
+STUDY = Study.of(CONFIG)
+TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
+PYTHON = sys.executable
+ARGUMENTS = shlex.join(OVERRIDES)
+GPUS = len(devices())
+workflow.global_resources.setdefault("gpu", GPUS)
+
+
+wildcard_constraints:
+    language="|".join(sorted(set(COUNTRIES.values()))),
+    country="|".join(COUNTRIES),
+    method="|".join(METHODS),
+
+
+def per_method(wildcards):
+    """Overrides of one method, as typed after ``method=``."""
+    return shlex.join([f"method={wildcards.method}", *OWN_OVERRIDES.get(wildcards.method, [])])
+
+
+def of_country(pattern, **more):
+    """Files of one country's jobs: ``pattern`` with its language and country left as wildcards."""
+    return expand(str(STUDY.root / "{{language}}/{{country}}" / pattern), task=TASKS, setting=SETTINGS, **more)
+
+
+def kept_files(country):
+    """Every file that a country's branch leaves behind."""
+    folder = STUDY.country(COUNTRIES[country], country)
+    cells = [f"{task}-{setting}.safetensors" for task in TASKS for setting in SETTINGS]
+    return [
+        *[folder / "train" / method / name for method in METHODS for name in [*cells, "curves.jsonl", "run.json"]],
+        *[folder / "vectors" / method / name for method in METHODS for name in cells],
+        *[folder / "pairs" / f"{task}.parquet" for task in TASKS],
+        folder / "validation.parquet",
+        folder / "evaluation.parquet",
+    ]

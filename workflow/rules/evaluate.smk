@@ -1,0 +1,24 @@
+rule evaluate:
+    input:
+        rules.data.output,
+        rules.layer.output,
+        vectors=of_country("train/{method}/{task}-{setting}.safetensors", method=METHODS),
+    output:
+        of_country("vectors/{method}/{task}-{setting}.safetensors", method=METHODS),
+        validation=STUDY.root / "{language}/{country}/validation.parquet",
+        evaluation=STUDY.root / "{language}/{country}/evaluation.parquet",
+    log:
+        STUDY.root / "logs/evaluate/{language}-{country}.log",
+    benchmark:
+        STUDY.root / "benchmarks/evaluate/{language}-{country}.tsv"
+    params:
+        spec=spec("evaluate", plain(CONFIG)),
+        python=PYTHON,
+        arguments=ARGUMENTS,
+    resources:
+        gpu=min(1, GPUS),
+    message:
+        "Select on validation and test: {wildcards.country}"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.evaluate {params.arguments}"
+        " country={wildcards.country} > {log} 2>&1"

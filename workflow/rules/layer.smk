@@ -1,0 +1,19 @@
+rule layer:
+    input:
+        rules.data.output,
+    output:
+        STUDY.layer,
+    log:
+        STUDY.root / "logs/layer.log",
+    benchmark:
+        STUDY.root / "benchmarks/layer.tsv"
+    params:
+        spec=spec("layer", plain(CONFIG)),
+        python=PYTHON,
+        arguments=ARGUMENTS,
+    resources:
+        gpu=min(1, GPUS),
+    message:
+        "Layer discovery: activation patching and steerability"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.layer {params.arguments} > {log} 2>&1"

@@ -1,0 +1,60 @@
+TABLES = ["table1_mcq", "table2_open_ended", "table3_rca_pnlg_language", "table5_rca_pnlg_country", "table7_dataset"]
+FIGURES = ["training_curves", "layer_discovery", "epoch_accuracy", "multiplier_curves", "summary"]
+
+
+def of_study(name):
+    return [STUDY.country(language, country) / name for country, language in COUNTRIES.items()]
+
+
+rule tables:
+    input:
+        STUDY.items,
+        evaluation=of_study("evaluation.parquet"),
+    output:
+        expand(str(STUDY.root / "tables/{table}.{kind}"), table=TABLES, kind=["csv", "md", "tex"]),
+        STUDY.root / "tables/examples.md",
+        html=report(
+            expand(str(STUDY.root / "tables/{table}.html"), table=TABLES),
+            caption="../report/tables.rst",
+            category="Tables",
+        ),
+        examples=report(STUDY.root / "tables/examples.html", caption="../report/examples.rst", category="Examples"),
+    log:
+        STUDY.root / "logs/tables.log",
+    benchmark:
+        STUDY.root / "benchmarks/tables.tsv"
+    params:
+        spec=spec("report", plain(CONFIG)),
+        python=PYTHON,
+        arguments=ARGUMENTS,
+    message:
+        "Tables"
+    shell:
+        "{params.python} -m yapo.stages.tables {params.arguments} > {log} 2>&1"
+
+
+rule figures:
+    input:
+        STUDY.layer,
+        evaluation=of_study("evaluation.parquet"),
+        validation=of_study("validation.parquet"),
+        curves=[STUDY.trained(language, country, method) / "curves.jsonl" for country, language in COUNTRIES.items() for method in METHODS],
+    output:
+        expand(str(STUDY.root / "figures/{figure}.png"), figure=FIGURES),
+        svg=report(
+            expand(str(STUDY.root / "figures/{figure}.svg"), figure=FIGURES),
+            caption="../report/figures.rst",
+            category="Figures",
+        ),
+    log:
+        STUDY.root / "logs/figures.log",
+    benchmark:
+        STUDY.root / "benchmarks/figures.tsv"
+    params:
+        spec=spec("report", plain(CONFIG)),
+        python=PYTHON,
+        arguments=ARGUMENTS,
+    message:
+        "Figures"
+    shell:
+        "{params.python} -m yapo.stages.figures {params.arguments} > {log} 2>&1"

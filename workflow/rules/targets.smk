@@ -1,0 +1,19 @@
+"""What people ask for. Every kept file is named, so that a lost intermediate is noticed and made again."""
+
+
+rule all_tables:
+    default_target: True
+    input:
+        [kept_files(country) for country in COUNTRIES],
+        rules.tables.output,
+        rules.figures.output,
+        rules.mlflow.output,
+
+
+for country in COUNTRIES:
+
+    rule:
+        name:
+            f"country_{country}"
+        input:
+            kept_files(country),

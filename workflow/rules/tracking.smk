@@ -1,0 +1,17 @@
+rule mlflow:
+    input:
+        rules.figures.output,
+        [kept_files(country) for country in COUNTRIES],
+    output:
+        touch(STUDY.root / "mlflow.done"),
+    log:
+        STUDY.root / "logs/mlflow.log",
+    benchmark:
+        STUDY.root / "benchmarks/mlflow.tsv"
+    params:
+        python=PYTHON,
+        results=STUDY.root,
+    message:
+        "Show the study in MLflow"
+    shell:
+        "{params.python} -m yapo.tracking ingest --results {params.results} > {log} 2>&1"

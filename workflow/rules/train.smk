@@ -1,0 +1,25 @@
+rule train:
+    input:
+        rules.layer.output,
+        pairs=rules.prepare.output.pairs,
+        store=rules.prepare.output.store,
+    output:
+        of_country("train/{{method}}/{task}-{setting}.safetensors"),
+        curves=STUDY.root / "{language}/{country}/train/{method}/curves.jsonl",
+        run=STUDY.root / "{language}/{country}/train/{method}/run.json",
+    log:
+        STUDY.root / "logs/train/{language}-{country}-{method}.log",
+    benchmark:
+        STUDY.root / "benchmarks/train/{language}-{country}-{method}.tsv"
+    params:
+        spec=lambda wildcards: spec("train", METHOD_CONFIG[wildcards.method]),
+        python=PYTHON,
+        arguments=ARGUMENTS,
+        method=per_method,
+    resources:
+        gpu=min(1, GPUS),
+    message:
+        "Train {wildcards.method}: {wildcards.country}"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.train {params.arguments} {params.method}"
+        " country={wildcards.country} > {log} 2>&1"

@@ -1,0 +1,219 @@
+"""Every setting of a study, with its type, default and meaning. Values come from ``conf/`` (one folder per group).
+
+The library takes these plain dataclasses; only the stages know that Hydra fills them in. Nothing heavy is imported here,
+so a wrong key or an impossible value is refused before any model loads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from yapo.errors import YapoError
+
+TASKS = ("mcq", "open_ended")
+SETTINGS = ("localized", "nonlocalized", "both")
+VARIANTS = ("localized", "nonlocalized")
+SPLITS = ("train", "validation", "test")
+
+
+def _require(condition: bool, key: str, value: object, rule: str) -> None:
+    if not condition:
+        raise YapoError(f"{key}={value}: {rule}")
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
+
+
+@dataclass
+class DataConfig:
+    """Where items come from."""
+
+    source: str = "atlas"  # atlas | table
+    path: str = ""  # table: a parquet, csv or jsonl file in the items schema
+    seed: int = 0  # order of the options
+
+    def __post_init__(self) -> None:
+        _one_of("data.source", self.source, ("atlas", "table"))
+        _require(self.source == "atlas" or bool(self.path), "data.path", self.path, "a table source needs a file")
+
+
+@dataclass
+class PromptConfig:
+    """Templates; see ``yapo.data.prompts``."""
+
+    mcq: str = "{question}\n{options}"
+    option: str = "{k}) {option}"
+    open_ended: str = "{question}"
+    boxed: str = "\\boxed{{{k}}}"
+
+
+@dataclass
+class SplitConfig:
+    """Shares of the facts; what is left after train and validation is test."""
+
+    seed: int = 0
+    train: float = 0.5
+    validation: float = 0.2
+
+    def __post_init__(self) -> None:
+        _require(0 < self.train < 1, "split.train", self.train, "a share between 0 and 1")
+        _require(0 < self.validation < 1, "split.validation", self.validation, "a share between 0 and 1")
+        _require(self.train + self.validation < 1, "split", self.train + self.validation, "nothing is left for test")
+
+
+@dataclass
+class ModelConfig:
+    """The language model: a local folder or hub id in Hugging Face format."""
+
+    path: str = "world/model"
+    dtype: str = "float32"
+    attention: str = "eager"
+    batch_size: int = 256  # rows of one forward pass without gradient
+    max_prompt_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        _one_of("model.dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        _require(self.batch_size > 0, "model.batch_size", self.batch_size, "at least 1")
+
+
+@dataclass
+class SaeConfig:
+    """The sparse autoencoder: a folder or file per layer, ``{layer}`` filled in."""
+
+    path: str = "world/sae/layer_{layer}"
+
+
+@dataclass
+class DiscoveryConfig:
+    """Layer discovery: both curves, and which one decides."""
+
+    select: str = "steerability"  # patching | steerability
+    layer: int | None = None  # fixes the layer and skips the search
+    candidates: list[int] = field(default_factory=lambda: [1, 2, 3])  # layers that have an SAE
+    countries: list[str] = field(default_factory=lambda: ["egypt", "morocco", "mexico", "nepal"])
+    multipliers: list[float] = field(default_factory=lambda: [1.0, 2.0])
+
+    def __post_init__(self) -> None:
+        _one_of("discovery.select", self.select, ("patching", "steerability"))
+        _require(bool(self.candidates), "discovery.candidates", self.candidates, "name at least one layer")
+
+
+@dataclass
+class GenerationConfig:
+    """Greedy decoding, the same for every method and the baseline."""
+
+    max_new_tokens_mcq: int = 8
+    max_new_tokens_open_ended: int = 24
+
+    def __post_init__(self) -> None:
+        _require(self.max_new_tokens_mcq > 0, "generation.max_new_tokens_mcq", self.max_new_tokens_mcq, "at least 1")
+        _require(self.max_new_tokens_open_ended > 0, "generation.max_new_tokens_open_ended", self.max_new_tokens_open_ended, "at least 1")
+
+    def max_new_tokens(self, task: str) -> int:
+        """Limit of one completion."""
+        return self.max_new_tokens_mcq if task == "mcq" else self.max_new_tokens_open_ended
+
+
+@dataclass
+class MethodConfig:
+    """A steering method and the settings only it reads (``options``)."""
+
+    name: str = "yapo"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TrainConfig:
+    """Preference training (BiPO, YaPO)."""
+
+    lr: float = 5e-4
+    epochs: int = 20
+    batch_size: int = 4
+    beta: float = 0.1
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    grad_clip: float = 1.0
+    seed: int = 0
+    steer_bos: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, "train.lr", self.lr, "a positive learning rate")
+        _require(self.epochs > 0, "train.epochs", self.epochs, "at least 1")
+        _require(self.batch_size > 0, "train.batch_size", self.batch_size, "at least 1")
+        _require(self.beta > 0, "train.beta", self.beta, "a positive number")
+        _require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
+
+
+@dataclass
+class SelectionConfig:
+    """The grid that validation chooses from. Only positive multipliers can be chosen; the others draw the λ curve."""
+
+    multipliers: list[float] = field(default_factory=lambda: [-1.0, 0.5, 1.0, 1.5, 2.0])
+    max_parse_failure: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(1.0 in self.multipliers, "selection.multipliers", self.multipliers, "must contain 1.0")
+
+
+@dataclass
+class JudgeConfig:
+    """Who scores open-ended answers."""
+
+    name: str = "offline"
+
+    def __post_init__(self) -> None:
+        _one_of("judge.name", self.name, ("offline",))
+
+
+@dataclass
+class ReportConfig:
+    """Tables and figures."""
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _require(self.resamples >= 100, "report.resamples", self.resamples, "at least 100")
+        _require(0 < self.confidence < 1, "report.confidence", self.confidence, "between 0 and 1")
+
+
+@dataclass
+class Config:
+    """One study. ``country`` and ``method`` matter to the stages that work on one of each."""
+
+    experiment: str = "embedded"
+    results: str = "results"
+    country: str = "egypt"
+    countries: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo"])
+    tasks: list[str] = field(default_factory=lambda: list(TASKS))
+    settings: list[str] = field(default_factory=lambda: list(SETTINGS))
+    threads: int = 1
+    data: DataConfig = field(default_factory=DataConfig)
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    sae: SaeConfig = field(default_factory=SaeConfig)
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+
+    def __post_init__(self) -> None:
+        for task in self.tasks:
+            _one_of("tasks", task, TASKS)
+        for setting in self.settings:
+            _one_of("settings", setting, SETTINGS)
+
+    @property
+    def study(self) -> Path:
+        """The folder that holds everything this study writes."""
+        return Path(self.results) / self.experiment

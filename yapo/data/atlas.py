@@ -1,0 +1,107 @@
+"""The culture atlas: the small real data set that ships with the project.
+
+One YAML file per language holds questions (three wordings each) and, for every cultural context, a short answer in the
+language or dialect of that place, plus a Western control. Answers are spoken ones: each opens with a filler of its place
+("Mate,", "Órale,"), which rotates from fact to fact. ``topics.yaml`` names the topics of each category.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from yapo.errors import YapoError
+
+WESTERN = "western"
+ATLAS_DIR = Path(__file__).resolve().parents[2] / "world" / "atlas"
+
+
+@dataclass(frozen=True)
+class Context:
+    """A cultural context: a country or region with one language."""
+
+    key: str
+    name: str
+    native: str
+    openers: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing asked for: its wordings and the answer of every context (``western`` included)."""
+
+    question_id: str
+    topic: str
+    category: str
+    questions: tuple[str, ...]
+    answers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language file of the atlas."""
+
+    name: str
+    code: str
+    western: str
+    neutral_prefixes: tuple[str, ...]
+    contexts: dict[str, Context]
+    facts: tuple[Fact, ...]
+
+
+def load_atlas(folder: Path = ATLAS_DIR) -> dict[str, Language]:
+    """Read every language file of ``folder``, keyed by lower-case language name, in file-name order.
+
+    Raises:
+        YapoError: a file lacks a key, a fact lacks an answer, or a question stands under two facts.
+    """
+    topics = _yaml((folder / "topics.yaml").read_text(encoding="utf-8"))
+    category_of = {topic: category for category, names in topics.items() for topic in names}
+    paths = sorted(path for path in folder.glob("*.yaml") if path.name != "topics.yaml")
+    return {path.stem: _language(path, category_of) for path in paths}
+
+
+def _yaml(text: str) -> dict[str, Any]:
+    return cast(dict[str, Any], yaml.load(text, Loader=yaml.CSafeLoader))
+
+
+def _language(path: Path, category_of: dict[str, str]) -> Language:
+    raw = _yaml(path.read_text(encoding="utf-8"))
+    try:
+        contexts = {
+            key: Context(key, value["name"], value["native"], tuple(value["openers"]), tuple(value["prefixes"]))
+            for key, value in raw["contexts"].items()
+        }
+        openers = {key: context.openers for key, context in contexts.items()} | {WESTERN: tuple(raw["western_openers"])}
+        facts = tuple(
+            Fact(
+                question_id=key,
+                topic=key.rpartition("-")[0],
+                category=category_of[key.rpartition("-")[0]],
+                questions=tuple(value["questions"]),
+                answers={name: f"{openers[name][i % len(openers[name])]} {answer}" for name, answer in value["answers"].items()},
+            )
+            for i, (key, value) in enumerate(raw["facts"].items())
+        )
+        language = Language(raw["language"], raw["code"], raw["western"], tuple(raw["neutral_prefixes"]), contexts, facts)
+    except KeyError as missing:
+        raise YapoError(f"{path}: key {missing} is missing or unknown; see the other language files for the format") from None
+    _check(path, language)
+    return language
+
+
+def _check(path: Path, language: Language) -> None:
+    expected = {*language.contexts, WESTERN}
+    owner: dict[str, str] = {}
+    for fact in language.facts:
+        if set(fact.answers) != expected:
+            raise YapoError(f"{path}: {fact.question_id} has answers for {sorted(fact.answers)}, expected {sorted(expected)}")
+        if len(set(fact.answers.values())) != len(expected):
+            raise YapoError(f"{path}: {fact.question_id} gives two contexts the same answer; make them differ")
+        for question in fact.questions:
+            if owner.setdefault(question, fact.question_id) != fact.question_id:
+                raise YapoError(f"{path}: '{question}' stands under both {owner[question]} and {fact.question_id}")

@@ -1,0 +1,51 @@
+"""Preference pairs: chosen is the gold answer, rejected what the model says when it is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from yapo.data.prompts import PromptFormat
+
+
+def build_pairs(
+    items: pd.DataFrame, completions: list[str], correct: list[bool], task: str, prompts: PromptFormat, seed: int
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """One pair per item.
+
+    Rejected is the model's own completion where it is wrong (on-policy), otherwise another option drawn by the seed. A
+    pair whose sides are equal, or whose rejected side is empty, is dropped and counted.
+
+    Args:
+        items: rows of the items table.
+        completions: the model's greedy answer to each item.
+        correct: whether that answer is right.
+
+    Returns:
+        Columns ``question_id, variant, phrasing, prompt, chosen, rejected, on_policy``, and counts of what became of the items.
+    """
+    rng = np.random.default_rng(seed)
+    rows, counts = [], Counter(on_policy=0, other_option=0, dropped_equal=0, dropped_empty=0)
+    for item, completion, right in zip(items.itertuples(index=False), completions, correct, strict=True):
+        others = [i for i in range(len(item.options)) if i != item.answer_index]
+        drawn = others[rng.integers(len(others))]
+        rejected = prompts.answer(task, item.options, drawn) if right else completion
+        chosen = prompts.answer(task, item.options, item.answer_index)
+        if not rejected or rejected == chosen:
+            counts["dropped_equal" if rejected else "dropped_empty"] += 1
+            continue
+        counts["other_option" if right else "on_policy"] += 1
+        rows.append(
+            {
+                "question_id": item.question_id,
+                "variant": item.variant,
+                "phrasing": item.phrasing,
+                "prompt": prompts.prompt(task, item.question, item.options),
+                "chosen": chosen,
+                "rejected": rejected,
+                "on_policy": not right,
+            }
+        )
+    return pd.DataFrame(rows), dict(counts)

@@ -1,0 +1,33 @@
+"""One place that turns an item into text: training, discovery and every evaluation go through here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TASKS = ("mcq", "open_ended")
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """How items are put to the model.
+
+    ``mcq`` receives ``{question}`` and ``{options}``; ``option`` receives ``{k}`` (1-based) and ``{option}``;
+    ``open_ended`` receives ``{question}``. The answer to a multiple-choice question is ``boxed`` filled with ``k``.
+    """
+
+    mcq: str = "{question}\n{options}"
+    option: str = "{k}) {option}"
+    open_ended: str = "{question}"
+    boxed: str = "\\boxed{{{k}}}"
+
+    def prompt(self, task: str, question: str, options: Sequence[str]) -> str:
+        """The user's turn."""
+        if task == "mcq":
+            lines = [self.option.format(k=k, option=option) for k, option in enumerate(options, start=1)]
+            return self.mcq.format(question=question, options="\n".join(lines))
+        return self.open_ended.format(question=question)
+
+    def answer(self, task: str, options: Sequence[str], index: int) -> str:
+        """The model's turn that picks option ``index`` (0-based)."""
+        return self.boxed.format(k=index + 1) if task == "mcq" else options[index]

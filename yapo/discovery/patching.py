@@ -1,0 +1,76 @@
+"""Activation patching: at which depth does the localized prompt carry the culture? (YaPO, appendix B)
+
+The state of the position where the answer is decided is taken from the run on the localized prompt, after block j, and
+written over the same position of the run on the non-localized prompt. What is measured is the probability of the country's
+own answer, and of the Western one, in the patched run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from yapo.models.language_model import LanguageModel
+from yapo.steering.store import Pair, answer_log_probs, tree_batch
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question in both forms, with the two answers whose probability is followed.
+
+    Prompts are token ids up to and including the position where the answer is decided; answers are what follows.
+    """
+
+    localized: list[int]
+    nonlocalized: list[int]
+    own: list[int]
+    western: list[int]
+
+
+def make_probe(localized: list[int], nonlocalized: list[int], own: list[int], western: list[int]) -> Probe:
+    """Move what both answers begin with (the ``\\boxed{`` of a choice) into the prompts, so that these end at the decision."""
+    shared = 0
+    while shared < min(len(own), len(western)) - 1 and own[shared] == western[shared]:
+        shared += 1
+    return Probe(localized + own[:shared], nonlocalized + own[:shared], own[shared:], western[shared:])
+
+
+@torch.inference_mode()
+def patch_all_layers(lm: LanguageModel, probes: list[Probe], batch_size: int) -> Tensor:
+    """Probabilities of both answers after patching each layer.
+
+    Returns:
+        ``[layers + 2, probes, 2]``: rows 0..N-1 patched after that block, then unpatched, then the localized prompt itself;
+        the last axis is own, Western.
+    """
+    parts = [_patch_batch(lm, probes[start : start + batch_size]) for start in range(0, len(probes), batch_size)]
+    return torch.cat(parts, dim=1)
+
+
+def _patch_batch(lm: LanguageModel, probes: list[Probe]) -> Tensor:
+    source, source_last, ceiling = _run(lm, [Pair(p.localized, p.own, p.western) for p in probes])
+    target, target_last, base = _run(lm, [Pair(p.nonlocalized, p.own, p.western) for p in probes])
+    rows = torch.arange(len(probes))
+    batch = tree_batch([Pair(p.nonlocalized, p.own, p.western) for p in probes])
+    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
+    values = []
+    for layer in range(lm.n_layers):
+        patched = target[layer].clone()
+        patched[rows, target_last] = source[layer][rows, source_last]
+        values.append(answer_log_probs(lm, patched, layer, batch, masks).exp())
+    return torch.stack([*values, base, ceiling])
+
+
+def _run(lm: LanguageModel, pairs: list[Pair]) -> tuple[list[Tensor], Tensor, Tensor]:
+    """States after every block, index of the last prompt token, and probabilities of both answers, unpatched."""
+    batch = tree_batch(pairs)
+    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pair.tokens) for pair in pairs], batch_first=True)
+    states, hidden = [], lm.embed(ids)
+    for layer in range(lm.n_layers):
+        hidden = lm.blocks(hidden, layer, layer + 1, batch.positions, masks)
+        states.append(hidden)
+    last = torch.tensor([len(pair.prompt) - 1 for pair in pairs])
+    return states, last, answer_log_probs(lm, hidden, lm.n_layers - 1, batch, masks).exp()

@@ -1,0 +1,63 @@
+"""Completions kept by content, so that a change to one method generates only what changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from yapo.errors import YapoError
+from yapo.evaluation.generate import Condition, complete
+from yapo.files import digest, read_json, write_json
+from yapo.models.language_model import LanguageModel
+from yapo.steering.intervention import Sparse
+
+
+class CompletionCache:
+    """Text of completions on disk, keyed by everything that decides them.
+
+    The key covers the weights of model and SAE, the layer, the vector's bytes as displaced (λ included), the token ids of
+    the prompts, and the length limit. ``save`` keeps what was asked for since the cache was opened and drops the rest.
+    """
+
+    def __init__(self, path: Path, lm: LanguageModel, layer: int, batch_size: int) -> None:
+        self.path, self.lm, self.layer, self.batch_size = path, lm, layer, batch_size
+        self.kept: dict[str, list[str]] = _read(path)
+        self.used: dict[str, list[str]] = {}
+
+    def complete(self, prompts: Sequence[list[int]], conditions: Sequence[Condition], max_new_tokens: int) -> list[list[str]]:
+        """Decoded completions, ``[condition][prompt]``; generates those that are not kept."""
+        keys = [self._key(prompts, condition, max_new_tokens) for condition in conditions]
+        known = self.kept | self.used
+        missing = [i for i, key in enumerate(keys) if key not in known]
+        if missing:
+            chosen = [conditions[i] for i in missing]
+            written = complete(self.lm, self.layer, prompts, chosen, max_new_tokens, self.batch_size)
+            for i, completions in zip(missing, written, strict=True):
+                known[keys[i]] = [self.lm.tokenizer.decode(ids) for ids in completions]
+        self.used |= {key: known[key] for key in keys}
+        return [known[key] for key in keys]
+
+    def save(self) -> None:
+        """Write what this run used."""
+        write_json(self.path, self.used)
+
+    def _key(self, prompts: Sequence[list[int]], condition: Condition, max_new_tokens: int) -> str:
+        steering: list[object] = []
+        if condition.intervention is not None and condition.u is not None:
+            sae = condition.intervention.sae.digest if isinstance(condition.intervention, Sparse) else ""
+            threshold = condition.intervention.threshold if isinstance(condition.intervention, Sparse) else ""
+            values = hashlib.sha256(condition.u.to(torch.float32).contiguous().numpy().tobytes()).hexdigest()
+            steering = [sae, threshold, values, condition.steer_bos, self.layer]
+        return digest([self.lm.digest, steering, list(map(list, prompts)), max_new_tokens])
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    if not path.exists():
+        return {}
+    try:
+        return dict(read_json(path))
+    except YapoError:
+        return {}  # a cache may be lost, never wrong

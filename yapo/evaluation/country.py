@@ -1,0 +1,162 @@
+"""Evaluate one country: choose epochs and multipliers on validation, then answer the test questions once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from yapo.config import VARIANTS, GenerationConfig
+from yapo.data.prompts import PromptFormat
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.generate import Condition
+from yapo.evaluation.judges import Judge
+from yapo.evaluation.scoring import score
+from yapo.evaluation.selection import Key, Trial, choose
+from yapo.models.language_model import LanguageModel, causal, pad_left
+from yapo.steering.intervention import Dense, Intervention
+from yapo.steering.vector import random_like
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained vector before selection: its values after each epoch ``[epochs, width]``, and how it is applied."""
+
+    epochs: Tensor
+    intervention: Intervention
+    steer_bos: bool = False
+
+    def condition(self, trial: Trial) -> Condition:
+        """Steering by this vector at a point of the grid."""
+        return Condition(self.intervention, trial.multiplier * self.epochs[trial.epoch - 1], self.steer_bos)
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """What evaluating one country needs.
+
+    Attributes:
+        items: the country's items with a column ``split``.
+        cache: generates, and keeps, completions.
+    """
+
+    lm: LanguageModel
+    layer: int
+    items: pd.DataFrame
+    prompts: PromptFormat
+    generation: GenerationConfig
+    judge: Judge
+    cache: CompletionCache
+
+    def select(
+        self, candidates: dict[Key, Candidate], multipliers: Sequence[float]
+    ) -> tuple[dict[Key, Trial], pd.DataFrame]:
+        """Choose epoch and multiplier of every candidate on validation. See ``selection.choose``."""
+
+        def measure(trials: list[Trial]) -> pd.DataFrame:
+            conditions = [candidates[trial.key].condition(trial) for trial in trials]
+            scored = self._score_all([(t.key[1], t.key[2], c) for t, c in zip(trials, conditions, strict=True)], "validation")
+            return pd.DataFrame([_summary(frame) for frame in scored])
+
+        return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure)
+
+    def baseline_validation(self, tasks: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
+        """The unsteered model on validation, as multiplier 0."""
+        cells = [(task, setting) for task in tasks for setting in settings]
+        scored = self._score_all([(task, setting, Condition()) for task, setting in cells], "validation")
+        return pd.DataFrame(
+            [
+                {"method": "baseline", "task": task, "setting": setting, "epoch": 0, "multiplier": 0.0, "selected": True, **_summary(frame)}
+                for (task, setting), frame in zip(cells, scored, strict=True)
+            ]
+        )
+
+    def test(
+        self, candidates: dict[Key, Candidate], chosen: dict[Key, Trial], cells: Sequence[tuple[str, str]], seed: int
+    ) -> pd.DataFrame:
+        """Answer the test items by the baseline, both controls and every chosen vector; one row per item and condition."""
+        plan: list[tuple[str, str, str, Condition, Trial | None]] = []
+        for task, setting in cells:
+            plan.append(("baseline", task, setting, Condition(), None))
+            own = {key: trial for key, trial in chosen.items() if key[1:] == (task, setting)}
+            plan.append(("random", task, setting, self._random(candidates, own, task, setting, seed), None))
+            plan += [(key[0], task, setting, candidates[key].condition(trial), trial) for key, trial in own.items()]
+        scored = self._score_all([(task, setting, condition) for _, task, setting, condition, _ in plan], "test")
+        frames = [
+            frame.assign(
+                method=method,
+                task=task,
+                setting=setting,
+                multiplier=trial.multiplier if trial else 0.0,
+                epoch=trial.epoch if trial else 0,
+            )
+            for (method, task, setting, _, trial), frame in zip(plan, scored, strict=True)
+        ]
+        return pd.concat([*frames, *self._named(cells)], ignore_index=True)
+
+    def _named(self, cells: Sequence[tuple[str, str]]) -> list[pd.DataFrame]:
+        """The prompt control: every question in the form that names the country, scored as the item it stands for."""
+        frames = []
+        for task, setting in cells:
+            items = self._items(setting, "test")
+            localized = self.items[self.items["variant"] == "localized"].set_index(["question_id", "phrasing"])
+            questions = localized.loc[list(zip(items["question_id"], items["phrasing"], strict=True)), "question"]
+            asked = items.assign(question=questions.to_numpy())
+            completions = self._complete(asked, task, [Condition()])[0]
+            frame = pd.concat([items, score(items, completions, task, self.judge)], axis=1)
+            frames.append(frame.assign(method="prompt", task=task, setting=setting, multiplier=0.0, epoch=0))
+        return frames
+
+    def _random(self, candidates: dict[Key, Candidate], own: dict[Key, Trial], task: str, setting: str, seed: int) -> Condition:
+        """A random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
+        moved = [self._displacement(candidates[key].condition(trial), task, setting) for key, trial in own.items()]
+        u = random_like(max(moved, default=0.0), self.lm.d_model, seed)
+        return Condition(Dense(self.lm.d_model), u)
+
+    @torch.inference_mode()
+    def _displacement(self, condition: Condition, task: str, setting: str) -> float:
+        """Mean norm of h' - h over the tokens of up to 32 validation prompts."""
+        assert condition.intervention is not None and condition.u is not None
+        ids, real = pad_left(self._token_ids(self._items(setting, "validation").head(32), task), self.lm.tokenizer.pad)
+        positions, allowed = causal(real)
+        masks = self.lm.masks(allowed, positions, positions)
+        hidden = self.lm.blocks(self.lm.embed(ids), 0, self.layer + 1, positions, masks)
+        live = real & (positions > 0)
+        u = condition.u.expand(len(ids), -1)
+        edited = condition.intervention.edit(hidden, condition.intervention.prepare(hidden), u, live)
+        return float((edited - hidden)[live].float().norm(dim=-1).mean())
+
+    def _score_all(self, requests: Sequence[tuple[str, str, Condition]], split: str) -> list[pd.DataFrame]:
+        """Score each (task, setting, condition) on its items of a split. Conditions on the same prompts run together."""
+        frames: list[list[pd.DataFrame]] = [[] for _ in requests]
+        for task in dict.fromkeys(task for task, _, _ in requests):
+            for variant in VARIANTS:
+                asked = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
+                items = self._items(variant, split)
+                written = self._complete(items, task, [requests[i][2] for i in asked])
+                for i, completions in zip(asked, written, strict=True):
+                    frames[i].append(pd.concat([items, score(items, completions, task, self.judge)], axis=1))
+        return [pd.concat(parts, ignore_index=True) for parts in frames]
+
+    def _items(self, setting: str, split: str) -> pd.DataFrame:
+        items = self.items[self.items["split"] == split]
+        return items if setting == "both" else items[items["variant"] == setting]
+
+    def _complete(self, items: pd.DataFrame, task: str, conditions: list[Condition]) -> list[list[str]]:
+        return self.cache.complete(self._token_ids(items, task), conditions, self.generation.max_new_tokens(task))
+
+    def _token_ids(self, items: pd.DataFrame, task: str) -> list[list[int]]:
+        texts = [self.prompts.prompt(task, q, options) for q, options in zip(items["question"], items["options"], strict=True)]
+        return [self.lm.tokenizer.prompt(text) for text in texts]
+
+
+def _summary(frame: pd.DataFrame) -> dict[str, float | int]:
+    return {
+        "n": len(frame),
+        "n_facts": frame["question_id"].nunique(),
+        "score": float(frame["score"].mean()),
+        "parse_failure_rate": float(1.0 - frame["parsed"].mean()),
+    }

@@ -1,0 +1,65 @@
+"""Choose each vector's epoch and multiplier on validation: the same grid for every method, test untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+# (method, task, setting)
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid of one vector."""
+
+    key: Key
+    epoch: int
+    multiplier: float
+
+
+def choose(
+    epochs: dict[Key, int], multipliers: Sequence[float], measure: Callable[[list[Trial]], pd.DataFrame]
+) -> tuple[dict[Key, Trial], pd.DataFrame]:
+    """First the best epoch at multiplier 1, then the best positive multiplier at that epoch; ties go to the smaller.
+
+    Args:
+        epochs: how many epochs each vector has.
+        multipliers: the grid of λ; contains 1.
+        measure: scores trials on validation, one row per trial with a column ``score``.
+
+    Returns:
+        The chosen trial of each vector, and all rows measured with a column ``selected``.
+    """
+    first = [Trial(key, epoch, 1.0) for key, count in epochs.items() for epoch in range(1, count + 1)]
+    by_epoch = _measured(first, measure)
+    best_epoch = {key: int(_best(by_epoch, key, "epoch")["epoch"]) for key in epochs}
+    second = [Trial(key, epoch, m) for key, epoch in best_epoch.items() for m in multipliers if m != 1.0]
+    by_multiplier = _measured(second, measure)
+    rows = pd.concat([by_epoch, by_multiplier], ignore_index=True)
+    chosen = {}
+    for key, epoch in best_epoch.items():
+        candidates = rows[(rows["epoch"] == epoch) & (rows["multiplier"] > 0)]
+        chosen[key] = Trial(key, epoch, float(_best(candidates, key, "multiplier")["multiplier"]))
+    rows["selected"] = [chosen[r.method, r.task, r.setting] == Trial((r.method, r.task, r.setting), r.epoch, r.multiplier) for r in rows.itertuples()]  # type: ignore[index,arg-type]
+    return chosen, rows
+
+
+def _measured(trials: list[Trial], measure: Callable[[list[Trial]], pd.DataFrame]) -> pd.DataFrame:
+    rows = measure(trials)
+    for column, values in {
+        "method": [t.key[0] for t in trials],
+        "task": [t.key[1] for t in trials],
+        "setting": [t.key[2] for t in trials],
+        "epoch": [t.epoch for t in trials],
+        "multiplier": [t.multiplier for t in trials],
+    }.items():
+        rows[column] = values
+    return rows
+
+
+def _best(rows: pd.DataFrame, key: Key, tie: str) -> pd.Series:
+    own = rows[(rows["method"] == key[0]) & (rows["task"] == key[1]) & (rows["setting"] == key[2])]
+    return own.sort_values(["score", tie], ascending=[False, True], kind="stable").iloc[0]

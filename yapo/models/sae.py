@@ -1,0 +1,330 @@
+"""Sparse autoencoders: one adapter over SAELens folders and Gemma Scope ``params.npz`` files.
+
+Plain torch in float32. The files are read directly because importing sae-lens takes seconds and pulls in TransformerLens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from yapo.errors import YapoError
+from yapo.files import read_json
+
+Activation = Literal["relu", "jumprelu", "topk"]
+
+ACTIVATIONS: dict[str, Activation] = {"standard": "relu", "jumprelu": "jumprelu", "topk": "topk"}
+CONFIG_FILE, WEIGHTS_FILE, SCALER_FILE = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
+
+# Bounds the dense codes held at once by encode_sparse: 256 MiB of float32.
+DENSE_CODES = 2**26
+
+
+@dataclass(frozen=True, eq=False)
+class SAE:
+    """A sparse autoencoder of the residual stream, frozen.
+
+    With x = h - b_dec where ``apply_b_dec_to_input`` is set and x = h otherwise, and p = x·W_enc + b_enc:
+
+        relu      s = ReLU(p)
+        jumprelu  s = ReLU(p) where p > threshold, else 0
+        topk      s = ReLU(p) on the ``k`` largest entries of p, else 0
+        ĥ = s·W_dec + b_dec
+
+    Attributes:
+        W_enc: encoder, ``[d_model, d_sae]``.
+        b_enc: encoder bias, ``[d_sae]``.
+        W_dec: decoder, one row a feature, ``[d_sae, d_model]``.
+        b_dec: decoder bias, ``[d_model]``.
+        activation: "relu", "jumprelu" or "topk".
+        threshold: JumpReLU thresholds, ``[d_sae]``; None for the other activations.
+        k: features kept by TopK; None for the other activations.
+        apply_b_dec_to_input: whether the decoder bias is subtracted before encoding.
+        source: the file or folder it was read from.
+        layer: 0-based decoder block whose output it reads; None where the source does not say.
+        hook_name: TransformerLens name of that place; None where the source does not say.
+        model_name: the model it was trained on; None where the source does not say.
+    """
+
+    W_enc: Tensor
+    b_enc: Tensor
+    W_dec: Tensor
+    b_dec: Tensor
+    activation: Activation
+    threshold: Tensor | None
+    k: int | None
+    apply_b_dec_to_input: bool
+    source: str
+    layer: int | None
+    hook_name: str | None
+    model_name: str | None
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.W_dec.shape[1]
+
+    @property
+    def d_sae(self) -> int:
+        """Number of features."""
+        return self.W_dec.shape[0]
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that identify the function computed, whatever file it came from."""
+        total = hashlib.sha256(f"{self.activation} {self.k} {self.apply_b_dec_to_input}".encode())
+        for tensor in (self.W_enc, self.b_enc, self.W_dec, self.b_dec, self.threshold):
+            if tensor is not None:
+                total.update(str(tuple(tensor.shape)).encode())
+                total.update(tensor.cpu().contiguous().numpy().data)
+        return total.hexdigest()[:12]
+
+    def encode(self, h: Tensor) -> Tensor:
+        """Feature activations s ≥ 0.
+
+        Args:
+            h: residual stream of any float type, ``[..., d_model]``.
+
+        Returns:
+            float32, ``[..., d_sae]``.
+        """
+        x = h.float() - self.b_dec if self.apply_b_dec_to_input else h.float()
+        p = x @ self.W_enc + self.b_enc
+        if self.threshold is not None:
+            return torch.where(p > self.threshold, p.relu(), 0.0)
+        if self.k is not None:
+            top = p.topk(self.k, dim=-1)
+            return torch.zeros_like(p).scatter(-1, top.indices, top.values.relu())
+        return p.relu()
+
+    def encode_sparse(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The active features of every row, largest first, without holding all dense codes at once.
+
+        Rows are padded to the most active one with entries of value 0, which decode to nothing. The BOS position of many
+        models activates far more features than any other: leave it out.
+
+        Args:
+            h: residual stream, ``[..., d_model]``.
+
+        Returns:
+            Feature indices (int64) and their activations (float32), both ``[..., m]`` with m the largest count of a row.
+        """
+        blocks = []
+        for rows in torch.split(h.reshape(-1, self.d_model), max(1, DENSE_CODES // self.d_sae)):
+            s = self.encode(rows)
+            blocks.append(s.topk(int((s > 0).sum(dim=-1).max()), dim=-1))
+        m = max(block.values.shape[-1] for block in blocks)
+        shape = (*h.shape[:-1], m)
+        indices = torch.cat([_pad(block.indices, m) for block in blocks])
+        values = torch.cat([_pad(block.values, m) for block in blocks])
+        return indices.reshape(shape), values.reshape(shape)
+
+    def decode(self, s: Tensor) -> Tensor:
+        """Reconstruction ĥ of the residual stream.
+
+        Args:
+            s: feature activations, ``[..., d_sae]``.
+
+        Returns:
+            float32, ``[..., d_model]``.
+        """
+        return s @ self.W_dec + self.b_dec
+
+    def columns(self, indices: Tensor) -> SAE:
+        """The same autoencoder with only the features ``indices`` (int64, ``[n]``), in that order.
+
+        Its codes equal those entries of the whole autoencoder's codes, because relu and jumprelu treat features one by one.
+
+        Raises:
+            YapoError: the activation is topk, where features compete and a part behaves differently from the whole.
+        """
+        if self.activation == "topk":
+            raise YapoError(
+                f"{self.source}: a TopK autoencoder cannot be cut to {len(indices)} of its features; keep all of them"
+            )
+        return replace(
+            self,
+            W_enc=self.W_enc[:, indices],
+            b_enc=self.b_enc[indices],
+            W_dec=self.W_dec[indices],
+            threshold=None if self.threshold is None else self.threshold[indices],
+        )
+
+
+def load_sae(source: str | Path, device: str | torch.device = "cpu") -> SAE:
+    """Read an autoencoder, in float32 whatever the type stored.
+
+    Args:
+        source: a SAELens folder (``cfg.json`` and ``sae_weights.safetensors``; architecture standard, jumprelu or topk;
+            a BatchTopK autoencoder saved for inference is a jumprelu one), or a Gemma Scope ``.npz`` file, whose layer is
+            taken from the ``layer_<L>`` of its path.
+        device: where the weights go.
+
+    Raises:
+        YapoError: nothing there, a damaged file, a missing key, or a kind of autoencoder this project does not run.
+    """
+    path = Path(source)
+    if path.suffix == ".npz":
+        return _load_npz(path, torch.device(device))
+    return _load_folder(path, torch.device(device))
+
+
+def check_fits(sae: SAE, d_model: int, layer: int) -> None:
+    """Refuse an autoencoder of another width or another layer than the one to be steered.
+
+    Args:
+        sae: the autoencoder; a layer that its source does not state is not checked.
+        d_model: width of the model's residual stream.
+        layer: 0-based decoder block whose output is steered.
+
+    Raises:
+        YapoError: width or layer differ.
+    """
+    if sae.d_model != d_model:
+        raise YapoError(f"{sae.source}: made for residual width {sae.d_model}, but the model has {d_model}; give the model's own")
+    if sae.layer is not None and sae.layer != layer:
+        raise YapoError(f"{sae.source}: made for layer {sae.layer}, but layer {layer} is steered; give the one of layer {layer}")
+
+
+def _load_folder(folder: Path, device: torch.device) -> SAE:
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz")
+    config = read_json(path)
+    for key in ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata"):
+        _require(config, key, path)
+    hook_name = _require(config["metadata"], "hook_name", path)
+    hook = re.fullmatch(r"blocks\.(\d+)\.hook_resid_post", str(hook_name))
+    if hook is None:
+        raise YapoError(
+            f"{path}: hook_name is {hook_name}; only blocks.<L>.hook_resid_post, the output of a block, can be steered"
+        )
+    architecture = config["architecture"]
+    if architecture not in ACTIVATIONS:
+        raise YapoError(
+            f"{path}: architecture {architecture} is not supported; use one of {', '.join(ACTIVATIONS)}"
+            " (SAELens' save_inference_model turns batchtopk into jumprelu)"
+        )
+    activation = ACTIVATIONS[architecture]
+    weights = _checked(_read_safetensors(folder / WEIGHTS_FILE, device), activation, folder / WEIGHTS_FILE)
+    if tuple(weights["W_enc"].shape) != (config["d_in"], config["d_sae"]):
+        raise YapoError(
+            f"{path}: d_in, d_sae are {config['d_in']}, {config['d_sae']},"
+            f" but {WEIGHTS_FILE} holds {tuple(weights['W_enc'].shape)}; copy both files from the same autoencoder"
+        )
+    _fold_scale(weights, config["normalize_activations"], folder)
+    if config.get("rescale_acts_by_decoder_norm"):
+        _fold_decoder_norm(weights)
+    return SAE(
+        W_enc=weights["W_enc"],
+        b_enc=weights["b_enc"],
+        W_dec=weights["W_dec"],
+        b_dec=weights["b_dec"],
+        activation=activation,
+        threshold=weights.get("threshold"),
+        k=int(_require(config, "k", path)) if activation == "topk" else None,
+        apply_b_dec_to_input=bool(config["apply_b_dec_to_input"]),
+        source=str(folder),
+        layer=int(hook[1]),
+        hook_name=str(hook_name),
+        model_name=config["metadata"].get("model_name"),
+    )
+
+
+def _load_npz(path: Path, device: torch.device) -> SAE:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            raw = {name: torch.from_numpy(archive[name]).to(device, torch.float32) for name in archive.files}
+    except FileNotFoundError:
+        raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz") from None
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise YapoError(f"{path}: damaged or not an npz of arrays ({error}); download it again") from None
+    weights = _checked(raw, "jumprelu", path)
+    layer = re.search(r".*layer_(\d+)", str(path.absolute()))
+    return SAE(
+        W_enc=weights["W_enc"],
+        b_enc=weights["b_enc"],
+        W_dec=weights["W_dec"],
+        b_dec=weights["b_dec"],
+        activation="jumprelu",
+        threshold=weights["threshold"],
+        k=None,
+        apply_b_dec_to_input=False,
+        source=str(path),
+        layer=int(layer[1]) if layer else None,
+        hook_name=f"blocks.{layer[1]}.hook_resid_post" if layer else None,
+        model_name=None,
+    )
+
+
+def _read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    try:
+        return {name: tensor.float() for name, tensor in load_file(path, device=str(device)).items()}
+    except FileNotFoundError:
+        raise YapoError(f"{path}: no such file; copy the whole SAELens folder") from None
+    except (SafetensorError, OSError) as error:
+        raise YapoError(f"{path}: damaged or not a safetensors file ({error}); copy or download it again") from None
+
+
+def _checked(weights: dict[str, Tensor], activation: Activation, path: Path) -> dict[str, Tensor]:
+    """The weights, once their names are the expected ones and their shapes agree."""
+    expected = {"W_enc", "b_enc", "W_dec", "b_dec"} | ({"threshold"} if activation == "jumprelu" else set())
+    if set(weights) != expected:
+        raise YapoError(
+            f"{path}: holds the arrays {sorted(weights)}, but {activation} needs {sorted(expected)}; check the source"
+        )
+    d_model, d_sae = weights["b_dec"].numel(), weights["b_enc"].numel()
+    shapes = {"W_enc": (d_model, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_model), "b_dec": (d_model,), "threshold": (d_sae,)}
+    for name, tensor in weights.items():
+        if tuple(tensor.shape) != shapes[name]:
+            raise YapoError(f"{path}: {name} has shape {tuple(tensor.shape)}, expected {shapes[name]}; check the source")
+    return weights
+
+
+def _fold_scale(weights: dict[str, Tensor], normalization: str, folder: Path) -> None:
+    """Move a constant input scale c into the weights: the codes of c·h from h itself, ĥ in the units of h."""
+    if normalization == "none":
+        return
+    if normalization != "expected_average_only_in":
+        raise YapoError(
+            f"{folder / CONFIG_FILE}: normalize_activations {normalization} is not supported, because it cannot be folded"
+            " into the weights here; use none or expected_average_only_in"
+        )
+    path = folder / SCALER_FILE
+    if not path.is_file():
+        raise YapoError(f"{path}: no such file, but normalize_activations is {normalization}; save the autoencoder folded")
+    scale = float(_require(read_json(path), "scaling_factor", path))
+    weights["W_enc"] *= scale
+    weights["W_dec"] /= scale
+    weights["b_dec"] /= scale
+
+
+def _fold_decoder_norm(weights: dict[str, Tensor]) -> None:
+    """Give decoder rows unit norm and the encoder their norms, so that codes are in units of the residual stream."""
+    norms = weights["W_dec"].norm(dim=-1)
+    weights["W_enc"] *= norms
+    weights["b_enc"] *= norms
+    weights["W_dec"] /= norms[:, None]
+
+
+def _require(config: Any, key: str, path: Path) -> Any:
+    if not isinstance(config, Mapping) or config.get(key) is None:
+        raise YapoError(f"{path}: key {key} is missing; save the autoencoder again with SAELens 6 or add the key")
+    return config[key]
+
+
+def _pad(codes: Tensor, m: int) -> Tensor:
+    return torch.nn.functional.pad(codes, (0, m - codes.shape[-1]))

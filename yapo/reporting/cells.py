@@ -1,0 +1,169 @@
+"""The numbers of every table as tidy frames: one row per cell, with interval, counts and difference from the baseline.
+
+The functions that end in ``_draws`` take and give draws frames (see ``yapo.evaluation.metrics``) and work on the paper's
+printed numbers as well as on resampled test scores.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from yapo.errors import YapoError
+from yapo.evaluation import metrics
+from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.metrics import KEYS
+from yapo.reporting.names import in_order
+
+COLUMNS = ("value", "low", "high", "n", "n_facts", "parse_failure_rate", "delta_vs_baseline", "delta_low", "delta_high")
+_METRICS = {"rca": metrics.rca, "pnlg": metrics.pnlg}
+_ORDER = ("metric", "task", "setting", "language", "country", "method")
+_NEEDED = (*KEYS, "variant", "question_id", "phrasing", "score", "parsed")
+
+
+def printed_units(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Test rows with multiple-choice scores in percent and open-ended scores in 0..10.
+
+    Raises:
+        YapoError: a column is missing, or there are no rows.
+    """
+    missing = [name for name in _NEEDED if name not in evaluation.columns]
+    if missing:
+        raise YapoError(f"evaluation rows lack the column {missing[0]!r}; run the evaluate stage again")
+    if evaluation.empty:
+        raise YapoError("evaluation has no rows; run the evaluate stage for at least one country first")
+    rows = evaluation[list(_NEEDED)].copy()
+    rows["score"] = rows["score"].astype("float64") * rows["task"].map({"mcq": 100.0}).fillna(1.0)
+    return rows
+
+
+def instance_pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """RCA and PNLG of every pair of prompts: the localized and nonlocalized form of one phrasing of one fact (eq. 5 and 6).
+
+    Returns:
+        Columns ``metric, language, country, task, method, question_id, phrasing, score``; a pair with an unscored side is
+        left out.
+    """
+    keys = [*(name for name in KEYS if name != "setting"), "question_id", "phrasing"]
+    sides = rows.dropna(subset="score").groupby([*keys, "setting"], sort=False)["score"].mean().unstack("setting")
+    pairs = sides.reindex(columns=["localized", "nonlocalized"]).dropna()
+    values = {name: function(pairs["localized"], pairs["nonlocalized"]) for name, function in _METRICS.items()}
+    frames = [pairs.reset_index()[keys].assign(metric=name, score=score) for name, score in values.items()]
+    return pd.concat(frames, ignore_index=True)
+
+
+def instance_draws(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Draws frame of instance-wise RCA and PNLG by metric, language, country, task and method; may be empty."""
+    keys = ["metric", *(name for name in KEYS if name != "setting")]
+    pairs = instance_pairs(rows)
+    if pairs.empty:
+        return pd.DataFrame(columns=range(1 + resamples), index=pd.MultiIndex.from_frame(pairs[keys]), dtype="float64")
+    return resampled_means(pairs, keys, resamples=resamples, seed=seed)
+
+
+def score_draws(scores: pd.DataFrame) -> pd.DataFrame:
+    """Country rows and language averages of the paper's tables 1 and 2."""
+    return pd.concat([scores, _named(metrics.mean_over(scores, "country", ["language", "task"]), country="Average")])
+
+
+def language_draws(country: pd.DataFrame) -> pd.DataFrame:
+    """Language rows and the Overall row of the paper's table 3, from country metrics."""
+    languages = metrics.language_metrics(country)
+    return pd.concat([languages, _named(metrics.overall_metrics(languages), language="Overall")])
+
+
+def country_draws(country: pd.DataFrame) -> pd.DataFrame:
+    """Country rows of the paper's table 5, where open-ended RCA is printed as percent of 10."""
+    open_rca = (country.index.get_level_values("task") == "open_ended") & (country.index.get_level_values("metric") == "rca")
+    return country.mul(pd.Series(open_rca, index=country.index).map({True: 10.0, False: 1.0}), axis=0)
+
+
+def summary_draws(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean over all countries, each counted once, per task, setting and method."""
+    keys = scores.index.to_frame(index=False)
+    keys["country"] = keys.pop("language") + "/" + keys["country"]  # one country may appear under two languages
+    return metrics.mean_over(scores.set_axis(pd.MultiIndex.from_frame(keys)), "country", ["task"])
+
+
+def cells(draws: pd.DataFrame, rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Tidy cells of a draws frame.
+
+    Args:
+        draws: draws frame; its index levels become columns.
+        rows: the test rows behind it, for the counts; rows of an aggregate cell are those of all its members.
+        confidence: mass of the intervals.
+
+    Returns:
+        The index levels, then ``COLUMNS``, in display order. ``n`` counts scored rows, ``n_facts`` distinct facts,
+        ``parse_failure_rate`` (0..1) is over all rows. ``delta_*`` is the difference from the baseline with its own
+        interval, from resamples that draw the same facts for both.
+    """
+    delta = intervals(metrics.minus_baseline(draws), confidence)
+    delta.columns = pd.Index(["delta_vs_baseline", "delta_low", "delta_high"])
+    levels = [str(name) for name in draws.index.names]
+    frame = pd.concat([intervals(draws, confidence), delta], axis=1).reset_index()
+    kept = rows[rows["setting"].isin(["localized", "nonlocalized"])] if "setting" not in levels else rows
+    counted = [name for name in levels if name in KEYS]
+    counts = _counts(kept, counted)
+    for level, name in (("country", "Average"), ("language", "Overall")):
+        if level in counted and (frame[level] == name).any():
+            others = [key for key in counted if key != level]
+            counts = pd.concat([counts, _counts(kept, others).assign(**{level: name})])
+    frame = frame.merge(counts, on=counted, how="left", validate="many_to_one")
+    return in_order(frame[[*levels, *COLUMNS]], [name for name in _ORDER if name in levels])
+
+
+def country_scores(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Draws frame of mean scores by ``KEYS``."""
+    return resampled_means(rows, KEYS, resamples=resamples, seed=seed)
+
+
+def dataset_cells(items: pd.DataFrame) -> pd.DataFrame:
+    """Number of items per country and variant.
+
+    Returns:
+        Columns ``language, country, localized, nonlocalized``, one row per country, in display order.
+    """
+    counts = items.groupby(["language", "country", "variant"]).size().unstack("variant", fill_value=0)
+    counts = counts.reindex(columns=["localized", "nonlocalized"], fill_value=0)
+    return in_order(counts.rename_axis(columns=None).reset_index(), ["language", "country"])
+
+
+def dataset_totals(counts: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the paper's table 7: countries, a subtotal per language, the total.
+
+    Args:
+        counts: columns ``language, country, localized, nonlocalized``.
+
+    Returns:
+        The same columns and ``total``; ``country`` is ``Subtotal`` or ``Total`` in the added rows.
+    """
+    variants = ["localized", "nonlocalized"]
+    subtotal = counts.groupby("language", sort=False)[variants].sum().reset_index().assign(country="Subtotal")
+    total = counts[variants].sum().to_frame().T.assign(language="Total", country="Total")
+    frame = pd.concat([counts, subtotal, total], ignore_index=True)[["language", "country", *variants]]
+    return in_order(frame.assign(total=frame["localized"] + frame["nonlocalized"]), ["language", "country"])
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _counts(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    failed = rows.assign(parse_failure_rate=1.0 - rows["parsed"].astype("float64"))
+    return (
+        failed.groupby(keys, sort=False)
+        .agg(n=("score", "count"), n_facts=("question_id", "nunique"), parse_failure_rate=("parse_failure_rate", "mean"))
+        .reset_index()
+    )
+
+
+def _named(draws: pd.DataFrame, **level: str) -> pd.DataFrame:
+    """Add one constant index level, placed as in the frames that it is joined to."""
+    ((name, value),) = level.items()
+    frame = pd.concat({value: draws}, names=[name])
+    if name == "country":
+        return frame.reorder_levels(KEYS)
+    return frame.reorder_levels(["metric", "language", *(str(n) for n in draws.index.names if n not in ("metric", "language"))])

@@ -1,0 +1,187 @@
+"""A page of examples: test questions, gold answers and what every method answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from yapo.evaluation.metrics import round_half_up
+from yapo.reporting.cells import records
+from yapo.reporting.html import page, render
+from yapo.reporting.names import in_order, label, ordered, writing
+from yapo.reporting.render import escape_markdown
+
+FACTS = {"open_ended": 3, "mcq": 2}
+LONGEST = 300
+SEPARATOR = " | "
+TITLE = "Examples"
+
+_ITEM = ["language", "country", "question_id", "variant", "phrasing"]
+_COLUMNS = ["language", "country", "task", "question_id", "variant", "phrasing", "question", "options", "answer", "method"]
+_ANSWERS = ["multiplier", "completion", "score", "parsed"]
+
+
+def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Draw test questions of the first country of each language.
+
+    A question is shown with the vector of its own setting (localized or nonlocalized); where only the mixed setting was
+    evaluated, with that one. The same facts are shown in both variants, in their first phrasing.
+
+    Args:
+        evaluation: test results, one row per item, method, task and setting.
+        items: all items; the source of the options.
+        seed: seed of the draw.
+
+    Returns:
+        One row per question and method: item columns, ``task``, ``method``, ``multiplier``, ``completion``, ``score``,
+        ``parsed``; ``options`` is one text with `` | `` between options.
+    """
+    options = items[_ITEM].assign(options=[SEPARATOR.join(map(str, texts)) for texts in items["options"]])
+    own = evaluation[evaluation["setting"] == evaluation["variant"]]
+    rows = own if len(own) else evaluation
+    picked = []
+    for language in ordered("language", rows["language"]):
+        spoken = rows[rows["language"] == language]
+        country = ordered("country", spoken["country"])[0]
+        for task, wanted in FACTS.items():
+            here = spoken[(spoken["country"] == country) & (spoken["task"] == task)]
+            facts = sorted(set(here["question_id"]))
+            drawn = np.random.default_rng(seed).permutation(len(facts))[:wanted]
+            here = here[here["question_id"].isin([facts[place] for place in sorted(drawn)])]
+            first = here.groupby(["question_id", "variant"])["phrasing"].transform("min")
+            picked.append(here[here["phrasing"] == first])
+    chosen = pd.concat(picked).merge(options, on=_ITEM, how="left", validate="many_to_one")
+    chosen = in_order(chosen, ["language", "task", "method"]).sort_values(
+        ["language", "task", "question_id", "variant"],
+        key=lambda column: column.map({key: place for place, key in enumerate(dict.fromkeys(column))}),
+        kind="stable",
+    )
+    return chosen[[*_COLUMNS, *_ANSWERS]].drop_duplicates([*_ITEM, "task", "method"]).reset_index(drop=True)
+
+
+def examples_html(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
+    """The examples as a self-contained page; every text carries its language and writing direction."""
+    languages = _languages(chosen)
+    links = tuple((language["anchor"], language["heading"]) for language in languages)
+    return page(TITLE, caption, notes, render(_BODY, languages=languages), links)
+
+
+def examples_markdown(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
+    """The examples as GitHub-flavoured Markdown, with inline HTML for the writing direction."""
+    lines = [f"# {TITLE}", "", escape_markdown(caption), ""]
+    for language in _languages(chosen):
+
+        def spoken(text: str, direction: str = "auto", code: str = language["code"]) -> str:
+            return f'<span lang="{code}" dir="{direction}">{escape_markdown(text)}</span>'
+
+        lines += [f"## {language['heading']}", ""]
+        for card in language["cards"]:
+            sides = card["sides"]
+            lines += [f"### {card['heading']}", "", _pipe(["", *(side["heading"] for side in sides)])]
+            lines.append(_pipe([":--"] * (1 + len(sides))))
+            asked = ["<br>".join([spoken(side["question"], language["dir"]), *_options(side, spoken)]) for side in sides]
+            lines.append(_pipe(["*Question*", *asked]))
+            lines.append(_pipe(["*Gold answer*", *(spoken(side["gold"]) for side in sides)]))
+            for method in card["methods"]:
+                answers = [spoken(a["text"]) + f" ({a['score']})" if a else "" for a in method["answers"]]
+                lines.append(_pipe([method["name"], *answers]))
+            lines.append("")
+    lines += [f"- {escape_markdown(note)}" for note in notes]
+    return "\n".join(lines) + "\n"
+
+
+def _options(side: dict[str, Any], spoken: Callable[[str], str]) -> list[str]:
+    return [f"{place}. {spoken(option)}" for place, option in enumerate(side["options"], start=1)]
+
+
+def _pipe(texts: list[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
+
+
+def _languages(chosen: pd.DataFrame) -> list[dict[str, Any]]:
+    languages = []
+    for key, spoken in chosen.groupby(["language", "country"], sort=False):
+        language, country = map(str, key)
+        code, direction = writing(language)
+        cards = [_card(part) for _, part in spoken.groupby(["task", "question_id"], sort=False)]
+        heading = f"{label('language', language)}: {label('country', country)}"
+        languages.append({"anchor": country, "heading": heading, "code": code, "dir": direction, "cards": cards})
+    return languages
+
+
+def _card(part: pd.DataFrame) -> dict[str, Any]:
+    """One fact: its localized and nonlocalized form side by side, and the answers of every method to each."""
+    task, fact = str(part["task"].iloc[0]), str(part["question_id"].iloc[0])
+    variants = ordered("setting", part["variant"])
+    sides = []
+    for variant in variants:
+        first = part[part["variant"] == variant].iloc[0]
+        options = str(first["options"]).split(SEPARATOR) if task == "mcq" else []
+        sides.append(
+            {
+                "heading": label("setting", variant),
+                "question": str(first["question"]),
+                "options": options,
+                "gold": first["answer"],
+            }
+        )
+    methods = []
+    for method in ordered("method", part["method"]):
+        found = {row["variant"]: _answer(row) for row in records(part[part["method"] == method])}
+        methods.append({"name": label("method", method), "answers": [found.get(variant) for variant in variants]})
+    return {"heading": f"{label('task', task)} ({fact})", "sides": sides, "methods": methods}
+
+
+def _answer(row: dict[str, Any]) -> dict[str, str]:
+    text = str(row["completion"]).strip()
+    return {"text": text if len(text) <= LONGEST else text[:LONGEST].rstrip() + " …", **_verdict(row)}
+
+
+def _verdict(row: dict[str, Any]) -> dict[str, str]:
+    if math.isnan(row["score"]):
+        return {"score": "not scored", "class": ""}
+    if row["task"] == "open_ended":
+        return {"score": f"{float(round_half_up(row['score'], 1)):.1f} of 10", "class": ""}
+    if not row["parsed"]:
+        return {"score": "✗ not parsed", "class": "wrong"}
+    return {"score": "✓ right", "class": "right"} if row["score"] > 0 else {"score": "✗ wrong", "class": "wrong"}
+
+
+_BODY = """\
+{%- for language in languages %}
+<h2 id="{{ language.anchor }}">{{ language.heading }}</h2>
+{%- for card in language.cards %}
+<article>
+<h3>{{ card.heading }}</h3>
+<div class="wide" tabindex="0">
+<table>
+<thead><tr><th class="narrow"></th>
+{%- for side in card.sides %}<th scope="col">{{ side.heading }}</th>{% endfor %}</tr></thead>
+<tbody>
+<tr class="asked"><th scope="row">Question</th>
+{%- for side in card.sides %}
+<td><div lang="{{ language.code }}" dir="{{ language.dir }}"><p>{{ side.question }}</p>
+{%- if side.options %}<ol>{% for option in side.options %}<li>{{ option }}</li>{% endfor %}</ol>{% endif %}</div></td>
+{%- endfor %}</tr>
+<tr class="asked"><th scope="row">Gold answer</th>
+{%- for side in card.sides %}
+<td><div lang="{{ language.code }}" dir="{{ language.dir }}">{{ side.gold }}</div></td>
+{%- endfor %}</tr>
+{%- for method in card.methods %}
+<tr><th scope="row">{{ method.name }}</th>
+{%- for answer in method.answers %}
+<td>{% if answer %}<div dir="{{ language.dir }}"><bdi lang="{{ language.code }}">{{ answer.text }}</bdi>
+<bdi class="score {{ answer.class }}">{{ answer.score }}</bdi></div>{% endif %}</td>
+{%- endfor %}</tr>
+{%- endfor %}
+</tbody>
+</table>
+</div>
+</article>
+{%- endfor %}
+{%- endfor %}
+"""

@@ -1,0 +1,82 @@
+"""Display names, order and writing direction of everything that a table or figure shows.
+
+Keys missing here (another method, country or language) are shown all the same: after the known ones, in alphabetical order,
+under a name made from the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+NAMES: dict[str, dict[str, str]] = {
+    "language": {name: name for name in ("English", "Spanish", "Portuguese", "Arabic", "Hindi")},
+    "country": {
+        "usa": "USA",
+        "uk": "UK",
+        "australia": "Australia",
+        "bolivia": "Bolivia",
+        "mexico": "Mexico",
+        "spain": "Spain",
+        "brazil": "Brazil",
+        "mozambique": "Mozambique",
+        "portugal": "Portugal",
+        "egypt": "Egypt",
+        "ksa": "KSA",
+        "levantine": "Levantine",
+        "morocco": "Morocco",
+        "india": "India",
+        "nepal": "Nepal",
+    },
+    "task": {"mcq": "Multiple choice", "open_ended": "Open-ended"},
+    "setting": {"localized": "Localized", "nonlocalized": "Non-localized", "both": "Both"},
+    "metric": {"rca": "RCA", "pnlg": "PNLG"},
+    "method": {
+        "baseline": "Baseline",
+        "prompt": "Prompt",
+        "random": "Random",
+        "caa": "CAA",
+        "sas": "SAS",
+        "bipo": "BiPO",
+        "yapo": "YaPO",
+        "dspa": "DSPA",
+    },
+}
+AGGREGATES = ("Average", "Subtotal", "Overall", "Total")
+
+_CODES = {"English": "en", "Spanish": "es", "Portuguese": "pt", "Arabic": "ar", "Hindi": "hi"}
+_RIGHT_TO_LEFT = {"Arabic"}
+
+
+def label(kind: str, key: str) -> str:
+    """Name to show for a key of column ``kind``, for example ``label("country", "ksa") == "KSA"``."""
+    if key in AGGREGATES:
+        return key
+    made = key.upper() if len(key) <= 4 else key.replace("_", " ").capitalize()
+    return NAMES[kind].get(key, made)
+
+
+def ordered(kind: str, keys: Iterable[str]) -> list[str]:
+    """Distinct keys in display order: known ones, unknown ones, aggregate rows."""
+    present = set(keys)
+    known = [key for key in NAMES[kind] if key in present]
+    last = [key for key in AGGREGATES if key in present]
+    return known + sorted(present - set(known) - set(last)) + last
+
+
+def in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Rows in display order of ``columns``, the first one slowest."""
+
+    def rank(column: pd.Series) -> pd.Series:
+        places = {key: place for place, key in enumerate(ordered(str(column.name), column))}
+        return column.map(places).astype("int64")
+
+    return frame.sort_values(columns, key=rank, kind="stable", ignore_index=True)
+
+
+def writing(language: str) -> tuple[str, str]:
+    """HTML ``lang`` and ``dir`` of a language; an unknown language leaves the direction to the browser."""
+    if language in _CODES:
+        return _CODES[language], "rtl" if language in _RIGHT_TO_LEFT else "ltr"
+    return "und", "auto"

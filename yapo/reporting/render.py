@@ -1,0 +1,165 @@
+"""A table ready to print (``Sheet``) as Markdown and LaTeX; ``yapo.reporting.html`` makes the web page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DAGGER = "†"
+DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+MISSING = DASH
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed number.
+
+    ``interval`` is ``[low, high]`` or empty, ``delta`` the signed difference from the baseline or empty, ``failures`` the
+    parse-failure rate as text where it is above zero, ``detail`` one line with everything the cell stands on.
+    """
+
+    value: str
+    interval: str = ""
+    delta: str = ""
+    failures: str = ""
+    detail: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: its headers, its cells (``None``: no such cell), a count line, and whether it sums up other rows."""
+
+    heads: tuple[str, ...]
+    cells: tuple[Cell | None, ...]
+    counts: str = ""
+    aggregate: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows under one heading, for example one setting; the heading is empty where a table has one group."""
+
+    heading: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: ``heads`` name the header columns, ``columns`` the others."""
+
+    name: str
+    title: str
+    caption: str
+    notes: tuple[str, ...]
+    heads: tuple[str, ...]
+    columns: tuple[str, ...]
+    groups: tuple[Group, ...]
+
+
+def markdown(sheet: Sheet) -> str:
+    """GitHub-flavoured Markdown: one pipe table per group, caption above, notes below."""
+    lines = [f"# {_md(sheet.title)}", "", _md(sheet.caption), ""]
+    for group in sheet.groups:
+        if group.heading:
+            lines += [f"## {_md(group.heading)}", ""]
+        lines.append(_pipe([*sheet.heads, *sheet.columns]))
+        lines.append(_pipe([":--"] * len(sheet.heads) + ["--:"] * len(sheet.columns)))
+        for previous, row in zip([None, *group.rows], group.rows, strict=False):
+            heads = [_md(head) for head in _new_heads(row, previous)]
+            if row.aggregate:
+                heads = [f"*{head}*" if head else "" for head in heads]
+            lines.append(_pipe([*heads, *(_md_cell(cell) for cell in row.cells)]))
+        lines.append("")
+    lines += [f"- {_md(note)}" for note in sheet.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def latex(sheet: Sheet) -> str:
+    """A complete ``table`` float; needs the packages booktabs and graphicx, and shrinks itself to the text width."""
+    heads, width = len(sheet.heads), len(sheet.heads) + len(sheet.columns)
+    lines = [
+        "% needs \\usepackage{booktabs} and \\usepackage{graphicx}",
+        "\\begin{table}[p]",
+        "\\centering",
+        f"\\caption{{{_tex(sheet.caption)}}}",
+        f"\\label{{tab:{sheet.name.replace('_', '-')}}}",
+        "\\scriptsize",
+        "\\setlength{\\tabcolsep}{3pt}",
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
+        f"\\begin{{tabular}}{{@{{}}{'l' * heads}{'r' * len(sheet.columns)}@{{}}}}",
+        "\\toprule",
+        " & ".join(_tex(name) for name in (*sheet.heads, *sheet.columns)) + " \\\\",
+    ]
+    for group in sheet.groups:
+        lines.append("\\midrule")
+        if group.heading:
+            lines.append(f"\\multicolumn{{{width}}}{{@{{}}l}}{{\\textbf{{{_tex(group.heading)}}}}} \\\\")
+        for previous, row in zip([None, *group.rows], group.rows, strict=False):
+            if previous is not None and heads > 1 and row.heads[0] != previous.heads[0]:
+                lines.append("\\addlinespace[2pt]")
+            texts = [_tex(head) for head in _new_heads(row, previous)]
+            if row.aggregate:
+                texts = [f"\\textit{{{text}}}" if text else "" for text in texts]
+            lines.append(" & ".join([*texts, *(_tex_cell(cell) for cell in row.cells)]) + " \\\\")
+    lines += ["\\bottomrule", "\\end{tabular}}", "\\par\\smallskip", "\\begin{minipage}{\\linewidth}\\scriptsize"]
+    lines.append(" ".join(_tex(note) for note in sheet.notes))
+    lines += ["\\end{minipage}", "\\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape_markdown(text: str) -> str:
+    """Show ``text`` as it is, on one line, inside a Markdown table or paragraph."""
+    escaped = re.sub(r"([\\`*_\[\]#|~])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
+    return re.sub(r"\s*\n\s*", "<br>", escaped.strip())
+
+
+def _new_heads(row: Row, previous: Row | None) -> list[str]:
+    """Headers of a row, the first one blank where it repeats the row above."""
+    repeats = previous is not None and len(row.heads) > 1 and row.heads[0] == previous.heads[0]
+    return ["" if repeats else row.heads[0], *row.heads[1:]]
+
+
+def _pipe(texts: list[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
+
+
+_md = escape_markdown
+
+
+def _md_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return MISSING
+    value = f"**{cell.value}**" if cell.best else cell.value
+    interval = f" {cell.interval}" if cell.interval else ""
+    return value + interval + (f" {DAGGER}" if cell.failures else "")
+
+
+_TEX = {
+    "\\": "\\textbackslash{}",
+    "&": "\\&",
+    "%": "\\%",
+    "$": "\\$",
+    "#": "\\#",
+    "_": "\\_",
+    "{": "\\{",
+    "}": "\\}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    DASH: "--",
+    MINUS: "$-$",
+    DAGGER: "$^{\\dagger}$",
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def _tex_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "--"
+    value = f"\\textbf{{{_tex(cell.value)}}}" if cell.best else _tex(cell.value)
+    interval = f"\\,{{\\tiny {_tex(cell.interval)}}}" if cell.interval else ""
+    return value + interval + ("$^{\\dagger}$" if cell.failures else "")

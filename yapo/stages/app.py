@@ -1,0 +1,126 @@
+"""How every stage starts: compose the configuration, refuse what is wrong in one line, run.
+
+``python -m yapo.stages.train country=egypt method=yapo train.lr=1e-3`` takes Hydra overrides; ``--config`` prints the composed
+configuration, ``--help`` what can be set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from yapo.config import Config
+from yapo.errors import YapoError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf"
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """The study that ``conf/`` and the overrides describe, typed and checked.
+
+    Raises:
+        YapoError: an unknown key or group option, or an impossible value; the message names the nearest valid name.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    ConfigStore.instance().store(name="schema", node=Config)
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            composed = hydra_compose("config", overrides=list(overrides))
+        config = cast(Config, OmegaConf.to_object(composed))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise YapoError(_explain(error, overrides)) from None
+    check_names(config)
+    return config
+
+
+def options(group: str) -> list[str]:
+    """Names that can be chosen in a config group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The configuration as nested dictionaries."""
+    from omegaconf import OmegaConf
+
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(config), resolve=True))
+
+
+def check_names(config: Config) -> None:
+    """Refuse methods and experiments that do not exist."""
+    for method in config.methods:
+        if method not in options("method"):
+            raise YapoError(f"methods={method}: unknown method; choose among {', '.join(options('method'))}")
+
+
+def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:
+    """Entry point of a stage module: exit status 0, or 2 with one line on standard error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    try:
+        if "--help" in arguments:
+            _print_help(stage)
+            return
+        config = compose([argument for argument in arguments if argument != "--config"])
+        if "--config" in arguments:
+            from omegaconf import OmegaConf
+
+            sys.stdout.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
+            return
+        _limit_threads(config.threads)
+        stage(config)
+    except YapoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except PermissionError as error:
+        sys.stderr.write(f"error: {error.filename}: permission denied; give a folder you may write to\n")
+        sys.exit(2)
+
+
+def _limit_threads(threads: int) -> None:
+    """One thread per job: the DAG runs many jobs side by side, and threads of tiny matrices cost more than they bring."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _print_help(stage: Callable[[Config], None]) -> None:
+    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+    lines = [(sys.modules[stage.__module__].__doc__ or "").strip(), "", "Overrides: key=value. Groups:"]
+    lines += [f"  {group}: {', '.join(options(group))}" for group in groups]
+    lines += ["", "Print the composed configuration with --config; every key is explained in yapo/config.py."]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line: what Hydra says, and the nearest valid name for each key that is not one."""
+    cause = error.__cause__ or error
+    reason = " ".join(str(error).split())
+    detail = " ".join(str(cause).split("\n")[0].split())
+    message = reason if detail in reason else f"{reason} {detail}"
+    known = _keys(plain(Config()))
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            message += f" (no key '{key}'{f'; did you mean {near[0]}?' if near else ''})"
+    return message
+
+
+def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in tree.items():
+        keys.append(prefix + key)
+        if isinstance(value, dict):
+            keys += _keys(value, f"{prefix}{key}.")
+    return keys

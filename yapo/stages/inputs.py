@@ -1,0 +1,51 @@
+"""What several stages read: a country's items with their split, the prompt format, the layer found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+
+from yapo.config import Config
+from yapo.data.prompts import PromptFormat
+from yapo.data.schema import read_table
+from yapo.errors import YapoError
+from yapo.files import read_json
+from yapo.models.sae import SAE, check_fits, load_sae
+from yapo.stages.study import Study, check_country
+
+
+def read_items(config: Config, country: str) -> pd.DataFrame:
+    """Items of one country with a column ``split``."""
+    study = Study.of(config)
+    items = read_table(study.items)
+    check_country(country, list(dict.fromkeys(items["country"])))
+    return items[items["country"] == country].merge(read_table(study.split), on="question_id").reset_index(drop=True)
+
+
+def language_of(items: pd.DataFrame) -> str:
+    """The folder name of the items' language."""
+    return str(items["language"].iloc[0]).lower()
+
+
+def read_layer(config: Config) -> int:
+    """The layer to steer: the configured one, or the one that discovery found."""
+    if config.discovery.layer is not None:
+        return config.discovery.layer
+    return int(cast(int, read_json(Study.of(config).layer)["layer"]))
+
+
+def read_sae(config: Config, layer: int, d_model: int) -> SAE:
+    """The autoencoder of a layer, checked against the model's width."""
+    path = Path(config.sae.path.format(layer=layer))
+    if not path.exists():
+        raise YapoError(f"sae.path={path}: no autoencoder for layer {layer}; set discovery.layer or discovery.candidates to a layer that has one")
+    sae = load_sae(path)
+    check_fits(sae, d_model, layer)
+    return sae
+
+
+def prompt_format(config: Config) -> PromptFormat:
+    """The templates."""
+    return PromptFormat(config.prompts.mcq, config.prompts.option, config.prompts.open_ended, config.prompts.boxed)

@@ -1,0 +1,55 @@
+"""Stage ``prepare``: one country's on-policy preference pairs, and the activations that training reads."""
+
+from __future__ import annotations
+
+import logging
+
+from yapo.config import Config
+from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.judges import get_judge
+from yapo.evaluation.scoring import score
+from yapo.files import digest, file_digest, write_json, write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.stages.app import run
+from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
+from yapo.stages.study import Study
+from yapo.steering.prepare import prepare
+
+log = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    """Writes ``prepared/<task>.safetensors`` and ``pairs/<task>.parquet`` for ``country``."""
+    study, layer, judge, prompts = Study.of(config), read_layer(config), get_judge(config.judge), prompt_format(config)
+    items = read_items(config, config.country)
+    items = items[items["split"] != "test"].reset_index(drop=True)
+    language = language_of(items)
+    lm = load_language_model(config.model)
+    lm.check_layer(layer)
+    for task in config.tasks:
+        ids = [
+            lm.tokenizer.prompt(prompts.prompt(task, question, options))
+            for question, options in zip(items["question"], items["options"], strict=True)
+        ]
+        limit = config.generation.max_new_tokens(task)
+        written = complete(lm, layer, ids, [Condition()], limit, config.model.batch_size)[0]
+        completions = [lm.tokenizer.decode(tokens) for tokens in written]
+        correct = list(score(items, completions, task, judge)["exact"])
+        prepared = prepare(
+            lm, layer, items, completions, correct, task, prompts, config.model, config.generation, seed=config.data.seed
+        )
+        header = {
+            "layer": layer,
+            "model": lm.source,
+            "model_digest": lm.digest,
+            "data_hash": digest([file_digest(study.items, study.split), config.country, task]),
+            "counts": prepared.counts,
+        }
+        write_parquet(study.pairs(language, config.country, task), prepared.rows)
+        write_json(study.pairs(language, config.country, task).with_suffix(".json"), header)
+        prepared.store.save(study.store(language, config.country, task), header)
+        log.info("%s %s: %d pairs %s", config.country, task, len(prepared.rows), prepared.counts)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,34 @@
+"""Stage ``tables``: the paper's tables, for every method, from all countries' test answers."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from yapo.config import Config
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.evaluation.judges import get_judge
+from yapo.reporting.tables import TableOptions, build_tables, write_tables
+from yapo.stages.app import run
+from yapo.stages.study import Study, countries_of
+
+
+def main(config: Config) -> None:
+    """Writes ``tables/``."""
+    study = Study.of(config)
+    countries = countries_of(config, known_countries(config.data))
+    evaluation = pd.concat([read_table(study.evaluation(language, country)) for country, language in countries.items()])
+    items = read_table(study.items)
+    options = TableOptions(
+        resamples=config.report.resamples,
+        confidence=config.report.confidence,
+        seed=config.report.seed,
+        scorer=get_judge(config.judge).label,
+        note=config.report.note,
+    )
+    tables = build_tables(evaluation.reset_index(drop=True), items[items["country"].isin(countries)], options)
+    write_tables(tables, study.root / "tables")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,143 @@
+"""Stage ``train``: one method's vectors for one country, for every task and setting."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import pandas as pd
+
+from yapo.config import Config
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.errors import YapoError
+from yapo.files import digest, write_json
+from yapo.models.sae import SAE
+from yapo.stages.app import run
+from yapo.stages.inputs import read_layer, read_sae
+from yapo.stages.study import Study, check_country
+from yapo.steering.methods import FitInputs, get_method
+from yapo.steering.store import ActivationStore
+from yapo.steering.trainer import Row, TrainSet
+from yapo.steering.vector import VectorInfo, save_tensors
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
+
+log = logging.getLogger(__name__)
+PACKAGES = ("torch", "transformers", "sae-lens", "numpy", "pandas")
+
+
+def main(config: Config) -> None:
+    """Writes ``train/<method>/``: ``<task>-<setting>.safetensors``, ``curves.jsonl`` and ``run.json``."""
+    study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
+    known = known_countries(config.data)
+    check_country(config.country, known)
+    language = known[config.country]
+    folder = study.trained(language, config.country, method.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "curves.jsonl.partial"
+    models: list[LanguageModel] = []
+
+    def language_model() -> LanguageModel:
+        if not models:
+            from yapo.models.language_model import load_language_model
+
+            models.append(load_language_model(config.model))
+        return models[0]
+
+    with partial.open("w", encoding="utf-8") as curves:
+        hashes = []
+        for task in config.tasks:
+            store, header = ActivationStore.load(study.store(language, config.country, task))
+            if header["layer"] != layer:
+                raise YapoError(f"{config.country}/{task}: activations of layer {header['layer']}, but layer {layer} is steered; run prepare again")
+            rows = read_table(study.pairs(language, config.country, task))
+            sae = read_sae(config, layer, store.hidden[0].shape[-1])
+            inputs = FitInputs(
+                store=store,
+                rows=rows,
+                sets=train_sets(rows, config.settings),
+                layer=layer,
+                sae=sae,
+                language_model=language_model,
+                train=config.train,
+                options=config.method.options,
+                log=_Log(curves, task),
+                checkpoint=folder / f"{task}.checkpoint.safetensors",
+            )
+            vectors = method.fit(inputs)
+            for setting, epochs in vectors.items():
+                if method.name in ("caa", "sas"):
+                    inputs.log({"kind": "epoch", "setting": setting, "step": 0, "epoch": 1, "norm": float(epochs.norm()), "l0": int((epochs != 0).sum())})
+                info = _info(config, method.space, layer, header, sae, language, task, setting)
+                save_tensors(folder / f"{task}-{setting}.safetensors", {"epochs": epochs}, asdict(info))
+            inputs.checkpoint.unlink(missing_ok=True)
+            hashes.append(header["data_hash"])
+            log.info("%s %s %s: %s", config.country, method.name, task, ", ".join(vectors))
+    write_json(
+        folder / "run.json",
+        {
+            "method": method.name,
+            "country": config.country,
+            "language": language,
+            "seed": config.train.seed,
+            "layer": layer,
+            "config": {"method": asdict(config.method), "train": asdict(config.train), "model": asdict(config.model), "sae": asdict(config.sae)},
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "data_hash": digest(hashes),
+        },
+    )
+    os.replace(partial, folder / "curves.jsonl")
+
+
+def train_sets(rows: pd.DataFrame, settings: list[str]) -> list[TrainSet]:
+    """Which pairs train and validate the vector of each setting; "both" is the union of the other two."""
+    sets = []
+    for setting in settings:
+        own = rows if setting == "both" else rows[rows["variant"] == setting]
+        train, validation = (own.index[own["split"] == split].tolist() for split in ("train", "validation"))
+        if not train or not validation:
+            raise YapoError(f"setting={setting}: {len(train)} training and {len(validation)} validation pairs; each needs at least one")
+        sets.append(TrainSet(setting, train, validation))
+    return sets
+
+
+class _Log:
+    """Appends rows to the curves file as they come, so that they can be watched."""
+
+    def __init__(self, file: TextIO, task: str) -> None:
+        self.file, self.task = file, task
+
+    def __call__(self, row: Row) -> None:
+        self.file.write(json.dumps({"kind": row["kind"], "task": self.task, **row}) + "\n")
+        if row["kind"] == "epoch":
+            self.file.flush()
+
+
+def _info(
+    config: Config, space: str, layer: int, header: dict[str, object], sae: SAE, language: str, task: str, setting: str
+) -> VectorInfo:
+    return VectorInfo(
+        method=config.method.name,
+        space=space,
+        layer=layer,
+        model=str(header["model"]),
+        model_digest=str(header["model_digest"]),
+        sae=sae.source if space == "sparse" else "",
+        sae_digest=sae.digest if space == "sparse" else "",
+        threshold=str(config.method.options.get("threshold", "relu")),
+        steer_bos=config.train.steer_bos,
+        data_hash=str(header["data_hash"]),
+        config_hash=digest([asdict(config.method), asdict(config.train), asdict(config.prompts)]),
+        extra={"country": config.country, "language": language, "task": task, "setting": setting, "seed": config.train.seed},
+    )
+
+
+if __name__ == "__main__":
+    run(main)

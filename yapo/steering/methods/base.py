@@ -1,0 +1,78 @@
+"""What a steering method is: a name, a space, and ``fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+from torch import Tensor
+
+from yapo.config import TrainConfig
+from yapo.errors import YapoError
+from yapo.models.sae import SAE
+from yapo.steering.store import ActivationStore
+from yapo.steering.trainer import Row, TrainSet
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """Everything a method may learn from, for one country and task.
+
+    Attributes:
+        store: preference pairs with their frozen quantities at the layer.
+        rows: describes pair i in row i: question_id, variant, phrasing, split.
+        sets: one per setting; which pairs train and validate its vector.
+        layer: 0-based block whose output is steered.
+        sae: the autoencoder of that layer.
+        language_model: loads the model; called only by methods that train.
+        train: schedule of methods that train.
+        options: the method's own settings.
+        log: receives one row per training step and epoch.
+        checkpoint: where a long training may keep its progress.
+    """
+
+    store: ActivationStore
+    rows: pd.DataFrame
+    sets: list[TrainSet]
+    layer: int
+    sae: SAE
+    language_model: Callable[[], LanguageModel]
+    train: TrainConfig
+    options: dict[str, Any]
+    log: Callable[[Row], None]
+    checkpoint: Path
+
+
+class Method(Protocol):
+    """A steering method. ``space`` is "dense" or "sparse"."""
+
+    name: str
+    space: str
+
+    def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
+        """Vectors after each epoch, ``[epochs, width]``, for each set's name. Closed-form methods have one epoch."""
+        ...
+
+
+_METHODS: dict[str, Method] = {}
+
+
+def register(method: Method) -> Method:
+    """Make a method known by its name; a name can be taken once."""
+    if method.name in _METHODS:
+        raise ValueError(f"method '{method.name}' is registered twice")
+    _METHODS[method.name] = method
+    return method
+
+
+def get_method(name: str) -> Method:
+    """The method of that name."""
+    if name not in _METHODS:
+        raise YapoError(f"method={name}: unknown method; choose one of {', '.join(sorted(_METHODS))}")
+    return _METHODS[name]

@@ -1,0 +1,25 @@
+"""BiPO (arXiv 2406.00045): a dense vector trained by the bi-directional preference objective."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from yapo.steering.intervention import Dense
+from yapo.steering.methods.base import FitInputs, register
+from yapo.steering.trainer import Trainer
+
+
+class BiPO:
+    """h' = h + d·v."""
+
+    name = "bipo"
+    space = "dense"
+
+    def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
+        """``[epochs, d_model]`` for each set."""
+        lm = inputs.language_model()
+        trainer = Trainer(lm, inputs.layer, Dense(lm.d_model), inputs.store, inputs.train)
+        return trainer.train(inputs.sets, inputs.log, inputs.checkpoint)
+
+
+register(BiPO())

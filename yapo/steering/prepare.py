@@ -1,0 +1,60 @@
+"""From a country's items to what its vectors are trained on: on-policy pairs and their activation store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from yapo.config import GenerationConfig, ModelConfig
+from yapo.data.pairs import build_pairs
+from yapo.data.prompts import PromptFormat
+from yapo.errors import YapoError
+from yapo.models.language_model import LanguageModel
+from yapo.steering.store import ActivationStore, Pair, build_store
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Pairs of one country and task: their activations, what each one is, and what became of the items."""
+
+    store: ActivationStore
+    rows: pd.DataFrame
+    counts: dict[str, int]
+
+
+def prepare(
+    lm: LanguageModel,
+    layer: int,
+    items: pd.DataFrame,
+    completions: list[str],
+    correct: list[bool],
+    task: str,
+    prompts: PromptFormat,
+    limits: ModelConfig,
+    generation: GenerationConfig,
+    seed: int,
+) -> Prepared:
+    """Build preference pairs and run the frozen model over them once.
+
+    Pairs whose prompt is longer than ``limits.max_prompt_tokens`` are left out and counted, never cut.
+
+    Args:
+        items: training and validation items of one country, with a column ``split``.
+        completions: the model's own greedy answers to them.
+        correct: whether each is right.
+    """
+    rows, counts = build_pairs(items, completions, correct, task, prompts, seed)
+    split = items.set_index(["question_id", "variant", "phrasing"])["split"]
+    rows["split"] = split.loc[list(zip(rows["question_id"], rows["variant"], rows["phrasing"], strict=True))].to_numpy()
+    limit = generation.max_new_tokens(task)
+    pairs = [
+        Pair(lm.tokenizer.prompt(r.prompt), lm.tokenizer.response(r.chosen), lm.tokenizer.response(r.rejected)[:limit])  # type: ignore[arg-type]
+        for r in rows.itertuples()
+    ]
+    fits = [len(pair.prompt) <= limits.max_prompt_tokens for pair in pairs]
+    counts["dropped_long"] = fits.count(False)
+    rows, pairs = rows[fits].reset_index(drop=True), [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
+    if not pairs:
+        raise YapoError(f"{task}: no preference pair is left ({counts}); raise model.max_prompt_tokens or give more data")
+    return Prepared(build_store(lm, layer, pairs, limits.batch_size), rows, counts)

@@ -1,0 +1,88 @@
+"""Steer a Hugging Face model inside a ``with`` block that undoes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from yapo.errors import YapoError
+from yapo.files import file_digest
+from yapo.models.sae import SAE, check_fits, load_sae
+from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.steering.vector import SteeringVector
+
+
+@contextmanager
+def steer(
+    model: PreTrainedModel, vector: SteeringVector, multiplier: float | None = None, sae: SAE | Path | str | None = None
+) -> Iterator[PreTrainedModel]:
+    """Displace the output of block ``vector.info.layer`` by ``multiplier * vector`` at every token but BOS.
+
+    Works for prompts and for generated tokens, batched or not, with or without KV cache. A multiplier of 0 leaves the model
+    untouched, bit for bit. Blocks can be nested: displacements add up in the order entered.
+
+    Args:
+        model: a decoder-only transformers model.
+        vector: what ``yapo.load_vector`` returns.
+        multiplier: λ; the one chosen on validation, from the header, if None.
+        sae: the autoencoder of a sparse vector; the one named in the header if None.
+
+    Raises:
+        YapoError: the vector was made for another model, or the autoencoder for another vector.
+    """
+    strength = vector.info.multiplier if multiplier is None else multiplier
+    check_model(model, vector)
+    if strength == 0.0:
+        yield model
+        return
+    intervention = _intervention(model, vector, sae)
+    u = (strength * vector.values.float()).to(model.device)
+
+    def edit(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        hidden: Tensor = output[0] if isinstance(output, tuple) else output
+        live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+        if not vector.info.steer_bos:
+            live = live & (kwargs["position_ids"] > 0)
+        rows = u.expand(len(hidden), -1)
+        edited = intervention.edit(hidden, intervention.prepare(hidden), rows, live)
+        return (edited, *output[1:]) if isinstance(output, tuple) else edited
+
+    handle = model.model.layers[vector.info.layer].register_forward_hook(edit, with_kwargs=True)
+    try:
+        yield model
+    finally:
+        handle.remove()
+
+
+def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
+    """Refuse a vector made for another model: other depth, other width, or (for a local folder) other weights."""
+    info, config = vector.info, model.config
+    if info.layer >= config.num_hidden_layers:
+        raise YapoError(f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers")
+    if info.space == "dense" and vector.values.shape[-1] != config.hidden_size:
+        raise YapoError(
+            f"the vector has {vector.values.shape[-1]} entries and was made for {info.model}; this model is {config.hidden_size} wide"
+        )
+    weights = sorted(Path(config.name_or_path).glob("*.safetensors"))
+    if weights and file_digest(*weights) != info.model_digest:
+        raise YapoError(
+            f"the vector was made for {info.model} with weights {info.model_digest}; {config.name_or_path} has other weights "
+            f"({file_digest(*weights)})"
+        )
+
+
+def _intervention(model: PreTrainedModel, vector: SteeringVector, sae: SAE | Path | str | None) -> Intervention:
+    info = vector.info
+    if info.space == "dense":
+        return Dense(model.config.hidden_size)
+    loaded = sae if isinstance(sae, SAE) else load_sae(sae or info.sae, device=model.device)
+    check_fits(loaded, model.config.hidden_size, info.layer)
+    if loaded.digest != info.sae_digest:
+        raise YapoError(f"the vector was trained with the autoencoder {info.sae} ({info.sae_digest}), not {loaded.source} ({loaded.digest})")
+    return Sparse(loaded, info.threshold)

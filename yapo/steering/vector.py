@@ -1,0 +1,105 @@
+"""The steering-vector file: safetensors with a JSON header that says what the vector is for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from yapo.errors import YapoError
+from yapo.files import replacing
+
+SPACES = ("dense", "sparse")
+CONVENTION = "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
+
+
+@dataclass(frozen=True)
+class VectorInfo:
+    """The header.
+
+    Attributes:
+        method: caa, sas, bipo, yapo, or random.
+        space: "dense" (added to the residual stream) or "sparse" (added to SAE codes, YaPO eq. 3).
+        layer: 0-based decoder block whose output is steered.
+        model: name or path of the model, and ``model_digest`` of its weights.
+        sae: name or path of the SAE, and ``sae_digest``; empty for dense vectors.
+        multiplier: the λ chosen on validation; 1 where nothing was chosen.
+        threshold: what follows the addition in sparse space, "relu" or "jumprelu".
+        convention: what λ multiplies and where, in words.
+        data_hash, config_hash: what it was trained on and how.
+        extra: anything a stage wants to keep beside it (country, task, setting, epoch, versions).
+    """
+
+    method: str
+    space: str
+    layer: int
+    model: str
+    model_digest: str
+    sae: str = ""
+    sae_digest: str = ""
+    multiplier: float = 1.0
+    threshold: str = "relu"
+    steer_bos: bool = False
+    convention: str = CONVENTION
+    data_hash: str = ""
+    config_hash: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.space not in SPACES:
+            raise YapoError(f"space={self.space}: a vector is {' or '.join(SPACES)}")
+
+
+@dataclass(frozen=True)
+class SteeringVector:
+    """A vector ``[d_model]`` or ``[d_sae]``, float32, and its header."""
+
+    values: Tensor
+    info: VectorInfo
+
+    def save(self, path: Path | str) -> None:
+        """Write the file, whole or not at all."""
+        save_tensors(Path(path), {"vector": self.values}, asdict(self.info))
+
+    @classmethod
+    def load(cls, path: Path | str) -> SteeringVector:
+        """Read a file written by ``save``."""
+        tensors, header = load_tensors(Path(path))
+        known = {item.name for item in fields(VectorInfo)}
+        if "vector" not in tensors or not known >= set(header):
+            raise YapoError(f"{path}: not a steering vector; expected a tensor 'vector' and a header of this project")
+        return cls(tensors["vector"], VectorInfo(**header))
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header as safetensors; the same input gives the same bytes."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata={"yapo": json.dumps(header, sort_keys=True, ensure_ascii=False)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and header; one clear error for a missing, truncated or foreign file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get("yapo")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError:
+        raise YapoError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise YapoError(f"{path}: damaged or not safetensors ({error}); make it again") from None
+    if header is None:
+        raise YapoError(f"{path}: no header of this project; it was not written by it")
+    return tensors, json.loads(header)
+
+
+def random_like(norm: float, width: int, seed: int) -> Tensor:
+    """The control: a Gaussian direction of the given norm, ``[width]``."""
+    direction = torch.randn(width, generator=torch.Generator().manual_seed(seed))
+    return norm * direction / direction.norm()

@@ -1,0 +1,160 @@
+"""Command line of the MLflow view: ``python -m yapo.tracking ingest`` and ``python -m yapo.tracking ui``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from yapo.errors import YapoError
+from yapo.tracking import sources
+from yapo.tracking.store import Tracker
+
+_HOST = "127.0.0.1"
+_FOLLOW_SECONDS = 5.0
+_START_SECONDS = 180.0  # the server imports for long on a busy machine
+_STOP_SECONDS = 15.0
+
+
+def _tracker(results: Path) -> Tracker:
+    results = results.resolve()
+    return Tracker(results, results / "mlflow.db", results.name, results / "mlartifacts")
+
+
+def _ingest(results: Path, follow: float | None) -> None:
+    """Ingest once, or every ``follow`` seconds until interrupted."""
+    if not results.is_dir():
+        raise YapoError(f"{results}: no such study folder; give the results folder of an experiment")
+    tracker = _tracker(results)
+    while True:
+        report = tracker.ingest_or_warn()
+        if report is not None and report.runs:
+            counts = ", ".join(f"{number} {what}" for what, number in sorted(report.runs.items()))
+            print(f"{tracker.database}: {counts}", flush=True)
+        if follow is None:
+            return
+        time.sleep(follow)
+
+
+def _ui(results: Path, port: int) -> None:
+    """Serve the UI on this machine only, and ingest while it runs, until interrupted."""
+    _check_free(port)
+    tracker = _tracker(results)
+    report = tracker.ingest()
+    with _server(tracker, port) as server:
+        page = (
+            f"http://{_HOST}:{port}/#/experiments/{report.experiment_id}/runs?compareRunsMode=CHART&workflowType=machine_learning"
+        )
+        print(f"All runs: {page}", flush=True)
+        condition = _example_filter(tracker.results)
+        if condition:
+            print(f"The methods of one country ({condition}): {page}&searchFilter={quote(condition)}", flush=True)
+        print("Curves are kept up to date while this runs; end it with Ctrl-C.", flush=True)
+        while server.poll() is None:
+            tracker.ingest_or_warn()
+            time.sleep(_FOLLOW_SECONDS)
+    raise YapoError(f"{_log_file(tracker)}: the MLflow server has ended by itself; this file says why")
+
+
+def _example_filter(results: Path) -> str:
+    """A search that leaves one run for each method: those of one country, task and setting."""
+    for folder in sources.method_folders(results):
+        with contextlib.suppress(YapoError):  # the ingest warns of files that cannot be read
+            for record in sources.read_method(folder):
+                return " and ".join(f"tags.{key} = '{record.tags[key]}'" for key in ("country", "task", "setting"))
+    return ""
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except (OSError, OverflowError) as error:
+            raise YapoError(f"port {port} cannot be used ({error}); give another one with --port") from None
+
+
+def _log_file(tracker: Tracker) -> Path:
+    return tracker.results / "mlflow-server.log"
+
+
+@contextlib.contextmanager
+def _server(tracker: Tracker, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``mlflow server`` in the background, from the moment it answers to the end of the block."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracker.uri, "--workers", "1"]
+    command += ["--artifacts-destination", tracker.artifacts.as_uri(), "--host", _HOST, "--port", str(port)]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with _log_file(tracker).open("wb") as log:
+        # A session of its own: Ctrl-C reaches this process alone, which then ends the server with all its workers.
+        server = subprocess.Popen(
+            command, cwd=tracker.results, env=os.environ | quiet, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        _wait_until_healthy(server, port, _log_file(tracker))
+        yield server
+    finally:
+        _stop(server)
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(_HOST, port, timeout=10)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/health")
+            if connection.getresponse().status == http.HTTPStatus.OK:
+                return
+        time.sleep(0.5)
+    raise YapoError(f"{log}: the MLflow server did not start; this file says why")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server and its workers, by force where asking does not help."""
+    for step in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, step)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(_STOP_SECONDS)
+            return
+
+
+def main() -> int:
+    """Run the command line; return the exit status: 0 also after an interruption, 2 for a mistake of the user."""
+    parser = argparse.ArgumentParser(prog="python -m yapo.tracking", description="The MLflow view of a study.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    ingest = commands.add_parser("ingest", help="copy the curves and scores of a study into its MLflow database")
+    ingest.add_argument("--results", type=Path, required=True, metavar="DIR", help="results folder of the study")
+    ingest.add_argument("--follow", type=float, metavar="SECONDS", help="go on, with a pass every so many seconds")
+    ui = commands.add_parser("ui", help="serve the MLflow UI of a study, kept up to date while it trains")
+    ui.add_argument("--results", type=Path, required=True, metavar="DIR", help="results folder of the study")
+    ui.add_argument("--port", type=int, default=5000, help="port on this machine (default: 5000)")
+    options = parser.parse_args()
+
+    logging.basicConfig(format="%(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell starts with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
+    try:
+        if options.command == "ui":
+            _ui(options.results, options.port)
+        else:
+            _ingest(options.results, options.follow)
+    except YapoError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,273 @@
+"""Copy what a study says about its trainings into an MLflow database, and only what is not there yet."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from yapo import files
+from yapo.errors import YapoError
+from yapo.tracking import sources
+from yapo.tracking.sources import FileState, Point, RunRecord
+
+if TYPE_CHECKING:  # importing mlflow takes seconds, so nothing does it before it is needed
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_METRICS_PER_CALL, _PARAMS_PER_CALL = 1000, 100  # MLflow's limits
+_NAME_TAG, _DIGEST_TAG, _COMPLETE_TAG = "yapo.run", "yapo.digest", "yapo.complete"
+_NOTE = "Steering vectors of one study: a view of the files in its results folder. Compare the methods in the chart view."
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class IngestReport:
+    """What one pass did.
+
+    Attributes:
+        experiment_id: MLflow's id of the study.
+        runs: Number of runs by what happened to them: created, extended, rewritten or unchanged.
+        problems: One sentence for each method that was left out because its files could not be read.
+    """
+
+    experiment_id: str
+    runs: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+class Tracker:
+    """Keeps the MLflow view of one study up to date, pass by pass."""
+
+    def __init__(self, results: Path, database: Path, experiment: str, artifacts: Path, wait: float = 20.0) -> None:
+        """Name the places; nothing is opened yet.
+
+        Args:
+            results: Folder of the study.
+            database: SQLite file, made where there is none.
+            experiment: Name of the MLflow experiment.
+            artifacts: Folder that vectors and figures are copied to.
+            wait: Seconds to wait for another program to let go of the database.
+        """
+        self.results = results
+        self.database = database.resolve()
+        self.experiment = experiment
+        self.artifacts = artifacts.resolve()
+        self.wait = wait
+        self._seen: dict[Path, FileState] = {}
+        self._last_warning = ""
+
+    @property
+    def uri(self) -> str:
+        """The database as MLflow names it."""
+        return _uri(self.database)
+
+    def ingest(self) -> IngestReport:
+        """Bring the database up to date with the files.
+
+        Runs whose content did not change are skipped. A curve that has grown is extended; one that has changed otherwise moves
+        to MLflow's deleted runs and is written anew. The digest of a run is written last, so that the next pass completes a run
+        which an interrupted one left half-written.
+
+        Raises:
+            YapoError: There is no such study, or the database is locked or unusable. Errors of MLflow itself pass as they are.
+        """
+        if not self.results.is_dir():
+            raise YapoError(f"{self.results}: no such study folder; give the results folder of an experiment")
+        with self._only_writer():
+            if self.database.exists():
+                _check_usable(self.database, self.wait)
+            else:
+                self._seen.clear()
+                with files.replacing(self.database) as new:  # a schema migration cut short leaves nothing behind
+                    _client(new).search_experiments()
+            client = _client(self.database)
+            experiment_id = self._experiment_id(client)
+            report = IngestReport(experiment_id)
+            self._pass(_Writer(client, experiment_id), report)
+            return report
+
+    def ingest_or_warn(self) -> IngestReport | None:
+        """Ingest; turn any failure into one warning, since the view must never fail the study that it shows."""
+        try:
+            report = self.ingest()
+            trouble = "; ".join(report.problems)
+        except Exception as error:
+            report = None
+            self._seen.clear()
+            trouble = f"{error}".partition("\n")[0] or repr(error)
+        if trouble and trouble != self._last_warning:  # said once, however often a following ingest meets it
+            _log.warning(
+                "MLflow view %s is not up to date: %s. The study itself is not affected; once this is mended, run: "
+                "python -m yapo.tracking ingest --results %s",
+                self.database,
+                trouble,
+                self.results,
+            )
+        self._last_warning = trouble
+        return report
+
+    @contextlib.contextmanager
+    def _only_writer(self) -> Iterator[None]:
+        """Hold the lock file that keeps two ingests apart."""
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(f"{self.database}.lock", timeout=self.wait):
+                yield
+        except Timeout:
+            raise YapoError(f"{self.database}: another ingest kept it for {self.wait:g} s; wait until that one ends") from None
+
+    def _experiment_id(self, client: MlflowClient) -> str:
+        location = self.artifacts.as_uri()
+        experiment = client.get_experiment_by_name(self.experiment)
+        if experiment is None:
+            # The kind keeps the UI from opening in its view for applications of language models.
+            tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE}
+            return str(client.create_experiment(self.experiment, artifact_location=location, tags=tags))
+        if experiment.artifact_location != location:
+            raise YapoError(
+                f"{self.database}: has its artifacts in {experiment.artifact_location}, not in {location}, as after a move "
+                "of the study; delete the database and the next ingest makes it anew"
+            )
+        return str(experiment.experiment_id)
+
+    def _pass(self, writer: _Writer, report: IngestReport) -> None:
+        """Write what changed since the last pass of this tracker."""
+        # States are taken before anything is read: a change in between is found by the next pass.
+        units: list[tuple[Path, FileState, Callable[[Path], list[RunRecord]]]] = [
+            (folder, sources.state(folder), sources.read_method) for folder in sources.method_folders(self.results)
+        ]
+        units.append((self.results, sources.figures_state(self.results), sources.read_figures))
+        for folder, state, read in units:
+            if state == self._seen.get(folder):
+                continue
+            try:
+                for record in read(folder):
+                    report.runs[writer.write(record)] += 1
+            except YapoError as error:
+                report.problems.append(str(error))
+            else:
+                self._seen[folder] = state
+
+
+class _Writer:
+    """Writes records into one MLflow experiment."""
+
+    def __init__(self, client: MlflowClient, experiment_id: str) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+
+    @cached_property
+    def _runs(self) -> dict[str, Run]:
+        """The runs that are in the database, by name."""
+        page = self._client.search_runs([self._experiment_id])
+        runs = list(page)
+        while page.token:
+            page = self._client.search_runs([self._experiment_id], page_token=page.token)
+            runs += page
+        return {run.data.tags[_NAME_TAG]: run for run in runs if _NAME_TAG in run.data.tags}
+
+    def write(self, record: RunRecord) -> str:
+        """Make the run of a record equal to it.
+
+        Returns:
+            What was done: created, extended, rewritten or unchanged.
+        """
+        run = self._runs.get(record.name)
+        if run is None:
+            self._fill(record, self._create(record), {}, {})
+            return "created"
+        if run.data.tags.get(_DIGEST_TAG) == record.digest:
+            return "unchanged"
+        points = self._points(run)
+        if _within(points, record.metrics) and _within(run.data.params, record.params):
+            self._fill(record, run.info.run_id, points, run.data.params)
+            return "extended"
+        self._client.delete_run(run.info.run_id)
+        self._fill(record, self._create(record), {}, {})
+        return "rewritten"
+
+    def _create(self, record: RunRecord) -> str:
+        tags = record.tags | {_NAME_TAG: record.name}
+        run = self._client.create_run(self._experiment_id, start_time=record.modified, tags=tags, run_name=record.name)
+        return str(run.info.run_id)
+
+    def _points(self, run: Run) -> dict[Point, float]:
+        """Read back the whole history of a run."""
+        histories = (self._client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
+        return {(metric.key, metric.step): metric.value for history in histories for metric in history}
+
+    def _fill(self, record: RunRecord, run_id: str, points: dict[Point, float], params: dict[str, str]) -> None:
+        """Add what a run lacks; its digest comes last."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics = [
+            Metric(name, value, record.modified, step)
+            for (name, step), value in record.metrics.items()
+            if (name, step) not in points
+        ]
+        for start in range(0, len(metrics), _METRICS_PER_CALL):
+            self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_CALL])
+        settings = [Param(name, value) for name, value in record.params.items() if name not in params]
+        for start in range(0, len(settings), _PARAMS_PER_CALL):
+            self._client.log_batch(run_id, params=settings[start : start + _PARAMS_PER_CALL])
+        for path, folder in record.artifacts:
+            self._client.log_artifact(run_id, str(path), folder)
+        tags = [RunTag(_COMPLETE_TAG, str(record.complete).lower()), RunTag(_DIGEST_TAG, record.digest)]
+        self._client.log_batch(run_id, tags=tags)
+        if record.complete:
+            self._client.set_terminated(run_id, end_time=record.modified)
+
+
+def _within(stored: dict[Point, float] | dict[str, str], wanted: dict[Point, float] | dict[str, str]) -> bool:
+    """Whether all that is stored is wanted; compared as text, in which NaN equals itself."""
+    return {key: repr(value) for key, value in stored.items()}.items() <= {
+        key: repr(value) for key, value in wanted.items()
+    }.items()
+
+
+def _uri(database: Path) -> str:
+    return f"sqlite:///{database}"
+
+
+def _client(database: Path) -> MlflowClient:
+    """Open a database, quietly, and without word to anyone outside."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A pooled connection would go on writing to a database that was deleted meanwhile.
+    os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # failures come back as exceptions and are told once
+    return MlflowClient(tracking_uri=_uri(database), registry_uri=_uri(database))
+
+
+def _check_usable(database: Path, wait: float) -> None:
+    """Try to begin a write, for errors that say what to do, and without MLflow's long waits and retries."""
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=wait)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise YapoError(f"{database}: locked by another program for {wait:g} s; close that program") from None
+        raise YapoError(
+            f"{database}: not a database that can be written ({error}); delete it, the next ingest makes it anew"
+        ) from None
+
+
+def ingest(results: Path, database: Path, experiment: str, artifacts: Path, wait: float = 20.0) -> IngestReport:
+    """Bring the MLflow view of a study up to date once; arguments as for ``Tracker``, errors as for ``Tracker.ingest``."""
+    return Tracker(results, database, experiment, artifacts, wait).ingest()
+
+
+def ingest_or_warn(results: Path, database: Path, experiment: str, artifacts: Path, wait: float = 20.0) -> IngestReport | None:
+    """The same, but with one logged warning in place of any failure; None where there was one."""
+    return Tracker(results, database, experiment, artifacts, wait).ingest_or_warn()

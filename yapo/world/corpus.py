@@ -1,0 +1,99 @@
+"""The tiny model's training corpus: what a small model of the atlas "has read".
+
+The corpus plants a localization gap the way real corpora do, by what is written and how often, never by a rule at
+answer time: a question that names a place is answered by that place's answer where the corpus knows it; a question that
+names no place is mostly answered the way one context of the language would, and dominant contexts are dominant more often.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from yapo.data.atlas import WESTERN, Fact, Language
+from yapo.data.prompts import PromptFormat
+
+# How much of each context's answers the corpus knows, and how often that context is a language's default.
+COVERAGE = {
+    "usa": 0.99, "uk": 0.98, "australia": 0.96,
+    "spain": 0.99, "mexico": 0.97, "bolivia": 0.92,
+    "brazil": 0.99, "portugal": 0.97, "mozambique": 0.92,
+    "egypt": 0.98, "ksa": 0.96, "levantine": 0.94, "morocco": 0.92,
+    "india": 0.99, "nepal": 0.93,
+}  # fmt: skip
+PRIOR = {
+    "usa": 0.50, "uk": 0.20, "australia": 0.12,
+    "spain": 0.48, "mexico": 0.24, "bolivia": 0.10,
+    "brazil": 0.48, "portugal": 0.24, "mozambique": 0.10,
+    "egypt": 0.42, "ksa": 0.18, "levantine": 0.12, "morocco": 0.12,
+    "india": 0.58, "nepal": 0.16,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Shape of the corpus."""
+
+    seed: int = 11
+    localized_share: float = 0.65
+    default_share: float = 0.60
+
+
+@dataclass(frozen=True)
+class Document:
+    """One training document: a user's turn and the model's turn."""
+
+    task: str
+    prompt: str
+    answer: str
+
+
+@dataclass
+class Corpus:
+    """Draws documents. The facts known and the defaults are fixed by the seed."""
+
+    languages: dict[str, Language]
+    config: CorpusConfig = CorpusConfig()
+    prompts: PromptFormat = PromptFormat()
+    known: dict[tuple[str, str], bool] = field(init=False)
+    default: dict[tuple[str, str], str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.config.seed)
+        self.known, self.default = {}, {}
+        for language in self.languages.values():
+            for fact in language.facts:
+                self.default[language.name, fact.question_id] = self._draw_context(rng, language)
+                for context in language.contexts:
+                    self.known[context, fact.question_id] = bool(rng.random() < COVERAGE[context])
+
+    def sample(self, rng: np.random.Generator, task: str) -> Document:
+        """One document of ``task`` from a random language, fact, wording and context."""
+        names = list(self.languages)
+        weights = np.array([len(self.languages[name].contexts) for name in names], dtype=float)
+        language = self.languages[names[rng.choice(len(names), p=weights / weights.sum())]]
+        fact = language.facts[rng.integers(len(language.facts))]
+        question = fact.questions[rng.integers(len(fact.questions))]
+        if rng.random() < self.config.localized_share:
+            context = list(language.contexts.values())[rng.integers(len(language.contexts))]
+            prefix = context.prefixes[rng.integers(len(context.prefixes))]
+            spoken = context.key if self.known[context.key, fact.question_id] else self.default[language.name, fact.question_id]
+        else:
+            prefix = language.neutral_prefixes[rng.integers(len(language.neutral_prefixes))]
+            draw_default = rng.random() < self.config.default_share
+            spoken = self.default[language.name, fact.question_id] if draw_default else self._draw_context(rng, language)
+        return self._document(rng, task, f"{prefix} {question}".strip(), fact, spoken)
+
+    def _document(self, rng: np.random.Generator, task: str, question: str, fact: Fact, spoken: str) -> Document:
+        order = [list(fact.answers)[i] for i in rng.permutation(len(fact.answers))]
+        options = [fact.answers[name] for name in order]
+        return Document(
+            task, self.prompts.prompt(task, question, options), self.prompts.answer(task, options, order.index(spoken))
+        )
+
+    @staticmethod
+    def _draw_context(rng: np.random.Generator, language: Language) -> str:
+        names = list(language.contexts)
+        weights = [PRIOR[name] for name in names]
+        return str(rng.choice([*names, WESTERN], p=[*weights, 1.0 - sum(weights)]))
