@@ -1,10 +1,10 @@
 """Train, compare and use steering vectors.
 
-    import yapo
+import yapo
 
-    vector = yapo.load_vector("results/embedded/arabic/egypt/vectors/yapo/mcq-nonlocalized.safetensors")
-    with yapo.steer(model, vector):
-        model.generate(...)
+vector = yapo.load_vector("results/embedded/arabic/egypt/vectors/yapo/mcq-nonlocalized.safetensors")
+with yapo.steer(model, vector):
+    model.generate(...)
 """
 
 from __future__ import annotations

@@ -81,9 +81,9 @@ class ModelConfig:
 
 @dataclass
 class SaeConfig:
-    """The sparse autoencoder: a folder or file per layer, ``{layer}`` filled in."""
+    """The sparse autoencoder: a folder or file per layer, the word LAYER replaced by its number."""
 
-    path: str = "world/sae/layer_{layer}"
+    path: str = "world/sae/layer_LAYER"
 
 
 @dataclass
@@ -110,7 +110,12 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         _require(self.max_new_tokens_mcq > 0, "generation.max_new_tokens_mcq", self.max_new_tokens_mcq, "at least 1")
-        _require(self.max_new_tokens_open_ended > 0, "generation.max_new_tokens_open_ended", self.max_new_tokens_open_ended, "at least 1")
+        _require(
+            self.max_new_tokens_open_ended > 0,
+            "generation.max_new_tokens_open_ended",
+            self.max_new_tokens_open_ended,
+            "at least 1",
+        )
 
     def max_new_tokens(self, task: str) -> int:
         """Limit of one completion."""

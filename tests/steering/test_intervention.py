@@ -47,7 +47,9 @@ def test_jumprelu_keeps_the_threshold(sae: SAE) -> None:
     shifted = sae.encode(hidden) + u
     plain = sae.decode(shifted * (shifted > sae.threshold)) + hidden - sae.decode(sae.encode(hidden))
     sparse = Sparse(sae, "jumprelu")
-    torch.testing.assert_close(sparse.edit(hidden, sparse.prepare(hidden), u.expand(3, -1), EVERYWHERE), plain, rtol=1e-5, atol=2e-5)
+    torch.testing.assert_close(
+        sparse.edit(hidden, sparse.prepare(hidden), u.expand(3, -1), EVERYWHERE), plain, rtol=1e-5, atol=2e-5
+    )
 
 
 def test_zero_is_the_identity_bit_for_bit(sae: SAE) -> None:

@@ -107,7 +107,9 @@ def test_resumed_training_ends_in_the_same_vectors(gemma: LanguageModel, sae: SA
 
 def test_each_epoch_is_kept_and_logged(gemma: LanguageModel, sae: SAE) -> None:
     vectors, rows = _train(gemma, sae, SETS)
-    assert {name: tuple(v.shape) for name, v in vectors.items()} == {name: (2, 64) for name in ("localized", "nonlocalized", "both")}
+    assert {name: tuple(v.shape) for name, v in vectors.items()} == {
+        name: (2, 64) for name in ("localized", "nonlocalized", "both")
+    }
     epochs = [row for row in rows if row["kind"] == "epoch"]
     assert [(r["setting"], r["epoch"], r["step"]) for r in epochs if r["setting"] == "both"] == [("both", 1, 2), ("both", 2, 4)]
     steps = [row for row in rows if row["kind"] == "step"]

@@ -1,0 +1,1 @@
+"""Items: sources, schema, split, prompts, preference pairs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -57,37 +57,65 @@ def load_atlas(folder: Path = ATLAS_DIR) -> dict[str, Language]:
     """Read every language file of ``folder``, keyed by lower-case language name, in file-name order.
 
     Raises:
-        YapoError: a file lacks a key, a fact lacks an answer, or a question stands under two facts.
+        YapoError: a file is missing or not YAML, lacks a key or an answer, or a question is empty or stands under two facts.
     """
-    topics = _yaml((folder / "topics.yaml").read_text(encoding="utf-8"))
-    category_of = {topic: category for category, names in topics.items() for topic in names}
+    path = folder / "topics.yaml"
+    category_of = {topic: category for category, names in _yaml(path).items() for topic in _texts(path, category, names)}
     paths = sorted(path for path in folder.glob("*.yaml") if path.name != "topics.yaml")
     return {path.stem: _language(path, category_of) for path in paths}
 
 
-def _yaml(text: str) -> dict[str, Any]:
-    return cast(dict[str, Any], yaml.load(text, Loader=yaml.CSafeLoader))
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        return _mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+    except FileNotFoundError:
+        raise YapoError(f"{path}: no such file; copy the whole atlas folder") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise YapoError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it there") from None
+
+
+def _mapping(path: Path, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise YapoError(f"{path}: {key} is {value!r}, not keys with values; see the other language files for the format")
+    return value
+
+
+def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
+        raise YapoError(f"{path}: {key} is {value!r}, not a list of texts; quote words such as yes and no, and give at least one")
+    return tuple(value)
 
 
 def _language(path: Path, category_of: dict[str, str]) -> Language:
-    raw = _yaml(path.read_text(encoding="utf-8"))
+    raw = _yaml(path)
     try:
         contexts = {
-            key: Context(key, value["name"], value["native"], tuple(value["openers"]), tuple(value["prefixes"]))
-            for key, value in raw["contexts"].items()
+            key: Context(
+                key,
+                value["name"],
+                value["native"],
+                _texts(path, f"openers of {key}", value["openers"]),
+                _texts(path, f"prefixes of {key}", value["prefixes"]),
+            )
+            for key, value in _mapping(path, "contexts", raw["contexts"]).items()
         }
-        openers = {key: context.openers for key, context in contexts.items()} | {WESTERN: tuple(raw["western_openers"])}
+        openers = {key: context.openers for key, context in contexts.items()}
+        openers[WESTERN] = _texts(path, "western_openers", raw["western_openers"])
         facts = tuple(
             Fact(
                 question_id=key,
                 topic=key.rpartition("-")[0],
                 category=category_of[key.rpartition("-")[0]],
-                questions=tuple(value["questions"]),
-                answers={name: f"{openers[name][i % len(openers[name])]} {answer}" for name, answer in value["answers"].items()},
+                questions=_texts(path, f"questions of {key}", value["questions"]),
+                answers={
+                    name: f"{openers[name][i % len(openers[name])]} {answer}"
+                    for name, answer in _mapping(path, f"answers of {key}", value["answers"]).items()
+                },
             )
-            for i, (key, value) in enumerate(raw["facts"].items())
+            for i, (key, value) in enumerate(_mapping(path, "facts", raw["facts"]).items())
         )
-        language = Language(raw["language"], raw["code"], raw["western"], tuple(raw["neutral_prefixes"]), contexts, facts)
+        neutral = _texts(path, "neutral_prefixes", raw["neutral_prefixes"])
+        language = Language(raw["language"], raw["code"], raw["western"], neutral, contexts, facts)
     except KeyError as missing:
         raise YapoError(f"{path}: key {missing} is missing or unknown; see the other language files for the format") from None
     _check(path, language)
@@ -103,5 +131,7 @@ def _check(path: Path, language: Language) -> None:
         if len(set(fact.answers.values())) != len(expected):
             raise YapoError(f"{path}: {fact.question_id} gives two contexts the same answer; make them differ")
         for question in fact.questions:
+            if not question.strip():
+                raise YapoError(f"{path}: {fact.question_id} has an empty question; write it or take it out")
             if owner.setdefault(question, fact.question_id) != fact.question_id:
                 raise YapoError(f"{path}: '{question}' stands under both {owner[question]} and {fact.question_id}")

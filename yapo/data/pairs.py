@@ -9,6 +9,8 @@ import pandas as pd
 
 from yapo.data.prompts import PromptFormat
 
+COLUMNS = ["question_id", "variant", "phrasing", "prompt", "chosen", "rejected", "on_policy"]
+
 
 def build_pairs(
     items: pd.DataFrame, completions: list[str], correct: list[bool], task: str, prompts: PromptFormat, seed: int
@@ -24,28 +26,28 @@ def build_pairs(
         correct: whether that answer is right.
 
     Returns:
-        Columns ``question_id, variant, phrasing, prompt, chosen, rejected, on_policy``, and counts of what became of the items.
+        A table with ``COLUMNS``, and counts of what became of the items.
     """
     rng = np.random.default_rng(seed)
     rows, counts = [], Counter(on_policy=0, other_option=0, dropped_equal=0, dropped_empty=0)
-    for item, completion, right in zip(items.itertuples(index=False), completions, correct, strict=True):
-        others = [i for i in range(len(item.options)) if i != item.answer_index]
+    for item, completion, right in zip(items.to_dict("records"), completions, correct, strict=True):
+        others = [i for i in range(len(item["options"])) if i != item["answer_index"]]
         drawn = others[rng.integers(len(others))]
-        rejected = prompts.answer(task, item.options, drawn) if right else completion
-        chosen = prompts.answer(task, item.options, item.answer_index)
+        rejected = prompts.answer(task, item["options"], drawn) if right else completion
+        chosen = prompts.answer(task, item["options"], item["answer_index"])
         if not rejected or rejected == chosen:
             counts["dropped_equal" if rejected else "dropped_empty"] += 1
             continue
         counts["other_option" if right else "on_policy"] += 1
         rows.append(
             {
-                "question_id": item.question_id,
-                "variant": item.variant,
-                "phrasing": item.phrasing,
-                "prompt": prompts.prompt(task, item.question, item.options),
+                "question_id": item["question_id"],
+                "variant": item["variant"],
+                "phrasing": item["phrasing"],
+                "prompt": prompts.prompt(task, item["question"], item["options"]),
                 "chosen": chosen,
                 "rejected": rejected,
                 "on_policy": not right,
             }
         )
-    return pd.DataFrame(rows), dict(counts)
+    return pd.DataFrame(rows, columns=COLUMNS), dict(counts)

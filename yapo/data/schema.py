@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 import pandera.pandas as pa
@@ -55,14 +56,14 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
             f"{source}: {int(same.sum())} duplicated questions, first '{row['question']}' ({row['country']}, {row['variant']}); "
             "keep one row of each"
         )
-    for row in items.itertuples(index=False):
-        _check_options(row, source)
+    for record in items.to_dict("records"):
+        _check_options(record, source)
     return items
 
 
-def _check_options(row: object, source: Path | str) -> None:
-    name = f"{source}: item {row.question_id} ({row.country}, {row.variant}, phrasing {row.phrasing})"  # type: ignore[attr-defined]
-    options, answer, index = list(row.options), row.answer, row.answer_index  # type: ignore[attr-defined]
+def _check_options(item: dict[Hashable, Any], source: Path | str) -> None:
+    name = f"{source}: item {item['question_id']} ({item['country']}, {item['variant']}, phrasing {item['phrasing']})"
+    options, answer, index = list(item["options"]), item["answer"], item["answer_index"]
     if len(set(options)) != len(options):
         raise YapoError(f"{name}: options repeat {options}; make them distinct")
     if index >= len(options) or options[index] != answer:
@@ -73,11 +74,13 @@ def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
     cases = error.failure_cases
     missing = cases[cases["check"] == "column_in_dataframe"]["failure_case"].tolist()
     if missing:
-        return f"column{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))} missing; found {', '.join(map(str, frame.columns))}"
+        columns = f"column{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
+        return f"{columns} missing; found {', '.join(map(str, frame.columns))}"
     first = cases.iloc[0]
     if first["check"] == "column_in_schema":
         return f"unknown column {first['failure_case']}; the items schema has {', '.join(ITEMS.columns)}"
-    return f"column {first['column']} fails '{first['check']}' in {len(cases)} rows, first value {first['failure_case']!r} in row {first['index']}"
+    where = f"in {len(cases)} rows, first value {first['failure_case']!r} in row {first['index']}"
+    return f"column {first['column']} fails '{first['check']}' {where}"
 
 
 def write_items(path: Path, frame: pd.DataFrame) -> None:

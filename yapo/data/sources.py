@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,11 @@ def _atlas_rows(language: Language, context: Context, fact: Fact, seed: int) -> 
 
 
 def _read(path: Path) -> pd.DataFrame:
-    readers = {".parquet": pd.read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".parquet": pd.read_parquet,
+        ".csv": _read_csv,
+        ".jsonl": _read_jsonl,
+    }
     if path.suffix not in readers:
         raise YapoError(f"{path}: data.path must end in .parquet, .csv or .jsonl")
     try:

@@ -1,0 +1,1 @@
+"""Completions, scores, selection and metrics."""

@@ -93,7 +93,8 @@ def intervals(draws: pd.DataFrame, confidence: float) -> pd.DataFrame:
     finite = np.isfinite(resampled)
     some = finite.any(axis=1)
     whole = some & finite.all(axis=1)
-    bounds[whole] = np.quantile(resampled[whole], [tail, 1 - tail], axis=1).T
+    if whole.any():
+        bounds[whole] = np.quantile(resampled[whole], [tail, 1 - tail], axis=1).T
     for row in np.flatnonzero(some & ~whole):
         bounds[row] = np.quantile(resampled[row][finite[row]], [tail, 1 - tail])
     return pd.DataFrame({"value": values[:, 0], "low": bounds[:, 0], "high": bounds[:, 1]}, index=draws.index)

@@ -51,9 +51,7 @@ class Evaluator:
     judge: Judge
     cache: CompletionCache
 
-    def select(
-        self, candidates: dict[Key, Candidate], multipliers: Sequence[float]
-    ) -> tuple[dict[Key, Trial], pd.DataFrame]:
+    def select(self, candidates: dict[Key, Candidate], multipliers: Sequence[float]) -> tuple[dict[Key, Trial], pd.DataFrame]:
         """Choose epoch and multiplier of every candidate on validation. See ``selection.choose``."""
 
         def measure(trials: list[Trial]) -> pd.DataFrame:
@@ -69,7 +67,15 @@ class Evaluator:
         scored = self._score_all([(task, setting, Condition()) for task, setting in cells], "validation")
         return pd.DataFrame(
             [
-                {"method": "baseline", "task": task, "setting": setting, "epoch": 0, "multiplier": 0.0, "selected": True, **_summary(frame)}
+                {
+                    "method": "baseline",
+                    "task": task,
+                    "setting": setting,
+                    "epoch": 0,
+                    "multiplier": 0.0,
+                    "selected": True,
+                    **_summary(frame),
+                }
                 for (task, setting), frame in zip(cells, scored, strict=True)
             ]
         )
@@ -103,7 +109,7 @@ class Evaluator:
         for task, setting in cells:
             items = self._items(setting, "test")
             localized = self.items[self.items["variant"] == "localized"].set_index(["question_id", "phrasing"])
-            questions = localized.loc[list(zip(items["question_id"], items["phrasing"], strict=True)), "question"]
+            questions = localized["question"].loc[list(zip(items["question_id"], items["phrasing"], strict=True))]
             asked = items.assign(question=questions.to_numpy())
             completions = self._complete(asked, task, [Condition()])[0]
             frame = pd.concat([items, score(items, completions, task, self.judge)], axis=1)

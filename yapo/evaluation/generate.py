@@ -47,7 +47,12 @@ class _Rows:
 
 @torch.inference_mode()
 def complete(
-    lm: LanguageModel, layer: int, prompts: Sequence[list[int]], conditions: Sequence[Condition], max_new_tokens: int, batch_size: int
+    lm: LanguageModel,
+    layer: int,
+    prompts: Sequence[list[int]],
+    conditions: Sequence[Condition],
+    max_new_tokens: int,
+    batch_size: int,
 ) -> list[list[list[int]]]:
     """Token ids of every completion, without the prompt and up to the end of the turn.
 
@@ -81,14 +86,20 @@ def complete(
             for first in range(0, len(group), per_pass):
                 part = group[first : first + per_pass]
                 prompt_of = torch.arange(len(chosen), device=lm.device).repeat(len(part))
-                u = None if intervention is None else torch.stack([conditions[c].u for c in part]).to(lm.device)  # type: ignore[arg-type]
+                displaced = [conditions[c].u for c in part]
+                u = torch.stack([u for u in displaced if u is not None]).to(lm.device) if intervention is not None else None
                 u = None if u is None else u.repeat_interleave(len(chosen), dim=0)
                 states, rows_codes = hidden[prompt_of], None if codes is None else codes[prompt_of]
                 if intervention is not None and u is not None:
                     live = real[prompt_of] & (conditions[part[0]].steer_bos | (positions[prompt_of] > 0))
                     states = intervention.edit(states, rows_codes, u, live)
                 rows = _Rows(
-                    intervention, u, real[prompt_of], below.select(prompt_of), KeyValues(), torch.arange(len(prompt_of), device=lm.device)
+                    intervention,
+                    u,
+                    real[prompt_of],
+                    below.select(prompt_of),
+                    KeyValues(),
+                    torch.arange(len(prompt_of), device=lm.device),
                 )
                 row_positions, row_allowed = positions[prompt_of], allowed[prompt_of]
                 row_masks = lm.masks(row_allowed, row_positions, row_positions)

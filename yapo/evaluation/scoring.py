@@ -21,7 +21,8 @@ def score(items: pd.DataFrame, completions: Sequence[str], task: str, judge: Jud
         right = [choice == gold for choice, gold in zip(choices, items["answer_index"], strict=True)]
         parsed = [choice is not None for choice in choices]
         return pd.DataFrame(
-            {"completion": list(completions), "score": [float(r) for r in right], "parsed": parsed, "exact": right}, index=items.index
+            {"completion": list(completions), "score": [float(r) for r in right], "parsed": parsed, "exact": right},
+            index=items.index,
         )
     requests = [Request(q, a, c) for q, a, c in zip(items["question"], items["answer"], completions, strict=True)]
     judgements = judge.judge(requests)

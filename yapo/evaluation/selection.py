@@ -43,8 +43,9 @@ def choose(
     for key, epoch in best_epoch.items():
         candidates = rows[(rows["epoch"] == epoch) & (rows["multiplier"] > 0)]
         chosen[key] = Trial(key, epoch, float(_best(candidates, key, "multiplier")["multiplier"]))
-    rows["selected"] = [chosen[r.method, r.task, r.setting] == Trial((r.method, r.task, r.setting), r.epoch, r.multiplier) for r in rows.itertuples()]  # type: ignore[index,arg-type]
-    return chosen, rows
+    columns = [rows[name] for name in ("method", "task", "setting", "epoch", "multiplier")]
+    trials = [Trial((m, t, s), e, x) for m, t, s, e, x in zip(*columns, strict=True)]
+    return chosen, rows.assign(selected=[chosen[trial.key] == trial for trial in trials])
 
 
 def _measured(trials: list[Trial], measure: Callable[[list[Trial]], pd.DataFrame]) -> pd.DataFrame:

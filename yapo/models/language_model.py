@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -57,7 +58,9 @@ class LanguageModel:
 
     def __init__(self, model: PreTrainedModel, tokenizer: ChatTokenizer, source: str, digest: str = "") -> None:
         if model.config.model_type not in SUPPORTED:
-            raise YapoError(f"{source}: architecture '{model.config.model_type}' is not supported; use one of {', '.join(SUPPORTED)}")
+            raise YapoError(
+                f"{source}: architecture '{model.config.model_type}' is not supported; use one of {', '.join(SUPPORTED)}"
+            )
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.source = source
@@ -72,12 +75,12 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.model.parameters()).device
+        return torch.device(self.model.device)
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the weights."""
-        return self.model.dtype
+        return cast(torch.dtype, self.model.dtype)
 
     def check_layer(self, layer: int) -> None:
         """Refuse a layer that the model does not have, or that has no block above it."""
@@ -85,7 +88,13 @@ class LanguageModel:
             raise YapoError(f"layer={layer}: {self.source} has blocks 0..{self.n_layers - 1}; steer at 0..{self.n_layers - 2}")
 
     def masks(self, allowed: Tensor, positions: Tensor, key_positions: Tensor) -> Masks:
-        """Additive masks from ``allowed`` (bool ``[rows, queries, keys]``) and the positions of queries and keys ``[rows, n]``."""
+        """Additive masks.
+
+        Args:
+            allowed: which keys each query may read, bool ``[rows, queries, keys]``.
+            positions: positions of the queries, ``[rows, queries]``.
+            key_positions: positions of the keys, ``[rows, keys]``.
+        """
         near = allowed
         if self._window is not None:
             near = allowed & (positions[:, :, None] - key_positions[:, None, :] < self._window)
@@ -98,7 +107,7 @@ class LanguageModel:
 
     def embed(self, ids: Tensor) -> Tensor:
         """Input of block 0, ``[rows, tokens, d_model]``."""
-        return self.model.model.embed_tokens(ids)
+        return cast(Tensor, self.model.model.embed_tokens(ids))
 
     def blocks(
         self, hidden: Tensor, start: int, stop: int, positions: Tensor, masks: Masks, cache: KeyValues | None = None
@@ -122,7 +131,7 @@ class LanguageModel:
         logits = self.model.lm_head(self.model.model.norm(hidden)).float()
         if self._softcap is not None:
             logits = self._softcap * torch.tanh(logits / self._softcap)
-        return logits
+        return cast(Tensor, logits)
 
 
 def causal(real: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,7 +170,9 @@ def load_language_model(config: ModelConfig, device: str | None = None) -> Langu
     try:
         settings = AutoConfig.from_pretrained(config.path)
         if settings.model_type not in SUPPORTED:
-            raise YapoError(f"{config.path}: architecture '{settings.model_type}' is not supported; use one of {', '.join(SUPPORTED)}")
+            raise YapoError(
+                f"{config.path}: architecture '{settings.model_type}' is not supported; use one of {', '.join(SUPPORTED)}"
+            )
         model = AutoModelForCausalLM.from_pretrained(
             config.path, dtype=getattr(torch, config.dtype), attn_implementation=config.attention, use_safetensors=True
         )
@@ -173,3 +184,7 @@ def load_language_model(config: ModelConfig, device: str | None = None) -> Langu
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return LanguageModel(model.to(device), ChatTokenizer(tokenizer), config.path, digest)
 
+
+def _check_architecture(source: str, kind: str) -> None:
+    if kind not in SUPPORTED:
+        raise YapoError(f"{source}: architecture '{kind}' is not supported; use one of {', '.join(SUPPORTED)}")

@@ -122,6 +122,9 @@ _TABLE = """\
 """
 
 
+_DELTAS = "Small numbers after a value: difference from the baseline of the same row."
+
+
 def render(template: str, **values: Any) -> str:
     """Fill a Jinja template with every value escaped; a missing value is an error."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
@@ -139,4 +142,6 @@ def table_page(sheet: Sheet) -> str:
     body = render(_TABLE, sheet=sheet, dagger=DAGGER, missing=MISSING)
     headings = [group.heading for group in sheet.groups]
     links = tuple((f"group-{place}", heading) for place, heading in enumerate(headings, start=1)) if len(headings) > 1 else ()
-    return page(sheet.title, sheet.caption, sheet.notes, body, links)
+    compared = any(cell and cell.delta for group in sheet.groups for row in group.rows for cell in row.cells)
+    notes = (*([_DELTAS] if compared else []), *sheet.notes)
+    return page(sheet.title, sheet.caption, notes, body, links)

@@ -31,6 +31,8 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "task": {"mcq": "Multiple choice", "open_ended": "Open-ended"},
     "setting": {"localized": "Localized", "nonlocalized": "Non-localized", "both": "Both"},
+    "variant": {"localized": "Localized", "nonlocalized": "Non-localized"},
+    "question_id": {},
     "metric": {"rca": "RCA", "pnlg": "PNLG"},
     "method": {
         "baseline": "Baseline",

@@ -98,7 +98,7 @@ def latex(sheet: Sheet) -> str:
             lines.append(f"\\multicolumn{{{width}}}{{@{{}}l}}{{\\textbf{{{_tex(group.heading)}}}}} \\\\")
         for previous, row in zip([None, *group.rows], group.rows, strict=False):
             if previous is not None and heads > 1 and row.heads[0] != previous.heads[0]:
-                lines.append("\\addlinespace[2pt]")
+                lines.append("\\addlinespace[1pt]")
             texts = [_tex(head) for head in _new_heads(row, previous)]
             if row.aggregate:
                 texts = [f"\\textit{{{text}}}" if text else "" for text in texts]

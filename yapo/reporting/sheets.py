@@ -63,8 +63,6 @@ def notes_of(data: pd.DataFrame, layout: Layout, resamples: int, confidence: flo
     if data["low"].notna().any():
         level = f"{100 * confidence:g}%"
         notes.append(f"Brackets: {level} bootstrap interval, {resamples:,} resamples of facts with all their rows.")
-    if (data["method"] == "baseline").any():
-        notes.append("In HTML and csv, differences are from the baseline of the same row.")
     if data["method"].nunique() > 1:
         notes.append("Bold: best value of the row, also where intervals overlap.")
     members = data[~data[list(layout.heads)].isin(AGGREGATES).any(axis=1)]
@@ -104,12 +102,13 @@ def _is_pnlg(line: pd.DataFrame) -> bool:
 
 
 def _cell(cell: Mapping[str, Any], digits: int) -> Cell:
-    def number(name: str, sign: str = "-") -> str:
+    def number(name: str, sign: str = "-", digits: int = digits) -> str:
         value = float(cell[name])
         return MISSING if math.isnan(value) else f"{float(round_half_up(value, digits)):{sign}.{digits}f}".replace("-", MINUS)
 
     def interval(low: str, high: str, sign: str = "-") -> str:
-        return "" if math.isnan(cell[low]) else f"[{number(low, sign)}, {number(high, sign)}]"
+        short = min(digits, 2)  # a third decimal of a bootstrap bound is noise, and widens the column
+        return "" if math.isnan(cell[low]) else f"[{number(low, sign, short)}, {number(high, sign, short)}]"
 
     compared = cell["method"] != "baseline" and not math.isnan(cell["delta_vs_baseline"])
     delta = number("delta_vs_baseline", "+") if compared else ""

@@ -93,7 +93,8 @@ def build_tables(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOp
         made.append(_metric_table(f"table5_rca_pnlg_country{suffix}", numbers.country_draws(country), rows, options))
     made.append(_dataset_table(items, options))
     made.append(_examples(evaluation, items, options))
-    return {table.name: table for table in made}
+    by_name = {table.name: table for table in made}
+    return {name: by_name[name] for name in TABLE_NAMES}
 
 
 def write_tables(tables: Mapping[str, Table], folder: Path) -> list[Path]:

@@ -37,9 +37,7 @@ def main(config: Config) -> None:
     sae = read_sae(config, layer, lm.d_model)
     candidates, infos = _candidates(config, study, language, lm, sae, layer)
     cache = CompletionCache(study.country(language, config.country) / "completions.json", lm, layer, config.model.batch_size)
-    evaluator = Evaluator(
-        lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache
-    )
+    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache)
     chosen, grid = evaluator.select(candidates, config.selection.multipliers)
     baseline = evaluator.baseline_validation(config.tasks, config.settings)
     cells = [(task, setting) for task in config.tasks for setting in config.settings]
@@ -68,7 +66,9 @@ def _candidates(
                 tensors, header = load_tensors(path)
                 info = VectorInfo(**header)
                 if (info.model_digest, info.layer) != (lm.digest, layer):
-                    raise YapoError(f"{path}: made for {info.model} ({info.model_digest}) layer {info.layer}; train it again for this model and layer")
+                    raise YapoError(
+                        f"{path}: made for {info.model} ({info.model_digest}) layer {info.layer}; train it for this model"
+                    )
                 if info.sae_digest not in ("", sae.digest):
                     raise YapoError(f"{path}: made with another autoencoder ({info.sae}); train it again")
                 kind = (info.space, info.threshold)

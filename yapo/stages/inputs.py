@@ -38,9 +38,11 @@ def read_layer(config: Config) -> int:
 
 def read_sae(config: Config, layer: int, d_model: int) -> SAE:
     """The autoencoder of a layer, checked against the model's width."""
-    path = Path(config.sae.path.format(layer=layer))
+    path = Path(config.sae.path.replace("LAYER", str(layer)))
     if not path.exists():
-        raise YapoError(f"sae.path={path}: no autoencoder for layer {layer}; set discovery.layer or discovery.candidates to a layer that has one")
+        raise YapoError(
+            f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.candidates among layers that have one"
+        )
     sae = load_sae(path)
     check_fits(sae, d_model, layer)
     return sae

@@ -38,25 +38,34 @@ def main(config: Config) -> None:
             log.info("%s %s done", country, task)
     table = pd.DataFrame(curves)
     candidates = table[table["layer"].isin(config.discovery.candidates)]
-    best = {name: candidates[candidates["curve"] == name].groupby("layer")["value"].mean() for name in ("patching", "steerability")}
-    layer = config.discovery.layer if config.discovery.layer is not None else int(best[config.discovery.select].idxmax())
+    best = {
+        name: candidates[candidates["curve"] == name].groupby("layer")["value"].mean() for name in ("patching", "steerability")
+    }
+    layer = config.discovery.layer if config.discovery.layer is not None else _best_layer(best[config.discovery.select])
     write_json(
         study.layer,
         {
             "layer": layer,
             "select": config.discovery.select if config.discovery.layer is None else "configured",
             "candidates": config.discovery.candidates,
-            "best": {name: int(values.idxmax()) for name, values in best.items()},
+            "best": {name: _best_layer(values) for name, values in best.items()},
             "model": {"path": lm.source, "digest": lm.digest},
             "curves": curves,
         },
     )
 
 
+def _best_layer(values: pd.Series[float]) -> int:
+    """The layer with the highest value; the lower one where two are equal."""
+    return int(values.index.to_numpy()[int(values.to_numpy().argmax())])
+
+
 def _pairs_of_variants(items: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Items of a split in both forms, row by row the same question."""
     chosen = items[items["split"] == split]
-    sides = [chosen[chosen["variant"] == v].set_index(["question_id", "phrasing"]).sort_index() for v in ("localized", "nonlocalized")]
+    sides = [
+        chosen[chosen["variant"] == v].set_index(["question_id", "phrasing"]).sort_index() for v in ("localized", "nonlocalized")
+    ]
     common = sides[0].index.intersection(sides[1].index)
     if not len(common):
         raise YapoError(f"no {split} question has both a localized and a non-localized form; set discovery.layer instead")
@@ -68,13 +77,13 @@ def _patching(config: Config, lm: LanguageModel, items: pd.DataFrame, country: s
     localized, nonlocalized = _pairs_of_variants(items, "validation")
     probes = [
         make_probe(
-            tokenizer.prompt(prompts.prompt(task, source.question, source.options)),  # type: ignore[arg-type]
-            tokenizer.prompt(prompts.prompt(task, target.question, target.options)),  # type: ignore[arg-type]
-            tokenizer.response(prompts.answer(task, target.options, target.answer_index)),  # type: ignore[arg-type]
-            tokenizer.response(prompts.answer(task, target.options, target.control_index)),  # type: ignore[arg-type]
+            tokenizer.prompt(prompts.prompt(task, source["question"], source["options"])),
+            tokenizer.prompt(prompts.prompt(task, target["question"], target["options"])),
+            tokenizer.response(prompts.answer(task, target["options"], target["answer_index"])),
+            tokenizer.response(prompts.answer(task, target["options"], target["control_index"])),
         )
-        for source, target in zip(localized.itertuples(), nonlocalized.itertuples(), strict=True)
-        if target.control_index >= 0 and target.control_index != target.answer_index  # type: ignore[operator]
+        for source, target in zip(localized.to_dict("records"), nonlocalized.to_dict("records"), strict=True)
+        if target["control_index"] >= 0
     ]
     values = patch_all_layers(lm, probes, config.model.batch_size)
     facts = nonlocalized["question_id"]
@@ -100,7 +109,7 @@ def _steerability(config: Config, lm: LanguageModel, items: pd.DataFrame, countr
         return [lm.tokenizer.prompt(text) for text in texts]
 
     localized, nonlocalized = _pairs_of_variants(items, "train")
-    named, questions = _pairs_of_variants(items, "validation")
+    _, questions = _pairs_of_variants(items, "validation")
 
     def right(completions: list[str]) -> list[bool]:
         return list(score(questions, completions, task, judge)["exact"])
@@ -116,20 +125,35 @@ def _steerability(config: Config, lm: LanguageModel, items: pd.DataFrame, countr
         right,
     )
     return [
-        _row("steerability", task, country, layer, [float(value) for value in values], questions["question_id"], config.report.seed)
+        _row(
+            "steerability", task, country, layer, [float(value) for value in values], questions["question_id"], config.report.seed
+        )
         for layer, values in enumerate(steered)
     ]
 
 
-def _row(curve: str, task: str, country: str, layer: int, values: list[float], facts: Iterable[str], seed: int) -> dict[str, object]:
+def _row(
+    curve: str, task: str, country: str, layer: int, values: list[float], facts: Iterable[str], seed: int
+) -> dict[str, object]:
     """One point of a curve with a bootstrap interval over facts."""
     by_fact = pd.DataFrame({"fact": list(facts), "value": values}).groupby("fact")["value"].mean()
     mean = float(pd.Series(values).mean())
     low = high = mean
     if by_fact.nunique() > 1:
-        interval = bootstrap((by_fact.to_numpy(),), lambda x, axis: x.mean(axis=axis), n_resamples=1000, rng=seed, method="percentile")
+        interval = bootstrap(
+            (by_fact.to_numpy(),), lambda x, axis: x.mean(axis=axis), n_resamples=1000, rng=seed, method="percentile"
+        )
         low, high = float(interval.confidence_interval.low), float(interval.confidence_interval.high)
-    return {"curve": curve, "task": task, "country": country, "layer": layer, "value": mean, "low": low, "high": high, "n": len(values)}
+    return {
+        "curve": curve,
+        "task": task,
+        "country": country,
+        "layer": layer,
+        "value": mean,
+        "low": low,
+        "high": high,
+        "n": len(values),
+    }
 
 
 if __name__ == "__main__":

@@ -33,7 +33,10 @@ READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods"),
         ("evaluation", "models", "steering/intervention.py", "steering/vector.py", "stages/evaluate.py"),
     ),
-    "report": (("report", "judge", "methods"), ("reporting", "evaluation/metrics.py", "evaluation/bootstrap.py", "stages/report.py")),
+    "report": (
+        ("report", "judge", "methods"),
+        ("reporting", "evaluation/metrics.py", "evaluation/bootstrap.py", "stages/report.py"),
+    ),
 }
 
 

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import pandas as pd
@@ -56,7 +55,9 @@ def main(config: Config) -> None:
         for task in config.tasks:
             store, header = ActivationStore.load(study.store(language, config.country, task))
             if header["layer"] != layer:
-                raise YapoError(f"{config.country}/{task}: activations of layer {header['layer']}, but layer {layer} is steered; run prepare again")
+                raise YapoError(
+                    f"{config.country}, {task}: activations of layer {header['layer']}, but {layer} is steered; prepare again"
+                )
             rows = read_table(study.pairs(language, config.country, task))
             sae = read_sae(config, layer, store.hidden[0].shape[-1])
             inputs = FitInputs(
@@ -74,7 +75,16 @@ def main(config: Config) -> None:
             vectors = method.fit(inputs)
             for setting, epochs in vectors.items():
                 if method.name in ("caa", "sas"):
-                    inputs.log({"kind": "epoch", "setting": setting, "step": 0, "epoch": 1, "norm": float(epochs.norm()), "l0": int((epochs != 0).sum())})
+                    inputs.log(
+                        {
+                            "kind": "epoch",
+                            "setting": setting,
+                            "step": 0,
+                            "epoch": 1,
+                            "norm": float(epochs.norm()),
+                            "l0": int((epochs != 0).sum()),
+                        }
+                    )
                 info = _info(config, method.space, layer, header, sae, language, task, setting)
                 save_tensors(folder / f"{task}-{setting}.safetensors", {"epochs": epochs}, asdict(info))
             inputs.checkpoint.unlink(missing_ok=True)
@@ -88,7 +98,12 @@ def main(config: Config) -> None:
             "language": language,
             "seed": config.train.seed,
             "layer": layer,
-            "config": {"method": asdict(config.method), "train": asdict(config.train), "model": asdict(config.model), "sae": asdict(config.sae)},
+            "config": {
+                "method": asdict(config.method),
+                "train": asdict(config.train),
+                "model": asdict(config.model),
+                "sae": asdict(config.sae),
+            },
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
             "data_hash": digest(hashes),
         },
@@ -103,7 +118,9 @@ def train_sets(rows: pd.DataFrame, settings: list[str]) -> list[TrainSet]:
         own = rows if setting == "both" else rows[rows["variant"] == setting]
         train, validation = (own.index[own["split"] == split].tolist() for split in ("train", "validation"))
         if not train or not validation:
-            raise YapoError(f"setting={setting}: {len(train)} training and {len(validation)} validation pairs; each needs at least one")
+            raise YapoError(
+                f"setting={setting}: {len(train)} training and {len(validation)} validation pairs; each needs at least one"
+            )
         sets.append(TrainSet(setting, train, validation))
     return sets
 

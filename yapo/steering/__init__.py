@@ -1,0 +1,1 @@
+"""Vectors: what they do, how they are trained, how they are kept."""

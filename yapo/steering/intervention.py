@@ -63,7 +63,7 @@ class Dense(Intervention):
     def prepare(self, hidden: Tensor) -> None:
         """A dense edit needs nothing."""
 
-    def edit(self, hidden: Tensor, codes: Codes | None, u: Tensor, live: Tensor) -> Tensor:
+    def edit(self, hidden: Tensor, codes: Codes | None, u: Tensor, live: Tensor) -> Tensor:  # noqa: ARG002
         """See ``Intervention.edit``."""
         change = u[:, None, :] * live[..., None]
         return (hidden.float() + change).to(hidden.dtype)

@@ -44,7 +44,7 @@ def steer(
     intervention = _intervention(model, vector, sae)
     u = (strength * vector.values.float()).to(model.device)
 
-    def edit(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def edit(_module: torch.nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         hidden: Tensor = output[0] if isinstance(output, tuple) else output
         live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         if not vector.info.steer_bos:
@@ -64,10 +64,12 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
     """Refuse a vector made for another model: other depth, other width, or (for a local folder) other weights."""
     info, config = vector.info, model.config
     if info.layer >= config.num_hidden_layers:
-        raise YapoError(f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers")
+        raise YapoError(
+            f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers"
+        )
     if info.space == "dense" and vector.values.shape[-1] != config.hidden_size:
         raise YapoError(
-            f"the vector has {vector.values.shape[-1]} entries and was made for {info.model}; this model is {config.hidden_size} wide"
+            f"the vector has {vector.values.shape[-1]} entries for {info.model}; this model is {config.hidden_size} wide"
         )
     weights = sorted(Path(config.name_or_path).glob("*.safetensors"))
     if weights and file_digest(*weights) != info.model_digest:
@@ -84,5 +86,7 @@ def _intervention(model: PreTrainedModel, vector: SteeringVector, sae: SAE | Pat
     loaded = sae if isinstance(sae, SAE) else load_sae(sae or info.sae, device=model.device)
     check_fits(loaded, model.config.hidden_size, info.layer)
     if loaded.digest != info.sae_digest:
-        raise YapoError(f"the vector was trained with the autoencoder {info.sae} ({info.sae_digest}), not {loaded.source} ({loaded.digest})")
+        raise YapoError(
+            f"the vector was trained with the autoencoder {info.sae} ({info.sae_digest}), not {loaded.source} ({loaded.digest})"
+        )
     return Sparse(loaded, info.threshold)

@@ -133,7 +133,7 @@ class ActivationStore:
         for p, c, r in tensors["lengths"].tolist():
             pairs.append(Pair(ids[start : start + p], ids[start + p : start + p + c], ids[start + p + c : start + p + c + r]))
             start += p + c + r
-        hidden = list(tensors["hidden"].split([len(pair.tokens) for pair in pairs]))
+        hidden = list(tensors["hidden"].split([len(pair.tokens) for pair in pairs]))  # type: ignore[no-untyped-call]
         return cls(pairs, hidden, tensors["reference"]), header
 
 

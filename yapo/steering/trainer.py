@@ -116,7 +116,7 @@ class Trainer:
         vectors = torch.stack([state.vector for state in active])
         u = (signs[:, None] * vectors).repeat_interleave(torch.tensor(sizes, device=self.lm.device), dim=0)
         margin, _ = self._margins(rows, u)
-        losses = torch.stack([part.mean() for part in preference_loss(margin, direction, self.config.beta).split(sizes)])
+        losses = torch.stack([part.mean() for part in torch.split(preference_loss(margin, direction, self.config.beta), sizes)])
         losses.sum().backward()  # type: ignore[no-untyped-call]
         return [
             {
@@ -129,7 +129,7 @@ class Trainer:
                 "margin": float(part.mean()),
                 "norm": float(state.vector.detach().norm()),
             }
-            for state, loss, d, part in zip(active, losses.detach(), signs, margin.detach().split(sizes), strict=True)
+            for state, loss, d, part in zip(active, losses.detach(), signs, torch.split(margin.detach(), sizes), strict=True)
         ]
 
     def _minibatch(self, state: _State, step: int) -> tuple[list[int], int]:
@@ -171,7 +171,7 @@ class Trainer:
         }
 
     def _save(self, path: Path, step: int, states: list[_State], optimizer: torch.optim.Optimizer) -> None:
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for i, state in enumerate(states):
             tensors[f"{i}.vector"] = state.vector
             tensors |= {f"{i}.{key}": optimizer.state[state.vector][key] for key in ("exp_avg", "exp_avg_sq", "step")}
@@ -211,7 +211,8 @@ def _pad_codes(codes: list[Codes]) -> Codes:
     """Stack per-pair codes, padding tokens and features with value 0 (no feature fires there)."""
     tokens, most = max(c.ids.shape[1] for c in codes), max(c.ids.shape[2] for c in codes)
     padded = [
-        [nn.functional.pad(x[0], (0, most - x.shape[2], 0, tokens - x.shape[1])) for x in (code.ids, code.values)] for code in codes
+        [nn.functional.pad(x[0], (0, most - x.shape[2], 0, tokens - x.shape[1])) for x in (code.ids, code.values)]
+        for code in codes
     ]
     return Codes(torch.stack([ids for ids, _ in padded]), torch.stack([values for _, values in padded]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from yapo.errors import YapoError
 from yapo.files import replacing
 
 SPACES = ("dense", "sparse")
-CONVENTION = "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
+CONVENTION = (
+    "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class SteeringVector:
         return cls(tensors["vector"], VectorInfo(**header))
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
     """Write tensors and a JSON header as safetensors; the same input gives the same bytes."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
     with replacing(path) as temporary:
@@ -102,4 +105,4 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def random_like(norm: float, width: int, seed: int) -> Tensor:
     """The control: a Gaussian direction of the given norm, ``[width]``."""
     direction = torch.randn(width, generator=torch.Generator().manual_seed(seed))
-    return norm * direction / direction.norm()
+    return direction * (norm / float(direction.norm()))

@@ -8,8 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ Point = tuple[str, int]  # the name of a metric and the training step it belongs
 FileState = tuple[tuple[str, int, int], ...]  # path, time of the last change in nanoseconds, size in bytes
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunRecord:
     """All that one MLflow run is to show.
 
@@ -37,7 +36,8 @@ class RunRecord:
         params: Flat settings of the training.
         artifacts: Files, each with the folder that it goes to.
         complete: Whether the training has ended.
-        modified: Time of the last change of the curve, in milliseconds since 1970.
+        time: When the run took place, in milliseconds since 1970: the last change of its curve.
+        digest: Identifies the content (not the times) of the record, artifacts included.
     """
 
     name: str
@@ -46,13 +46,13 @@ class RunRecord:
     params: dict[str, str]
     artifacts: list[tuple[Path, str]]
     complete: bool
-    modified: int
+    time: int
+    digest: str = field(init=False)
 
-    @cached_property
-    def digest(self) -> str:
-        """Identifies the content (not the times) of the record, artifacts included."""
+    def __post_init__(self) -> None:
+        """Compute the digest."""
         artifacts = sorted((folder, path.name, files.file_digest(path)) for path, folder in self.artifacts)
-        return files.digest([self.tags, sorted(self.metrics.items()), self.params, artifacts, self.complete])
+        self.digest = files.digest([self.tags, sorted(self.metrics.items()), self.params, artifacts, self.complete])
 
 
 class _Row(NamedTuple):
@@ -71,12 +71,16 @@ class _Curve(NamedTuple):
 
     runs: dict[tuple[str, str], list[_Row]]
     complete: bool
-    modified: int
+    time: int
 
 
 def method_folders(results: Path) -> list[Path]:
     """Find the folders ``<language>/<country>/train/<method>`` of a study that have a curve, sorted."""
-    return sorted({path.parent for name in (_CURVES, _PARTIAL) for path in results.glob(f"*/*/train/*/{name}")})
+    return sorted({path.parent for path in _curves(results)})
+
+
+def _curves(results: Path) -> list[Path]:
+    return [path for name in (_CURVES, _PARTIAL) for path in results.glob(f"*/*/train/*/{name}")]
 
 
 def state(folder: Path) -> FileState:
@@ -108,8 +112,9 @@ def read_figures(results: Path) -> list[RunRecord]:
     figures = _figures(results)
     if not figures:
         return []
-    modified = max(path.stat().st_mtime_ns for path in figures) // 1_000_000
-    return [RunRecord("study", {}, {}, {}, [(path, "figures") for path in figures], True, modified)]
+    # Dated before all others, for the UI draws the newest runs only, and this one has no curve.
+    time = min(changed for _, changed, _ in _state([*figures, *_curves(results)])) // 1_000_000
+    return [RunRecord("study", {}, {}, {}, [(path, "figures") for path in figures], True, time)]
 
 
 def read_method(folder: Path) -> list[RunRecord]:
@@ -145,7 +150,7 @@ def read_method(folder: Path) -> list[RunRecord]:
         vectors = [(folder, "all_epochs"), (country / "vectors" / method, "chosen")]
         artifacts = [(place / f"{task}-{setting}.safetensors", label) for place, label in vectors]
         artifacts = [(path, label) for path, label in artifacts if path.exists()]
-        records.append(RunRecord(name, tags, metrics, params, artifacts, curve.complete, curve.modified))
+        records.append(RunRecord(name, tags, metrics, params, artifacts, curve.complete, curve.time))
     return records
 
 
@@ -154,14 +159,14 @@ def _read_curve(folder: Path) -> _Curve | None:
     # A partial file beside a finished one belongs to a later training. It may be renamed while this looks.
     for path in (folder / _PARTIAL, folder / _CURVES):
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            content, modified = file.read(), os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+            content, time = file.read(), os.fstat(file.fileno()).st_mtime_ns // 1_000_000
             if path.name == _PARTIAL:
                 content = content[: content.rfind(b"\n") + 1]  # the last line may still be in the writing
             runs: dict[tuple[str, str], list[_Row]] = {}
             for number, line in enumerate(content.splitlines(), start=1):
                 row = _parse(f"{path}, line {number}", line)
                 runs.setdefault((row.task, row.setting), []).append(row)
-            return _Curve(runs, path.name == _CURVES, modified)
+            return _Curve(runs, path.name == _CURVES, time)
     return None
 
 

@@ -151,12 +151,13 @@ class Tracker:
             if state == self._seen.get(folder):
                 continue
             try:
-                for record in read(folder):
-                    report.runs[writer.write(record)] += 1
-            except YapoError as error:
+                records = read(folder)
+            except (YapoError, OSError) as error:
                 report.problems.append(str(error))
-            else:
-                self._seen[folder] = state
+                continue
+            for record in records:
+                report.runs[writer.write(record)] += 1
+            self._seen[folder] = state
 
 
 class _Writer:
@@ -198,7 +199,7 @@ class _Writer:
 
     def _create(self, record: RunRecord) -> str:
         tags = record.tags | {_NAME_TAG: record.name}
-        run = self._client.create_run(self._experiment_id, start_time=record.modified, tags=tags, run_name=record.name)
+        run = self._client.create_run(self._experiment_id, start_time=record.time, tags=tags, run_name=record.name)
         return str(run.info.run_id)
 
     def _points(self, run: Run) -> dict[Point, float]:
@@ -211,9 +212,7 @@ class _Writer:
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [
-            Metric(name, value, record.modified, step)
-            for (name, step), value in record.metrics.items()
-            if (name, step) not in points
+            Metric(name, value, record.time, step) for (name, step), value in record.metrics.items() if (name, step) not in points
         ]
         for start in range(0, len(metrics), _METRICS_PER_CALL):
             self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_CALL])
@@ -225,7 +224,7 @@ class _Writer:
         tags = [RunTag(_COMPLETE_TAG, str(record.complete).lower()), RunTag(_DIGEST_TAG, record.digest)]
         self._client.log_batch(run_id, tags=tags)
         if record.complete:
-            self._client.set_terminated(run_id, end_time=record.modified)
+            self._client.set_terminated(run_id, end_time=record.time)
 
 
 def _within(stored: dict[Point, float] | dict[str, str], wanted: dict[Point, float] | dict[str, str]) -> bool:

@@ -1,0 +1,1 @@
+"""The embedded world: corpus, tokenizer, tiny model and autoencoders."""

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 from yapo.data.atlas import Language
 
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
-# A boxed opening, an option's number with its space (so that an option starts with the same token as the answer alone), a digit, a line end, a word with its leading space and combining marks (Hindi vowel signs), any other sign.
+# A boxed opening; an option's number with its space, so that an option starts with the same token as the answer alone; a
+# digit; a line end; a word with its leading space and combining marks (Hindi vowel signs); any other sign.
 PIECES = r"\\boxed\{|\d\) |\d|\n| ?[\p{L}\p{M}]+|[^\s\p{L}\p{M}\d]| "
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -55,8 +56,7 @@ def _strings(languages: dict[str, Language]) -> Iterator[str]:
     for language in languages.values():
         for fact in language.facts:
             yield from fact.questions
-            for answer in fact.answers.values():
-                yield answer
+            yield from fact.answers.values()
         for context in language.contexts.values():
             for prefix in context.prefixes:
                 yield from [f"{prefix} "] * 20

@@ -35,7 +35,9 @@ def _answer_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:
             positive.append(hidden[len(pair.prompt) + k])
             negative.append(hidden[len(pair.prompt) + len(pair.chosen) - 1 + k])
     if not positive:
-        raise YapoError(f"{part.name}: in no training pair do chosen and rejected differ before their last token; use contrast=prompt")
+        raise YapoError(
+            f"{part.name}: in no training pair do chosen and rejected differ before their last token; use contrast=prompt"
+        )
     return torch.stack(positive), torch.stack(negative)
 
 
@@ -49,7 +51,9 @@ def first_difference(pair: Pair) -> int | None:
 
 def _prompt_states(inputs: FitInputs) -> tuple[Tensor, Tensor]:
     rows = inputs.rows[inputs.rows["split"] == "train"]
-    sides = [rows[rows["variant"] == variant].set_index(["question_id", "phrasing"]).index for variant in ("localized", "nonlocalized")]
+    sides = [
+        rows[rows["variant"] == variant].set_index(["question_id", "phrasing"]).index for variant in ("localized", "nonlocalized")
+    ]
     common = sides[0].intersection(sides[1]).sort_values()
     if not len(common):
         raise YapoError("no training question has both a localized and a non-localized form; use contrast=answer")

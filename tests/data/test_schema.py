@@ -1,0 +1,128 @@
+"""What the items table accepts, and one clear error for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from yapo.data.schema import ITEMS, check_items, read_table, write_items
+from yapo.errors import YapoError
+
+OPTIONS = ["شاي بلبن", "black coffee", "चाय"]
+
+
+def items_table(facts: int = 4, phrasings: int = 2) -> pd.DataFrame:
+    """A small valid table: one country, both variants of every question."""
+    return pd.DataFrame(
+        [
+            {
+                "question_id": f"f{fact}",
+                "language": "Arabic",
+                "country": "egypt",
+                "topic": f"topic{fact // 2}",
+                "category": "food",
+                "variant": variant,
+                "phrasing": phrasing,
+                "question": f"{'أنا من مصر. ' if variant == 'localized' else ''}سؤال {fact}.{phrasing}؟",
+                "options": list(OPTIONS),
+                "answer_index": fact % 2,
+                "answer": OPTIONS[fact % 2],
+                "control_index": 2,
+            }
+            for fact in range(facts)
+            for phrasing in range(phrasings)
+            for variant in ("localized", "nonlocalized")
+        ]
+    )
+
+
+def test_a_valid_table_passes_unchanged() -> None:
+    pd.testing.assert_frame_equal(check_items(items_table(), "here"), items_table())
+
+
+def test_written_tables_read_back_equal(tmp_path: Path) -> None:
+    write_items(tmp_path / "items.parquet", items_table())
+    back = read_table(tmp_path / "items.parquet")
+    pd.testing.assert_frame_equal(back.assign(options=back["options"].map(list)), items_table())
+    assert [path.name for path in tmp_path.iterdir()] == ["items.parquet"]
+
+
+def _set(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Replace the third row's value."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        values = table[column].tolist()
+        values[2] = value
+        return table.assign(**{column: values})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("question", ""), "column question fails 'not_empty' in 1 row, first value '' in row 2"),
+        (_set("question", " \n"), "column question fails 'not_empty'"),
+        (_set("question", None), "column question"),
+        (_set("question_id", ""), "column question_id"),
+        (_set("answer", ""), "column answer fails 'not_empty'"),
+        (_set("answer", "كشري"), r"item f0 \(egypt, localized, phrasing 1\): the answer 'كشري' is not option 0 of"),
+        (_set("answer", None), "column answer"),
+        (_set("answer_index", 1), "the answer 'شاي بلبن' is not option 1"),
+        (_set("answer_index", 3), "the answer 'شاي بلبن' is not option 3"),
+        (_set("answer_index", -1), "column answer_index"),
+        (_set("answer_index", "two"), "column answer_index"),
+        (_set("control_index", 3), "control_index 3"),
+        (_set("control_index", -2), "column control_index"),
+        (_set("options", ["شاي بلبن", "شاي بلبن"]), "options repeat"),
+        (_set("options", ["شاي بلبن"]), "options"),
+        (_set("options", None), "options"),
+        (_set("options", "شاي بلبن"), "options"),
+        (_set("options", ["شاي بلبن", ""]), "options"),
+        (_set("options", ["شاي بلبن", 7]), "options"),
+        (_set("variant", "local"), "column variant fails .*first value 'local'"),
+        (_set("country", "Egypt City"), "column country fails .*first value 'Egypt City'"),
+        (_set("phrasing", -1), "column phrasing"),
+        (_set("phrasing", 0), "1 duplicated items, first .*'f0'"),
+        (_set("question", "أنا من مصر. سؤال 0.0؟"), "1 duplicated questions, first 'أنا من مصر. سؤال 0.0؟'"),
+        (lambda table: table.drop(columns="options"), "column options missing; found question_id, language"),
+        (lambda table: table.drop(columns=["topic", "category"]), "columns topic, category missing"),
+        (lambda table: table.assign(notes="x"), "unknown column notes; the items schema has question_id"),
+        (lambda table: table.head(0), "no items"),
+    ],
+)
+def test_bad_tables_are_refused(change: Callable[[pd.DataFrame], pd.DataFrame], message: str) -> None:
+    with pytest.raises(YapoError, match=f"^mine.csv: .*{message}") as caught:
+        check_items(change(items_table()), "mine.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_written_for_a_bad_table(tmp_path: Path) -> None:
+    with pytest.raises(YapoError, match="items.parquet: column answer missing"):
+        write_items(tmp_path / "items.parquet", items_table().drop(columns="answer"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_schema_is_the_documented_one() -> None:
+    assert list(ITEMS.columns) == list(items_table().columns)
+
+
+def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(YapoError, match="items.parquet: no such file; run the stage"):
+        read_table(tmp_path / "items.parquet")
+    write_items(tmp_path / "items.parquet", items_table())
+    whole = (tmp_path / "items.parquet").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"not parquet at all"):
+        (tmp_path / "items.parquet").write_bytes(damaged)
+        with pytest.raises(YapoError, match="items.parquet: not a readable parquet file"):
+            read_table(tmp_path / "items.parquet")
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "file" / "data" / "items.parquet"
+    with pytest.raises(YapoError, match=f"{path}: cannot write here"):
+        write_items(path, items_table())

@@ -1,0 +1,158 @@
+"""Items from the atlas and from tables of one's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from yapo.config import DataConfig
+from yapo.data.atlas import load_atlas
+from yapo.data.sources import known_countries, load_items
+from yapo.errors import YapoError
+
+from .test_schema import items_table
+
+FORMATS = ["parquet", "csv", "jsonl"]
+
+
+@pytest.fixture(scope="module")
+def atlas_items() -> pd.DataFrame:
+    return load_items(DataConfig())
+
+
+def write(path: Path, table: pd.DataFrame) -> Path:
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    elif path.suffix == ".csv":
+        table.assign(options=[json.dumps(options, ensure_ascii=False) for options in table["options"]]).to_csv(path, index=False)
+    else:
+        table.to_json(path, orient="records", lines=True, force_ascii=False)
+    return path
+
+
+def read(path: Path) -> pd.DataFrame:
+    items = load_items(DataConfig(source="table", path=str(path)))
+    return items.assign(options=items["options"].map(list))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_round_trip(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / f"items.{kind}", items_table())
+    pd.testing.assert_frame_equal(read(path), items_table())
+    assert known_countries(DataConfig(source="table", path=str(path))) == {"egypt": "arabic"}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_numbers_and_dates_stay_text(tmp_path: Path, kind: str) -> None:
+    """Ids keep their zeros; answers that look like numbers, dates, booleans or nothing are texts like any other."""
+    options = ["1.50", "2020-01-01", "true", "NA"]
+    table = items_table().assign(topic="007", options=[options] * 16)
+    table["answer_index"] = [i // 4 for i in range(16)]
+    table["answer"] = [options[i] for i in table["answer_index"]]
+    table["question_id"] = [f"00{i // 4}" for i in range(16)]
+    pd.testing.assert_frame_equal(read(write(tmp_path / f"items.{kind}", table)), table)
+    numeric = table.assign(answer="1.50", answer_index=0)
+    pd.testing.assert_frame_equal(read(write(tmp_path / f"items.{kind}", numeric)), numeric)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="answer"), "column answer missing"),
+        (lambda table: pd.concat([table, table.tail(1).assign(phrasing=9)]), "1 duplicated questions"),
+        (lambda table: table.assign(answer="?"), "the answer '\\?' is not option"),
+        (lambda table: table.head(0), "no items"),
+    ],
+)
+def test_bad_tables_name_the_file(
+    tmp_path: Path, kind: str, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    path = write(tmp_path / f"mine.{kind}", change(items_table()))
+    with pytest.raises(YapoError, match=f"^{path}: .*{message}"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.parquet", b"PAR1 but no more", "cannot be read as parquet"),
+        ("a.csv", b"question_id,options\nf1,one|two\n", "cannot be read as csv"),
+        ("a.csv", b"", "cannot be read as csv"),
+        ("a.csv", b"\xff\xfe\x00", "cannot be read as csv"),
+        ("a.jsonl", b'{"question_id": "f1"\n', "cannot be read as jsonl"),
+        ("a.xlsx", b"", "must end in .parquet, .csv or .jsonl"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(YapoError, match=f"^{tmp_path / name}: .*{message}") as caught:
+        read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_missing_file(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(YapoError, match=rf"nothing.{kind}: no such file \(data.path\)"):
+        read(tmp_path / f"nothing.{kind}")
+
+
+def test_unknown_source_and_missing_path() -> None:
+    with pytest.raises(YapoError, match="data.source=atlass: choose one of atlas, table"):
+        DataConfig(source="atlass")
+    with pytest.raises(YapoError, match="data.path=: a table source needs a file"):
+        DataConfig(source="table")
+
+
+def test_the_atlas_gives_every_question_in_both_forms(atlas_items: pd.DataFrame) -> None:
+    facts = {name: len(language.facts) for name, language in load_atlas().items()}
+    for (language, _), own in atlas_items.groupby(["language", "country"]):
+        assert len(own) == facts[language.lower()] * 3 * 2
+    assert atlas_items["country"].nunique() == 15
+    keys = ["question_id", "country", "phrasing"]
+    assert (atlas_items.groupby(keys)["variant"].agg(set).map(len) == 2).all()
+
+
+def test_both_forms_differ_in_the_question_alone(atlas_items: pd.DataFrame) -> None:
+    keys = ["country", "question_id", "phrasing"]
+    sides = [
+        atlas_items[atlas_items["variant"] == variant].sort_values(keys, ignore_index=True)
+        for variant in ("localized", "nonlocalized")
+    ]
+    localized, nonlocalized = sides
+    assert (localized["question"] != nonlocalized["question"]).all()
+    for column in ("language", "topic", "category", "answer_index", "answer", "control_index"):
+        assert (localized[column] == nonlocalized[column]).all()
+    assert localized["options"].map(list).tolist() == nonlocalized["options"].map(list).tolist()
+
+
+def test_the_nonlocalized_question_is_the_same_for_sibling_countries(atlas_items: pd.DataFrame) -> None:
+    asked = atlas_items[atlas_items["variant"] == "nonlocalized"].groupby(["language", "question_id", "phrasing"])["question"]
+    assert (asked.nunique() == 1).all()
+
+
+def test_every_option_position_holds_the_answer_about_as_often(atlas_items: pd.DataFrame) -> None:
+    for _, own in atlas_items.groupby("country"):
+        share = own["answer_index"].value_counts(normalize=True)
+        options = len(own["options"].iloc[0])
+        assert len(share) == options
+        assert share.between(0.7 / options, 1.3 / options).all()
+
+
+def test_the_seed_alone_decides_the_order_of_options(atlas_items: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(load_items(DataConfig()), atlas_items)
+    other = load_items(DataConfig(seed=1))
+    same = ["question_id", "country", "variant", "phrasing", "question", "answer"]
+    pd.testing.assert_frame_equal(other[same], atlas_items[same])
+    assert not other["answer_index"].equals(atlas_items["answer_index"])
+    assert other["options"].map(frozenset).tolist() == atlas_items["options"].map(frozenset).tolist()
+
+
+def test_countries_and_their_languages() -> None:
+    known = known_countries(DataConfig())
+    assert len(known) == 15
+    assert (known["egypt"], known["nepal"], known["uk"]) == ("arabic", "hindi", "english")

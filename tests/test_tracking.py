@@ -1,0 +1,423 @@
+"""The MLflow view: complete, idempotent, live, and never in the way of the study."""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run, ViewType
+from safetensors.numpy import save_file
+
+from yapo.errors import YapoError
+from yapo.tracking import Tracker, ingest, ingest_or_warn
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS_PER_EPOCH = 3
+WRITER = """
+import json, os, sys, time
+from pathlib import Path
+folder = Path(sys.argv[1])
+folder.mkdir(parents=True)
+partial = folder / "curves.jsonl.partial"
+with partial.open("w") as file:
+    for step in range(1, 41):
+        line = json.dumps({"kind": "step", "task": "mcq", "setting": "both", "step": step, "epoch": 1, "loss": 1 / step})
+        file.write(line[:20])
+        file.flush()
+        time.sleep(0.02)
+        file.write(line[20:] + "\\n")
+partial.rename(folder / "curves.jsonl")
+"""
+
+
+def step_row(step: int, loss: float, task: str = "mcq", setting: str = "both") -> dict[str, Any]:
+    """One training step as a trainer writes it."""
+    place = {"kind": "step", "task": task, "setting": setting, "step": step, "epoch": 1 + (step - 1) // STEPS_PER_EPOCH}
+    return {**place, "loss": loss, "d": 1, "margin": 0.7 - loss, "lr": 0.001, "norm": 0.1 * step, "displacement": step, "l0": 9}
+
+
+def curve(epochs: int = 2, task: str = "mcq", setting: str = "both") -> list[dict[str, Any]]:
+    """Rows of a trained method."""
+    rows = []
+    for epoch in range(1, epochs + 1):
+        end = epoch * STEPS_PER_EPOCH
+        rows += [step_row(step, 1 / step, task, setting) for step in range(end - STEPS_PER_EPOCH + 1, end + 1)]
+        place = {"kind": "epoch", "task": task, "setting": setting, "step": end, "epoch": epoch}
+        rows.append({**place, "validation_loss": 0.9 / epoch})
+    return rows
+
+
+def write_curve(folder: Path, rows: list[dict[str, Any]], complete: bool = True) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / ("curves.jsonl" if complete else "curves.jsonl.partial")).write_text(text)
+    config = {"lr": 0.001, "objective": {"beta": 0.1}, "layers": [1, 2], "cap": None}
+    record = {"method": folder.name, "seed": 3, "config": config, "versions": {"torch": "2"}, "data_hash": "ab12"}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def write_scores(country: Path, methods: list[str], test_score: float = 1.0) -> None:
+    keys = {"language": "Arabic", "country": "egypt", "task": "mcq", "setting": "both"}
+    grid = [(1, 1.0, 0.2), (2, 1.0, 0.6), (2, 4.0, 0.9), (2, 0.0, 0.1)]
+    rows = [
+        {**keys, "method": method, "epoch": epoch, "multiplier": multiplier, "score": score, "parse_failure_rate": 0.25}
+        for method in methods
+        for epoch, multiplier, score in grid
+    ]
+    pd.DataFrame(rows).to_parquet(country / "validation.parquet")
+    scores = [(test_score, True), (0.0, True), (math.nan, False), (0.0, True)]
+    rows = [
+        {**keys, "method": method, "epoch": 2, "multiplier": 4.0, "score": score, "parsed": parsed}
+        for method in methods
+        for score, parsed in scores
+    ]
+    pd.DataFrame(rows).to_parquet(country / "evaluation.parquet")
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without experiments; making one takes seconds."""
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def results(tmp_path: Path, empty_database: Path) -> Path:
+    """A study with one trained method and one closed-form method of one country."""
+    study = tmp_path / "a study"
+    country = study / "arabic" / "egypt"
+    write_curve(country / "train" / "yapo", curve() + curve(task="open_ended", setting="localized"))
+    closed_form = {"kind": "epoch", "task": "mcq", "setting": "both", "step": 0, "epoch": 1, "norm": 2.0, "l0": 64}
+    write_curve(country / "train" / "caa", [closed_form])
+    shutil.copy(empty_database, study / "mlflow.db")
+    return study
+
+
+@pytest.fixture
+def yapo(results: Path) -> Path:
+    return results / "arabic" / "egypt" / "train" / "yapo"
+
+
+def tracker(results: Path, wait: float = 20.0) -> Tracker:
+    return Tracker(results, results / "mlflow.db", results.name, results / "mlartifacts", wait)
+
+
+def run_ingest(results: Path) -> Counter[str]:
+    report = ingest(results, results / "mlflow.db", results.name, results / "mlartifacts")
+    assert report.problems == []
+    return report.runs
+
+
+def view(results: Path) -> tuple[MlflowClient, str]:
+    client = MlflowClient(tracking_uri=f"sqlite:///{results / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(results.name)
+    assert experiment is not None
+    return client, experiment.experiment_id
+
+
+def runs(results: Path, kind: int = ViewType.ACTIVE_ONLY) -> dict[str, Run]:
+    client, experiment = view(results)
+    found = client.search_runs([experiment], run_view_type=kind)
+    assert len({run.info.run_name for run in found}) == len(found)
+    return {str(run.info.run_name): run for run in found}
+
+
+def series(results: Path, run: Run, metric: str) -> list[tuple[int, float]]:
+    client, _ = view(results)
+    return sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
+
+
+def rows_in(results: Path, table: str) -> int:
+    connection = sqlite3.connect(results / "mlflow.db")
+    (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    connection.close()
+    return int(count)
+
+
+def hashes(results: Path) -> dict[str, str]:
+    """Content of the files of the study proper."""
+    own = [path for path in results.rglob("*") if path.is_file() and not path.name.startswith("mlflow")]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
+
+
+def test_a_study_is_shown_whole_and_only_once(results: Path, yapo: Path) -> None:
+    country = results / "arabic" / "egypt"
+    write_scores(country, ["yapo", "caa", "prompt"])
+    (country / "vectors" / "yapo").mkdir(parents=True)
+    save_file({"v": np.ones((2, 4), np.float32)}, yapo / "mcq-both.safetensors")
+    save_file({"v": np.ones(4, np.float32)}, country / "vectors" / "yapo" / "mcq-both.safetensors")
+    (results / "figures").mkdir()
+    (results / "figures" / "rca.svg").write_text("<svg/>")
+
+    assert run_ingest(results) == {"created": 4}
+    shown = runs(results)
+    assert shown.keys() == {"egypt/yapo/mcq/both", "egypt/yapo/open_ended/localized", "egypt/caa/mcq/both", "study"}
+
+    run = shown["egypt/yapo/mcq/both"]
+    expected = {"country": "egypt", "language": "arabic", "method": "yapo", "task": "mcq", "setting": "both"}
+    assert expected.items() <= run.data.tags.items()
+    assert run.data.tags["yapo.complete"] == "true"
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {
+        "lr": "0.001",
+        "objective.beta": "0.1",
+        "layers": "[1, 2]",
+        "seed": "3",
+        "data_hash": "ab12",
+    }
+    assert series(results, run, "loss") == [(step, 1 / step) for step in range(1, 7)]
+    assert series(results, run, "displacement") == [(step, float(step)) for step in range(1, 7)]
+    assert series(results, run, "validation_loss") == [(3, 0.9), (6, 0.45)]
+    assert series(results, run, "validation_score") == [(3, 0.2), (6, 0.6)]  # multiplier 1, at the end of each epoch
+    assert series(results, run, "validation_parse_failure") == [(3, 0.25), (6, 0.25)]
+    final = {"test_score": 1 / 3, "test_parse_failure": 0.25, "chosen_multiplier": 4.0, "chosen_epoch": 2.0}
+    assert final.items() <= run.data.metrics.items()
+    assert not any(name.startswith("test") for name in shown["egypt/yapo/open_ended/localized"].data.metrics)
+    closed_form = shown["egypt/caa/mcq/both"].data.metrics
+    assert {"norm": 2.0, "l0": 64.0, "test_score": 1 / 3}.items() <= closed_form.items()
+    assert closed_form.keys() <= run.data.metrics.keys()  # the same names, so that the methods overlay
+
+    assert str(run.info.artifact_uri).startswith((results / "mlartifacts").as_uri())
+    client, _ = view(results)
+    for folder, original in (("all_epochs", yapo), ("chosen", country / "vectors" / "yapo")):
+        copy = Path(client.download_artifacts(run.info.run_id, f"{folder}/mcq-both.safetensors"))
+        assert copy.read_bytes() == (original / "mcq-both.safetensors").read_bytes()
+    assert [file.path for file in client.list_artifacts(shown["study"].info.run_id, "figures")] == ["figures/rca.svg"]
+    assert shown["study"].info.start_time <= min(run.info.start_time for run in shown.values())
+
+    before = {table: rows_in(results, table) for table in ("runs", "metrics", "params", "tags")}
+    assert run_ingest(results) == {"unchanged": 4}
+    assert {table: rows_in(results, table) for table in before} == before
+
+
+def test_a_growing_curve_is_extended_and_then_finished(results: Path, yapo: Path) -> None:
+    (yapo / "curves.jsonl").unlink()
+    rows = [step_row(1, math.inf), step_row(2, math.nan)]
+    write_curve(yapo, rows, complete=False)
+    with (yapo / "curves.jsonl.partial").open("a") as file:
+        file.write('{"kind": "step", "task": "mcq", "setting": "both", "step": 3, "epoch": 1, "loss": 0.2')  # not the whole line
+    follower = tracker(results)
+    assert follower.ingest().runs == {"created": 2}
+    first = runs(results)["egypt/yapo/mcq/both"]
+    assert [step for step, _ in series(results, first, "loss")] == [1, 2]
+    assert first.info.status == "RUNNING"
+    assert first.data.tags["yapo.complete"] == "false"
+    assert follower.ingest().runs == {}  # nothing was touched meanwhile
+
+    with (yapo / "curves.jsonl.partial").open("a") as file:
+        file.write("5}\n" + json.dumps(step_row(4, 0.1)) + "\n")
+    assert follower.ingest().runs == {"extended": 1}
+    os.rename(yapo / "curves.jsonl.partial", yapo / "curves.jsonl")
+    assert follower.ingest().runs == {"extended": 1}
+
+    last = runs(results, ViewType.ALL)["egypt/yapo/mcq/both"]
+    assert last.info.run_id == first.info.run_id
+    assert last.info.status == "FINISHED"
+    assert last.data.tags["yapo.complete"] == "true"
+    losses = series(results, last, "loss")
+    assert [step for step, _ in losses] == [1, 2, 3, 4]
+    assert losses[0][1] == sys.float_info.max
+    assert math.isnan(losses[1][1])
+    assert [loss for _, loss in losses[2:]] == [0.25, 0.1]
+
+
+def test_scores_that_come_later_are_added(results: Path) -> None:
+    run_ingest(results)
+    before = runs(results)["egypt/yapo/mcq/both"]
+    write_scores(results / "arabic" / "egypt", ["yapo"])
+    assert run_ingest(results) == {"extended": 1, "unchanged": 2}
+    after = runs(results)["egypt/yapo/mcq/both"]
+    assert after.info.run_id == before.info.run_id
+    assert after.data.metrics["test_score"] == pytest.approx(1 / 3)
+    assert len(series(results, after, "loss")) == 6
+
+
+@pytest.mark.parametrize("change", ["value", "shorter", "config"])
+def test_a_curve_that_changed_is_written_anew(results: Path, yapo: Path, change: str) -> None:
+    run_ingest(results)
+    before = runs(results)["egypt/yapo/mcq/both"]
+    rows = curve()
+    if change == "value":
+        rows[0]["loss"] = 0.125
+    elif change == "shorter":
+        rows = rows[:3]
+    write_curve(yapo, rows + curve(task="open_ended", setting="localized"))
+    if change == "config":
+        record = json.loads((yapo / "run.json").read_text())
+        record["config"]["lr"] = 0.5
+        (yapo / "run.json").write_text(json.dumps(record))
+    assert run_ingest(results)["rewritten"] == (2 if change == "config" else 1)
+    after = runs(results)["egypt/yapo/mcq/both"]
+    assert after.info.run_id != before.info.run_id
+    expected = [(row["step"], row["loss"]) for row in rows if row["kind"] == "step"]
+    assert series(results, after, "loss") == expected
+    assert after.data.params["lr"] == ("0.5" if change == "config" else "0.001")
+
+
+def test_a_half_written_run_is_completed(results: Path) -> None:
+    run_ingest(results)
+    client, experiment = view(results)
+    whole = runs(results)["egypt/yapo/mcq/both"]
+    client.delete_run(whole.info.run_id)
+    tags = {key: value for key, value in whole.data.tags.items() if key not in ("yapo.digest", "yapo.complete")}
+    half = client.create_run(experiment, tags=tags, run_name=whole.info.run_name)
+    client.log_batch(half.info.run_id, metrics=[Metric("loss", 1 / step, 5, step) for step in (1, 2)])
+
+    assert run_ingest(results) == {"extended": 1, "unchanged": 2}
+    completed = runs(results)["egypt/yapo/mcq/both"]
+    assert completed.info.run_id == half.info.run_id
+    assert completed.data.metrics == whole.data.metrics
+    assert completed.data.params == whole.data.params
+    assert series(results, completed, "loss") == series(results, whole, "loss")
+    assert run_ingest(results) == {"unchanged": 3}
+
+
+def test_nothing_is_lost_while_eight_jobs_write(results: Path) -> None:
+    folders = [results / "arabic" / f"country{number}" / "train" / "bipo" for number in range(8)]
+    jobs = [subprocess.Popen([sys.executable, "-c", WRITER, str(folder)]) for folder in folders]
+    follower = tracker(results)
+    done: Counter[str] = Counter()
+    while any(job.poll() is None for job in jobs):
+        report = follower.ingest()
+        assert report.problems == []
+        done += report.runs
+    done += follower.ingest().runs
+    assert [job.returncode for job in jobs] == [0] * 8
+    assert done["created"] == 8 + 3
+    assert done["rewritten"] == 0
+    shown = runs(results, ViewType.ALL)
+    for number in range(8):
+        run = shown[f"country{number}/bipo/mcq/both"]
+        assert run.info.status == "FINISHED"
+        assert series(results, run, "loss") == [(step, 1 / step) for step in range(1, 41)]
+
+
+def test_a_locked_database_is_a_warning(results: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = hashes(results)
+    holder = sqlite3.connect(results / "mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    follower = tracker(results, wait=0.1)
+    assert follower.ingest_or_warn() is None
+    assert follower.ingest_or_warn() is None
+    (record,) = caplog.records  # said once
+    assert record.levelno == logging.WARNING
+    assert str(results / "mlflow.db") in record.getMessage()
+    assert "locked by another program" in record.getMessage()
+    assert hashes(results) == before
+    holder.close()
+    report = follower.ingest_or_warn()
+    assert report is not None
+    assert report.runs == {"created": 3}
+
+
+def test_a_database_that_is_none_is_a_warning(results: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = hashes(results)
+    (results / "mlflow.db").write_text("not a database, " * 500)
+    assert ingest_or_warn(results, results / "mlflow.db", "study", results / "mlartifacts") is None
+    (record,) = caplog.records
+    assert "delete it, the next ingest makes it anew" in record.getMessage()
+    assert hashes(results) == before
+    assert (results / "mlflow.db").read_text().startswith("not a database")
+
+
+@pytest.mark.parametrize("place", ["database", "artifacts", "results"])
+def test_a_folder_that_cannot_be_used_is_a_warning(results: Path, place: str, caplog: pytest.LogCaptureFixture) -> None:
+    (results / "arabic" / "egypt" / "train" / "yapo" / "mcq-both.safetensors").write_bytes(b"vector")
+    (results / "file").write_text("")
+    places = {"results": results, "database": results / "mlflow.db", "artifacts": results / "mlartifacts"}
+    places[place] = results / "file" / "below"
+    assert ingest_or_warn(places["results"], places["database"], "study", places["artifacts"]) is None
+    (record,) = caplog.records
+    assert str(results / "file") in record.getMessage()
+
+
+def test_a_broken_curve_stops_no_other(results: Path, yapo: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (yapo / "curves.jsonl").write_text(json.dumps(step_row(1, 0.5)) + "\nnonsense\n")
+    report = tracker(results).ingest_or_warn()
+    assert report is not None
+    assert report.runs == {"created": 1}
+    assert runs(results).keys() == {"egypt/caa/mcq/both"}
+    (record,) = caplog.records
+    assert f"{yapo / 'curves.jsonl'}, line 2" in record.getMessage()
+
+
+def test_a_deleted_database_is_made_anew(results: Path) -> None:
+    follower = tracker(results)
+    assert follower.ingest().runs == {"created": 3}
+    (results / "mlflow.db").unlink()
+    assert follower.ingest().runs == {"created": 3}
+    assert len(runs(results)) == 3
+
+
+def test_a_moved_study_does_not_write_to_its_old_place(results: Path, tmp_path: Path) -> None:
+    run_ingest(results)
+    moved = results.rename(tmp_path / "moved")
+    with pytest.raises(YapoError, match="delete the database"):
+        ingest(moved, moved / "mlflow.db", results.name, moved / "mlartifacts")
+    assert not results.exists()
+
+
+def test_the_ui_serves_what_grows_beside_another_ingest_and_stops_cleanly(results: Path, yapo: Path) -> None:
+    (results / "mlflow.db").unlink()  # both will want to make it
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program, study = [sys.executable, "-m", "yapo.tracking"], ["--results", str(results)]
+    commands = [[*program, "ui", *study, "--port", str(port)], [*program, "ingest", *study]]
+    ui, other = (
+        subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands
+    )
+    assert ui.stdout is not None
+    assert f"http://127.0.0.1:{port}/#/experiments/1/runs?compareRunsMode=CHART" in ui.stdout.readline()
+    words, errors = other.communicate(timeout=60)
+    assert (other.returncode, errors) == (0, "")
+    assert words.strip().endswith(("3 created", "3 unchanged"))
+    assert len(runs(results)) == 3
+
+    write_curve(yapo.parent / "bipo", curve())
+    deadline = time.monotonic() + 60
+    while "egypt/bipo/mcq/both" not in runs(results):
+        assert time.monotonic() < deadline, "the new curve never came"
+        time.sleep(0.2)
+    with socket.create_connection(("127.0.0.1", port)):
+        pass
+    ui.send_signal(signal.SIGTERM)
+    _, errors = ui.communicate(timeout=60)
+    assert (ui.returncode, errors) == (0, "")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_mistakes_of_the_user_are_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "yapo.tracking", "ui", "--results", str(tmp_path), "--port", port]
+        done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    assert (done.returncode, f"port {port} cannot be used" in done.stderr) == (2, True)
+    command = [sys.executable, "-m", "yapo.tracking", "ingest", "--results", str(tmp_path / "none")]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    assert (done.returncode, "no such study folder" in done.stderr) == (2, True)
+
+
+def test_importing_the_view_does_not_import_mlflow() -> None:
+    program = "import sys, yapo.tracking.__main__; print('mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,130 @@
+"""The look of every figure: one style, one colour and marker per method, one way to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from yapo.files import replacing
+from yapo.reporting.names import label
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#5d6678",
+    "axes.grid": True,
+    "axes.labelsize": 8.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "grid.color": "#e3e7ee",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "yapo",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
+
+# Okabe and Ito's palette, safe for the common kinds of colour blindness; markers tell methods apart in grey print.
+_LOOKS = {
+    "baseline": ("#6b7280", "s"),
+    "prompt": ("#000000", "P"),
+    "random": ("#a8adb7", "X"),
+    "caa": ("#e69f00", "^"),
+    "sas": ("#56b4e9", "v"),
+    "bipo": ("#d55e00", "D"),
+    "yapo": ("#0072b2", "o"),
+    "dspa": ("#009e73", "p"),
+}
+_OTHER = ("#cc79a7", "h")
+
+
+def colour(method: str) -> str:
+    """Colour of a method, the same in every figure."""
+    return _LOOKS.get(method, _OTHER)[0]
+
+
+def marker(method: str) -> str:
+    """Marker of a method, the same in every figure."""
+    return _LOOKS.get(method, _OTHER)[1]
+
+
+def method_handle(method: str, **look: Any) -> Line2D:
+    """Legend entry of a method."""
+    return Line2D([], [], **{"color": colour(method), "marker": marker(method), "label": label("method", method), **look})
+
+
+def legend_below(figure: Figure, handles: Iterable[Line2D], width: float = 1.7) -> None:
+    """One legend for the whole figure, outside the axes so that it hides no data; ``width`` is an entry's, in inches."""
+    entries = list(handles)
+    fitting = max(1, int(figure.get_figwidth() / width))
+    lines = -(-len(entries) // fitting)
+    figure.legend(handles=entries, loc="outside lower center", ncols=-(-len(entries) // lines))
+
+
+def blank(axes: Axes, text: str) -> None:
+    """Say in the middle of a panel that it has no data."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#5d6678")
+
+
+def frame_texts(figure: Figure, title: str, note: str) -> None:
+    """Title above the panels and a sentence below them, over the legend if there is one; call it after the legend."""
+    figure.suptitle(title, x=0.006, ha="left", fontsize=11, fontweight="bold")
+    if note and figure.legends:  # a text and a legend below the panels would overlap: the layout does not stack them
+        figure.legends[0].set_title(note, prop={"size": 7.5})
+        figure.legends[0].get_title().set_color("#5d6678")
+    elif note:
+        figure.supxlabel(note, fontsize=7.5, color="#5d6678")
+
+
+def scope(rows: pd.DataFrame) -> str:
+    """Whose numbers these are: a country's name, or over how many countries they are averaged."""
+    countries = rows["country"].unique()
+    return label("country", countries[0]) if len(countries) == 1 else f"mean over {len(countries)} countries"
+
+
+def share_y(panels: list[Axes], at_least: float = 0.0) -> None:
+    """Equal y limits over the panels of a row, reaching ``at_least`` up; tick labels on the first panel only."""
+    low = min(axes.get_ylim()[0] for axes in panels)
+    high = max(at_least, *(axes.get_ylim()[1] for axes in panels))
+    for place, axes in enumerate(panels):
+        axes.set_ylim(-0.05 * high if at_least else low, high)
+        axes.tick_params(labelleft=place == 0)
+
+
+def score_name(task: str) -> str:
+    """Axis label of a task's score."""
+    return "accuracy (%)" if task == "mcq" else "score (0 to 10)"
+
+
+def write_figure(figure: Figure, path: Path) -> list[Path]:
+    """Write ``path`` + ``.svg`` and ``.png``; an equal figure gives equal bytes.
+
+    Args:
+        figure: the figure.
+        path: path without suffix.
+
+    Returns:
+        The two paths.
+    """
+    paths = []
+    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
+        target = path.with_name(path.name + suffix)
+        with replacing(target) as temporary, rc_context(STYLE):
+            figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+        paths.append(target)
+    return paths
