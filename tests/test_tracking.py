@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, ViewType
 from safetensors.numpy import save_file
@@ -326,6 +327,14 @@ def test_a_locked_database_is_a_warning(results: Path, caplog: pytest.LogCapture
     assert report.runs == {"created": 3}
 
 
+def test_a_second_ingest_keeps_away_from_the_first(results: Path) -> None:
+    with (
+        FileLock(results / "mlflow.db.lock"),
+        pytest.raises(YapoError, match=r"mlflow\.db: another ingest kept it for 0\.1 s"),
+    ):
+        tracker(results, wait=0.1).ingest()
+
+
 def test_a_database_that_is_none_is_a_warning(results: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = hashes(results)
     (results / "mlflow.db").write_text("not a database, " * 500)
@@ -383,22 +392,24 @@ def test_the_ui_serves_what_grows_beside_another_ingest_and_stops_cleanly(result
     ui, other = (
         subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands
     )
-    assert ui.stdout is not None
-    assert f"http://127.0.0.1:{port}/#/experiments/1/runs?compareRunsMode=CHART" in ui.stdout.readline()
-    words, errors = other.communicate(timeout=60)
-    assert (other.returncode, errors) == (0, "")
-    assert words.strip().endswith(("3 created", "3 unchanged"))
-    assert len(runs(results)) == 3
+    try:
+        assert ui.stdout is not None
+        assert f"http://127.0.0.1:{port}/#/experiments/1/runs?compareRunsMode=CHART" in ui.stdout.readline()
+        words, errors = other.communicate(timeout=60)
+        assert (other.returncode, errors) == (0, "")
+        assert words.strip().endswith(("3 created", "3 unchanged"))
+        assert len(runs(results)) == 3
 
-    write_curve(yapo.parent / "bipo", curve())
-    deadline = time.monotonic() + 60
-    while "egypt/bipo/mcq/both" not in runs(results):
-        assert time.monotonic() < deadline, "the new curve never came"
-        time.sleep(0.2)
-    with socket.create_connection(("127.0.0.1", port)):
-        pass
-    ui.send_signal(signal.SIGTERM)
-    _, errors = ui.communicate(timeout=60)
+        write_curve(yapo.parent / "bipo", curve())
+        deadline = time.monotonic() + 60
+        while "egypt/bipo/mcq/both" not in runs(results):
+            assert time.monotonic() < deadline, "the new curve never came"
+            time.sleep(0.2)
+        with socket.create_connection(("127.0.0.1", port)):
+            pass
+    finally:
+        ui.send_signal(signal.SIGTERM)
+        _, errors = ui.communicate(timeout=60)
     assert (ui.returncode, errors) == (0, "")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))

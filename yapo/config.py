@@ -27,6 +27,17 @@ def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
     _require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
 
 
+def _template(key: str, template: str, **values: str) -> str:
+    """Fill a template; every field must stand in it, and no other."""
+    names = ", ".join("{" + name + "}" for name in values)
+    try:
+        filled = template.format(**values)
+    except (KeyError, IndexError, ValueError):
+        raise YapoError(f"{key}={template}: fill in {names} and nothing else; other braces are doubled") from None
+    _require(all("{" + name + "}" in template for name in values), key, template, f"must contain {names}")
+    return filled
+
+
 @dataclass
 class DataConfig:
     """Where items come from."""
@@ -48,6 +59,13 @@ class PromptConfig:
     option: str = "{k}) {option}"
     open_ended: str = "{question}"
     boxed: str = "\\boxed{{{k}}}"
+
+    def __post_init__(self) -> None:
+        _template("prompts.mcq", self.mcq, question="Q", options="O")
+        _template("prompts.option", self.option, k="1", option="O")
+        _template("prompts.open_ended", self.open_ended, question="Q")
+        filled = _template("prompts.boxed", self.boxed, k="1")
+        _require("\\boxed{1}" in filled, "prompts.boxed", self.boxed, "must write \\boxed{1} for k=1, which evaluation reads")
 
 
 @dataclass

@@ -66,7 +66,7 @@ def test_numbers_and_dates_stay_text(tmp_path: Path, kind: str) -> None:
         (lambda table: table.drop(columns="answer"), "column answer missing"),
         (lambda table: pd.concat([table, table.tail(1).assign(phrasing=9)]), "1 duplicated questions"),
         (lambda table: table.assign(answer="?"), "the answer '\\?' is not option"),
-        (lambda table: table.head(0), "no items"),
+        (lambda table: table.head(0), "no items; give at least one row of question_id, language"),
     ],
 )
 def test_bad_tables_name_the_file(
@@ -102,9 +102,9 @@ def test_missing_file(tmp_path: Path, kind: str) -> None:
 
 
 def test_unknown_source_and_missing_path() -> None:
-    with pytest.raises(YapoError, match="data.source=atlass: choose one of atlas, table"):
+    with pytest.raises(YapoError, match=r"data.source=atlass: choose one of atlas, table"):
         DataConfig(source="atlass")
-    with pytest.raises(YapoError, match="data.path=: a table source needs a file"):
+    with pytest.raises(YapoError, match=r"data.path=: a table source needs a file"):
         DataConfig(source="table")
 
 

@@ -104,7 +104,7 @@ def test_a_fact_on_two_sides_is_a_leak() -> None:
     items = items_table()
     split = split_facts(items, SplitConfig())
     trained = split[split["split"] == "train"].head(1)
-    with pytest.raises(YapoError, match="train, validation and test overlap.*'question_id': 1"):
+    with pytest.raises(YapoError, match=r"train, validation and test overlap.*'question_id': 1"):
         leakage_report(items, pd.concat([split, trained.assign(split="test")]))
 
 
@@ -114,7 +114,7 @@ def test_one_question_under_two_facts_is_a_leak() -> None:
     ids = {name: split.loc[split["split"] == name, "question_id"].iloc[0] for name in SPLITS}
     asked = items.loc[(items["question_id"] == ids["train"]) & (items["phrasing"] == 0), "question"].to_numpy()
     items.loc[(items["question_id"] == ids["test"]) & (items["phrasing"] == 0), "question"] = asked
-    with pytest.raises(YapoError, match="overlap.*'question': 2"):
+    with pytest.raises(YapoError, match=r"overlap.*'question': 2"):
         leakage_report(items, split)
 
 

@@ -20,13 +20,18 @@ EXPERIMENT = f"experiment={config['experiment']}"
 OVERRIDES = [EXPERIMENT, *shlex.split(config["overrides"])]
 if config["countries"]:
     OVERRIDES.append(f"countries=[{','.join(config['countries'])}]")
-OWN_OVERRIDES = {method: shlex.split(text) for method, text in config["method_overrides"].items()}
+OWN_OVERRIDES = {
+    method: shlex.split(text) for method, text in config["method_overrides"].items()
+}
 
 try:
     CONFIG = compose(OVERRIDES)
     COUNTRIES = countries_of(CONFIG, known_countries(CONFIG.data))
     METHOD_CONFIG = {
-        method: plain(compose([*OVERRIDES, f"method={method}", *OWN_OVERRIDES.get(method, [])])) for method in CONFIG.methods
+        method: plain(
+            compose([*OVERRIDES, f"method={method}", *OWN_OVERRIDES.get(method, [])])
+        )
+        for method in CONFIG.methods
     }
 except YapoError as error:
     sys.exit(f"error: {error}")
@@ -45,14 +50,35 @@ wildcard_constraints:
     method="|".join(METHODS),
 
 
+def reads(stage):
+    """What decides a stage's result, for ``params``: as a function, since JSON's braces are not wildcards."""
+    text = spec(stage, plain(CONFIG))
+    return lambda wildcards: text
+
+
 def per_method(wildcards):
     """Overrides of one method, as typed after ``method=``."""
-    return shlex.join([f"method={wildcards.method}", *OWN_OVERRIDES.get(wildcards.method, [])])
+    return shlex.join(
+        [f"method={wildcards.method}", *OWN_OVERRIDES.get(wildcards.method, [])]
+    )
 
 
 def of_country(pattern, **more):
     """Files of one country's jobs: ``pattern`` with its language and country left as wildcards."""
-    return expand(str(STUDY.root / "{{language}}/{{country}}" / pattern), task=TASKS, setting=SETTINGS, **more)
+    return expand(
+        str(STUDY.root / "{{language}}/{{country}}" / pattern),
+        task=TASKS,
+        setting=SETTINGS,
+        **more,
+    )
+
+
+def of_study(name):
+    """One file of every country."""
+    return [
+        STUDY.country(language, country) / name
+        for country, language in COUNTRIES.items()
+    ]
 
 
 def kept_files(country):
@@ -60,7 +86,11 @@ def kept_files(country):
     folder = STUDY.country(COUNTRIES[country], country)
     cells = [f"{task}-{setting}.safetensors" for task in TASKS for setting in SETTINGS]
     return [
-        *[folder / "train" / method / name for method in METHODS for name in [*cells, "curves.jsonl", "run.json"]],
+        *[
+            folder / "train" / method / name
+            for method in METHODS
+            for name in [*cells, "curves.jsonl", "run.json"]
+        ],
         *[folder / "vectors" / method / name for method in METHODS for name in cells],
         *[folder / "pairs" / f"{task}.parquet" for task in TASKS],
         folder / "validation.parquet",

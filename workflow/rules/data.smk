@@ -7,8 +7,10 @@ rule data:
         STUDY.root / "logs/data.log",
     benchmark:
         STUDY.root / "benchmarks/data.tsv"
+    conda:
+        "../../environment.yml"
     params:
-        spec=spec("data", plain(CONFIG)),
+        spec=reads("data"),
         python=PYTHON,
         arguments=ARGUMENTS,
     message:

@@ -2,7 +2,9 @@ rule evaluate:
     input:
         rules.data.output,
         rules.layer.output,
-        vectors=of_country("train/{method}/{task}-{setting}.safetensors", method=METHODS),
+        vectors=of_country(
+            "train/{method}/{task}-{setting}.safetensors", method=METHODS
+        ),
     output:
         of_country("vectors/{method}/{task}-{setting}.safetensors", method=METHODS),
         validation=STUDY.root / "{language}/{country}/validation.parquet",
@@ -11,12 +13,14 @@ rule evaluate:
         STUDY.root / "logs/evaluate/{language}-{country}.log",
     benchmark:
         STUDY.root / "benchmarks/evaluate/{language}-{country}.tsv"
-    params:
-        spec=spec("evaluate", plain(CONFIG)),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+    conda:
+        "../../environment.yml"
     resources:
         gpu=min(1, GPUS),
+    params:
+        spec=reads("evaluate"),
+        python=PYTHON,
+        arguments=ARGUMENTS,
     message:
         "Select on validation and test: {wildcards.country}"
     shell:

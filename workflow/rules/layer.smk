@@ -7,12 +7,14 @@ rule layer:
         STUDY.root / "logs/layer.log",
     benchmark:
         STUDY.root / "benchmarks/layer.tsv"
-    params:
-        spec=spec("layer", plain(CONFIG)),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+    conda:
+        "../../environment.yml"
     resources:
         gpu=min(1, GPUS),
+    params:
+        spec=reads("layer"),
+        python=PYTHON,
+        arguments=ARGUMENTS,
     message:
         "Layer discovery: activation patching and steerability"
     shell:

@@ -10,12 +10,14 @@ rule prepare:
         STUDY.root / "logs/prepare/{language}-{country}.log",
     benchmark:
         STUDY.root / "benchmarks/prepare/{language}-{country}.tsv"
-    params:
-        spec=spec("prepare", plain(CONFIG)),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+    conda:
+        "../../environment.yml"
     resources:
         gpu=min(1, GPUS),
+    params:
+        spec=reads("prepare"),
+        python=PYTHON,
+        arguments=ARGUMENTS,
     message:
         "Preference pairs and activations: {wildcards.country}"
     shell:

@@ -1,9 +1,13 @@
-TABLES = ["table1_mcq", "table2_open_ended", "table3_rca_pnlg_language", "table5_rca_pnlg_country", "table7_dataset"]
-FIGURES = ["training_curves", "layer_discovery", "epoch_accuracy", "multiplier_curves", "summary"]
+from yapo.reporting.tables import SUFFIXES, TABLE_NAMES
 
-
-def of_study(name):
-    return [STUDY.country(language, country) / name for country, language in COUNTRIES.items()]
+TABLES = [table for table in TABLE_NAMES if table != "examples"]
+FIGURES = [
+    "training_curves",
+    "layer_discovery",
+    "epoch_accuracy",
+    "multiplier_curves",
+    "summary",
+]
 
 
 rule tables:
@@ -11,20 +15,30 @@ rule tables:
         STUDY.items,
         evaluation=of_study("evaluation.parquet"),
     output:
-        expand(str(STUDY.root / "tables/{table}.{kind}"), table=TABLES, kind=["csv", "md", "tex"]),
+        expand(
+            str(STUDY.root / "tables/{table}.{kind}"),
+            table=TABLES,
+            kind=["csv", "md", "tex"],
+        ),
         STUDY.root / "tables/examples.md",
         html=report(
             expand(str(STUDY.root / "tables/{table}.html"), table=TABLES),
             caption="../report/tables.rst",
             category="Tables",
         ),
-        examples=report(STUDY.root / "tables/examples.html", caption="../report/examples.rst", category="Examples"),
+        examples=report(
+            STUDY.root / "tables/examples.html",
+            caption="../report/examples.rst",
+            category="Examples",
+        ),
     log:
         STUDY.root / "logs/tables.log",
     benchmark:
         STUDY.root / "benchmarks/tables.tsv"
+    conda:
+        "../../environment.yml"
     params:
-        spec=spec("report", plain(CONFIG)),
+        spec=reads("report"),
         python=PYTHON,
         arguments=ARGUMENTS,
     message:
@@ -38,7 +52,11 @@ rule figures:
         STUDY.layer,
         evaluation=of_study("evaluation.parquet"),
         validation=of_study("validation.parquet"),
-        curves=[STUDY.trained(language, country, method) / "curves.jsonl" for country, language in COUNTRIES.items() for method in METHODS],
+        curves=[
+            STUDY.trained(language, country, method) / "curves.jsonl"
+            for country, language in COUNTRIES.items()
+            for method in METHODS
+        ],
     output:
         expand(str(STUDY.root / "figures/{figure}.png"), figure=FIGURES),
         svg=report(
@@ -50,8 +68,10 @@ rule figures:
         STUDY.root / "logs/figures.log",
     benchmark:
         STUDY.root / "benchmarks/figures.tsv"
+    conda:
+        "../../environment.yml"
     params:
-        spec=spec("report", plain(CONFIG)),
+        spec=reads("report"),
         python=PYTHON,
         arguments=ARGUMENTS,
     message:

@@ -8,6 +8,8 @@ rule all_tables:
         rules.tables.output,
         rules.figures.output,
         rules.mlflow.output,
+    message:
+        f"Done: {STUDY.root}/tables and {STUDY.root}/figures"
 
 
 for country in COUNTRIES:
@@ -17,3 +19,5 @@ for country in COUNTRIES:
             f"country_{country}"
         input:
             kept_files(country),
+        message:
+            f"Done: {STUDY.country(COUNTRIES[country], country)}"

@@ -8,6 +8,8 @@ rule mlflow:
         STUDY.root / "logs/mlflow.log",
     benchmark:
         STUDY.root / "benchmarks/mlflow.tsv"
+    conda:
+        "../../environment.yml"
     params:
         python=PYTHON,
         results=STUDY.root,

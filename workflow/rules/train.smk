@@ -11,13 +11,15 @@ rule train:
         STUDY.root / "logs/train/{language}-{country}-{method}.log",
     benchmark:
         STUDY.root / "benchmarks/train/{language}-{country}-{method}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: spec("train", METHOD_CONFIG[wildcards.method]),
         python=PYTHON,
         arguments=ARGUMENTS,
         method=per_method,
-    resources:
-        gpu=min(1, GPUS),
     message:
         "Train {wildcards.method}: {wildcards.country}"
     shell:

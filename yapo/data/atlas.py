@@ -108,7 +108,7 @@ def _language(path: Path, category_of: dict[str, str]) -> Language:
                 category=category_of[key.rpartition("-")[0]],
                 questions=_texts(path, f"questions of {key}", value["questions"]),
                 answers={
-                    name: f"{openers[name][i % len(openers[name])]} {answer}"
+                    name: " ".join((openers[name][i % len(openers[name])], *_texts(path, f"answer of {key}", [answer])))
                     for name, answer in _mapping(path, f"answers of {key}", value["answers"]).items()
                 },
             )
@@ -118,6 +118,8 @@ def _language(path: Path, category_of: dict[str, str]) -> Language:
         language = Language(raw["language"], raw["code"], raw["western"], neutral, contexts, facts)
     except KeyError as missing:
         raise YapoError(f"{path}: key {missing} is missing or unknown; see the other language files for the format") from None
+    except TypeError as error:
+        raise YapoError(f"{path}: a context or fact is not keys with values ({error}); see the other language files") from None
     _check(path, language)
     return language
 

@@ -41,6 +41,8 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
         YapoError: a column is missing or unknown, a question is empty, a key or question occurs twice, an answer is not
             among its options, or options repeat.
     """
+    if not len(frame.columns) or not len(frame):
+        raise YapoError(f"{source}: no items; give at least one row of {', '.join(ITEMS.columns)}")
     try:
         items = cast(pd.DataFrame, ITEMS.validate(frame, lazy=True))
     except pa.errors.SchemaErrors as error:
@@ -63,11 +65,20 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
 
 def _check_options(item: dict[Hashable, Any], source: Path | str) -> None:
     name = f"{source}: item {item['question_id']} ({item['country']}, {item['variant']}, phrasing {item['phrasing']})"
-    options, answer, index = list(item["options"]), item["answer"], item["answer_index"]
+    options, answer, index, control = item["options"], item["answer"], item["answer_index"], item["control_index"]
+    if isinstance(options, str) or not all(isinstance(option, str) and option.strip() for option in options):
+        raise YapoError(f"{name}: options are {options!r}; give a list of texts, none of them empty")
+    options = list(options)
+    if len(options) < 2:
+        raise YapoError(f"{name}: options are {options}; give at least two")
     if len(set(options)) != len(options):
         raise YapoError(f"{name}: options repeat {options}; make them distinct")
     if index >= len(options) or options[index] != answer:
         raise YapoError(f"{name}: the answer '{answer}' is not option {index} of {options}; fix answer or answer_index")
+    if control >= len(options):
+        raise YapoError(
+            f"{name}: control_index {control} is none of the {len(options)} options; give its position, or -1 for none"
+        )
 
 
 def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
@@ -77,9 +88,10 @@ def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
         columns = f"column{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
         return f"{columns} missing; found {', '.join(map(str, frame.columns))}"
     first = cases.iloc[0]
+    same = cases[(cases["column"] == first["column"]) & (cases["check"] == first["check"])]
     if first["check"] == "column_in_schema":
         return f"unknown column {first['failure_case']}; the items schema has {', '.join(ITEMS.columns)}"
-    where = f"in {len(cases)} rows, first value {first['failure_case']!r} in row {first['index']}"
+    where = f"in {len(same)} of {len(frame)} rows, first value {first['failure_case']!r} in row {first['index']}"
     return f"column {first['column']} fails '{first['check']}' {where}"
 
 

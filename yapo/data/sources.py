@@ -11,8 +11,11 @@ import pandas as pd
 
 from yapo.config import DataConfig
 from yapo.data.atlas import WESTERN, Context, Fact, Language, load_atlas
-from yapo.data.schema import ITEMS, check_items
+from yapo.data.schema import check_items
 from yapo.errors import YapoError
+
+# Read as they stand: an id keeps its zeros, an answer that looks like a number or a date stays text.
+TEXTS = ("question_id", "language", "country", "topic", "category", "variant", "question", "answer")
 
 
 def load_items(config: DataConfig) -> pd.DataFrame:
@@ -82,11 +85,11 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """Options stand in one column as a JSON list."""
-    frame = pd.read_csv(path, keep_default_na=False)
+    frame = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(TEXTS, str))
     if "options" in frame:
         frame["options"] = frame["options"].map(json.loads)
     return frame
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, dtype={name: str for name in ("question_id", "answer") if name in ITEMS.columns})
+    return pd.read_json(path, lines=True, dtype=dict.fromkeys(TEXTS, str), convert_dates=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
 from yapo.files import replacing
@@ -68,6 +70,11 @@ def method_handle(method: str, **look: Any) -> Line2D:
     return Line2D([], [], **{"color": colour(method), "marker": marker(method), "label": label("method", method), **look})
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """Empty figure, in inches; never too narrow for a title and a legend."""
+    return Figure(figsize=(max(5.0, width), height), layout="constrained")
+
+
 def legend_below(figure: Figure, handles: Iterable[Line2D], width: float = 1.7) -> None:
     """One legend for the whole figure, outside the axes so that it hides no data; ``width`` is an entry's, in inches."""
     entries = list(handles)
@@ -83,9 +90,11 @@ def blank(axes: Axes, text: str) -> None:
 
 def frame_texts(figure: Figure, title: str, note: str) -> None:
     """Title above the panels and a sentence below them, over the legend if there is one; call it after the legend."""
-    figure.suptitle(title, x=0.006, ha="left", fontsize=11, fontweight="bold")
+    inches = figure.get_figwidth()
+    figure.suptitle(textwrap.fill(title, int(9 * inches)), x=0.006, ha="left", fontsize=11, fontweight="bold")
+    note = textwrap.fill(note, int(15 * inches))
     if note and figure.legends:  # a text and a legend below the panels would overlap: the layout does not stack them
-        figure.legends[0].set_title(note, prop={"size": 7.5})
+        figure.legends[0].set_title(note, prop=FontProperties(size=7.5))
         figure.legends[0].get_title().set_color("#5d6678")
     elif note:
         figure.supxlabel(note, fontsize=7.5, color="#5d6678")

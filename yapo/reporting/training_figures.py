@@ -24,6 +24,7 @@ from yapo.reporting.style import (
     legend_below,
     marker,
     method_handle,
+    new_figure,
     scope,
     score_name,
     share_y,
@@ -61,7 +62,7 @@ def training_curves(
         raise YapoError("training curves hold no step rows; train a method that learns (bipo or yapo) first")
     tasks, settings = ordered("task", steps["task"]), ordered("setting", steps["setting"])
     methods = ordered("method", steps["method"])
-    figure = Figure(figsize=(3.4 * len(settings) + 0.4, 4.2 * len(tasks) + 0.5), layout="constrained")
+    figure = new_figure(3.4 * len(settings) + 0.4, 4.2 * len(tasks) + 0.5)
     grid = figure.subplots(3 * len(tasks), len(settings), squeeze=False, height_ratios=[3, 1.7, 1.0] * len(tasks))
     for row, task in enumerate(tasks):
         for column, setting in enumerate(settings):
@@ -153,7 +154,7 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
     ]
     languages = ordered("language", rows["language"])
     size = (2.3 * len(languages) + 0.9, 1.75 * len(panels) + 0.8)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(*size)
     grid = figure.subplots(len(panels), len(languages), squeeze=False, sharex=True, sharey="row")
     for line, (task, setting) in enumerate(panels):
         for column, language in enumerate(languages):

@@ -105,7 +105,7 @@ def _print_help(stage: Callable[[Config], None]) -> None:
 def _explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line: what Hydra says, and the nearest valid name for each key that is not one."""
     cause = error.__cause__ or error
-    reason = " ".join(str(error).split())
+    reason = " ".join(str(error).partition("Config search path")[0].split())
     detail = " ".join(str(cause).split("\n")[0].split())
     message = reason if detail in reason else f"{reason} {detail}"
     known = _keys(plain(Config()))

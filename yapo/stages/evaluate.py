@@ -64,7 +64,7 @@ def _candidates(
             for setting in config.settings:
                 path = study.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
                 tensors, header = load_tensors(path)
-                info = VectorInfo(**header)
+                info = VectorInfo.of(header, path)
                 if (info.model_digest, info.layer) != (lm.digest, layer):
                     raise YapoError(
                         f"{path}: made for {info.model} ({info.model_digest}) layer {info.layer}; train it for this model"

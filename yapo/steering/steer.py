@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from yapo.errors import YapoError
 from yapo.files import file_digest
+from yapo.models.language_model import SUPPORTED
 from yapo.models.sae import SAE, check_fits, load_sae
 from yapo.steering.intervention import Dense, Intervention, Sparse
 from yapo.steering.vector import SteeringVector
@@ -43,26 +44,48 @@ def steer(
         return
     intervention = _intervention(model, vector, sae)
     u = (strength * vector.values.float()).to(model.device)
+    mask: Tensor | None = None
+
+    def note(_module: torch.nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        nonlocal mask
+        mask = kwargs.get("attention_mask")
 
     def edit(_module: torch.nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         hidden: Tensor = output[0] if isinstance(output, tuple) else output
         live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         if not vector.info.steer_bos:
-            live = live & (kwargs["position_ids"] > 0)
+            live = live & ~_opens_row(kwargs["position_ids"], mask)
         rows = u.expand(len(hidden), -1)
         edited = intervention.edit(hidden, intervention.prepare(hidden), rows, live)
         return (edited, *output[1:]) if isinstance(output, tuple) else edited
 
-    handle = model.model.layers[vector.info.layer].register_forward_hook(edit, with_kwargs=True)
+    handles = [
+        model.model.register_forward_pre_hook(note, with_kwargs=True),
+        model.model.layers[vector.info.layer].register_forward_hook(edit, with_kwargs=True),
+    ]
     try:
         yield model
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
+
+
+def _opens_row(positions: Tensor, mask: Tensor | None) -> Tensor:
+    """True on the first token of each row, ``[rows, tokens]``.
+
+    The mask finds it under left padding too: positions count the padding when the caller gives none.
+    """
+    if mask is None or mask.ndim != 2:
+        return positions == 0
+    tokens = positions.shape[1]
+    return (mask.cumsum(dim=1) == 1)[:, -tokens:] & (mask[:, -tokens:] > 0)
 
 
 def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
     """Refuse a vector made for another model: other depth, other width, or (for a local folder) other weights."""
     info, config = vector.info, model.config
+    if config.model_type not in SUPPORTED:
+        raise YapoError(f"architecture '{config.model_type}' is not supported; use one of {', '.join(SUPPORTED)}")
     if info.layer >= config.num_hidden_layers:
         raise YapoError(
             f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers"
@@ -71,7 +94,7 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
         raise YapoError(
             f"the vector has {vector.values.shape[-1]} entries for {info.model}; this model is {config.hidden_size} wide"
         )
-    weights = sorted(Path(config.name_or_path).glob("*.safetensors"))
+    weights = sorted(Path(config.name_or_path).glob("*.safetensors")) if config.name_or_path else []
     if weights and file_digest(*weights) != info.model_digest:
         raise YapoError(
             f"the vector was made for {info.model} with weights {info.model_digest}; {config.name_or_path} has other weights "

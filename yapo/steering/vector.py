@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from yapo.errors import YapoError
 from yapo.files import replacing
 
 SPACES = ("dense", "sparse")
+THRESHOLDS = ("relu", "jumprelu")
 CONVENTION = (
     "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
 )
@@ -57,6 +58,16 @@ class VectorInfo:
     def __post_init__(self) -> None:
         if self.space not in SPACES:
             raise YapoError(f"space={self.space}: a vector is {' or '.join(SPACES)}")
+        if self.threshold not in THRESHOLDS:
+            raise YapoError(f"threshold={self.threshold}: choose one of {', '.join(THRESHOLDS)}")
+
+    @classmethod
+    def of(cls, header: dict[str, Any], path: Path | str) -> VectorInfo:
+        """The header read from ``path``."""
+        try:
+            return cls(**header)
+        except (TypeError, YapoError) as error:
+            raise YapoError(f"{path}: not a steering vector of this project ({error}); make it again") from None
 
 
 @dataclass(frozen=True)
@@ -74,10 +85,9 @@ class SteeringVector:
     def load(cls, path: Path | str) -> SteeringVector:
         """Read a file written by ``save``."""
         tensors, header = load_tensors(Path(path))
-        known = {item.name for item in fields(VectorInfo)}
-        if "vector" not in tensors or not known >= set(header):
-            raise YapoError(f"{path}: not a steering vector; expected a tensor 'vector' and a header of this project")
-        return cls(tensors["vector"], VectorInfo(**header))
+        if "vector" not in tensors:
+            raise YapoError(f"{path}: not a steering vector; expected a tensor 'vector', found {', '.join(sorted(tensors))}")
+        return cls(tensors["vector"], VectorInfo.of(header, path))
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
@@ -99,7 +109,13 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise YapoError(f"{path}: damaged or not safetensors ({error}); make it again") from None
     if header is None:
         raise YapoError(f"{path}: no header of this project; it was not written by it")
-    return tensors, json.loads(header)
+    try:
+        parsed = json.loads(header)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise YapoError(f"{path}: the header is not a JSON object; make the file again")
+    return tensors, parsed
 
 
 def random_like(norm: float, width: int, seed: int) -> Tensor:

@@ -1,0 +1,28 @@
+"""BiPO is the trainer with a dense vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from yapo.models.language_model import LanguageModel
+from yapo.models.sae import SAE
+from yapo.steering.intervention import Dense
+from yapo.steering.methods import get_method
+from yapo.steering.trainer import Row, Trainer
+
+from .inputs import LAYER, SETS, TRAIN, make_inputs
+
+
+def test_fit_equals_the_trainer(lm: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    method = get_method("bipo")
+    inputs, log = make_inputs(lm, sae, tmp_path)
+    vectors = method.fit(inputs)
+    rows: list[Row] = []
+    expected = Trainer(lm, LAYER, Dense(lm.d_model), inputs.store, TRAIN).train(SETS, rows.append)
+    assert (method.name, method.space) == ("bipo", "dense")
+    assert {name: vector.shape for name, vector in vectors.items()} == {part.name: (2, 32) for part in SETS}
+    assert all(torch.equal(vectors[part.name], expected[part.name]) for part in SETS)
+    assert all(vector.any() for vector in vectors.values())
+    assert log == rows

@@ -1,0 +1,47 @@
+"""YaPO is the trainer with a sparse vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from yapo.models.language_model import LanguageModel
+from yapo.models.sae import SAE
+from yapo.steering.intervention import Sparse
+from yapo.steering.methods import get_method
+from yapo.steering.trainer import Row, Trainer
+
+from .inputs import LAYER, SETS, TRAIN, make_inputs
+
+
+def test_fit_equals_the_trainer(lm: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    method = get_method("yapo")
+    inputs, log = make_inputs(lm, sae, tmp_path)
+    vectors = method.fit(inputs)
+    rows: list[Row] = []
+    expected = Trainer(lm, LAYER, Sparse(sae), inputs.store, TRAIN).train(SETS, rows.append)
+    assert (method.name, method.space) == ("yapo", "sparse")
+    assert {name: vector.shape for name, vector in vectors.items()} == {part.name: (2, 64) for part in SETS}
+    assert all(torch.equal(vectors[part.name], expected[part.name]) for part in SETS)
+    assert all(vector.any() for vector in vectors.values())
+    assert log == rows
+
+
+def test_features_that_never_fire_in_training_stay_zero(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    inputs, _ = make_inputs(gemma, sae, tmp_path)
+    vectors = get_method("yapo").fit(inputs)
+    fired = torch.zeros(64, dtype=torch.bool)
+    for i in SETS[0].train:
+        fired |= (sae.encode(inputs.store.hidden[i][1:]) > 0).any(dim=0)  # BOS is not steered
+    assert not fired.all()
+    assert not vectors["localized"][:, ~fired].any()
+
+
+def test_resumes_from_the_checkpoint_it_is_given(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    inputs, log = make_inputs(gemma, sae, tmp_path)
+    vectors = get_method("yapo").fit(inputs)
+    assert inputs.checkpoint.exists()
+    again, rest = make_inputs(gemma, sae, tmp_path)
+    assert all(torch.equal(vectors[name], vector) for name, vector in get_method("yapo").fit(again).items())
+    assert len(rest) < len(log)

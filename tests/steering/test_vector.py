@@ -1,0 +1,138 @@
+"""The vector file: what goes in comes out, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import yapo
+from yapo.errors import YapoError
+from yapo.steering.vector import CONVENTION, SteeringVector, VectorInfo, load_tensors, random_like, save_tensors
+
+INFO = VectorInfo(
+    method="yapo",
+    space="sparse",
+    layer=2,
+    model="world/model",
+    model_digest="0123456789ab",
+    sae="world/sae/layer_2",
+    sae_digest="ba9876543210",
+    multiplier=1.5,
+    steer_bos=True,
+    data_hash="d",
+    config_hash="c",
+    extra={"country": "egypt", "native": "مصر", "epoch": 3, "versions": {"torch": "2"}},
+)
+
+
+@pytest.fixture
+def vector() -> SteeringVector:
+    return SteeringVector(torch.randn(64, generator=torch.Generator().manual_seed(0)), INFO)
+
+
+def test_round_trip(tmp_path: Path, vector: SteeringVector) -> None:
+    vector.save(tmp_path / "deep" / "v.safetensors")
+    loaded = yapo.load_vector(str(tmp_path / "deep" / "v.safetensors"))
+    assert torch.equal(loaded.values, vector.values)
+    assert loaded.info == INFO
+    assert loaded.info.convention == CONVENTION
+
+
+def test_same_vector_same_bytes(tmp_path: Path, vector: SteeringVector) -> None:
+    vector.save(tmp_path / "a.safetensors")
+    shuffled = replace(INFO, extra=dict(reversed(INFO.extra.items())))
+    SteeringVector(vector.values.clone(), shuffled).save(tmp_path / "b.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors"]
+    assert stat.S_IMODE((tmp_path / "a.safetensors").stat().st_mode) == 0o644
+
+
+def test_any_safetensors_reader_reads_it(tmp_path: Path, vector: SteeringVector) -> None:
+    vector.save(tmp_path / "v.safetensors")
+    with safe_open(tmp_path / "v.safetensors", framework="np") as file:
+        assert json.loads(file.metadata()["yapo"]) == asdict(INFO)
+        assert torch.equal(torch.from_numpy(file.get_tensor("vector")), vector.values)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(YapoError, match=r"nothing.safetensors: no such file"):
+        yapo.load_vector(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_truncated_file(tmp_path: Path, vector: SteeringVector, kept: int) -> None:
+    path = tmp_path / "v.safetensors"
+    vector.save(path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(YapoError, match=f"{path}: damaged or not safetensors"):
+        yapo.load_vector(path)
+
+
+def test_a_folder_is_not_a_vector(tmp_path: Path) -> None:
+    with pytest.raises(YapoError, match=f"{tmp_path}: damaged or not safetensors"):
+        yapo.load_vector(tmp_path)
+
+
+def _foreign(path: Path, metadata: dict[str, str] | None, name: str = "vector") -> Path:
+    save_file({name: torch.zeros(3)}, path, metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "no header of this project"),
+        ({"format": "pt"}, "no header of this project"),
+        ({"yapo": "{not json"}, "the header is not a JSON object"),
+        ({"yapo": "[]"}, "the header is not a JSON object"),
+        ({"yapo": '{"method": "caa"}'}, "not a steering vector"),
+        ({"yapo": json.dumps({**asdict(INFO), "novel": 1})}, "not a steering vector"),
+        ({"yapo": json.dumps({**asdict(INFO), "space": "curved"})}, "space=curved"),
+        ({"yapo": json.dumps({**asdict(INFO), "threshold": "tanh"})}, "threshold=tanh"),
+    ],
+)
+def test_foreign_headers(tmp_path: Path, metadata: dict[str, str] | None, message: str) -> None:
+    path = _foreign(tmp_path / "v.safetensors", metadata)
+    with pytest.raises(YapoError, match=message) as caught:
+        yapo.load_vector(path)
+    assert str(path) in str(caught.value)
+
+
+def test_another_file_of_this_project_is_not_a_vector(tmp_path: Path, vector: SteeringVector) -> None:
+    save_tensors(tmp_path / "epochs.safetensors", {"epochs": vector.values[None]}, asdict(INFO))
+    with pytest.raises(YapoError, match=r"epochs.safetensors: not a steering vector; expected a tensor 'vector'"):
+        yapo.load_vector(tmp_path / "epochs.safetensors")
+    assert torch.equal(load_tensors(tmp_path / "epochs.safetensors")[0]["epochs"], vector.values[None])
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, vector: SteeringVector) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(YapoError, match="cannot write here"):
+        vector.save(tmp_path / "file" / "v.safetensors")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, vector: SteeringVector) -> None:
+    path = tmp_path / "v.safetensors"
+    vector.save(path)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        SteeringVector(vector.values, replace(INFO, extra={"not JSON": object()})).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_random_control_has_the_norm_and_follows_the_seed() -> None:
+    control = random_like(3.5, 64, seed=1)
+    assert control.shape == (64,)
+    torch.testing.assert_close(control.norm(), torch.tensor(3.5))
+    assert torch.equal(control, random_like(3.5, 64, seed=1))
+    assert not torch.allclose(control, random_like(3.5, 64, seed=2))
+    assert torch.equal(random_like(0.0, 64, seed=1), torch.zeros(64))
