@@ -27,6 +27,10 @@ def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
     _require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
 
 
+def _seed(key: str, value: int) -> None:
+    _require(value >= 0, key, value, "0 or more")
+
+
 def _template(key: str, template: str, **values: str) -> str:
     """Fill a template; every field must stand in it, and no other."""
     names = ", ".join("{" + name + "}" for name in values)
@@ -48,6 +52,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _one_of("data.source", self.source, ("atlas", "table"))
+        _seed("data.seed", self.seed)
         _require(self.source == "atlas" or bool(self.path), "data.path", self.path, "a table source needs a file")
 
 
@@ -55,7 +60,7 @@ class DataConfig:
 class PromptConfig:
     """Templates; see ``yapo.data.prompts``."""
 
-    mcq: str = "{question}\n{options}"
+    mcq: str = "{options}\n{question}"
     option: str = "{k}) {option}"
     open_ended: str = "{question}"
     boxed: str = "\\boxed{{{k}}}"
@@ -77,6 +82,7 @@ class SplitConfig:
     validation: float = 0.2
 
     def __post_init__(self) -> None:
+        _seed("split.seed", self.seed)
         _require(0 < self.train < 1, "split.train", self.train, "a share between 0 and 1")
         _require(0 < self.validation < 1, "split.validation", self.validation, "a share between 0 and 1")
         _require(self.train + self.validation < 1, "split", self.train + self.validation, "nothing is left for test")
@@ -95,6 +101,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _one_of("model.dtype", self.dtype, ("float32", "bfloat16", "float16"))
         _require(self.batch_size > 0, "model.batch_size", self.batch_size, "at least 1")
+        _require(self.max_prompt_tokens > 0, "model.max_prompt_tokens", self.max_prompt_tokens, "at least 1")
 
 
 @dataclass
@@ -117,6 +124,10 @@ class DiscoveryConfig:
     def __post_init__(self) -> None:
         _one_of("discovery.select", self.select, ("patching", "steerability"))
         _require(bool(self.candidates), "discovery.candidates", self.candidates, "name at least one layer")
+        _require(min(self.candidates) >= 0, "discovery.candidates", self.candidates, "layers count from 0")
+        _require(self.layer is None or self.layer >= 0, "discovery.layer", self.layer, "layers count from 0; null searches")
+        _require(bool(self.countries), "discovery.countries", self.countries, "name at least one country")
+        _require(bool(self.multipliers), "discovery.multipliers", self.multipliers, "give at least one")
 
 
 @dataclass
@@ -168,6 +179,9 @@ class TrainConfig:
         _require(self.batch_size > 0, "train.batch_size", self.batch_size, "at least 1")
         _require(self.beta > 0, "train.beta", self.beta, "a positive number")
         _require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
+        _require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
+        _require(self.grad_clip > 0, "train.grad_clip", self.grad_clip, "a positive norm")
+        _seed("train.seed", self.seed)
 
 
 @dataclass
@@ -202,6 +216,7 @@ class ReportConfig:
 
     def __post_init__(self) -> None:
         _require(self.resamples >= 100, "report.resamples", self.resamples, "at least 100")
+        _seed("report.seed", self.seed)
         _require(0 < self.confidence < 1, "report.confidence", self.confidence, "between 0 and 1")
 
 
@@ -217,6 +232,7 @@ class Config:
     tasks: list[str] = field(default_factory=lambda: list(TASKS))
     settings: list[str] = field(default_factory=lambda: list(SETTINGS))
     threads: int = 1
+    keep_activations: bool = True  # False deletes a country's activations once its vectors are trained
     data: DataConfig = field(default_factory=DataConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -231,6 +247,10 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
 
     def __post_init__(self) -> None:
+        for key, values in (("methods", self.methods), ("tasks", self.tasks), ("settings", self.settings)):
+            _require(bool(values), key, values, "name at least one")
+            _require(len(set(values)) == len(values), key, values, "name each once")
+        _require(self.threads > 0, "threads", self.threads, "at least 1")
         for task in self.tasks:
             _one_of("tasks", task, TASKS)
         for setting in self.settings:

@@ -1,8 +1,25 @@
 """The one exception that a user's mistake raises."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class YapoError(Exception):
     """Bad input: the message names the file or key, the value found, and the fix.
 
     Stages print the message alone, without a traceback, and exit with status 2.
     """
+
+
+def unknown(kind: str, key: str, value: str, known: Iterable[str]) -> YapoError:
+    """The error for a name that is none of ``known``: says the nearest of them, and all."""
+    names = list(known)
+    return YapoError(f"{key}={value}: unknown {kind}; {nearest(value, names)}choose among {', '.join(names)}")
+
+
+def nearest(value: str, known: Iterable[str]) -> str:
+    """\"did you mean ...? \" where a known name resembles the value, otherwise nothing."""
+    near = difflib.get_close_matches(value.lower(), list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""

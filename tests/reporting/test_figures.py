@@ -121,9 +121,14 @@ def test_no_text_is_clipped_and_the_legend_hides_no_panel(name: str) -> None:
     renderer = canvas.get_renderer()
     drawn, (width, height) = figure.get_tightbbox(renderer), figure.get_size_inches()
     assert drawn.x0 > -0.01 and drawn.y0 > -0.01 and drawn.x1 < width + 0.01 and drawn.y1 < height + 0.01
+    around = [axes.get_tightbbox(renderer) for axes in figure.axes]
+    assert min(axes.get_window_extent(renderer).height for axes in figure.axes) > 0.4 * figure.dpi
+    assert figure.get_suptitle()
+    title = next(text for text in figure.texts if text.get_text() == figure.get_suptitle())
+    assert not any(title.get_window_extent(renderer).overlaps(box) for box in around)
     for legend in figure.legends:
         box = legend.get_window_extent(renderer)
-        assert not any(box.overlaps(axes.get_tightbbox(renderer)) for axes in figure.axes)
+        assert not any(box.overlaps(panel) for panel in around)
 
 
 @pytest.mark.parametrize("name", ["narrow training", "summary"])

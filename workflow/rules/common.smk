@@ -73,6 +73,11 @@ def of_country(pattern, **more):
     )
 
 
+def keep(files):
+    """Activations can be large: kept only where the study says so."""
+    return files if CONFIG.keep_activations else temp(files)
+
+
 def of_study(name):
     """One file of every country."""
     return [

@@ -5,7 +5,7 @@ rule prepare:
     output:
         pairs=of_country("pairs/{task}.parquet"),
         counts=of_country("pairs/{task}.json"),
-        store=temp(of_country("prepared/{task}.safetensors")),
+        store=keep(of_country("prepared/{task}.safetensors")),
     log:
         STUDY.root / "logs/prepare/{language}-{country}.log",
     benchmark:

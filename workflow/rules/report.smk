@@ -1,4 +1,4 @@
-from yapo.reporting.tables import SUFFIXES, TABLE_NAMES
+from yapo.reporting.tables import TABLE_NAMES
 
 TABLES = [table for table in TABLE_NAMES if table != "examples"]
 FIGURES = [
@@ -20,7 +20,7 @@ rule tables:
             table=TABLES,
             kind=["csv", "md", "tex"],
         ),
-        STUDY.root / "tables/examples.md",
+        expand(str(STUDY.root / "tables/examples.{kind}"), kind=["csv", "md"]),
         html=report(
             expand(str(STUDY.root / "tables/{table}.html"), table=TABLES),
             caption="../report/tables.rst",
@@ -50,7 +50,7 @@ rule tables:
 rule figures:
     input:
         STUDY.layer,
-        evaluation=of_study("evaluation.parquet"),
+        STUDY.root / "tables/summary.csv",
         validation=of_study("validation.parquet"),
         curves=[
             STUDY.trained(language, country, method) / "curves.jsonl"

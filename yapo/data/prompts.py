@@ -16,7 +16,7 @@ class PromptFormat:
     ``open_ended`` receives ``{question}``. The answer to a multiple-choice question is ``boxed`` filled with ``k``.
     """
 
-    mcq: str = "{question}\n{options}"
+    mcq: str = "{options}\n{question}"
     option: str = "{k}) {option}"
     open_ended: str = "{question}"
     boxed: str = "\\boxed{{{k}}}"

@@ -18,8 +18,9 @@ from yapo.steering.intervention import Sparse
 class CompletionCache:
     """Text of completions on disk, keyed by everything that decides them.
 
-    The key covers the weights of model and SAE, the layer, the vector's bytes as displaced (λ included), the token ids of
-    the prompts, and the length limit. ``save`` keeps what was asked for since the cache was opened and drops the rest.
+    The key covers the weights of model and SAE, the model's number type, the layer, the vector's bytes as displaced (λ
+    included), the token ids of the prompts, and the length limit. ``save`` keeps what was asked for since the cache was
+    opened and drops the rest.
     """
 
     def __init__(self, path: Path, lm: LanguageModel, layer: int, batch_size: int) -> None:
@@ -51,13 +52,14 @@ class CompletionCache:
             threshold = condition.intervention.threshold if isinstance(condition.intervention, Sparse) else ""
             values = hashlib.sha256(condition.u.to(torch.float32).contiguous().numpy().tobytes()).hexdigest()
             steering = [sae, threshold, values, condition.steer_bos, self.layer]
-        return digest([self.lm.digest, steering, list(map(list, prompts)), max_new_tokens])
+        return digest([self.lm.digest, str(self.lm.dtype), steering, list(map(list, prompts)), max_new_tokens])
 
 
 def _read(path: Path) -> dict[str, list[str]]:
     if not path.exists():
         return {}
     try:
-        return dict(read_json(path))
+        kept = read_json(path)
     except YapoError:
         return {}  # a cache may be lost, never wrong
+    return kept if isinstance(kept, dict) else {}

@@ -57,7 +57,7 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
         for curve in ("patching", "steerability")
         for task in ordered("task", curves.loc[curves["curve"] == curve, "task"])
     ]
-    figure = new_figure(3.3 * len(columns) + 0.5, 2.1 * len(countries) + 1.0)
+    figure = new_figure(3.3 * len(columns) + 0.5, 2.1 * len(countries) + 1.8)
     grid = figure.subplots(len(countries), len(columns), squeeze=False, sharex=True, sharey="col")
     for line, country in enumerate(countries):
         for column, (curve, task) in enumerate(columns):
@@ -126,7 +126,7 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
     tasks, settings = ordered("task", rows["task"]), ordered("setting", rows["setting"])
     methods = ordered("method", rows["method"])
     swept = [method for method in methods if rows.loc[rows["method"] == method, "multiplier"].nunique() > 1]
-    figure = new_figure(3.4 * len(settings) + 0.4, 3.2 * len(tasks) + 0.7)
+    figure = new_figure(3.4 * len(settings) + 0.4, 3.2 * len(tasks) + 1.2)
     grid = figure.subplots(
         2 * len(tasks), len(settings), squeeze=False, sharex=True, sharey="row", height_ratios=[3, 1.1] * len(tasks)
     )
@@ -187,7 +187,7 @@ def summary(scores: pd.DataFrame, note: str = "") -> Figure:
         raise YapoError("no test scores to show; run the evaluate stage for at least one country first")
     tasks, settings = ordered("task", scores["task"]), ordered("setting", scores["setting"])
     methods = ordered("method", scores["method"])
-    size = (2.7 * len(settings) + 0.9, (0.24 * len(methods) + 0.8) * len(tasks))
+    size = (2.7 * len(settings) + 0.9, (0.24 * len(methods) + 0.8) * len(tasks) + 0.6)
     figure = new_figure(*size)
     grid = figure.subplots(len(tasks), len(settings), squeeze=False, sharex="row", sharey=True)
     for row, task in enumerate(tasks):

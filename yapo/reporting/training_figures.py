@@ -62,7 +62,7 @@ def training_curves(
         raise YapoError("training curves hold no step rows; train a method that learns (bipo or yapo) first")
     tasks, settings = ordered("task", steps["task"]), ordered("setting", steps["setting"])
     methods = ordered("method", steps["method"])
-    figure = new_figure(3.4 * len(settings) + 0.4, 4.2 * len(tasks) + 0.5)
+    figure = new_figure(3.4 * len(settings) + 0.4, 4.2 * len(tasks) + 1.0)
     grid = figure.subplots(3 * len(tasks), len(settings), squeeze=False, height_ratios=[3, 1.7, 1.0] * len(tasks))
     for row, task in enumerate(tasks):
         for column, setting in enumerate(settings):
@@ -153,7 +153,7 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
         for setting in ordered("setting", rows.loc[rows["task"] == task, "setting"])
     ]
     languages = ordered("language", rows["language"])
-    size = (2.3 * len(languages) + 0.9, 1.75 * len(panels) + 0.8)
+    size = (2.3 * len(languages) + 0.9, 1.75 * len(panels) + 1.5)
     figure = new_figure(*size)
     grid = figure.subplots(len(panels), len(languages), squeeze=False, sharex=True, sharey="row")
     for line, (task, setting) in enumerate(panels):
@@ -172,7 +172,7 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
                 axes.set_title(label("language", language))
             if line == len(panels) - 1:
                 axes.set_xlabel("Epoch")
-        name = f"{label('task', task)}, {label('setting', setting).lower()}"
+        name = f"{label('task', task)}\n{label('setting', setting).lower()}"
         grid[line, 0].set_ylabel(f"{name}\n{score_name(task)}", fontsize=7.5)
     handles = [method_handle(m) if m in trained else method_handle(m, linestyle="--", marker="") for m in methods]
     legend_below(figure, handles)

@@ -6,7 +6,6 @@ configuration, ``--help`` what can be set.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from yapo.config import Config
-from yapo.errors import YapoError
+from yapo.errors import YapoError, nearest, unknown
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
@@ -34,14 +33,18 @@ def compose(overrides: Sequence[str]) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    _check_overrides(overrides)
     ConfigStore.instance().store(name="schema", node=Config)
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             composed = hydra_compose("config", overrides=list(overrides))
         config = cast(Config, OmegaConf.to_object(composed))
     except (HydraException, OmegaConfBaseException) as error:
-        raise YapoError(_explain(error, overrides)) from None
-    check_names(config)
+        raise YapoError(_one_line(error)) from None
+    for key, names in (("methods", config.methods), ("method.name", [config.method.name])):
+        for name in names:
+            if name not in options("method"):
+                raise unknown("method", key, name, options("method"))
     return config
 
 
@@ -55,13 +58,6 @@ def plain(config: Config) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(config), resolve=True))
-
-
-def check_names(config: Config) -> None:
-    """Refuse methods and experiments that do not exist."""
-    for method in config.methods:
-        if method not in options("method"):
-            raise YapoError(f"methods={method}: unknown method; choose among {', '.join(options('method'))}")
 
 
 def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:
@@ -83,8 +79,8 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
     except YapoError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
-    except PermissionError as error:
-        sys.stderr.write(f"error: {error.filename}: permission denied; give a folder you may write to\n")
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        sys.stderr.write(f"error: {error.filename}: cannot write here ({error.strerror}); give a folder you may write to\n")
         sys.exit(2)
 
 
@@ -102,19 +98,29 @@ def _print_help(stage: Callable[[Config], None]) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _explain(error: Exception, overrides: Sequence[str]) -> str:
-    """One line: what Hydra says, and the nearest valid name for each key that is not one."""
+def _one_line(error: Exception) -> str:
+    """What Hydra says, and why."""
     cause = error.__cause__ or error
-    reason = " ".join(str(error).partition("Config search path")[0].split())
+    reason = " ".join(str(error).split())
     detail = " ".join(str(cause).split("\n")[0].split())
-    message = reason if detail in reason else f"{reason} {detail}"
+    return reason if detail in reason else f"{reason} {detail}"
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse keys that no setting has (Hydra would take them after a +), and group options that have no file."""
+    from omegaconf import OmegaConf
+
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
     known = _keys(plain(Config()))
+    for path in (CONF / "method").glob("*.yaml"):
+        known += [f"method.options.{name}" for name in cast(dict[str, Any], OmegaConf.load(path)).get("options", {})]
     for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
+        key, _, value = override.partition("=")
+        key, value = key.lstrip("+~"), value.strip("'\"")
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            message += f" (no key '{key}'{f'; did you mean {near[0]}?' if near else ''})"
-    return message
+            raise YapoError(f"{override}: no setting is called '{key}'; {nearest(key, known)}yapo/config.py explains them all")
+        if key in groups and value.replace("_", "").isalnum() and value not in options(key):
+            raise unknown(key, key, value, options(key))
 
 
 def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:

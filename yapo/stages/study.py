@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yapo.config import Config
-from yapo.errors import YapoError
+from yapo.errors import unknown
 from yapo.files import file_digest
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -126,4 +126,4 @@ def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
 def check_country(country: str, known: Sequence[str] | dict[str, str]) -> None:
     """Refuse a country the data does not have."""
     if country not in known:
-        raise YapoError(f"country={country}: unknown country; choose among {', '.join(known)}")
+        raise unknown("country", "country", country, known)

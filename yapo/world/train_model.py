@@ -32,7 +32,7 @@ class ModelConfig:
     kv_heads: int = 1
     head_dim: int = 32
     ffn_size: int = 256
-    steps: int = 5000
+    steps: int = 4000
     mcq_per_step: int = 48
     open_ended_per_step: int = 24
     choice_weight: float = 4.0  # of documents with options: one number is all they teach, a text has many tokens

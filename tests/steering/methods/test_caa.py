@@ -73,7 +73,7 @@ def test_prompt_contrast_pairs_up_the_same_question(gemma: LanguageModel, sae: S
 def test_no_difference_before_the_end_is_refused(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     part = TrainSet("nonlocalized", [3], [5])
     inputs, _ = make_inputs(gemma, sae, tmp_path, options={"contrast": "answer"}, sets=[part])
-    with pytest.raises(YapoError, match="nonlocalized: in no training pair .* use contrast=prompt"):
+    with pytest.raises(YapoError, match=r"nonlocalized: in no training pair .* use contrast=prompt"):
         get_method("caa").fit(inputs)
 
 
@@ -81,7 +81,7 @@ def test_no_question_with_both_forms_is_refused(gemma: LanguageModel, sae: SAE, 
     inputs, _ = make_inputs(gemma, sae, tmp_path, options={"contrast": "prompt"})
     rows = inputs.rows.assign(variant="localized", phrasing=range(6))
     inputs, _ = make_inputs(gemma, sae, tmp_path, options={"contrast": "prompt"}, rows=rows)
-    with pytest.raises(YapoError, match="no training question has both .* use contrast=answer"):
+    with pytest.raises(YapoError, match=r"no training question has both .* use contrast=answer"):
         get_method("caa").fit(inputs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,12 +30,14 @@ def test_fit_equals_the_trainer(lm: LanguageModel, sae: SAE, tmp_path: Path) -> 
 
 
 def test_features_that_never_fire_in_training_stay_zero(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    sae = replace(sae, threshold=torch.full((64,), 4.0))  # about a third of the features fire somewhere
     inputs, _ = make_inputs(gemma, sae, tmp_path)
     vectors = get_method("yapo").fit(inputs)
     fired = torch.zeros(64, dtype=torch.bool)
     for i in SETS[0].train:
         fired |= (sae.encode(inputs.store.hidden[i][1:]) > 0).any(dim=0)  # BOS is not steered
-    assert not fired.all()
+    assert 0 < fired.sum() < 64
+    assert vectors["localized"][:, fired].any()
     assert not vectors["localized"][:, ~fired].any()
 
 

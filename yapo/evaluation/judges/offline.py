@@ -26,7 +26,7 @@ class OfflineJudge:
 
 def normalized(text: str) -> str:
     """NFC, lower case, single spaces, no closing full stop."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split()).rstrip(".。।")
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split()).rstrip(".。। ")
 
 
 @lru_cache(maxsize=200_000)

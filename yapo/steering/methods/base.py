@@ -11,7 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from yapo.config import TrainConfig
-from yapo.errors import YapoError
+from yapo.errors import unknown
 from yapo.models.sae import SAE
 from yapo.steering.store import ActivationStore
 from yapo.steering.trainer import Row, TrainSet
@@ -74,5 +74,5 @@ def register(method: Method) -> Method:
 def get_method(name: str) -> Method:
     """The method of that name."""
     if name not in _METHODS:
-        raise YapoError(f"method={name}: unknown method; choose one of {', '.join(sorted(_METHODS))}")
+        raise unknown("method", "method", name, sorted(_METHODS))
     return _METHODS[name]

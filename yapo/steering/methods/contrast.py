@@ -20,7 +20,7 @@ CONTRASTS = ("answer", "prompt")
 
 def contrast_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:
     """Residual stream of the positive and of the negative side, each ``[n, d_model]``, over the training pairs of a set."""
-    kind = inputs.options["contrast"]
+    kind = inputs.options.get("contrast")
     if kind not in CONTRASTS:
         raise YapoError(f"method.options.contrast={kind}: choose one of {', '.join(CONTRASTS)}")
     return _answer_states(inputs, part) if kind == "answer" else _prompt_states(inputs)

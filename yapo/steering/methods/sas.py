@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from yapo.errors import YapoError
 from yapo.steering.methods.base import FitInputs, register
 from yapo.steering.methods.contrast import contrast_states
 
@@ -17,10 +18,13 @@ class SAS:
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[1, d_sae]`` for each set."""
+        tau = inputs.options.get("tau")
+        if not isinstance(tau, float | int) or not 0 < tau <= 1:
+            raise YapoError(f"method.options.tau={tau}: a share of the states, above 0 and up to 1")
         vectors = {}
         for part in inputs.sets:
             positive, negative = (inputs.sae.encode(states) for states in contrast_states(inputs, part))
-            vectors[part.name] = sas_vector(positive, negative, inputs.options["tau"])[None]
+            vectors[part.name] = sas_vector(positive, negative, tau)[None]
         return vectors
 
 

@@ -1,0 +1,141 @@
+"""Completions kept by content. Weights changed behind the cache's back show what was generated and what was not."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.generate import Condition, complete
+from yapo.models.language_model import LanguageModel
+from yapo.models.sae import SAE
+from yapo.steering.intervention import Dense, Sparse
+
+LAYER, NEW = 1, 5
+PROMPTS = [[2, 9, 11, 30, 7], [2, 5, 6], [2, 20, 21, 22]]
+U = torch.randn(32, generator=torch.Generator().manual_seed(0))
+S = torch.randn(64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def lm(gemma: LanguageModel) -> LanguageModel:
+    """A model of one's own to change."""
+    return LanguageModel(copy.deepcopy(gemma.model), gemma.tokenizer, gemma.source, "digest")
+
+
+def change_weights(lm: LanguageModel) -> None:
+    with torch.no_grad():
+        for parameter in lm.model.parameters():
+            parameter.mul_(-0.5)
+
+
+def direct(lm: LanguageModel, conditions: list[Condition], layer: int = LAYER) -> list[list[str]]:
+    written = complete(lm, layer, PROMPTS, conditions, NEW, 8)
+    return [[lm.tokenizer.decode(ids) for ids in completions] for completions in written]
+
+
+def open_cache(path: Path, lm: LanguageModel, layer: int = LAYER) -> CompletionCache:
+    return CompletionCache(path / "completions.json", lm, layer, batch_size=8)
+
+
+def test_asked_again_nothing_is_generated(tmp_path: Path, lm: LanguageModel, sae: SAE) -> None:
+    conditions = [Condition(), Condition(Dense(32), U), Condition(Sparse(sae), S)]
+    expected = direct(lm, conditions)
+    cache = open_cache(tmp_path, lm)
+    assert cache.complete(PROMPTS, conditions, NEW) == expected
+    change_weights(lm)
+    assert direct(lm, conditions) != expected
+    assert cache.complete(PROMPTS, conditions, NEW) == expected
+    cache.save()
+    reopened = open_cache(tmp_path, lm)
+    assert reopened.complete(PROMPTS, conditions[::-1], NEW) == expected[::-1]
+
+
+def test_a_changed_vector_generates_itself_alone(tmp_path: Path, lm: LanguageModel) -> None:
+    dense = Dense(32)
+    first = [Condition(), Condition(dense, U), Condition(dense, 2 * U)]
+    before = direct(lm, first)
+    cache = open_cache(tmp_path, lm)
+    cache.complete(PROMPTS, first, NEW)
+    cache.save()
+    change_weights(lm)
+    second = [Condition(), Condition(dense, U), Condition(dense, 3 * U)]
+    after = direct(lm, second)
+    assert after[1] != before[1]
+    assert open_cache(tmp_path, lm).complete(PROMPTS, second, NEW) == [before[0], before[1], after[2]]
+
+
+def test_save_drops_what_was_not_asked_for(tmp_path: Path, lm: LanguageModel) -> None:
+    dense = Dense(32)
+    cache = open_cache(tmp_path, lm)
+    cache.complete(PROMPTS, [Condition(), Condition(dense, U)], NEW)
+    cache.save()
+    both = json.loads((tmp_path / "completions.json").read_text(encoding="utf-8"))
+    reopened = open_cache(tmp_path, lm)
+    reopened.complete(PROMPTS, [Condition(dense, U)], NEW)
+    reopened.save()
+    kept = json.loads((tmp_path / "completions.json").read_text(encoding="utf-8"))
+    assert len(both) == 2
+    assert len(kept) == 1
+    assert kept.items() <= both.items()
+    assert [path.name for path in tmp_path.iterdir()] == ["completions.json"]
+
+
+def test_everything_that_decides_a_completion_is_in_its_key(tmp_path: Path, gemma: LanguageModel, sae: SAE) -> None:
+    def key(
+        lm: LanguageModel = gemma, layer: int = LAYER, prompts: list[list[int]] = PROMPTS, new: int = NEW, **condition: object
+    ) -> str:
+        cache = open_cache(tmp_path, lm, layer)
+        asked = Condition(**({"intervention": Sparse(sae), "u": S} | condition))  # type: ignore[arg-type]
+        return cache._key(prompts, asked, new)
+
+    nudged = S.clone()
+    nudged[3] = torch.nextafter(nudged[3], torch.tensor(9.0))
+    half = LanguageModel(copy.deepcopy(gemma.model).to(torch.bfloat16), gemma.tokenizer, gemma.source, gemma.digest)
+    keys = [
+        key(),
+        key(lm=LanguageModel(gemma.model, gemma.tokenizer, gemma.source, "other weights")),
+        key(lm=half),
+        key(layer=2),
+        key(prompts=PROMPTS[::-1]),
+        key(prompts=[[2, 9, 11, 30, 7, 2], [5, 6], [2, 20, 21, 22]]),
+        key(new=NEW + 1),
+        key(u=nudged),
+        key(u=2 * S),
+        key(steer_bos=True),
+        key(intervention=Sparse(sae, "jumprelu")),
+        key(intervention=Sparse(replace(sae, b_enc=sae.b_enc + 1e-3))),
+        key(intervention=Dense(64)),
+        key(intervention=None, u=None),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key(intervention=Sparse(sae), u=S.clone()) == keys[0]
+
+
+def test_unsteered_completions_serve_every_layer(tmp_path: Path, lm: LanguageModel) -> None:
+    cache = open_cache(tmp_path, lm)
+    before = cache.complete(PROMPTS, [Condition()], NEW)
+    cache.save()
+    change_weights(lm)
+    assert open_cache(tmp_path, lm, layer=2).complete(PROMPTS, [Condition()], NEW) == before
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"abc": ["cut of', b"[1, 2]", b"5", b"null", b"\xff\xfe", b'"text"'])
+def test_a_damaged_file_is_ignored_and_replaced(tmp_path: Path, lm: LanguageModel, damage: bytes) -> None:
+    (tmp_path / "completions.json").write_bytes(damage)
+    cache = open_cache(tmp_path, lm)
+    assert cache.complete(PROMPTS, [Condition()], NEW) == direct(lm, [Condition()])
+    cache.save()
+    assert list(json.loads((tmp_path / "completions.json").read_bytes()).values()) == direct(lm, [Condition()])
+
+
+def test_nothing_asked_nothing_kept(tmp_path: Path, lm: LanguageModel) -> None:
+    cache = open_cache(tmp_path, lm)
+    assert cache.complete(PROMPTS, [], NEW) == []
+    cache.save()
+    assert json.loads((tmp_path / "completions.json").read_text()) == {}

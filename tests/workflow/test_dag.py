@@ -1,0 +1,158 @@
+"""The DAG itself, run for real on the embedded world: one country, two methods, one task, one setting, one epoch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "tasks=[open_ended] settings=[nonlocalized] methods=[caa,yapo] discovery.layer=1 discovery.countries=[nepal]"
+OWN = ["train/yapo/open_ended-nonlocalized.safetensors", "vectors/yapo/open_ended-nonlocalized.safetensors", "evaluation.parquet"]
+
+
+class Study:
+    """A working directory of its own; ``snakemake`` runs the repository's Snakefile in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "results" / "smoke"
+        folder.mkdir(exist_ok=True)
+        (folder / "world").symlink_to(ROOT / "world")
+
+    def command(self, *arguments: str, config: tuple[str, ...] = ()) -> list[str]:
+        settings = ["experiment=smoke", "countries=[nepal]", f"overrides={SMALL}", *config]
+        base = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "--config", *settings]
+        return [*base, *arguments]
+
+    def snakemake(self, *arguments: str, config: tuple[str, ...] = (), check: bool = True) -> str:
+        done = subprocess.run(
+            self.command(*arguments, config=config),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+        output = done.stdout + done.stderr
+        assert not check or done.returncode == 0, output[-4000:]
+        return output
+
+    def planned(self, *arguments: str, config: tuple[str, ...] = ()) -> Counter[str]:
+        """Jobs that a dry run lists, by rule."""
+        output = self.snakemake("--dry-run", *arguments, "--", "all_tables", config=config)
+        return planned_jobs(output)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def planned_jobs(output: str) -> Counter[str]:
+    table = re.search(r"Job stats:\n.*\n-.*\n((?:.+\n)+?)total", output)
+    return Counter({name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table[1] if table else "", re.MULTILINE)})
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    made = Study(tmp_path_factory.mktemp("dag") / "study")
+    made.snakemake("--", "all_tables")
+    return made
+
+
+def test_everything_is_there(study: Study) -> None:
+    country = study.root / "hindi" / "nepal"
+    assert all((country / name).exists() for name in OWN)
+    table = pd.read_csv(study.root / "tables" / "table2_open_ended.csv")
+    assert {"baseline", "prompt", "random", "caa", "yapo"} <= set(table["method"])
+    assert list((study.root / "figures").glob("*.svg"))
+    assert (study.root / "mlflow.db").exists()
+
+
+def test_a_second_run_does_nothing(study: Study) -> None:
+    assert study.planned() == Counter()
+
+
+def test_a_learning_rate_reruns_that_method_and_what_follows(study: Study) -> None:
+    jobs = study.planned(config=("method_overrides={yapo: train.lr=2e-3}",))
+    assert jobs == Counter(train=1, evaluate=1, tables=1, figures=1, mlflow=1, all_tables=1)
+    output = study.snakemake("--dry-run", "--", "all_tables", config=("method_overrides={yapo: train.lr=2e-3}",))
+    assert "Train yapo: nepal" in output
+    assert "Train caa: nepal" not in output
+
+
+def test_a_table_option_reruns_tables_only(study: Study) -> None:
+    jobs = study.planned(config=(f"overrides={SMALL} report.resamples=300",))
+    assert set(jobs) == {"tables", "figures", "mlflow", "all_tables"}
+
+
+def test_one_country_is_rerun_by_one_command(study: Study) -> None:
+    output = study.snakemake("--dry-run", "--forcerun", "train", "--", "country_nepal")
+    assert planned_jobs(output) == Counter(train=2, evaluate=1, country_nepal=1)
+
+
+def test_a_lost_file_is_made_again(study: Study) -> None:
+    lost = study.root / "hindi" / "nepal" / "evaluation.parquet"
+    content = lost.read_bytes()
+    lost.unlink()
+    assert study.planned()["evaluate"] == 1
+    study.snakemake("--", "all_tables")
+    assert lost.read_bytes() == content
+
+
+def test_narrowing_by_countries(study: Study) -> None:
+    jobs = study.planned(config=("countries=[nepal,india]",))
+    assert (jobs["prepare"], jobs["train"], jobs["evaluate"]) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (("experiment=nope",), "nope"),
+        (("countries=[nepl]",), "country=nepl: unknown country"),
+        (("overrides=methods=[dspo]",), "methods=dspo: unknown method"),
+        (("overrides=train.lrr=1",), "did you mean train.lr"),
+        (("overrides=train.lr=-1",), "train.lr=-1"),
+        (("experimnt=smoke",), "experimnt"),
+    ],
+)
+def test_bad_config_is_refused_before_anything_runs(tmp_path: Path, config: tuple[str, ...], message: str) -> None:
+    fresh = Study(tmp_path / "fresh")
+    output = fresh.snakemake("--", "all_tables", config=config, check=False)
+    assert message in output
+    assert not fresh.root.exists()
+
+
+def test_a_killed_run_continues(tmp_path: Path) -> None:
+    fresh = Study(tmp_path / "killed")
+    running = subprocess.Popen(
+        fresh.command("--", "all_tables"), cwd=fresh.folder, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (fresh.root / "data" / "items.parquet").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    fresh.snakemake("--unlock")
+    fresh.snakemake("--", "country_nepal")
+    assert (fresh.root / "hindi" / "nepal" / "evaluation.parquet").exists()
+
+
+def test_each_job_says_what_it_ran(study: Study) -> None:
+    run = json.loads((study.root / "hindi" / "nepal" / "train" / "yapo" / "run.json").read_text())
+    assert run["method"] == "yapo"
+    assert run["config"]["train"]["epochs"] == 1
+    assert set(run["versions"]) >= {"torch", "transformers", "sae-lens"}
+    for name in ("train/hindi-nepal-yapo", "evaluate/hindi-nepal", "prepare/hindi-nepal"):
+        assert (study.root / "logs" / f"{name}.log").exists()
+        assert (study.root / "benchmarks" / f"{name}.tsv").exists()
