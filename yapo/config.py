@@ -189,7 +189,6 @@ class SelectionConfig:
     """The grid that validation chooses from. Only positive multipliers can be chosen; the others draw the λ curve."""
 
     multipliers: list[float] = field(default_factory=lambda: [-1.0, 0.5, 1.0, 1.5, 2.0])
-    max_parse_failure: float = 0.5
 
     def __post_init__(self) -> None:
         _require(1.0 in self.multipliers, "selection.multipliers", self.multipliers, "must contain 1.0")
@@ -242,6 +241,7 @@ class Config:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    learning_rate: dict[str, float] = field(default_factory=dict)  # by method, where an experiment tuned them; see train.lr
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

@@ -50,7 +50,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise YapoError(f"{path}: no such file") from None
+        raise YapoError(f"{path}: no such file; run the stage that makes it") from None
     except ValueError as error:
         raise YapoError(f"{path}: not valid JSON ({error}); delete it and run the stage that makes it again") from None
 

@@ -11,10 +11,11 @@ import torch
 from yapo.config import DataConfig, GenerationConfig, JudgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
+from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
 from yapo.evaluation.generate import Condition, complete
-from yapo.evaluation.judges import get_judge
+from yapo.evaluation.judges import Request, get_judge
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
@@ -38,9 +39,9 @@ def items() -> pd.DataFrame:
     return chosen.merge(split, on="question_id").sample(frac=1, random_state=0).reset_index(drop=True)
 
 
-@pytest.fixture
-def evaluator(tmp_path: Path, gemma: LanguageModel, items: pd.DataFrame) -> Evaluator:
-    return make(tmp_path, gemma, items)
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory: pytest.TempPathFactory, gemma: LanguageModel, items: pd.DataFrame) -> Evaluator:
+    return make(tmp_path_factory.mktemp("evaluator"), gemma, items)
 
 
 def make(folder: Path, lm: LanguageModel, items: pd.DataFrame) -> Evaluator:
@@ -53,7 +54,7 @@ def make_candidates(sae: SAE) -> dict[Key, Candidate]:
     g = torch.Generator().manual_seed(0)
     dense, sparse = Dense(32), Sparse(sae)
     caa: dict[Key, Candidate] = {("caa", *cell): Candidate(torch.randn(2, 32, generator=g), dense) for cell in CELLS}
-    return caa | {("yapo", *cell): Candidate(torch.randn(1, 64, generator=g), sparse) for cell in CELLS}
+    return caa | {("yapo", *cell): Candidate(0.3 * torch.randn(1, 64, generator=g), sparse) for cell in CELLS}
 
 
 def answers(lm: LanguageModel, items: pd.DataFrame, task: str, condition: Condition) -> list[str]:
@@ -86,36 +87,48 @@ def test_selection_reads_validation_alone(evaluator: Evaluator, items: pd.DataFr
     pd.testing.assert_frame_equal(other, grid)
 
 
-def test_a_point_of_the_grid_is_the_vector_at_that_strength(evaluator: Evaluator, items: pd.DataFrame, sae: SAE) -> None:
+def judged(evaluator: Evaluator, asked: pd.DataFrame, completions: list[str]) -> float:
+    """Mean score of open-ended answers."""
+    golds = zip(asked["question"], asked["answer"], completions, strict=True)
+    scores = [judgement.score for judgement in evaluator.judge.judge([Request(*gold) for gold in golds])]
+    return sum(score for score in scores if score is not None) / len(scores)
+
+
+def with_gold(evaluator: Evaluator, folder: Path, condition: Condition) -> Evaluator:
+    """The same evaluation where the right open-ended answers are what ``condition`` says: a random model is never right."""
+    said = answers(evaluator.lm, evaluator.items, "open_ended", condition)
+    return make(folder, evaluator.lm, evaluator.items.assign(answer=said))
+
+
+def test_each_point_of_the_grid_is_the_vector_at_that_strength(evaluator: Evaluator, sae: SAE, tmp_path: Path) -> None:
+    key: Key = ("yapo", "open_ended", "both")
     candidates = make_candidates(sae)
-    _, grid = evaluator.select(candidates, MULTIPLIERS)
-    asked = items[items["split"] == "validation"]
-    own = of(grid, "yapo", "open_ended", "both").set_index("multiplier")["score"]
-    assert own.nunique() > 1
-    candidate = candidates["yapo", "open_ended", "both"]
+    candidate = candidates[key]
+    evaluator = with_gold(evaluator, tmp_path, candidate.condition(Trial(key, 1, 2.0)))
+    chosen, grid = evaluator.select(candidates, MULTIPLIERS)
+    assert chosen[key] == Trial(key, 1, 2.0)
+    asked = evaluator.items[evaluator.items["split"] == "validation"]
+    own = of(grid, *key).set_index("multiplier")["score"]
+    assert own[2.0] == pytest.approx(10.0)
+    assert own[1.0] < 10.0
     for multiplier, expected in own.items():
         condition = Condition(candidate.intervention, multiplier * candidate.epochs[0])
         completions = answers(evaluator.lm, asked, "open_ended", condition)
-        requests = evaluator.judge.judge([*map(_request, asked["question"], asked["answer"], completions)])
-        assert expected == pytest.approx(sum(j.score or 0.0 for j in requests) / len(requests))
+        assert expected == pytest.approx(judged(evaluator, asked, completions))
 
 
-def _request(question: str, gold: str, completion: str) -> object:
-    from yapo.evaluation.judges import Request
-
-    return Request(question, gold, completion)
-
-
-def test_baseline_on_validation(evaluator: Evaluator, items: pd.DataFrame) -> None:
+def test_baseline_on_validation(evaluator: Evaluator, sae: SAE, tmp_path: Path) -> None:
+    sure = make_candidates(sae)["caa", "mcq", "both"].condition(Trial(("caa", "mcq", "both"), 1, 0.2))
+    evaluator = with_gold(evaluator, tmp_path, sure)
     rows = evaluator.baseline_validation(TASKS, SETTINGS)
     assert [(row.task, row.setting) for row in rows.itertuples()] == CELLS
     assert set(rows["method"]) == {"baseline"}
     assert (rows["multiplier"] == 0).all()
     assert rows["n"].tolist() == [4, 4, 8] * 2
-    asked = items[items["split"] == "validation"]
-    completions = answers(evaluator.lm, asked, "open_ended", Condition())
-    judged = evaluator.judge.judge([*map(_request, asked["question"], asked["answer"], completions)])
-    assert rows["score"].iloc[-1] == pytest.approx(sum(j.score or 0.0 for j in judged) / 8)
+    asked = evaluator.items[evaluator.items["split"] == "validation"]
+    expected = judged(evaluator, asked, answers(evaluator.lm, asked, "open_ended", Condition()))
+    assert 0 < expected < 10
+    assert rows["score"].iloc[-1] == pytest.approx(expected)
 
 
 CHOSEN_EPOCH = {"caa": 2, "yapo": 1}
@@ -125,7 +138,7 @@ def make_chosen(candidates: dict[Key, Candidate]) -> dict[Key, Trial]:
     return {key: Trial(key, CHOSEN_EPOCH[key[0]], 1.5) for key in candidates}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tested(evaluator: Evaluator, sae: SAE) -> pd.DataFrame:
     candidates = make_candidates(sae)
     return evaluator.test(candidates, make_chosen(candidates), CELLS, seed=0)
@@ -192,6 +205,12 @@ def test_the_prompt_control_asks_the_localized_question_for_the_item(
         of(tested, method, task, "localized")[columns].sort_values(keys, ignore_index=True) for method in ("prompt", "baseline")
     ]
     pd.testing.assert_frame_equal(*pair)
+
+
+def test_a_question_without_a_localized_form_is_refused(evaluator: Evaluator, items: pd.DataFrame, tmp_path: Path) -> None:
+    lone = items[(items["variant"] == "nonlocalized") | (items["question_id"] != "gifts-1")]
+    with pytest.raises(YapoError, match=r"^gifts-1, phrasing \d has no localized form, which the prompt control asks"):
+        make(tmp_path, evaluator.lm, lone).test({}, {}, [("mcq", "nonlocalized")], seed=0)
 
 
 def displacement(evaluator: Evaluator, condition: Condition, items: pd.DataFrame, task: str) -> float:

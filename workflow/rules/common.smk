@@ -3,11 +3,13 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
 from snakemake.utils import validate
 
+from yapo.data.atlas import ATLAS_DIR
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.lease import devices
@@ -56,11 +58,26 @@ def reads(stage):
     return lambda wildcards: text
 
 
-def per_method(wildcards):
-    """Overrides of one method, as typed after ``method=``."""
+def untracked(text):
+    """A param whose change reruns nothing: Snakemake does not compare params that depend on ``threads``."""
+    return lambda wildcards, threads: text
+
+
+def per_method(wildcards, threads):
+    """Overrides of one method, as typed after ``method=``; what they decide is in its spec."""
     return shlex.join(
         [f"method={wildcards.method}", *OWN_OVERRIDES.get(wildcards.method, [])]
     )
+
+
+def local_files(path, pattern):
+    """Files of a model or data folder, or the file itself; nothing where it is a hub id."""
+    place = Path(path)
+    return [place] if place.is_file() else sorted(place.glob(pattern))
+
+
+DATA_FILES = local_files(CONFIG.data.path, "*") if CONFIG.data.source == "table" else local_files(ATLAS_DIR, "*.yaml")
+MODEL_FILES = local_files(CONFIG.model.path, "*.safetensors")
 
 
 def of_country(pattern, **more):

@@ -1,4 +1,6 @@
 rule data:
+    input:
+        DATA_FILES,
     output:
         STUDY.items,
         STUDY.split,
@@ -11,8 +13,8 @@ rule data:
         "../../environment.yml"
     params:
         spec=reads("data"),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
     message:
         "Items and their split"
     shell:

@@ -1,6 +1,7 @@
 rule evaluate:
     input:
         rules.data.output,
+        MODEL_FILES,
         rules.layer.output,
         vectors=of_country(
             "train/{method}/{task}-{setting}.safetensors", method=METHODS
@@ -19,8 +20,8 @@ rule evaluate:
         gpu=min(1, GPUS),
     params:
         spec=reads("evaluate"),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
     message:
         "Select on validation and test: {wildcards.country}"
     shell:

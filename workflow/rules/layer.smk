@@ -1,6 +1,7 @@
 rule layer:
     input:
         rules.data.output,
+        MODEL_FILES,
     output:
         STUDY.layer,
     log:
@@ -13,8 +14,8 @@ rule layer:
         gpu=min(1, GPUS),
     params:
         spec=reads("layer"),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
     message:
         "Layer discovery: activation patching and steerability"
     shell:

@@ -1,6 +1,7 @@
 rule prepare:
     input:
         rules.data.output,
+        MODEL_FILES,
         rules.layer.output,
     output:
         pairs=of_country("pairs/{task}.parquet"),
@@ -16,8 +17,8 @@ rule prepare:
         gpu=min(1, GPUS),
     params:
         spec=reads("prepare"),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
     message:
         "Preference pairs and activations: {wildcards.country}"
     shell:

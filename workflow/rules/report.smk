@@ -39,8 +39,8 @@ rule tables:
         "../../environment.yml"
     params:
         spec=reads("report"),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
     message:
         "Tables"
     shell:
@@ -72,8 +72,8 @@ rule figures:
         "../../environment.yml"
     params:
         spec=reads("report"),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
     message:
         "Figures"
     shell:

@@ -11,8 +11,8 @@ rule mlflow:
     conda:
         "../../environment.yml"
     params:
-        python=PYTHON,
-        results=STUDY.root,
+        python=untracked(PYTHON),
+        results=untracked(str(STUDY.root)),
     message:
         "Show the study in MLflow"
     shell:

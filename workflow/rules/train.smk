@@ -17,8 +17,8 @@ rule train:
         gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: spec("train", METHOD_CONFIG[wildcards.method]),
-        python=PYTHON,
-        arguments=ARGUMENTS,
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
         method=per_method,
     message:
         "Train {wildcards.method}: {wildcards.country}"

@@ -17,7 +17,7 @@ def last_states(lm: LanguageModel, prompts: list[list[int]], batch_size: int) ->
     """Residual stream at the last prompt token after every block, ``[layers, prompts, d_model]``."""
     parts = []
     for start in range(0, len(prompts), batch_size):
-        ids, real = pad_left(prompts[start : start + batch_size], lm.tokenizer.pad)
+        ids, real = pad_left(prompts[start : start + batch_size], lm.tokenizer.pad, lm.device)
         positions, allowed = causal(real)
         masks = lm.masks(allowed, positions, positions)
         hidden, states = lm.embed(ids), []

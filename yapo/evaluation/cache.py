@@ -50,7 +50,7 @@ class CompletionCache:
         if condition.intervention is not None and condition.u is not None:
             sae = condition.intervention.sae.digest if isinstance(condition.intervention, Sparse) else ""
             threshold = condition.intervention.threshold if isinstance(condition.intervention, Sparse) else ""
-            values = hashlib.sha256(condition.u.to(torch.float32).contiguous().numpy().tobytes()).hexdigest()
+            values = hashlib.sha256(condition.u.to("cpu", torch.float32).contiguous().numpy().tobytes()).hexdigest()
             steering = [sae, threshold, values, condition.steer_bos, self.layer]
         return digest([self.lm.digest, str(self.lm.dtype), steering, list(map(list, prompts)), max_new_tokens])
 

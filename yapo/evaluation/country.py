@@ -11,6 +11,7 @@ from torch import Tensor
 
 from yapo.config import VARIANTS, GenerationConfig
 from yapo.data.prompts import PromptFormat
+from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import Judge
@@ -109,7 +110,12 @@ class Evaluator:
         for task, setting in cells:
             items = self._items(setting, "test")
             localized = self.items[self.items["variant"] == "localized"].set_index(["question_id", "phrasing"])
-            questions = localized["question"].loc[list(zip(items["question_id"], items["phrasing"], strict=True))]
+            questions = localized["question"].reindex(pd.MultiIndex.from_frame(items[["question_id", "phrasing"]]))
+            if questions.isna().any():
+                question, phrasing = questions.index[questions.isna()][0]
+                raise YapoError(
+                    f"{question}, phrasing {phrasing} has no localized form, which the prompt control asks; add it to the data"
+                )
             asked = items.assign(question=questions.to_numpy())
             completions = self._complete(asked, task, [Condition()])[0]
             frame = pd.concat([items, score(items, completions, task, self.judge)], axis=1)
@@ -126,12 +132,14 @@ class Evaluator:
     def _displacement(self, condition: Condition, task: str, setting: str) -> float:
         """Mean norm of h' - h over the tokens of up to 32 validation prompts."""
         assert condition.intervention is not None and condition.u is not None
-        ids, real = pad_left(self._token_ids(self._items(setting, "validation").head(32), task), self.lm.tokenizer.pad)
+        ids, real = pad_left(
+            self._token_ids(self._items(setting, "validation").head(32), task), self.lm.tokenizer.pad, self.lm.device
+        )
         positions, allowed = causal(real)
         masks = self.lm.masks(allowed, positions, positions)
         hidden = self.lm.blocks(self.lm.embed(ids), 0, self.layer + 1, positions, masks)
         live = real & (positions > 0)
-        u = condition.u.expand(len(ids), -1)
+        u = condition.u.to(self.lm.device).expand(len(ids), -1)
         edited = condition.intervention.edit(hidden, condition.intervention.prepare(hidden), u, live)
         return float((edited - hidden)[live].float().norm(dim=-1).mean())
 

@@ -73,8 +73,7 @@ def complete(
     size = min(batch_size, 64)
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
-        ids, real = pad_left([prompts[i] for i in chosen], lm.tokenizer.pad)
-        ids, real = ids.to(lm.device), real.to(lm.device)
+        ids, real = pad_left([prompts[i] for i in chosen], lm.tokenizer.pad, lm.device)
         positions, allowed = causal(real)
         below = KeyValues()
         masks = lm.masks(allowed, positions, positions)

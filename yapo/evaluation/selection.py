@@ -37,8 +37,7 @@ def choose(
     by_epoch = _measured(first, measure)
     best_epoch = {key: int(_best(by_epoch, key, "epoch")["epoch"]) for key in epochs}
     second = [Trial(key, epoch, m) for key, epoch in best_epoch.items() for m in multipliers if m != 1.0]
-    by_multiplier = _measured(second, measure)
-    rows = pd.concat([by_epoch, by_multiplier], ignore_index=True)
+    rows = pd.concat([by_epoch, _measured(second, measure)], ignore_index=True) if second else by_epoch
     chosen = {}
     for key, epoch in best_epoch.items():
         candidates = rows[(rows["epoch"] == epoch) & (rows["multiplier"] > 0)]
@@ -49,16 +48,13 @@ def choose(
 
 
 def _measured(trials: list[Trial], measure: Callable[[list[Trial]], pd.DataFrame]) -> pd.DataFrame:
-    rows = measure(trials)
-    for column, values in {
-        "method": [t.key[0] for t in trials],
-        "task": [t.key[1] for t in trials],
-        "setting": [t.key[2] for t in trials],
-        "epoch": [t.epoch for t in trials],
-        "multiplier": [t.multiplier for t in trials],
-    }.items():
-        rows[column] = values
-    return rows
+    return measure(trials).assign(
+        method=[trial.key[0] for trial in trials],
+        task=[trial.key[1] for trial in trials],
+        setting=[trial.key[2] for trial in trials],
+        epoch=[trial.epoch for trial in trials],
+        multiplier=[trial.multiplier for trial in trials],
+    )
 
 
 def _best(rows: pd.DataFrame, key: Key, tie: str) -> pd.Series:

@@ -146,7 +146,7 @@ def causal(real: Tensor) -> tuple[Tensor, Tensor]:
     return positions, allowed | torch.eye(real.shape[1], dtype=torch.bool, device=real.device)
 
 
-def pad_left(rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+def pad_left(rows: list[list[int]], pad: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Ids ``[rows, longest]`` padded on the left, and a mask that is True on real tokens."""
     longest = max(len(row) for row in rows)
     ids = torch.full((len(rows), longest), pad)
@@ -154,7 +154,7 @@ def pad_left(rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
     for i, row in enumerate(rows):
         ids[i, longest - len(row) :] = torch.tensor(row)
         real[i, longest - len(row) :] = True
-    return ids, real
+    return ids.to(device), real.to(device)
 
 
 def load_language_model(config: ModelConfig, device: str | None = None) -> LanguageModel:

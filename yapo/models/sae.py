@@ -92,6 +92,11 @@ class SAE:
                 total.update(tensor.cpu().contiguous().numpy().data)
         return total.hexdigest()[:12]
 
+    def to(self, device: torch.device) -> SAE:
+        """The same autoencoder on another device."""
+        moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in vars(self).items() if isinstance(tensor, Tensor)}
+        return replace(self, **moved)
+
     def encode(self, h: Tensor) -> Tensor:
         """Feature activations s ≥ 0.
 

@@ -41,10 +41,9 @@ def compose(overrides: Sequence[str]) -> Config:
         config = cast(Config, OmegaConf.to_object(composed))
     except (HydraException, OmegaConfBaseException) as error:
         raise YapoError(_one_line(error)) from None
-    for key, names in (("methods", config.methods), ("method.name", [config.method.name])):
-        for name in names:
-            if name not in options("method"):
-                raise unknown("method", key, name, options("method"))
+    for name in config.methods:
+        if name not in options("method"):
+            raise unknown("method", "methods", name, options("method"))
     return config
 
 
@@ -80,13 +79,16 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        sys.stderr.write(f"error: {error.filename}: cannot write here ({error.strerror}); give a folder you may write to\n")
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}; give a folder you may write to\n")
         sys.exit(2)
 
 
 def _limit_threads(threads: int) -> None:
     """One thread per job: the DAG runs many jobs side by side, and threads of tiny matrices cost more than they bring."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        if "torch" in sys.modules:  # it reads the variable when imported
+            sys.modules["torch"].set_num_threads(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
@@ -113,14 +115,16 @@ def _check_overrides(overrides: Sequence[str]) -> None:
     groups = [path.name for path in CONF.iterdir() if path.is_dir()]
     known = _keys(plain(Config()))
     for path in (CONF / "method").glob("*.yaml"):
+        known.append(f"learning_rate.{path.stem}")
         known += [f"method.options.{name}" for name in cast(dict[str, Any], OmegaConf.load(path)).get("options", {})]
     for override in overrides:
         key, _, value = override.partition("=")
         key, value = key.lstrip("+~"), value.strip("'\"")
         if key not in known:
             raise YapoError(f"{override}: no setting is called '{key}'; {nearest(key, known)}yapo/config.py explains them all")
-        if key in groups and value.replace("_", "").isalnum() and value not in options(key):
-            raise unknown(key, key, value, options(key))
+        group = "method" if key == "method.name" else key
+        if group in groups and value.replace("_", "").isalnum() and value not in options(group):
+            raise unknown(group, key, value, options(group))
 
 
 def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:

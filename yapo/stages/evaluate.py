@@ -34,7 +34,7 @@ def main(config: Config) -> None:
     language = language_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
-    sae = read_sae(config, layer, lm.d_model)
+    sae = read_sae(config, layer, lm.d_model).to(lm.device)
     candidates, infos = _candidates(config, study, language, lm, sae, layer)
     cache = CompletionCache(study.country(language, config.country) / "completions.json", lm, layer, config.model.batch_size)
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 
@@ -33,7 +32,11 @@ def read_layer(config: Config) -> int:
     """The layer to steer: the configured one, or the one that discovery found."""
     if config.discovery.layer is not None:
         return config.discovery.layer
-    return int(cast(int, read_json(Study.of(config).layer)["layer"]))
+    path = Study.of(config).layer
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("layer"), int):
+        raise YapoError(f"{path}: names no layer; delete it and run the stage layer again")
+    return int(found["layer"])
 
 
 def read_sae(config: Config, layer: int, d_model: int) -> SAE:

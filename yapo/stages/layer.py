@@ -93,7 +93,7 @@ def _patching(config: Config, lm: LanguageModel, items: pd.DataFrame, country: s
         for layer in range(lm.n_layers):
             rows.append(
                 {
-                    **_row(curve, task, country, layer, values[layer, :, side].tolist(), facts, config.report.seed),
+                    **_row(curve, task, country, layer, values[layer, :, side].tolist(), facts, config.data.seed),
                     "base": base,
                     "ceiling": ceiling,
                 }
@@ -125,9 +125,7 @@ def _steerability(config: Config, lm: LanguageModel, items: pd.DataFrame, countr
         right,
     )
     return [
-        _row(
-            "steerability", task, country, layer, [float(value) for value in values], questions["question_id"], config.report.seed
-        )
+        _row("steerability", task, country, layer, [float(value) for value in values], questions["question_id"], config.data.seed)
         for layer, values in enumerate(steered)
     ]
 

@@ -14,16 +14,28 @@ from yapo.files import file_digest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+# What puts questions to the model and scores its answers.
+ANSWERS = (
+    "data/prompts.py",
+    "evaluation/generate.py",
+    "evaluation/judges",
+    "evaluation/mcq.py",
+    "evaluation/scoring.py",
+    "models",
+    "steering/intervention.py",
+)
+STORE = ("steering/objective.py", "steering/store.py", "steering/vector.py")
+
 # What decides each stage's result: configuration keys, and the modules that do the work (a change to either reruns it).
 READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "data": (("data", "split"), ("data", "stages/data.py")),
     "layer": (
         ("data", "prompts", "model", "sae", "discovery", "generation", "judge", "tasks"),
-        ("discovery", "models", "evaluation/generate.py", "stages/layer.py"),
+        ("discovery", *ANSWERS, *STORE, "stages/layer.py"),
     ),
     "prepare": (
         ("prompts", "model", "generation", "judge", "tasks"),
-        ("steering/prepare.py", "steering/store.py", "models", "evaluation/generate.py", "stages/prepare.py"),
+        ("data/pairs.py", "steering/prepare.py", *ANSWERS, *STORE, "stages/prepare.py"),
     ),
     "train": (
         ("model", "sae", "method", "train", "tasks", "settings"),
@@ -31,11 +43,18 @@ READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "evaluate": (
         ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods"),
-        ("evaluation", "models", "steering/intervention.py", "steering/vector.py", "stages/evaluate.py"),
+        ("evaluation", *ANSWERS, "steering/vector.py", "stages/evaluate.py"),
     ),
     "report": (
         ("report", "judge", "methods"),
-        ("reporting", "evaluation/metrics.py", "evaluation/bootstrap.py", "stages/report.py"),
+        (
+            "reporting",
+            "evaluation/bootstrap.py",
+            "evaluation/judges",
+            "evaluation/metrics.py",
+            "stages/figures.py",
+            "stages/tables.py",
+        ),
     ),
 }
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
 import pandas as pd
+from torch import Tensor
 
 from yapo.config import Config
 from yapo.data.schema import read_table
@@ -20,6 +21,7 @@ from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.study import Study, check_country
+from yapo.steering.intervention import Dense, Sparse, mean_displacement
 from yapo.steering.methods import FitInputs, get_method
 from yapo.steering.store import ActivationStore
 from yapo.steering.trainer import Row, TrainSet
@@ -60,6 +62,7 @@ def main(config: Config) -> None:
                 )
             rows = read_table(study.pairs(language, config.country, task))
             sae = read_sae(config, layer, store.hidden[0].shape[-1])
+            recorder = _Log(curves, task)
             inputs = FitInputs(
                 store=store,
                 rows=rows,
@@ -69,25 +72,16 @@ def main(config: Config) -> None:
                 language_model=language_model,
                 train=config.train,
                 options=config.method.options,
-                log=_Log(curves, task),
+                log=recorder,
                 checkpoint=folder / f"{task}.checkpoint.safetensors",
             )
             vectors = method.fit(inputs)
-            for setting, epochs in vectors.items():
-                if method.name in ("caa", "sas"):
-                    inputs.log(
-                        {
-                            "kind": "epoch",
-                            "setting": setting,
-                            "step": 0,
-                            "epoch": 1,
-                            "norm": float(epochs.norm()),
-                            "l0": int((epochs != 0).sum()),
-                        }
-                    )
-                info = _info(config, method.space, layer, header, sae, language, task, setting)
-                save_tensors(folder / f"{task}-{setting}.safetensors", {"epochs": epochs}, asdict(info))
-            inputs.checkpoint.unlink(missing_ok=True)
+            for part in inputs.sets:
+                epochs = vectors[part.name]
+                if part.name not in recorder.settings:  # closed form: one row, so that every method shows where it ended
+                    inputs.log(_closing_row(method.space, inputs, part, epochs[-1]))
+                info = _info(config, method.space, layer, header, sae, language, task, part.name)
+                save_tensors(folder / f"{task}-{part.name}.safetensors", {"epochs": epochs}, asdict(info))
             hashes.append(header["data_hash"])
             log.info("%s %s %s: %s", config.country, method.name, task, ", ".join(vectors))
     write_json(
@@ -109,6 +103,8 @@ def main(config: Config) -> None:
         },
     )
     os.replace(partial, folder / "curves.jsonl")
+    for checkpoint in folder.glob("*.checkpoint.safetensors"):
+        checkpoint.unlink()
 
 
 def train_sets(rows: pd.DataFrame, settings: list[str]) -> list[TrainSet]:
@@ -130,11 +126,22 @@ class _Log:
 
     def __init__(self, file: TextIO, task: str) -> None:
         self.file, self.task = file, task
+        self.settings: set[object] = set()
 
     def __call__(self, row: Row) -> None:
         self.file.write(json.dumps({"kind": row["kind"], "task": self.task, **row}) + "\n")
+        self.settings.add(row["setting"])
         if row["kind"] == "epoch":
             self.file.flush()
+
+
+def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) -> Row:
+    """Size of a vector that was not trained, and how far it moves the residual stream of the validation pairs."""
+    store = inputs.store
+    intervention = Dense(store.hidden[0].shape[-1]) if space == "dense" else Sparse(inputs.sae)
+    moved = [mean_displacement(intervention, store.hidden[i][None, 1:], vector) for i in part.validation]
+    size = {"norm": float(vector.norm()), "l0": int((vector != 0).sum())}
+    return {"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, "displacement": sum(moved) / len(moved), **size}
 
 
 def _info(

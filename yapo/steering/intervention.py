@@ -108,3 +108,10 @@ def sparse_edit_plain(sae: SAE, hidden: Tensor, u: Tensor) -> Tensor:
     """YaPO eq. 3 as written: ``Dec(ReLU(Enc(h) + u)) + (h - Dec(Enc(h)))`` for ``h [..., d_model]`` and ``u [d_sae]``."""
     codes = sae.encode(hidden)
     return sae.decode(torch.relu(codes + u)) + (hidden - sae.decode(codes))
+
+
+def mean_displacement(intervention: Intervention, hidden: Tensor, u: Tensor) -> float:
+    """Mean norm of h' - h over the tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``."""
+    live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+    edited = intervention.edit(hidden, intervention.prepare(hidden), u.expand(len(hidden), -1), live)
+    return float((edited - hidden).float().norm(dim=-1).mean())

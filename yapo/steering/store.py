@@ -8,7 +8,7 @@ log-probabilities of both answers under the unsteered model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,10 @@ class TreeBatch:
     source: Tensor
     target: Tensor
     owner: Tensor
+
+    def to(self, device: torch.device) -> TreeBatch:
+        """The same layout on another device."""
+        return TreeBatch(*(getattr(self, item.name).to(device) for item in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -150,11 +154,11 @@ def build_store(lm: LanguageModel, layer: int, pairs: list[Pair], batch_size: in
     order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].tokens))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        batch = tree_batch([pairs[i] for i in rows])
-        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pairs[i].tokens) for i in rows], batch_first=True)
+        batch = tree_batch([pairs[i] for i in rows]).to(lm.device)
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pairs[i].tokens) for i in rows], batch_first=True).to(lm.device)
         masks = lm.masks(batch.allowed, batch.positions, batch.positions)
         below = lm.blocks(lm.embed(ids), 0, layer + 1, batch.positions, masks)
-        reference[rows] = answer_log_probs(lm, below, layer, batch, masks)
-        for i, states in zip(rows, below, strict=True):
+        reference[rows] = answer_log_probs(lm, below, layer, batch, masks).cpu()
+        for i, states in zip(rows, below.cpu(), strict=True):
             hidden[i] = states[: len(pairs[i].tokens)].clone()
     return ActivationStore(pairs, hidden, reference)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from yapo.config import TrainConfig
+from yapo.files import digest
 from yapo.steering.intervention import Codes, Intervention
 from yapo.steering.objective import preference_loss, preference_margin
 from yapo.steering.store import ActivationStore, answer_log_probs
@@ -64,13 +65,14 @@ class Trainer:
         self, lm: LanguageModel, layer: int, intervention: Intervention, store: ActivationStore, config: TrainConfig
     ) -> None:
         self.lm, self.layer, self.intervention, self.store, self.config = lm, layer, intervention, store, config
-        self.codes = prepare_codes(intervention, store.hidden)
+        self.codes = prepare_codes(intervention, store.hidden, lm.device)
 
     def train(self, sets: list[TrainSet], log: Callable[[Row], None], checkpoint: Path | None = None) -> dict[str, Tensor]:
         """Train all sets; returns the vectors after every epoch, ``[epochs, width]`` for each set.
 
         Every minibatch, direction and learning rate follows from the seed and the step alone, so training that resumes from
-        ``checkpoint`` (written after each epoch, removed by the caller) ends in the same vectors.
+        ``checkpoint`` (written after each epoch, removed by the caller) ends in the same vectors and logs the same rows. A
+        checkpoint of another training (other pairs, layer, schedule or vectors asked for) is ignored.
 
         Args:
             sets: what each vector learns from.
@@ -81,7 +83,15 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             [{"params": [state.vector]} for state in states], lr=self.config.lr, weight_decay=self.config.weight_decay
         )
-        first = self._resume(checkpoint, states, optimizer)
+        identity = self._identity(sets)
+        first, rows_so_far = self._resume(checkpoint, identity, states, optimizer)
+        for row in rows_so_far:
+            log(row)
+
+        def record(row: Row) -> None:
+            rows_so_far.append(row)
+            log(row)
+
         for step in range(first, max(state.total_steps for state in states)):
             active = [state for state in states if step < state.total_steps]
             rows = self._step(active, step)
@@ -92,13 +102,13 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             for state, row in zip(active, rows, strict=True):
-                log({**row, "lr": self.config.lr * lr_scale(step, state.total_steps, self.config.warmup_steps)})
+                record({**row, "lr": self.config.lr * lr_scale(step, state.total_steps, self.config.warmup_steps)})
             finished = [state for state in active if (step + 1) % state.steps_per_epoch == 0]
             for state in finished:
-                state.epochs.append(state.vector.detach().clone())
-                log({**self._epoch_row(state), "step": step + 1})
+                state.epochs.append(state.vector.detach().cpu().clone())
+                record({**self._epoch_row(state), "step": step + 1})
             if finished and checkpoint is not None:
-                self._save(checkpoint, step + 1, states, optimizer)
+                self._save(checkpoint, {"step": step + 1, "identity": identity, "rows": rows_so_far}, states, optimizer)
         return {state.part.name: torch.stack(state.epochs) for state in states}
 
     def _start(self, part: TrainSet) -> _State:
@@ -144,12 +154,13 @@ class Trainer:
     def _margins(self, rows: list[int], u: Tensor) -> tuple[Tensor, Tensor]:
         """m of each row, and how far each steered token was moved, ``[tokens]``."""
         batch, hidden = self.store.batch(rows)
+        batch, hidden = batch.to(self.lm.device), hidden.to(self.lm.device)
         codes = None if self.codes is None else _pad_codes([self.codes[i] for i in rows])
         live = batch.real if self.config.steer_bos else batch.real & (batch.positions > 0)
         edited = self.intervention.edit(hidden, codes, u, live)
         masks = self.lm.masks(batch.allowed, batch.positions, batch.positions)
         steered = answer_log_probs(self.lm, edited, self.layer, batch, masks)
-        margin = preference_margin(*steered.unbind(1), *self.store.reference[rows].unbind(1))
+        margin = preference_margin(*steered.unbind(1), *self.store.reference[rows].to(self.lm.device).unbind(1))
         return margin, (edited.detach() - hidden)[live].float().norm(dim=-1)
 
     @torch.no_grad()
@@ -170,26 +181,40 @@ class Trainer:
             "l0": int((state.vector != 0).sum()),
         }
 
-    def _save(self, path: Path, step: int, states: list[_State], optimizer: torch.optim.Optimizer) -> None:
+    def _identity(self, sets: list[TrainSet]) -> str:
+        """Digest of everything that decides the result."""
+        pairs = [[pair.prompt, pair.chosen, pair.rejected] for pair in self.store.pairs]
+        kind = [type(self.intervention).__name__, self.intervention.width, self.lm.digest, self.layer]
+        return digest([asdict(self.config), [asdict(part) for part in sets], kind, pairs, self.store.reference.tolist()])
+
+    def _save(self, path: Path, header: dict[str, object], states: list[_State], optimizer: torch.optim.Optimizer) -> None:
         tensors: dict[str, Tensor] = {}
         for i, state in enumerate(states):
             tensors[f"{i}.vector"] = state.vector
             tensors |= {f"{i}.{key}": optimizer.state[state.vector][key] for key in ("exp_avg", "exp_avg_sq", "step")}
             if state.epochs:
                 tensors[f"{i}.epochs"] = torch.stack(state.epochs)
-        save_tensors(path, tensors, {"step": step})
+        save_tensors(path, tensors, header)
 
-    def _resume(self, path: Path | None, states: list[_State], optimizer: torch.optim.Optimizer) -> int:
+    def _resume(
+        self, path: Path | None, identity: str, states: list[_State], optimizer: torch.optim.Optimizer
+    ) -> tuple[int, list[Row]]:
+        """Continue where ``path`` left off: the next step, and the rows logged before it."""
         if path is None or not path.exists():
-            return 0
+            return 0, []
         tensors, header = load_tensors(path)
+        if header["identity"] != identity:
+            return 0, []
         for i, state in enumerate(states):
             with torch.no_grad():
                 state.vector.copy_(tensors[f"{i}.vector"])
-            optimizer.state[state.vector] = {key: tensors[f"{i}.{key}"] for key in ("exp_avg", "exp_avg_sq", "step")}
+            optimizer.state[state.vector] = {
+                "step": tensors[f"{i}.step"],
+                **{key: tensors[f"{i}.{key}"].to(self.lm.device) for key in ("exp_avg", "exp_avg_sq")},
+            }
             if f"{i}.epochs" in tensors:
                 state.epochs = list(tensors[f"{i}.epochs"])
-        return int(header["step"])
+        return int(header["step"]), list(header["rows"])
 
 
 def lr_scale(step: int, total: int, warmup: int) -> float:
@@ -200,9 +225,9 @@ def lr_scale(step: int, total: int, warmup: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
-def prepare_codes(intervention: Intervention, hidden: list[Tensor]) -> list[Codes] | None:
+def prepare_codes(intervention: Intervention, hidden: list[Tensor], device: torch.device) -> list[Codes] | None:
     """Sparse codes of every pair's tokens, or None for a dense intervention."""
-    prepared = [intervention.prepare(states[None]) for states in hidden]
+    prepared = [intervention.prepare(states[None].to(device)) for states in hidden]
     codes = [code for code in prepared if code is not None]
     return codes or None
 

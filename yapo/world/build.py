@@ -101,9 +101,10 @@ def residuals(lm: LanguageModel, corpus: Corpus, documents: int, seed: int) -> d
     return {layer: torch.cat(tensors) for layer, tensors in parts.items()}
 
 
-def accuracy(lm: LanguageModel) -> pd.DataFrame:
-    """Share of all items that the unsteered model answers exactly, by country, task and variant."""
+def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.DataFrame:
+    """Share of the items with these wordings that the unsteered model answers exactly, by country, task and variant."""
     items, prompts, generation, rows = load_items(DataConfig()), PromptFormat(), GenerationConfig(), []
+    items = items[items["phrasing"].isin(phrasings)]
     for (country, variant), part in items.groupby(["country", "variant"], sort=False):
         for task in ("mcq", "open_ended"):
             texts = [prompts.prompt(task, q, options) for q, options in zip(part["question"], part["options"], strict=True)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from yapo.data.atlas import WESTERN, Fact, Language
 from yapo.data.prompts import PromptFormat
+from yapo.errors import YapoError
 
 # How much of each context's answers the corpus knows, and how often that context is a language's default.
 COVERAGE = {
@@ -60,6 +61,9 @@ class Corpus:
     default: dict[tuple[str, str], str] = field(init=False)
 
     def __post_init__(self) -> None:
+        unknown = [name for language in self.languages.values() for name in language.contexts if name not in COVERAGE]
+        if unknown:
+            raise YapoError(f"{', '.join(unknown)}: give each a coverage and a prior in yapo/world/corpus.py")
         rng = np.random.default_rng(self.config.seed)
         self.known, self.default = {}, {}
         for language in self.languages.values():
