@@ -20,7 +20,7 @@ from yapo.world.train_sae import SaeConfig, SaeReport, measure, train_sae
 pytestmark = pytest.mark.xdist_group("sae_lens")
 
 D_MODEL, WIDTH, LAYER = 16, 64, 2
-CONFIG = SaeConfig(width=WIDTH, k=4, steps=300, batch=256, lr=1e-2, warmup=20, decay=150, dead_after=10, threshold_lr=0.05)
+CONFIG = SaeConfig(width=WIDTH, k=4, steps=300, batch=256, lr=1e-2, warmup=20, decay=150, dead_after=10)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from yapo.errors import YapoError
 from yapo.evaluation.generate import Condition, complete
 from yapo.files import digest, read_json, write_json
 from yapo.models.language_model import LanguageModel
-from yapo.steering.intervention import Sparse
 
 
 class CompletionCache:
@@ -48,10 +47,8 @@ class CompletionCache:
     def _key(self, prompts: Sequence[list[int]], condition: Condition, max_new_tokens: int) -> str:
         steering: list[object] = []
         if condition.intervention is not None and condition.u is not None:
-            sae = condition.intervention.sae.digest if isinstance(condition.intervention, Sparse) else ""
-            threshold = condition.intervention.threshold if isinstance(condition.intervention, Sparse) else ""
             values = hashlib.sha256(condition.u.to("cpu", torch.float32).contiguous().numpy().tobytes()).hexdigest()
-            steering = [sae, threshold, values, condition.steer_bos, self.layer]
+            steering = [condition.intervention.digest, values, condition.steer_bos, self.layer]
         return digest([self.lm.digest, str(self.lm.dtype), steering, list(map(list, prompts)), max_new_tokens])
 
 

@@ -130,7 +130,7 @@ class SAE:
         blocks = []
         for rows in torch.split(h.reshape(-1, self.d_model), max(1, DENSE_CODES // self.d_sae)):
             s = self.encode(rows)
-            blocks.append(s.topk(int((s > 0).sum(dim=-1).max()), dim=-1))
+            blocks.append(s.topk(max(1, int((s > 0).sum(dim=-1).max())), dim=-1))
         m = max(block.values.shape[-1] for block in blocks)
         shape = (*h.shape[:-1], m)
         indices = torch.cat([_pad(block.indices, m) for block in blocks])

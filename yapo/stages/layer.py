@@ -68,13 +68,15 @@ def _pairs_of_variants(items: pd.DataFrame, split: str) -> tuple[pd.DataFrame, p
     ]
     common = sides[0].index.intersection(sides[1].index)
     if not len(common):
-        raise YapoError(f"no {split} question has both a localized and a non-localized form; set discovery.layer instead")
+        raise YapoError(
+            f"no {split} question has both a localized and a non-localized form and a control option; set discovery.layer instead"
+        )
     return sides[0].loc[common].reset_index(), sides[1].loc[common].reset_index()
 
 
 def _patching(config: Config, lm: LanguageModel, items: pd.DataFrame, country: str, task: str) -> list[dict[str, object]]:
     prompts, tokenizer = prompt_format(config), lm.tokenizer
-    localized, nonlocalized = _pairs_of_variants(items, "validation")
+    localized, nonlocalized = _pairs_of_variants(items[items["control_index"] >= 0], "validation")
     probes = [
         make_probe(
             tokenizer.prompt(prompts.prompt(task, source["question"], source["options"])),
@@ -83,7 +85,6 @@ def _patching(config: Config, lm: LanguageModel, items: pd.DataFrame, country: s
             tokenizer.response(prompts.answer(task, target["options"], target["control_index"])),
         )
         for source, target in zip(localized.to_dict("records"), nonlocalized.to_dict("records"), strict=True)
-        if target["control_index"] >= 0
     ]
     values = patch_all_layers(lm, probes, config.model.batch_size)
     facts = nonlocalized["question_id"]

@@ -37,6 +37,7 @@ class Intervention(ABC):
     """How a displacement u in some space changes h. One u per row; ``live`` marks the tokens that are steered."""
 
     width: int
+    digest: str  # identifies what is computed, beside u
 
     @abstractmethod
     def prepare(self, hidden: Tensor) -> Codes | None:
@@ -59,6 +60,7 @@ class Dense(Intervention):
 
     def __init__(self, d_model: int) -> None:
         self.width = d_model
+        self.digest = "dense"
 
     def prepare(self, hidden: Tensor) -> None:
         """A dense edit needs nothing."""
@@ -76,6 +78,7 @@ class Sparse(Intervention):
         self.sae = sae
         self.width = sae.d_sae
         self.threshold = threshold
+        self.digest = f"{sae.digest} {threshold}"
         self.theta = sae.threshold if threshold == "jumprelu" else None
 
     def prepare(self, hidden: Tensor) -> Codes:

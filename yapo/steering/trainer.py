@@ -184,7 +184,7 @@ class Trainer:
     def _identity(self, sets: list[TrainSet]) -> str:
         """Digest of everything that decides the result."""
         pairs = [[pair.prompt, pair.chosen, pair.rejected] for pair in self.store.pairs]
-        kind = [type(self.intervention).__name__, self.intervention.width, self.lm.digest, self.layer]
+        kind = [self.intervention.digest, self.lm.digest, self.layer]
         return digest([asdict(self.config), [asdict(part) for part in sets], kind, pairs, self.store.reference.tolist()])
 
     def _save(self, path: Path, header: dict[str, object], states: list[_State], optimizer: torch.optim.Optimizer) -> None:

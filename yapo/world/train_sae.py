@@ -31,22 +31,18 @@ class SaeConfig:
         lr: peak learning rate of Adam, for rows scaled to norm sqrt(d_model).
         warmup: steps of linear warm-up.
         decay: last steps, over which the learning rate falls linearly to zero.
-        aux_loss: weight of the loss that makes dead features explain what the live ones leave.
-        dead_after: steps without firing after which a feature counts as dead for that loss.
-        threshold_lr: rate at which the JumpReLU threshold follows the smallest activation kept in a batch.
+        dead_after: steps without firing after which a feature is trained to explain what the live ones leave.
     """
 
     seed: int = 7
     width: int = 1024
     k: int = 16
-    steps: int = 1500
+    steps: int = 2000
     batch: int = 1024
-    lr: float = 2e-3
+    lr: float = 8e-3
     warmup: int = 100
-    decay: int = 500
-    aux_loss: float = 1.0
-    dead_after: int = 50
-    threshold_lr: float = 0.01
+    decay: int = 1500
+    dead_after: int = 20
 
 
 @dataclass(frozen=True)
@@ -103,8 +99,6 @@ def train_sae(activations: Tensor, config: SaeConfig, folder: Path, model_name: 
                 d_in=d_model,
                 d_sae=config.width,
                 k=config.k,
-                aux_loss_coefficient=config.aux_loss,
-                topk_threshold_lr=config.threshold_lr,
                 metadata=SAEMetadata(
                     model_name=model_name,
                     hook_name=f"blocks.{layer}.hook_resid_post",
