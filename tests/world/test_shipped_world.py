@@ -42,7 +42,7 @@ def test_autoencoders_fit_the_model(shipped: LanguageModel) -> None:
         h = states[layer]
         codes = sae.encode(h)
         error = (h - sae.decode(codes)).square().sum() / (h - h.mean(dim=0)).square().sum()
-        assert 1 - float(error) >= 0.85
+        assert 1 - float(error) >= 0.8
         assert 8 <= float((codes > 0).sum(dim=1).float().mean()) <= 32
         assert torch.equal(sae.W_dec.norm(dim=1).round(decimals=3), torch.ones(sae.d_sae))
 

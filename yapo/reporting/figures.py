@@ -74,7 +74,7 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
                 axes.set_title(f"{curve.capitalize()}, {label('task', task).lower()}{decides}")
             if line == len(countries) - 1:
                 axes.set_xlabel("Layer")
-            unit = "probability of answer" if curve == "patching" else score_name(task)
+            unit = "probability of answer" if curve == "patching" else "share answered right"
             axes.set_ylabel(f"{label('country', country)}\n{unit}" if column == 0 else unit)
     handles = [
         Line2D([], [], color=_OWN, marker="o", label="own answer (patching), validation score (steerability)"),
