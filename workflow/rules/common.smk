@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from glob import glob
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
@@ -76,8 +77,17 @@ def local_files(path, pattern):
     return [place] if place.is_file() else sorted(place.glob(pattern))
 
 
-DATA_FILES = local_files(CONFIG.data.path, "*") if CONFIG.data.source == "table" else local_files(ATLAS_DIR, "*.yaml")
+DATA_FILES = (
+    local_files(CONFIG.data.path, "*")
+    if CONFIG.data.source == "table"
+    else local_files(ATLAS_DIR, "*.yaml")
+)
 MODEL_FILES = local_files(CONFIG.model.path, "*.safetensors")
+SAE_FILES = sorted(
+    path
+    for place in glob(CONFIG.sae.path.replace("LAYER", "*"))
+    for path in local_files(place, "*.safetensors")
+)
 
 
 def of_country(pattern, **more):

@@ -2,6 +2,7 @@ rule evaluate:
     input:
         rules.data.output,
         MODEL_FILES,
+        SAE_FILES,
         rules.layer.output,
         vectors=of_country(
             "train/{method}/{task}-{setting}.safetensors", method=METHODS

@@ -1,6 +1,7 @@
 rule train:
     input:
         rules.layer.output,
+        SAE_FILES,
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:

@@ -15,7 +15,9 @@ from yapo.errors import YapoError
 from yapo.files import read_json, replacing, write_json
 from yapo.models.sae import CONFIG_FILE, SAE, WEIGHTS_FILE, load_sae
 
-HELD_OUT = 0.1
+# Every tenth run of rows is held out. Neighbouring rows come from one document and resemble each other, so that single
+# held-out rows would look better than rows of documents never trained on.
+RUN, EVERY = 256, 10
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class SaeConfig:
     """Shape and training schedule of one autoencoder.
 
     Attributes:
-        seed: of the initial weights, the held-out rows and the order of the others.
+        seed: of the initial weights and the order of the rows.
         width: number of features.
         k: features kept per row, on average over a batch.
         steps: training steps.
@@ -63,32 +65,34 @@ class SaeReport:
 
 
 def train_sae(activations: Tensor, config: SaeConfig, folder: Path, model_name: str, layer: int) -> SaeReport:
-    """Train on nine tenths of the rows, write ``folder`` in SAELens' format, and measure on the other tenth.
+    """Train on nine tenths of the rows, write ``folder`` in SAELens' format, and measure on the others.
 
     Rows are centred by the initial decoder bias and scaled to a mean norm of sqrt(d_model) for training; the scale is
     folded into the weights saved. The result is the same for the same rows, configuration and thread count.
 
     Args:
-        activations: residual stream after block ``layer``, float32, ``[n, d_model]``, BOS positions left out.
+        activations: residual stream after block ``layer``, float32, ``[n, d_model]``, document after document, BOS
+            positions left out.
         config: shape and schedule.
         folder: where ``cfg.json`` and ``sae_weights.safetensors`` go.
         model_name: recorded in ``cfg.json``.
         layer: 0-based block, recorded in ``cfg.json``.
 
     Raises:
-        YapoError: fewer training rows than one batch.
+        YapoError: fewer training rows than one batch, or none to measure on.
     """
     # sae-lens takes seconds to import, and SaeConfig is read by programs that train nothing.
     from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, SAETrainer
     from sae_lens.config import SAETrainerConfig
     from sae_lens.saes.sae import SAEMetadata
 
-    generator = torch.Generator().manual_seed(config.seed)
-    order = torch.randperm(len(activations), generator=generator)
-    cut = int(len(order) * HELD_OUT)
-    held_out, rows = activations[order[:cut]], activations[order[cut:]]
-    if len(rows) < config.batch:
-        raise YapoError(f"sae.batch: {config.batch} rows a step, but only {len(rows)} rows to train on; collect more rows")
+    kept_out = torch.arange(len(activations)) // RUN % EVERY == EVERY - 1
+    held_out, rows = activations[kept_out], activations[~kept_out]
+    needed = max(config.batch, RUN * EVERY)
+    if len(rows) < needed:
+        raise YapoError(
+            f"sae.batch: {config.batch} rows a step need {needed} rows to train on, but there are {len(rows)}; collect more"
+        )
     d_model = rows.shape[1]
     scale = d_model**0.5 / float(rows.norm(dim=-1).mean())
 
@@ -119,7 +123,7 @@ def train_sae(activations: Tensor, config: SaeConfig, folder: Path, model_name: 
                 dead_feature_window=config.dead_after,
             ),
             sae=sae,
-            data_provider=_batches(rows, scale, config.batch, generator),
+            data_provider=_batches(rows, scale, config),
         )
         trainer.fit()
     sae.fold_activation_norm_scaling_factor(scale)
@@ -151,9 +155,10 @@ def measure(sae: SAE, activations: Tensor) -> SaeReport:
     )
 
 
-def _batches(rows: Tensor, scale: float, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+def _batches(rows: Tensor, scale: float, config: SaeConfig) -> Iterator[Tensor]:
     """Endless shuffled batches, ``[batch, d_model]``."""
+    generator = torch.Generator().manual_seed(config.seed)
     while True:
         order = torch.randperm(len(rows), generator=generator)
-        for start in range(0, len(order) - batch + 1, batch):
-            yield scale * rows[order[start : start + batch]]
+        for start in range(0, len(order) - config.batch + 1, config.batch):
+            yield scale * rows[order[start : start + config.batch]]
