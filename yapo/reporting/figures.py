@@ -63,7 +63,7 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
         for column, (curve, task) in enumerate(columns):
             axes = grid[line, column]
             here = curves[(curves["country"] == country) & (curves["task"] == task)]
-            scale = 100.0 if curve == "steerability" and task == "mcq" else 1.0
+            scale = 100.0 if curve == "steerability" else 1.0
             _layer_curve(axes, here[here["curve"] == curve], _OWN, scale, bounds=True)
             if curve == "patching":
                 _layer_curve(axes, here[here["curve"] == "patching_western"], _WESTERN, scale, bounds=False)
@@ -74,10 +74,10 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
                 axes.set_title(f"{curve.capitalize()}, {label('task', task).lower()}{decides}")
             if line == len(countries) - 1:
                 axes.set_xlabel("Layer")
-            unit = "probability of answer" if curve == "patching" else "share answered right"
+            unit = "probability of answer" if curve == "patching" else "answered right (%)"
             axes.set_ylabel(f"{label('country', country)}\n{unit}" if column == 0 else unit)
     handles = [
-        Line2D([], [], color=_OWN, marker="o", label="own answer (patching), validation score (steerability)"),
+        Line2D([], [], color=_OWN, marker="o", label="own answer (patching), answered right (steerability)"),
         Line2D([], [], color=_PLAIN, linestyle="--", label="model untouched"),
         Line2D([], [], color=_CHOSEN, linewidth=3, alpha=0.35, label=f"chosen layer ({layer})"),
     ]

@@ -90,9 +90,7 @@ def train_sae(activations: Tensor, config: SaeConfig, folder: Path, model_name: 
     held_out, rows = activations[kept_out], activations[~kept_out]
     needed = max(config.batch, RUN * EVERY)
     if len(rows) < needed:
-        raise YapoError(
-            f"sae.batch: {config.batch} rows a step need {needed} rows to train on, but there are {len(rows)}; collect more"
-        )
+        raise YapoError(f"activations: {len(rows)} rows to train on, {needed} needed at {config.batch} a step; collect more rows")
     d_model = rows.shape[1]
     scale = d_model**0.5 / float(rows.norm(dim=-1).mean())
 

@@ -17,7 +17,7 @@ from yapo.evaluation.judges.request import Judgement, Request
 class OfflineJudge:
     """chrF (Popović 2015) of the completion against the gold answer, divided by ten; the gold answer itself scores 10."""
 
-    label = "offline reference scorer: chrF overlap with the gold answer, 0-10"
+    label = "offline reference, chrF overlap with the gold answer"
 
     def judge(self, requests: Sequence[Request]) -> list[Judgement]:
         """See ``Judge.judge``."""
