@@ -16,7 +16,7 @@ study: $(BIN)/.ready  ## run the whole study on the embedded world: all tables a
 	@echo "Tables: results/embedded/tables   Figures: results/embedded/figures   Curves: make ui"
 
 test: $(BIN)/.ready  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
 	$(BIN)/python -m yapo.tracking ui --results results/embedded

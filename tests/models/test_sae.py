@@ -21,8 +21,6 @@ from yapo.models.sae import SAE, check_fits, load_sae
 # With K = 18 some rows have fewer positive pre-activations than TopK keeps, and some have more.
 D_MODEL, D_SAE, LAYER, K = 12, 40, 3, 18
 ARCHITECTURES = ("standard", "jumprelu", "topk", "topk-rescaled")
-# One worker runs everything that needs sae-lens, so that its import is paid once.
-needs_sae_lens = pytest.mark.xdist_group("sae_lens")
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,6 @@ from yapo.errors import YapoError
 from yapo.models.sae import check_fits, load_sae
 from yapo.world.train_sae import RUN, SaeConfig, SaeReport, measure, train_sae
 
-# One worker runs everything that needs sae-lens, so that its import is paid once.
-pytestmark = pytest.mark.xdist_group("sae_lens")
-
 D_MODEL, WIDTH, LAYER = 16, 64, 2
 CONFIG = SaeConfig(width=WIDTH, k=4, steps=300, batch=256, lr=1e-2, warmup=20, decay=150, dead_after=10)
 
