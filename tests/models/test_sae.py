@@ -90,7 +90,6 @@ def saved_by_sae_lens(sae_lens: ModuleType, name: str, apply_b_dec_to_input: boo
     return made
 
 
-@needs_sae_lens
 @pytest.mark.parametrize("apply_b_dec_to_input", [True, False])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_equals_sae_lens(sae_lens: ModuleType, h: Tensor, tmp_path: Path, name: str, apply_b_dec_to_input: bool) -> None:
@@ -104,7 +103,6 @@ def test_equals_sae_lens(sae_lens: ModuleType, h: Tensor, tmp_path: Path, name: 
     assert (ours.d_model, ours.d_sae, ours.layer, ours.model_name) == (D_MODEL, D_SAE, LAYER, "tiny")
 
 
-@needs_sae_lens
 def test_input_scale_is_folded_as_sae_lens_folds_it(sae_lens: ModuleType, h: Tensor, tmp_path: Path) -> None:
     theirs = saved_by_sae_lens(sae_lens, "jumprelu", True, tmp_path)
     write_folder(tmp_path, config("jumprelu", normalize_activations="expected_average_only_in"), weights("jumprelu"))
