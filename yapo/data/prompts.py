@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 TASKS = ("mcq", "open_ended")
 
 
@@ -27,6 +29,12 @@ class PromptFormat:
             lines = [self.option.format(k=k, option=option) for k, option in enumerate(options, start=1)]
             return self.mcq.format(question=question, options="\n".join(lines))
         return self.open_ended.format(question=question)
+
+    def prompts(self, task: str, items: pd.DataFrame) -> list[str]:
+        """The user's turn of every item."""
+        return [
+            self.prompt(task, question, options) for question, options in zip(items["question"], items["options"], strict=True)
+        ]
 
     def answer(self, task: str, options: Sequence[str], index: int) -> str:
         """The model's turn that picks option ``index`` (0-based)."""

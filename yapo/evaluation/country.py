@@ -163,8 +163,7 @@ class Evaluator:
         return self.cache.complete(self._token_ids(items, task), conditions, self.generation.max_new_tokens(task))
 
     def _token_ids(self, items: pd.DataFrame, task: str) -> list[list[int]]:
-        texts = [self.prompts.prompt(task, q, options) for q, options in zip(items["question"], items["options"], strict=True)]
-        return [self.lm.tokenizer.prompt(text) for text in texts]
+        return [self.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, items)]
 
 
 def _summary(frame: pd.DataFrame) -> dict[str, float | int]:

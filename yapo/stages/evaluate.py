@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
+
 from yapo.config import Config
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
@@ -27,8 +29,6 @@ TEST_COLUMNS = [
 
 def main(config: Config) -> None:
     """Writes ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``."""
-    import pandas as pd
-
     study, layer = Study.of(config), read_layer(config)
     items = read_items(config, config.country)
     language = language_of(items)

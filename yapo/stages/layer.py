@@ -106,8 +106,7 @@ def _steerability(config: Config, lm: LanguageModel, items: pd.DataFrame, countr
     prompts, judge = prompt_format(config), get_judge(config.judge)
 
     def encode(frame: pd.DataFrame) -> list[list[int]]:
-        texts = [prompts.prompt(task, q, options) for q, options in zip(frame["question"], frame["options"], strict=True)]
-        return [lm.tokenizer.prompt(text) for text in texts]
+        return [lm.tokenizer.prompt(text) for text in prompts.prompts(task, frame)]
 
     localized, nonlocalized = _pairs_of_variants(items, "train")
     _, questions = _pairs_of_variants(items, "validation")

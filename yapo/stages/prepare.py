@@ -27,10 +27,7 @@ def main(config: Config) -> None:
     lm = load_language_model(config.model)
     lm.check_layer(layer)
     for task in config.tasks:
-        ids = [
-            lm.tokenizer.prompt(prompts.prompt(task, question, options))
-            for question, options in zip(items["question"], items["options"], strict=True)
-        ]
+        ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, items)]
         limit = config.generation.max_new_tokens(task)
         written = complete(lm, layer, ids, [Condition()], limit, config.model.batch_size)[0]
         completions = [lm.tokenizer.decode(tokens) for tokens in written]

@@ -107,8 +107,7 @@ def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.Da
     items = items[items["phrasing"].isin(phrasings)]
     for (country, variant), part in items.groupby(["country", "variant"], sort=False):
         for task in ("mcq", "open_ended"):
-            texts = [prompts.prompt(task, q, options) for q, options in zip(part["question"], part["options"], strict=True)]
-            ids = [lm.tokenizer.prompt(text) for text in texts]
+            ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, part)]
             written = complete(lm, 0, ids, [Condition()], generation.max_new_tokens(task), 256)[0]
             scored = score(part, [lm.tokenizer.decode(tokens) for tokens in written], task, OfflineJudge())
             rows.append(
