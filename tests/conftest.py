@@ -20,7 +20,7 @@ from transformers import (
 
 from yapo.data.atlas import load_atlas
 from yapo.models.language_model import LanguageModel
-from yapo.models.sae import SAE
+from yapo.models.sae import SAE, Activation
 from yapo.models.tokenizer import ChatTokenizer
 from yapo.world.tokenizer import train_tokenizer
 
@@ -72,18 +72,27 @@ def gemma(tokenizer: ChatTokenizer) -> LanguageModel:
 
 @pytest.fixture(scope="session")
 def sae() -> SAE:
-    """A random JumpReLU autoencoder of width 64 in which about a quarter of the features fire."""
+    return random_sae("jumprelu")
+
+
+@pytest.fixture(scope="session", params=["jumprelu", "relu", "topk"])
+def any_sae(request: pytest.FixtureRequest) -> SAE:
+    return random_sae(request.param)
+
+
+def random_sae(activation: Activation) -> SAE:
+    """A random autoencoder of width 64 in which about a quarter of the features fire (half of them for plain ReLU)."""
     g = torch.Generator().manual_seed(5)
     return SAE(
         W_enc=torch.randn(32, 64, generator=g) / 32**0.5,
         b_enc=0.1 * torch.randn(64, generator=g),
         W_dec=torch.nn.functional.normalize(torch.randn(64, 32, generator=g), dim=1),
         b_dec=0.1 * torch.randn(32, generator=g),
-        activation="jumprelu",
-        threshold=torch.full((64,), 0.5),
-        k=None,
-        apply_b_dec_to_input=False,
-        source="random",
+        activation=activation,
+        threshold=torch.full((64,), 0.5) if activation == "jumprelu" else None,
+        k=16 if activation == "topk" else None,
+        apply_b_dec_to_input=activation == "topk",
+        source=f"random {activation}",
         layer=None,
         hook_name=None,
         model_name=None,

@@ -46,14 +46,18 @@ def _template(key: str, template: str, **values: str) -> str:
 class DataConfig:
     """Where items come from."""
 
-    source: str = "atlas"  # atlas | table
-    path: str = ""  # table: a parquet, csv or jsonl file in the items schema
+    source: str = "atlas"  # atlas | table | deep_culture_lense
+    path: str = ""  # table: a parquet, csv or jsonl file in the items schema; deep_culture_lense: a folder or a hub id
+    revision: str = ""  # deep_culture_lense on the hub: commit, branch or tag; empty is the newest
+    max_dropped: float = 0.05  # deep_culture_lense: share of a country's rows that may be lost before the data are refused
     seed: int = 0  # order of the options
 
     def __post_init__(self) -> None:
-        _one_of("data.source", self.source, ("atlas", "table"))
+        _one_of("data.source", self.source, ("atlas", "table", "deep_culture_lense"))
         _seed("data.seed", self.seed)
-        _require(self.source == "atlas" or bool(self.path), "data.path", self.path, "a table source needs a file")
+        _require(0 <= self.max_dropped < 1, "data.max_dropped", self.max_dropped, "a share from 0, below 1")
+        needs = {"table": "a table source needs a file", "deep_culture_lense": "needs a folder with a copy, or a hub id"}
+        _require(self.source not in needs or bool(self.path), "data.path", self.path, needs.get(self.source, ""))
 
 
 @dataclass
@@ -94,14 +98,25 @@ class ModelConfig:
 
     path: str = "world/model"
     dtype: str = "float32"
-    attention: str = "eager"
+    attention: str = "auto"  # auto: the fastest exact one | eager | sdpa | flex_attention
     batch_size: int = 256  # rows of one forward pass without gradient
     max_prompt_tokens: int = 512
 
     def __post_init__(self) -> None:
         _one_of("model.dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        _one_of("model.attention", self.attention, ("auto", "eager", "sdpa", "flex_attention"))
         _require(self.batch_size > 0, "model.batch_size", self.batch_size, "at least 1")
         _require(self.max_prompt_tokens > 0, "model.max_prompt_tokens", self.max_prompt_tokens, "at least 1")
+
+
+@dataclass
+class StoreConfig:
+    """What the preparation of a country keeps for training: residual stream, sparse codes, reference log-probabilities."""
+
+    max_gigabytes: float = 100.0  # of one country and task; preparation that would need more stops before it starts
+
+    def __post_init__(self) -> None:
+        _require(self.max_gigabytes > 0, "store.max_gigabytes", self.max_gigabytes, "a positive size")
 
 
 @dataclass
@@ -172,11 +187,13 @@ class TrainConfig:
     grad_clip: float = 1.0
     seed: int = 0
     steer_bos: bool = False
+    rows_per_pass: int = 64  # pairs in one forward pass, of all vectors together; more is faster, up to the device's memory
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "train.lr", self.lr, "a positive learning rate")
         _require(self.epochs > 0, "train.epochs", self.epochs, "at least 1")
         _require(self.batch_size > 0, "train.batch_size", self.batch_size, "at least 1")
+        _require(self.rows_per_pass > 0, "train.rows_per_pass", self.rows_per_pass, "at least 1")
         _require(self.beta > 0, "train.beta", self.beta, "a positive number")
         _require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         _require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
@@ -194,14 +211,58 @@ class SelectionConfig:
         _require(1.0 in self.multipliers, "selection.multipliers", self.multipliers, "must contain 1.0")
 
 
+# How a judge's replies are fetched, kept and priced. No score depends on these, so changing them should rerun nothing.
+JUDGE_MEANS = (
+    "api_key_env",
+    "concurrency",
+    "batch_size",
+    "timeout_s",
+    "max_retries",
+    "backoff_s",
+    "max_wait_s",
+    "cache",
+    "price_input",
+    "price_output",
+)
+
+
 @dataclass
 class JudgeConfig:
-    """Who scores open-ended answers."""
+    """Who scores open-ended answers; what the keys after ``name`` mean to the judges that read them: docs/judges.md."""
 
-    name: str = "offline"
+    name: str = "offline"  # offline | openai (any endpoint that speaks its protocol) | local (a Hugging Face model)
+    model: str = ""  # openai: the endpoint's name for it; local: a folder or hub id
+    max_tokens: int = 400  # longest reply
+    base_url: str = "https://api.openai.com/v1"  # openai
+    response_format: str = "json_schema"  # openai: json_schema | json_object | text, the most the endpoint can do
+    parameters: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.0, "seed": 0})  # openai: sent as they are
+    dtype: str = "float32"  # local
+    api_key_env: str = "OPENAI_API_KEY"  # openai: the variable that holds the key; empty: the endpoint asks for none
+    concurrency: int = 8  # openai: requests under way at once, in one job
+    batch_size: int = 8  # local: answers of one forward pass
+    timeout_s: float = 60.0  # openai: longest wait for one reply
+    max_retries: int = 8  # openai: after 429, 5xx, a timeout or a cut connection
+    backoff_s: float = 1.0  # openai: first wait before a retry; doubles each time
+    max_wait_s: float = 120.0  # openai: longest wait; an endpoint that asks for more stops the run
+    cache: str = "results/judgements"  # shared by all studies and jobs
+    price_input: float | None = None  # openai: of a million tokens, for the report; null: unknown
+    price_output: float | None = None
 
     def __post_init__(self) -> None:
-        _one_of("judge.name", self.name, ("offline",))
+        _one_of("judge.name", self.name, ("offline", "openai", "local"))
+        _require(self.name == "offline" or bool(self.model), "judge.model", self.model, f"name the model of judge {self.name}")
+        _require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "at least 1")
+        _require(self.base_url.startswith(("http://", "https://")), "judge.base_url", self.base_url, "must begin with http(s)://")
+        _require("@" not in self.base_url and "?" not in self.base_url, "judge.base_url", "...", "no user, password or query")
+        _one_of("judge.response_format", self.response_format, ("json_schema", "json_object", "text"))
+        _one_of("judge.dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        for key, count in (("concurrency", self.concurrency), ("batch_size", self.batch_size)):
+            _require(count > 0, f"judge.{key}", count, "at least 1")
+        for key, seconds in (("timeout_s", self.timeout_s), ("backoff_s", self.backoff_s), ("max_wait_s", self.max_wait_s)):
+            _require(seconds > 0, f"judge.{key}", seconds, "a positive number of seconds")
+        _require(self.max_retries >= 0, "judge.max_retries", self.max_retries, "0 or more")
+        for key, price in (("price_input", self.price_input), ("price_output", self.price_output)):
+            _require(price is None or price >= 0, f"judge.{key}", price, "0 or more, or null")
 
 
 @dataclass
@@ -237,6 +298,7 @@ class Config:
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     sae: SaeConfig = field(default_factory=SaeConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     method: MethodConfig = field(default_factory=MethodConfig)

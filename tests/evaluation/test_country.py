@@ -222,7 +222,8 @@ def displacement(evaluator: Evaluator, condition: Condition, items: pd.DataFrame
         ids = torch.tensor([lm.tokenizer.prompt(PromptFormat().prompt(task, question, options))])
         hidden = lm.model(input_ids=ids, output_hidden_states=True).hidden_states[LAYER + 1]
         live = torch.ones(ids.shape, dtype=torch.bool)
-        edited = condition.intervention.edit(hidden, condition.intervention.prepare(hidden), condition.u[None], live)
+        push = condition.intervention.push(condition.u[None])
+        edited = condition.intervention.edit(hidden, condition.intervention.codes(hidden), push, torch.tensor([0]), live)
         norms.append((edited - hidden)[0, 1:].norm(dim=-1))
     return float(torch.cat(norms).mean())
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
-from yapo.models.language_model import LanguageModel, causal, load_language_model, pad_left
+from yapo.models.language_model import KeyValues, LanguageModel, causal, load_language_model, pad_left
+from yapo.models.tokenizer import ChatTokenizer
+
+from ..conftest import tiny_model
 
 ROWS = [[2, 9, 11, 30, 7, 12, 40, 41, 8, 10, 33], [2, 5, 6], [2, 20, 21, 22, 23, 24, 25, 26]]
 
@@ -30,6 +35,56 @@ def test_residual_stream_equals_hidden_states(lm: LanguageModel) -> None:
     for layer in range(lm.n_layers - 1):  # the library norms the last entry
         ours = lm.blocks(lm.embed(ids), 0, layer + 1, positions, masks)
         torch.testing.assert_close(ours[real], states[layer + 1][real], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("start", [0, 2, 3, 4])
+def test_the_last_block_runs_only_where_it_is_read(lm: LanguageModel, start: int) -> None:
+    ids, real = pad_left(ROWS, 0)
+    positions, allowed = causal(real)
+    masks = lm.masks(allowed, positions, positions)
+    hidden = lm.blocks(lm.embed(ids), 0, start, positions, masks)
+    read = torch.tensor([[10, 3, 3], [9, 10, 10], [5, 4, 10]])
+    full_cache, cache = KeyValues(), KeyValues()
+    whole = lm.blocks(hidden, start, lm.n_layers, positions, masks, full_cache)
+    part = lm.blocks(hidden, start, lm.n_layers, positions, masks, cache, read=read)
+    torch.testing.assert_close(part, whole[torch.arange(3)[:, None], read], rtol=1e-5, atol=1e-5)
+    for layer in range(start, lm.n_layers):
+        torch.testing.assert_close(cache.keys[layer], full_cache.keys[layer], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(cache.values[layer], full_cache.values[layer], rtol=1e-5, atol=1e-5)
+
+
+def test_target_log_probs_equal_log_softmax_of_the_logits(lm: LanguageModel) -> None:
+    hidden, targets = torch.randn(5, lm.d_model, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 1, 4, 1, 5])
+    expected = torch.log_softmax(lm.logits(hidden), dim=-1).gather(1, targets[:, None])[:, 0]
+    torch.testing.assert_close(lm.target_log_probs(hidden, targets), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_that_were_not_kept_are_refused(gemma: LanguageModel) -> None:
+    upper = LanguageModel(copy.deepcopy(gemma.model), gemma.tokenizer, "upper")
+    upper.keep_upper(2)
+    hidden, positions = torch.randn(1, 3, gemma.d_model), torch.arange(3)[None]
+    masks = upper.masks(torch.ones(1, 3, 3, dtype=torch.bool).tril(), positions, positions)
+    same = gemma.blocks(hidden, 2, 4, positions, masks)
+    assert torch.equal(upper.blocks(hidden, 2, 4, positions, masks), same)
+    with pytest.raises(YapoError, match=r"block 1 of upper was not kept; only blocks 2\.\.3 are loaded"):
+        upper.blocks(hidden, 1, 4, positions, masks)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("gemma2", "eager"), ("llama", "sdpa"), ("qwen2", "sdpa"), ("qwen3", "sdpa")])
+def test_attention_is_the_fastest_exact_one(tmp_path, tokenizer: ChatTokenizer, kind: str, expected: str) -> None:
+    model = tiny_model(kind, len(tokenizer.tokenizer))
+    model.save_pretrained(tmp_path)
+    tokenizer.tokenizer.save_pretrained(tmp_path)
+    eager = LanguageModel(model, tokenizer, kind)
+    chosen = load_language_model(ModelConfig(path=str(tmp_path)))
+    assert chosen.model.config._attn_implementation == expected
+    ids, real = pad_left(ROWS, 0)
+    positions, allowed = causal(real)
+    logits = []
+    for lm in (eager, chosen):
+        masks = lm.masks(allowed, positions, positions)
+        logits.append(lm.logits(lm.blocks(lm.embed(ids), 0, lm.n_layers, positions, masks))[real])
+    torch.testing.assert_close(logits[1], logits[0], rtol=1e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("layer", [-1, 3, 4, 99])

@@ -159,10 +159,14 @@ def test_sparse_codes_hold_the_dense_ones(
 ) -> None:
     monkeypatch.setattr("yapo.models.sae.DENSE_CODES", dense_codes)
     sae = load_sae(write_folder(tmp_path, config(architecture), weights(architecture)))
+    h = h.reshape(-1, D_MODEL)
     s = sae.encode(h)
-    indices, values = sae.encode_sparse(h)
-    assert indices.shape == values.shape == (*h.shape[:-1], int((s > 0).sum(-1).max()))
-    torch.testing.assert_close(torch.zeros_like(s).scatter_add(-1, indices, values), s, rtol=1e-5, atol=1e-5)
+    ids, values, counts = sae.encode_sparse(h)
+    assert torch.equal(counts, (s > 0).sum(-1))
+    assert (values > 0).all()
+    row = torch.repeat_interleave(torch.arange(len(h)), counts)
+    assert torch.equal(torch.stack([row, ids], dim=1), (s > 0).nonzero())  # ascending within a row
+    torch.testing.assert_close(torch.zeros_like(s).index_put((row, ids), values), s, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ["standard", "jumprelu"])

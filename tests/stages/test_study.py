@@ -40,7 +40,7 @@ def known() -> dict[str, str]:
         ("split.train=0.4", {"data"}),
         ("prompts.open_ended='Q: {question}'", {"layer", "prepare", "evaluate"}),
         ("model.dtype=bfloat16", {"layer", "prepare", "train", "evaluate"}),
-        ("sae.path=elsewhere/LAYER", {"layer", "train", "evaluate"}),
+        ("sae.path=elsewhere/LAYER", {"layer", "prepare", "train", "evaluate"}),
         ("discovery.multipliers=[4.0]", {"layer"}),
         ("generation.max_new_tokens_mcq=9", {"layer", "prepare", "evaluate"}),
         ("train.lr=0.1", {"train"}),

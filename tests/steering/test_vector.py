@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 import yapo
 from yapo.errors import YapoError
-from yapo.steering.vector import CONVENTION, SteeringVector, VectorInfo, load_tensors, random_like, save_tensors
+from yapo.steering.vector import CONVENTION, SteeringVector, VectorInfo, random_like
+from yapo.tensors import load_tensors, save_tensors
 
 INFO = VectorInfo(
     method="yapo",

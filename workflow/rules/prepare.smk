@@ -2,6 +2,7 @@ rule prepare:
     input:
         rules.data.output,
         MODEL_FILES,
+        SAE_FILES,
         rules.layer.output,
     output:
         pairs=of_country("pairs/{task}.parquet"),

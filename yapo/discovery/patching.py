@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from yapo.models.language_model import LanguageModel
-from yapo.steering.store import Pair, answer_log_probs, tree_batch
+from yapo.steering.tree import Pair, answer_log_probs, tree_batch
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,11 @@ def _patch_batch(lm: LanguageModel, probes: list[Probe]) -> Tensor:
     target, target_last, base = _run(lm, [Pair(p.nonlocalized, p.own, p.western) for p in probes])
     rows = torch.arange(len(probes), device=lm.device)
     batch = tree_batch([Pair(p.nonlocalized, p.own, p.western) for p in probes]).to(lm.device)
-    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     values = []
     for layer in range(lm.n_layers):
         patched = target[layer].clone()
         patched[rows, target_last] = source[layer][rows, source_last]
-        values.append(answer_log_probs(lm, patched, layer, batch, masks).exp())
+        values.append(answer_log_probs(lm, patched, layer, batch).exp())
     return torch.stack([*values, base, ceiling]).cpu()
 
 
@@ -73,4 +72,4 @@ def _run(lm: LanguageModel, pairs: list[Pair]) -> tuple[list[Tensor], Tensor, Te
         hidden = lm.blocks(hidden, layer, layer + 1, batch.positions, masks)
         states.append(hidden)
     last = torch.tensor([len(pair.prompt) - 1 for pair in pairs], device=lm.device)
-    return states, last, answer_log_probs(lm, hidden, lm.n_layers - 1, batch, masks).exp()
+    return states, last, answer_log_probs(lm, hidden, lm.n_layers - 1, batch).exp()

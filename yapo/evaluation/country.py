@@ -130,7 +130,7 @@ class Evaluator:
 
     @torch.inference_mode()
     def _displacement(self, condition: Condition, task: str, setting: str) -> float:
-        """Mean norm of h' - h over the tokens of up to 32 validation prompts."""
+        """How far a condition moves the residual stream at the tokens of up to 32 validation prompts, on average."""
         assert condition.intervention is not None and condition.u is not None
         ids, real = pad_left(
             self._token_ids(self._items(setting, "validation").head(32), task), self.lm.tokenizer.pad, self.lm.device
@@ -138,10 +138,8 @@ class Evaluator:
         positions, allowed = causal(real)
         masks = self.lm.masks(allowed, positions, positions)
         hidden = self.lm.blocks(self.lm.embed(ids), 0, self.layer + 1, positions, masks)
-        live = real & (positions > 0)
-        u = condition.u.to(self.lm.device).expand(len(ids), -1)
-        edited = condition.intervention.edit(hidden, condition.intervention.prepare(hidden), u, live)
-        return float((edited - hidden)[live].float().norm(dim=-1).mean())
+        live = real & (condition.steer_bos | (positions > 0))
+        return condition.intervention.displacement(hidden, condition.u.to(self.lm.device), live)
 
     def _score_all(self, requests: Sequence[tuple[str, str, Condition]], split: str) -> list[pd.DataFrame]:
         """Score each (task, setting, condition) on its items of a split. Conditions on the same prompts run together."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from yapo.models.language_model import KeyValues, LanguageModel, causal, pad_left
-from yapo.steering.intervention import Intervention
+from yapo.models.language_model import KeyValues, LanguageModel, Masks, causal, pad_left
+from yapo.steering.codes import Codes
+from yapo.steering.intervention import Intervention, Push
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,20 +29,40 @@ class Condition:
     steer_bos: bool = False
 
 
+@dataclass(frozen=True)
+class _Steering:
+    """Displacements of the conditions that share an intervention; only the features that they touch are encoded."""
+
+    intervention: Intervention
+    push: Push
+    steer_bos: bool
+
+    @classmethod
+    def of(cls, conditions: list[Condition], device: torch.device) -> _Steering | None:
+        """None for the unsteered condition."""
+        intervention, us = conditions[0].intervention, [condition.u for condition in conditions if condition.u is not None]
+        if intervention is None or not us:
+            return None
+        narrow, u = intervention.focused(torch.stack(us).to(device))
+        return cls(narrow, narrow.push(u), conditions[0].steer_bos)
+
+    def edit(self, hidden: Tensor, codes: Codes | None, owner: Tensor, live: Tensor) -> Tensor:
+        return self.intervention.edit(hidden, codes, self.push, owner, live)
+
+
 @dataclass
 class _Rows:
     """Completions in progress: one row per (condition, prompt)."""
 
-    intervention: Intervention | None
-    u: Tensor | None
+    steering: _Steering | None
+    owner: Tensor  # which displacement moves a row
     real: Tensor  # tokens so far that are not padding, [rows, tokens]
     below: KeyValues
     above: KeyValues
     index: Tensor  # which completion a row is
 
     def keep(self, rows: Tensor) -> None:
-        self.u = None if self.u is None else self.u[rows]
-        self.real, self.index = self.real[rows], self.index[rows]
+        self.owner, self.real, self.index = self.owner[rows], self.real[rows], self.index[rows]
         self.below, self.above = self.below.select(rows), self.above.select(rows)
 
 
@@ -69,44 +90,57 @@ def complete(
     """
     done: list[list[list[int]]] = [[[] for _ in prompts] for _ in conditions]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    groups = _by_intervention(conditions)
+    groups = [(group, _Steering.of([conditions[c] for c in group], lm.device)) for group in _by_intervention(conditions)]
     size = min(batch_size, 64)
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
         ids, real = pad_left([prompts[i] for i in chosen], lm.tokenizer.pad, lm.device)
-        positions, allowed = causal(real)
-        below = KeyValues()
-        masks = lm.masks(allowed, positions, positions)
-        hidden = lm.blocks(lm.embed(ids), 0, layer + 1, positions, masks, below)
-        for group in groups:
-            intervention = conditions[group[0]].intervention
-            codes = None if intervention is None else intervention.prepare(hidden)
+        prompt = _Prompts.of(lm, layer, ids, real)
+        for group, steering in groups:
+            codes = None if steering is None else steering.intervention.codes(prompt.hidden)
             per_pass = max(1, batch_size // len(chosen))
             for first in range(0, len(group), per_pass):
                 part = group[first : first + per_pass]
-                prompt_of = torch.arange(len(chosen), device=lm.device).repeat(len(part))
-                displaced = [conditions[c].u for c in part]
-                u = torch.stack([u for u in displaced if u is not None]).to(lm.device) if intervention is not None else None
-                u = None if u is None else u.repeat_interleave(len(chosen), dim=0)
-                states, rows_codes = hidden[prompt_of], None if codes is None else codes[prompt_of]
-                if intervention is not None and u is not None:
-                    live = real[prompt_of] & (conditions[part[0]].steer_bos | (positions[prompt_of] > 0))
-                    states = intervention.edit(states, rows_codes, u, live)
-                rows = _Rows(
-                    intervention,
-                    u,
-                    real[prompt_of],
-                    below.select(prompt_of),
-                    KeyValues(),
-                    torch.arange(len(prompt_of), device=lm.device),
-                )
-                row_positions, row_allowed = positions[prompt_of], allowed[prompt_of]
-                row_masks = lm.masks(row_allowed, row_positions, row_positions)
-                top = lm.blocks(states, layer + 1, lm.n_layers, row_positions, row_masks, rows.above)
-                written = _decode(lm, layer, rows, lm.logits(top[:, -1]).argmax(dim=-1), max_new_tokens)
+                owner = torch.arange(first, first + len(part), device=lm.device).repeat_interleave(len(chosen))
+                rows, token = _prefill(lm, layer, prompt, codes, steering, owner)
+                written = _decode(lm, layer, rows, token, max_new_tokens)
                 for k, tokens in enumerate(written):
                     done[part[k // len(chosen)]][chosen[k % len(chosen)]] = tokens
     return done
+
+
+@dataclass(frozen=True)
+class _Prompts:
+    """Prompts run up to the steered layer."""
+
+    real: Tensor
+    positions: Tensor
+    masks: Masks
+    hidden: Tensor
+    below: KeyValues
+
+    @classmethod
+    def of(cls, lm: LanguageModel, layer: int, ids: Tensor, real: Tensor) -> _Prompts:
+        positions, allowed = causal(real)
+        masks, below = lm.masks(allowed, positions, positions), KeyValues()
+        hidden = lm.blocks(lm.embed(ids), 0, layer + 1, positions, masks, below)
+        return cls(real, positions, masks, hidden, below)
+
+
+def _prefill(
+    lm: LanguageModel, layer: int, prompt: _Prompts, codes: Codes | None, steering: _Steering | None, owner: Tensor
+) -> tuple[_Rows, Tensor]:
+    """Steer the prompts by each displacement of a pass, and give the first new token of every row."""
+    number = len(prompt.real)
+    which = torch.arange(number, device=lm.device).repeat(len(owner) // number)
+    hidden, positions, real = prompt.hidden[which], prompt.positions[which], prompt.real[which]
+    if steering is not None:
+        live = real & (steering.steer_bos | (positions > 0))
+        hidden = steering.edit(hidden, None if codes is None else codes.rows(which), owner, live)
+    rows = _Rows(steering, owner, real, prompt.below.select(which), KeyValues(), torch.arange(len(which), device=lm.device))
+    last = torch.full((len(which), 1), real.shape[1] - 1, device=lm.device)
+    top = lm.blocks(hidden, layer + 1, lm.n_layers, positions, prompt.masks.select(which), rows.above, read=last)
+    return rows, lm.logits(top[:, -1]).argmax(dim=-1)
 
 
 def _decode(lm: LanguageModel, layer: int, rows: _Rows, token: Tensor, max_new_tokens: int) -> list[list[int]]:
@@ -133,9 +167,9 @@ def _next_token(lm: LanguageModel, layer: int, rows: _Rows, token: Tensor) -> Te
     positions = key_positions[:, -1:]
     masks = lm.masks(rows.real[:, None, :], positions, key_positions)
     hidden = lm.blocks(lm.embed(token[:, None]), 0, layer + 1, positions, masks, rows.below)
-    if rows.intervention is not None and rows.u is not None:
+    if rows.steering is not None:
         live = torch.ones_like(token[:, None], dtype=torch.bool)
-        hidden = rows.intervention.edit(hidden, rows.intervention.prepare(hidden), rows.u, live)
+        hidden = rows.steering.edit(hidden, rows.steering.intervention.codes(hidden), rows.owner, live)
     top = lm.blocks(hidden, layer + 1, lm.n_layers, positions, masks, rows.above)
     return lm.logits(top[:, -1]).argmax(dim=-1)
 

@@ -13,12 +13,14 @@ from typing import cast
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
 from yapo.files import file_digest
+from yapo.models.head import target_log_probs
 from yapo.models.tokenizer import ChatTokenizer
 
 SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")
@@ -46,21 +48,34 @@ class KeyValues:
 
 
 @dataclass(frozen=True)
+class _Known:
+    """Keys and values that a block is to use in place of those of its own input."""
+
+    key: Tensor
+    value: Tensor
+
+    def update(self, *_: object) -> tuple[Tensor, Tensor]:
+        """What transformers' attention asks of a cache."""
+        return self.key, self.value
+
+
+@dataclass(frozen=True)
 class Masks:
     """Additive attention masks ``[rows, 1, queries, keys]``, for full and for sliding-window layers."""
 
     full: Tensor
     sliding: Tensor
 
+    def select(self, rows: Tensor) -> Masks:
+        """Masks whose row i is row ``rows[i]`` of these."""
+        return Masks(self.full[rows], self.sliding[rows])
+
 
 class LanguageModel:
     """A frozen model, its tokenizer, and the walk through its blocks."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: ChatTokenizer, source: str, digest: str = "") -> None:
-        if model.config.model_type not in SUPPORTED:
-            raise YapoError(
-                f"{source}: architecture '{model.config.model_type}' is not supported; use one of {', '.join(SUPPORTED)}"
-            )
+        _check_architecture(source, model.config.model_type)
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.source = source
@@ -68,6 +83,7 @@ class LanguageModel:
         config = model.config
         self.n_layers = int(config.num_hidden_layers)
         self.d_model = int(config.hidden_size)
+        self.first = 0  # lowest block that is loaded
         self._softcap = config.final_logit_softcapping if config.model_type == "gemma2" else None
         self._sliding = [kind == "sliding_attention" for kind in config.layer_types] if config.model_type != "llama" else []
         self._window = config.sliding_window if any(self._sliding) else None
@@ -110,21 +126,72 @@ class LanguageModel:
         return cast(Tensor, self.model.model.embed_tokens(ids))
 
     def blocks(
-        self, hidden: Tensor, start: int, stop: int, positions: Tensor, masks: Masks, cache: KeyValues | None = None
+        self,
+        hidden: Tensor,
+        start: int,
+        stop: int,
+        positions: Tensor,
+        masks: Masks,
+        cache: KeyValues | None = None,
+        read: Tensor | None = None,
     ) -> Tensor:
-        """Run blocks ``start .. stop-1``: the residual stream before ``start`` becomes the one after ``stop - 1``."""
-        body = self.model.model
-        rotary = body.rotary_emb(hidden, positions)
+        """Run blocks ``start .. stop-1``: the residual stream before ``start`` becomes the one after ``stop - 1``.
+
+        Args:
+            hidden: residual stream ``[rows, tokens, d_model]``.
+            start, stop: which blocks.
+            positions: position of each token, ``[rows, tokens]``.
+            masks: what each token may read.
+            cache: grows by the keys and values of these blocks.
+            read: tokens whose result is wanted, ``[rows, n]``; the last block computes no others, and the result has those.
+        """
+        if read is not None:
+            rows = torch.arange(len(read), device=read.device)[:, None]
+            if start == stop:
+                return hidden[rows, read]
+        self._check_resident(start)
+        rotary = self.model.model.rotary_emb(hidden, positions)
         for layer in range(start, stop):
-            sliding = bool(self._sliding) and self._sliding[layer]
-            hidden = body.layers[layer](
-                hidden,
-                position_embeddings=rotary,
-                attention_mask=masks.sliding if sliding else masks.full,
-                position_ids=positions,
-                past_key_values=cache,
+            mask = masks.sliding if self._sliding and self._sliding[layer] else masks.full
+            known: KeyValues | _Known | None = cache
+            if read is not None and layer == stop - 1:
+                key, value = self._keys_values(layer, hidden, rotary)
+                known = _Known(*(cache.update(key, value, layer) if cache is not None else (key, value)))
+                hidden, rotary = hidden[rows, read], tuple(part[rows, read] for part in rotary)
+                mask, positions = mask[rows, 0, read][:, None], positions[rows, read]
+            hidden = self.model.model.layers[layer](
+                hidden, position_embeddings=rotary, attention_mask=mask, position_ids=positions, past_key_values=known
             )
         return hidden
+
+    def _keys_values(self, layer: int, hidden: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Rotated keys, and values, of one block's attention for all of its input, ``[rows, heads, tokens, head_dim]`` each."""
+        block = self.model.model.layers[layer]
+        attention, x = block.self_attn, block.input_layernorm(hidden)
+        key, value = (project(x).view(*x.shape[:-1], -1, attention.head_dim) for project in (attention.k_proj, attention.v_proj))
+        if self.model.config.model_type == "qwen3":
+            key = attention.k_norm(key)
+        key, value = key.transpose(1, 2), value.transpose(1, 2)
+        return apply_rotary_pos_emb(key, key, *rotary)[1], value
+
+    def keep_upper(self, first: int) -> None:
+        """Forget the blocks below ``first``; training needs only those above the steered layer."""
+        for layer in range(first):
+            self.model.model.layers[layer] = nn.Identity()
+        self.first = first
+
+    def _check_resident(self, start: int) -> None:
+        if start < self.first:
+            raise YapoError(
+                f"block {start} of {self.source} was not kept; only blocks {self.first}..{self.n_layers - 1} are loaded"
+            )
+
+    def target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probability of given next tokens: ``[n]`` float32 from the last block's output ``[n, d_model]``.
+
+        Equal to log softmax of ``logits`` at the targets, without holding ``[n, vocabulary]`` at once (see ``yapo.models.head``).
+        """
+        return target_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, targets, self._softcap)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in float32 from the last block's output, final norm and soft cap included."""
@@ -157,8 +224,13 @@ def pad_left(rows: list[list[int]], pad: int, device: torch.device | str = "cpu"
     return ids.to(device), real.to(device)
 
 
-def load_language_model(config: ModelConfig, device: str | None = None) -> LanguageModel:
+def load_language_model(config: ModelConfig, device: str | None = None, first: int = 0) -> LanguageModel:
     """Load model and tokenizer from a local folder or the hub cache.
+
+    Args:
+        config: which model, in which number type.
+        device: where to; a GPU if there is one.
+        first: lowest block to keep. Those below never reach the device.
 
     Raises:
         YapoError: nothing is there, the weights are damaged, or the architecture is not supported.
@@ -169,20 +241,29 @@ def load_language_model(config: ModelConfig, device: str | None = None) -> Langu
         raise YapoError(f"model.path={config.path}: no such folder; give a Hugging Face folder or a hub id")
     try:
         settings = AutoConfig.from_pretrained(config.path)
-        if settings.model_type not in SUPPORTED:
-            raise YapoError(
-                f"{config.path}: architecture '{settings.model_type}' is not supported; use one of {', '.join(SUPPORTED)}"
-            )
+        _check_architecture(config.path, settings.model_type)
         model = AutoModelForCausalLM.from_pretrained(
-            config.path, dtype=getattr(torch, config.dtype), attn_implementation=config.attention, use_safetensors=True
+            config.path,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation=_attention(config.attention, settings.model_type),
+            use_safetensors=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(config.path)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise YapoError(f"model.path={config.path}: cannot be loaded ({reason}); fetch or copy the folder again") from None
     digest = file_digest(*sorted(folder.glob("*.safetensors"))) if local else str(settings._commit_hash)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return LanguageModel(model.to(device), ChatTokenizer(tokenizer), config.path, digest)
+    lm = LanguageModel(model, ChatTokenizer(tokenizer), config.path, digest)
+    lm.keep_upper(first)
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return lm
+
+
+def _attention(choice: str, kind: str) -> str:
+    """The library's name of the attention to run: fused where that is exact, which it is not for Gemma-2's soft cap."""
+    if choice != "auto":
+        return choice
+    return "eager" if kind == "gemma2" else "sdpa"
 
 
 def _check_architecture(source: str, kind: str) -> None:

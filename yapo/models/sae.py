@@ -115,27 +115,26 @@ class SAE:
             return torch.zeros_like(p).scatter(-1, top.indices, top.values.relu())
         return p.relu()
 
-    def encode_sparse(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """The active features of every row, largest first, without holding all dense codes at once.
+    def encode_sparse(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The features that fire on each row, without holding all dense codes at once.
 
-        Rows are padded to the most active one with entries of value 0, which decode to nothing. The BOS position of many
-        models activates far more features than any other: leave it out.
+        The BOS position of many models activates far more features than any other: leave it out.
 
         Args:
-            h: residual stream, ``[..., d_model]``.
+            h: residual stream, ``[n, d_model]``.
 
         Returns:
-            Feature indices (int64) and their activations (float32), both ``[..., m]`` with m the largest count of a row.
+            Row after row: feature indices (int64, ascending within a row) and their activations (float32), ``[entries]``
+            each, and how many belong to each row (int64, ``[n]``).
         """
-        blocks = []
-        for rows in torch.split(h.reshape(-1, self.d_model), max(1, DENSE_CODES // self.d_sae)):
+        ids, values, counts = [], [], []
+        for rows in torch.split(h, max(1, DENSE_CODES // self.d_sae)):
             s = self.encode(rows)
-            blocks.append(s.topk(max(1, int((s > 0).sum(dim=-1).max())), dim=-1))
-        m = max(block.values.shape[-1] for block in blocks)
-        shape = (*h.shape[:-1], m)
-        indices = torch.cat([_pad(block.indices, m) for block in blocks])
-        values = torch.cat([_pad(block.values, m) for block in blocks])
-        return indices.reshape(shape), values.reshape(shape)
+            fires = s > 0
+            ids.append(fires.nonzero()[:, 1])
+            values.append(s[fires])
+            counts.append(fires.sum(dim=-1))
+        return torch.cat(ids), torch.cat(values), torch.cat(counts)
 
     def decode(self, s: Tensor) -> Tensor:
         """Reconstruction ĥ of the residual stream.
@@ -329,7 +328,3 @@ def _require(config: Any, key: str, path: Path) -> Any:
     if not isinstance(config, Mapping) or config.get(key) is None:
         raise YapoError(f"{path}: key {key} is missing; save the autoencoder again with SAELens 6 or add the key")
     return config[key]
-
-
-def _pad(codes: Tensor, m: int) -> Tensor:
-    return torch.nn.functional.pad(codes, (0, m - codes.shape[-1]))

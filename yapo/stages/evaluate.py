@@ -19,7 +19,8 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study
 from yapo.steering.intervention import Dense, Intervention, Sparse
-from yapo.steering.vector import SteeringVector, VectorInfo, load_tensors
+from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.tensors import load_tensors
 
 TEST_COLUMNS = [
     "language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "multiplier", "epoch",

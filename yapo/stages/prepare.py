@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+from dataclasses import asdict
 
 from yapo.config import Config
 from yapo.evaluation.generate import Condition, complete
@@ -11,9 +13,10 @@ from yapo.evaluation.scoring import score
 from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
+from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study
 from yapo.steering.prepare import prepare
+from yapo.steering.store import GIGABYTE
 
 log = logging.getLogger(__name__)
 
@@ -26,25 +29,40 @@ def main(config: Config) -> None:
     language = language_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
+    sae = read_sae(config, layer, lm.d_model)
     for task in config.tasks:
         ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, items)]
         limit = config.generation.max_new_tokens(task)
         written = complete(lm, layer, ids, [Condition()], limit, config.model.batch_size)[0]
         completions = [lm.tokenizer.decode(tokens) for tokens in written]
         correct = list(score(items, completions, task, judge)["exact"])
+        path, pairs = study.store(language, config.country, task), study.pairs(language, config.country, task)
+        parts = path.with_suffix(".parts")
         prepared = prepare(
-            lm, layer, items, completions, correct, task, prompts, config.model, config.generation, seed=config.data.seed
+            lm,
+            layer,
+            items,
+            completions,
+            correct,
+            task,
+            prompts,
+            config.model,
+            config.generation,
+            seed=config.data.seed,
+            sae=sae,
+            parts=parts,
+            max_bytes=config.store.max_gigabytes * GIGABYTE,
         )
+        write_parquet(pairs, prepared.rows)
         header = {
-            "layer": layer,
             "model": lm.source,
-            "model_digest": lm.digest,
             "data_hash": digest([file_digest(study.items, study.split), config.country, task]),
+            "pairs_hash": file_digest(pairs),
             "counts": prepared.counts,
         }
-        write_parquet(study.pairs(language, config.country, task), prepared.rows)
-        write_json(study.pairs(language, config.country, task).with_suffix(".json"), header)
-        prepared.store.save(study.store(language, config.country, task), header)
+        prepared.store.save(path, header)
+        write_json(pairs.with_suffix(".json"), {**header, "store": asdict(prepared.store.key), "bytes": prepared.store.size})
+        shutil.rmtree(parts)
         log.info("%s %s: %d pairs %s", config.country, task, len(prepared.rows), prepared.counts)
 
 

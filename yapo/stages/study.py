@@ -22,9 +22,10 @@ ANSWERS = (
     "evaluation/mcq.py",
     "evaluation/scoring.py",
     "models",
+    "steering/codes.py",
     "steering/intervention.py",
 )
-STORE = ("steering/objective.py", "steering/store.py", "steering/vector.py")
+STORE = ("steering/objective.py", "steering/store.py", "steering/tree.py", "tensors.py")
 
 # What decides each stage's result: configuration keys, and the modules that do the work (a change to either reruns it).
 READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -34,16 +35,16 @@ READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("discovery", *ANSWERS, *STORE, "stages/layer.py"),
     ),
     "prepare": (
-        ("prompts", "model", "generation", "judge", "tasks"),
+        ("prompts", "model", "sae", "generation", "judge", "tasks"),
         ("data/pairs.py", "steering/prepare.py", *ANSWERS, *STORE, "stages/prepare.py"),
     ),
     "train": (
         ("model", "sae", "method", "train", "tasks", "settings"),
-        ("steering", "models", "stages/train.py"),
+        ("steering", "models", "tensors.py", "stages/train.py"),
     ),
     "evaluate": (
         ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods"),
-        ("evaluation", *ANSWERS, "steering/vector.py", "stages/evaluate.py"),
+        ("evaluation", *ANSWERS, "steering/vector.py", "tensors.py", "stages/evaluate.py"),
     ),
     "report": (
         ("report", "judge", "methods"),
@@ -84,6 +85,11 @@ class Study:
     def leakage(self) -> Path:
         """Evidence that no fact stands on two sides."""
         return self.root / "data" / "leakage.json"
+
+    @property
+    def data_report(self) -> Path:
+        """What became of the rows of a source that drops some; not there for the others."""
+        return self.root / "data" / "report.json"
 
     @property
     def layer(self) -> Path:

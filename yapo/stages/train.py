@@ -10,22 +10,24 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
-from yapo.files import digest, write_json
+from yapo.files import digest, file_digest, write_json
 from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.study import Study, check_country
-from yapo.steering.intervention import Dense, Sparse, mean_displacement
+from yapo.steering.intervention import Dense, Sparse
 from yapo.steering.methods import FitInputs, get_method
 from yapo.steering.store import ActivationStore
 from yapo.steering.trainer import Row, TrainSet
-from yapo.steering.vector import VectorInfo, save_tensors
+from yapo.steering.vector import VectorInfo
+from yapo.tensors import save_tensors
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
@@ -49,19 +51,18 @@ def main(config: Config) -> None:
         if not models:
             from yapo.models.language_model import load_language_model
 
-            models.append(load_language_model(config.model))
+            models.append(load_language_model(config.model, first=layer + 1))
         return models[0]
 
     with partial.open("w", encoding="utf-8") as curves:
         hashes = []
         for task in config.tasks:
             store, header = ActivationStore.load(study.store(language, config.country, task))
-            if header["layer"] != layer:
-                raise YapoError(
-                    f"{config.country}, {task}: activations of layer {header['layer']}, but {layer} is steered; prepare again"
-                )
-            rows = read_table(study.pairs(language, config.country, task))
+            pairs = study.pairs(language, config.country, task)
             sae = read_sae(config, layer, store.hidden[0].shape[-1])
+            if header["pairs_hash"] != file_digest(pairs):
+                raise YapoError(f"{pairs}: not the pairs whose activations were kept; run the stage prepare again")
+            rows = read_table(pairs)
             recorder = _Log(curves, task)
             inputs = FitInputs(
                 store=store,
@@ -80,7 +81,7 @@ def main(config: Config) -> None:
                 epochs = vectors[part.name]
                 if part.name not in recorder.settings:  # closed form: one row, so that every method shows where it ended
                     inputs.log(_closing_row(method.space, inputs, part, epochs[-1]))
-                info = _info(config, method.space, layer, header, sae, language, task, part.name)
+                info = _info(config, method.space, store, header, sae, language, task, part.name)
                 save_tensors(folder / f"{task}-{part.name}.safetensors", {"epochs": epochs}, asdict(info))
             hashes.append(header["data_hash"])
             log.info("%s %s %s: %s", config.country, method.name, task, ", ".join(vectors))
@@ -137,22 +138,29 @@ class _Log:
 
 def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) -> Row:
     """Size of a vector that was not trained, and how far it moves the residual stream of the validation pairs."""
-    store = inputs.store
-    intervention = Dense(store.hidden[0].shape[-1]) if space == "dense" else Sparse(inputs.sae)
-    moved = [mean_displacement(intervention, store.hidden[i][None, 1:], vector) for i in part.validation]
+    intervention = Dense(inputs.sae.d_model) if space == "dense" else Sparse(inputs.sae)
+    states = [inputs.store.hidden[i][None, 1:] for i in part.validation]
+    moved = [intervention.displacement(h, vector, torch.ones(h.shape[:2], dtype=torch.bool)) for h in states]
     size = {"norm": float(vector.norm()), "l0": int((vector != 0).sum())}
     return {"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, "displacement": sum(moved) / len(moved), **size}
 
 
 def _info(
-    config: Config, space: str, layer: int, header: dict[str, object], sae: SAE, language: str, task: str, setting: str
+    config: Config,
+    space: str,
+    store: ActivationStore,
+    header: dict[str, object],
+    sae: SAE,
+    language: str,
+    task: str,
+    setting: str,
 ) -> VectorInfo:
     return VectorInfo(
         method=config.method.name,
         space=space,
-        layer=layer,
+        layer=store.key.layer,
         model=str(header["model"]),
-        model_digest=str(header["model_digest"]),
+        model_digest=store.key.model,
         sae=sae.source if space == "sparse" else "",
         sae_digest=sae.digest if space == "sparse" else "",
         threshold=str(config.method.options.get("threshold", "relu")),

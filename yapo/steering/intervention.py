@@ -7,52 +7,85 @@ The decoder is linear, so its bias and the reconstruction cancel, and with ReLU
 
     h' = h + ReLU(u)·W_dec + Σ_{j: s_j > 0} [ReLU(s_j + u_j) - s_j - ReLU(u_j)]·W_dec[j],
 
-one vector per u plus a sum over the few features that fire on a token. ``Sparse.edit`` computes this form;
-``sparse_edit_plain`` is eq. 3 as written, and the tests hold the two equal.
+one vector per u plus a sum over the few features that fire on a token, of which only those with u_j ≠ 0 count.
+``Sparse`` computes this form; ``sparse_edit_plain`` is eq. 3 as written, and the tests hold the two equal.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from yapo.errors import YapoError
 from yapo.models.sae import SAE
+from yapo.steering.codes import Codes
 
 
 @dataclass(frozen=True)
-class Codes:
-    """The features that fire on each token: ids and values ``[rows, tokens, most]``, zero-padded with value 0."""
+class Push:
+    """Displacements ready to be applied: several at once, each row of a batch moved by one of them.
 
-    ids: Tensor
-    values: Tensor
+    Attributes:
+        u: one displacement each, ``[vectors, width]`` float32.
+        everywhere: what each adds to every steered token, ``[vectors, d_model]``.
+    """
 
-    def __getitem__(self, rows: Tensor) -> Codes:
-        return Codes(self.ids[rows], self.values[rows])
+    u: Tensor
+    everywhere: Tensor
 
 
 class Intervention(ABC):
-    """How a displacement u in some space changes h. One u per row; ``live`` marks the tokens that are steered."""
+    """How a displacement u in some space changes h."""
 
     width: int
     digest: str  # identifies what is computed, beside u
 
     @abstractmethod
-    def prepare(self, hidden: Tensor) -> Codes | None:
-        """What an edit needs to know of h and can be computed once."""
+    def codes(self, hidden: Tensor) -> Codes | None:
+        """What an edit needs to know of h ``[rows, tokens, d_model]`` and can be computed once."""
 
     @abstractmethod
-    def edit(self, hidden: Tensor, codes: Codes | None, u: Tensor, live: Tensor) -> Tensor:
+    def push(self, u: Tensor) -> Push:
+        """Ready ``u [vectors, width]`` to be applied; gradients flow through it."""
+
+    @abstractmethod
+    def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:
         """Return h'.
 
         Args:
             hidden: residual stream ``[rows, tokens, d_model]``.
-            codes: what ``prepare`` returned for these rows.
-            u: displacement of each row, ``[rows, width]``, float32.
+            codes: what ``codes`` returned for these rows.
+            push: what ``push`` returned.
+            owner: which displacement moves a row, ``[rows]``.
             live: True on tokens to steer, ``[rows, tokens]``.
         """
+
+    @abstractmethod
+    def focused(self, u: Tensor) -> tuple[Intervention, Tensor]:
+        """The same edit by these ``u [vectors, width]`` alone, as cheap as they allow, and u in its narrower space."""
+
+    def fitted(self, codes: list[Codes]) -> tuple[Intervention, list[Codes]]:
+        """The edit that training from u = 0 needs on tokens with these codes, and the codes as it numbers them."""
+        return self, codes
+
+    def widen(self, u: Tensor) -> Tensor:
+        """What was learned by a ``fitted`` intervention, in the space of the one that it came from."""
+        return u
+
+    def to(self, device: torch.device) -> Intervention:  # noqa: ARG002
+        """The same edit on another device."""
+        return self
+
+    def displacement(self, hidden: Tensor, u: Tensor, live: Tensor) -> float:
+        """Mean norm of h' - h over the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``."""
+        intervention, narrow = self.focused(u[None])
+        owner = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+        edited = intervention.edit(hidden, intervention.codes(hidden), intervention.push(narrow), owner, live)
+        return float((edited - hidden)[live].float().norm(dim=-1).mean())
 
 
 class Dense(Intervention):
@@ -62,45 +95,116 @@ class Dense(Intervention):
         self.width = d_model
         self.digest = "dense"
 
-    def prepare(self, hidden: Tensor) -> None:
+    def codes(self, hidden: Tensor) -> None:
         """A dense edit needs nothing."""
 
-    def edit(self, hidden: Tensor, codes: Codes | None, u: Tensor, live: Tensor) -> Tensor:  # noqa: ARG002
+    def push(self, u: Tensor) -> Push:
+        """See ``Intervention.push``."""
+        return Push(u, u)
+
+    def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:  # noqa: ARG002
         """See ``Intervention.edit``."""
-        change = u[:, None, :] * live[..., None]
-        return (hidden.float() + change).to(hidden.dtype)
+        moved = hidden.float() + push.everywhere[owner][:, None]
+        return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
+
+    def focused(self, u: Tensor) -> tuple[Dense, Tensor]:
+        """A dense edit has no parts."""
+        return self, u
 
 
 class Sparse(Intervention):
-    """YaPO eq. 3 in its cancelled form. ``threshold``: "relu" as YaPO, or "jumprelu" to keep the SAE's own as SAS does."""
+    """YaPO eq. 3 in its cancelled form.
 
-    def __init__(self, sae: SAE, threshold: str = "relu") -> None:
-        self.sae = sae
-        self.width = sae.d_sae
-        self.threshold = threshold
+    Args:
+        sae: the autoencoder.
+        threshold: what follows the addition: "relu" as YaPO, or "jumprelu" to keep the SAE's own threshold as SAS does.
+        features: the features that u speaks of, ascending, ``[width]``; all of them if None. The others keep u_j = 0.
+        device: where edits happen; the autoencoder's if None. Only ``features`` are copied there.
+    """
+
+    def __init__(
+        self, sae: SAE, threshold: str = "relu", features: Tensor | None = None, device: torch.device | None = None
+    ) -> None:
+        self.sae, self.threshold, self.features = sae, threshold, features
+        self.device = sae.W_dec.device if device is None else device
+        self.width = sae.d_sae if features is None else len(features)
         self.digest = f"{sae.digest} {threshold}"
-        self.theta = sae.threshold if threshold == "jumprelu" else None
 
-    def prepare(self, hidden: Tensor) -> Codes:
-        """The features that fire on each token."""
-        return Codes(*self.sae.encode_sparse(hidden))
+    @cached_property
+    def _decoder(self) -> Tensor:
+        """Decoder rows ``[width, d_model]``."""
+        return (self.sae.W_dec if self.features is None else self.sae.W_dec[self.features]).to(self.device)
 
-    def edit(self, hidden: Tensor, codes: Codes | None, u: Tensor, live: Tensor) -> Tensor:
+    @cached_property
+    def _theta(self) -> Tensor | None:
+        """Thresholds that follow the addition, ``[width]``; None for ReLU."""
+        if self.threshold == "relu" or self.sae.threshold is None:
+            return None
+        return (self.sae.threshold if self.features is None else self.sae.threshold[self.features]).to(self.device)
+
+    @cached_property
+    def _encoder(self) -> SAE:
+        """What encodes: the columns of ``features`` alone, except for TopK, whose features compete."""
+        whole = self.features is None or self.sae.activation == "topk"
+        return (self.sae if whole or self.features is None else self.sae.columns(self.features)).to(self.device)
+
+    def codes(self, hidden: Tensor) -> Codes:
+        """Those of the features that fire on each token, numbered as in u."""
+        codes = Codes.of(self._encoder, hidden)
+        return codes if self.features is None or self._encoder.d_sae == self.width else codes.restricted(self.features)
+
+    def fitted(self, codes: list[Codes]) -> tuple[Sparse, list[Codes]]:
+        """Only features that fire on some token. The others never leave 0: where s_j = u_j = 0, the slope of ReLU is 0."""
+        fires = torch.zeros(self.sae.d_sae, dtype=torch.bool)
+        for part in codes:
+            fires[part.ids.long()] = True
+        if not fires.any():
+            raise YapoError(f"{self.sae.source}: no feature fires on any training token; check that it was made for this model")
+        features = fires.nonzero()[:, 0]
+        place = fires.cumsum(dim=0) - 1
+        renumbered = [Codes(place[part.ids.long()].int(), part.values, part.counts) for part in codes]
+        return self.restricted(features.to(self.sae.W_dec.device)), renumbered
+
+    def to(self, device: torch.device) -> Sparse:
+        """See ``Intervention.to``."""
+        return Sparse(self.sae, self.threshold, self.features, device)
+
+    def widen(self, u: Tensor) -> Tensor:
+        """u over ``features`` as u over the whole autoencoder: ``[..., width]`` to ``[..., d_sae]``."""
+        if self.features is None:
+            return u
+        return u.new_zeros(*u.shape[:-1], self.sae.d_sae).index_copy(-1, self.features.to(u.device), u)
+
+    def restricted(self, features: Tensor) -> Sparse:
+        """The same edit for u over some features of the whole autoencoder, ascending; the others keep u_j = 0."""
+        return Sparse(self.sae, self.threshold, features, self.device)
+
+    def push(self, u: Tensor) -> Push:
+        """See ``Intervention.push``: ReLU(u)·W_dec is what a token gets where no touched feature fires."""
+        return Push(u, self._activate(u, self._theta) @ self._decoder)
+
+    def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:
         """See ``Intervention.edit``."""
         assert codes is not None
-        rows, tokens, most = codes.ids.shape
-        gathered = u.gather(1, codes.ids.reshape(rows, tokens * most)).reshape(codes.ids.shape)
-        silent = self._activate(u, self.theta)
-        silent_gathered = silent.gather(1, codes.ids.reshape(rows, tokens * most)).reshape(codes.ids.shape)
-        theta = None if self.theta is None else self.theta[codes.ids]
-        fires = codes.values > 0
-        correction = (self._activate(codes.values + gathered, theta) - codes.values - silent_gathered) * fires
+        row = torch.repeat_interleave(owner, codes.counts.sum(dim=1), output_size=len(codes.ids))
+        u = push.u.reshape(-1).index_select(0, row * self.width + codes.ids)
+        theta = None if self._theta is None else self._theta[codes.ids]
+        correction = self._activate(codes.values + u, theta) - codes.values - self._activate(u, theta)
         summed = nn.functional.embedding_bag(
-            codes.ids.reshape(-1, most), self.sae.W_dec, per_sample_weights=correction.reshape(-1, most), mode="sum"
+            codes.ids, self._decoder, codes.offsets(), per_sample_weights=correction, mode="sum", include_last_offset=True
         )
-        change = (silent @ self.sae.W_dec)[:, None, :] + summed.reshape(rows, tokens, -1)
-        steered = live & (u != 0).any(dim=1, keepdim=True) if not u.requires_grad else live
-        return torch.where(steered[..., None], (hidden.float() + change).to(hidden.dtype), hidden)
+        moved = hidden.float() + push.everywhere[owner][:, None] + summed.reshape(hidden.shape)
+        if not push.u.requires_grad:  # u = 0 is the identity, bit for bit
+            live = live & (push.u != 0).any(dim=1)[owner][:, None]
+        return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
+
+    def focused(self, u: Tensor) -> tuple[Sparse, Tensor]:
+        """Only the features that some u touches are encoded and decoded: exact, since the others cancel."""
+        touched = (u != 0).any(dim=0).nonzero()[:, 0]
+        if len(touched) == 0 or len(touched) == self.width:
+            return self, u
+        features = touched if self.features is None else self.features[touched]
+        return self.restricted(features), u[:, touched]
 
     @staticmethod
     def _activate(x: Tensor, theta: Tensor | None) -> Tensor:
@@ -111,10 +215,3 @@ def sparse_edit_plain(sae: SAE, hidden: Tensor, u: Tensor) -> Tensor:
     """YaPO eq. 3 as written: ``Dec(ReLU(Enc(h) + u)) + (h - Dec(Enc(h)))`` for ``h [..., d_model]`` and ``u [d_sae]``."""
     codes = sae.encode(hidden)
     return sae.decode(torch.relu(codes + u)) + (hidden - sae.decode(codes))
-
-
-def mean_displacement(intervention: Intervention, hidden: Tensor, u: Tensor) -> float:
-    """Mean norm of h' - h over the tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``."""
-    live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-    edited = intervention.edit(hidden, intervention.prepare(hidden), u.expand(len(hidden), -1), live)
-    return float((edited - hidden).float().norm(dim=-1).mean())

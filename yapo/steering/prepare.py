@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,7 +12,9 @@ from yapo.data.pairs import build_pairs
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
-from yapo.steering.store import ActivationStore, Pair, build_store
+from yapo.models.sae import SAE
+from yapo.steering.store import ActivationStore, build_store
+from yapo.steering.tree import Pair
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ def prepare(
     limits: ModelConfig,
     generation: GenerationConfig,
     seed: int,
+    sae: SAE,
+    parts: Path | None = None,
+    max_bytes: float = float("inf"),
 ) -> Prepared:
     """Build preference pairs and run the frozen model over them once.
 
@@ -43,6 +49,9 @@ def prepare(
         items: training and validation items of one country, with a column ``split``.
         completions: the model's own greedy answers to them.
         correct: whether each is right.
+        sae: the autoencoder of the layer.
+        parts: folder that lets an interrupted preparation go on; see ``build_store``.
+        max_bytes: largest store allowed.
     """
     rows, counts = build_pairs(items, completions, correct, task, prompts, seed)
     split = items.set_index(["question_id", "variant", "phrasing"])["split"]
@@ -57,4 +66,5 @@ def prepare(
     rows, pairs = rows[fits].reset_index(drop=True), [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
     if not pairs:
         raise YapoError(f"{task}: no preference pair is left ({counts}); raise model.max_prompt_tokens or give more data")
-    return Prepared(build_store(lm, layer, pairs, limits.batch_size), rows, counts)
+    store = build_store(lm, layer, sae.to(lm.device), pairs, limits.batch_size, parts, max_bytes)
+    return Prepared(store, rows, counts)

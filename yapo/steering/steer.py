@@ -42,8 +42,9 @@ def steer(
     if strength == 0.0:
         yield model
         return
-    intervention = _intervention(model, vector, sae)
-    u = (strength * vector.values.float()).to(model.device)
+    whole = _intervention(model, vector, sae)
+    intervention, u = whole.focused((strength * vector.values.float())[None].to(model.device))
+    push = intervention.push(u)
     mask: Tensor | None = None
 
     def note(_module: torch.nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -55,8 +56,8 @@ def steer(
         live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         if not vector.info.steer_bos:
             live = live & ~_opens_row(kwargs["position_ids"], mask)
-        rows = u.expand(len(hidden), -1)
-        edited = intervention.edit(hidden, intervention.prepare(hidden), rows, live)
+        owner = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+        edited = intervention.edit(hidden, intervention.codes(hidden), push, owner, live)
         return (edited, *output[1:]) if isinstance(output, tuple) else edited
 
     handles = [

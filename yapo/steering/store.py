@@ -1,144 +1,142 @@
-"""The activation store: what a training step needs of the frozen model, computed once.
+"""The activation store: what training needs of the frozen model, computed once per (model, layer, autoencoder, pairs).
 
-For every preference pair the prompt stands once, followed by both answers: ``prompt | chosen[:-1] | rejected[:-1]``. The
-rejected answer takes the positions the chosen one has and cannot see it, so each answer reads exactly the prompt and
-itself. Kept per pair: the residual stream after block L at those tokens, the token ids to predict, and the reference
-log-probabilities of both answers under the unsteered model.
+The blocks up to the steered layer never change, so neither do the residual stream after it, the features that fire on it,
+and the unsteered log-probabilities of both answers. One store serves every method and setting of a country ("both" is the
+union of the other two settings). On disk it is one safetensors file, read as a memory map: a training step touches the pages
+of its own pairs only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from yapo.steering.objective import token_log_probs
-from yapo.steering.vector import load_tensors, save_tensors
+from yapo.errors import YapoError
+from yapo.files import digest
+from yapo.steering.codes import Codes
+from yapo.steering.tree import Pair, TreeBatch, answer_log_probs, tree_batch
+from yapo.tensors import load_tensors, stream_tensors
 
 if TYPE_CHECKING:
-    from yapo.models.language_model import LanguageModel, Masks
+    from yapo.models.language_model import LanguageModel
+    from yapo.models.sae import SAE
+
+PART_BYTES = 2**28  # states held in memory before they are put on disk while a store is built
+GIGABYTE = 10**9
 
 
 @dataclass(frozen=True)
-class TreeBatch:
-    """Pairs padded to one length, on the right. T counts tokens of the longest pair.
+class StoreKey:
+    """What a store was computed from. Two stores with the same key hold the same numbers.
 
     Attributes:
-        positions: position of each token, ``[pairs, T]``.
-        allowed: which keys each query may read, bool ``[pairs, T, T]``.
-        real: True on tokens, False on padding, ``[pairs, T]``.
-        source: flat index ``pair * T + t`` of the token whose logits predict each answer token, ``[answers]``.
-        target: the answer tokens, ``[answers]``.
-        owner: which log-probability each answer token adds to: ``2 * pair`` (chosen) or ``2 * pair + 1`` (rejected).
+        model: digest of the weights, and ``dtype`` they ran in.
+        layer: 0-based block whose output is kept.
+        sae: digest of the autoencoder.
+        pairs: digest of the token ids.
     """
 
-    positions: Tensor
-    allowed: Tensor
-    real: Tensor
-    source: Tensor
-    target: Tensor
-    owner: Tensor
+    model: str
+    dtype: str
+    layer: int
+    sae: str
+    pairs: str
 
-    def to(self, device: torch.device) -> TreeBatch:
-        """The same layout on another device."""
-        return TreeBatch(*(getattr(self, item.name).to(device) for item in fields(self)))
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Token ids of a pair; answers end with the end-of-turn token."""
-
-    prompt: list[int]
-    chosen: list[int]
-    rejected: list[int]
-
-    @property
-    def tokens(self) -> list[int]:
-        """What is run: the last token of an answer is predicted, never read."""
-        return self.prompt + self.chosen[:-1] + self.rejected[:-1]
-
-
-def tree_batch(pairs: list[Pair]) -> TreeBatch:
-    """Lay out pairs as one batch."""
-    longest = max(len(pair.tokens) for pair in pairs)
-    positions = torch.zeros(len(pairs), longest, dtype=torch.long)
-    allowed = torch.eye(longest, dtype=torch.bool).repeat(len(pairs), 1, 1)
-    real = torch.zeros(len(pairs), longest, dtype=torch.bool)
-    source, target, owner = [], [], []
-    for i, pair in enumerate(pairs):
-        p, c, r = len(pair.prompt), len(pair.chosen) - 1, len(pair.rejected) - 1
-        length = p + c + r
-        real[i, :length] = True
-        positions[i, : p + c] = torch.arange(p + c)
-        positions[i, p + c : length] = torch.arange(p, p + r)
-        allowed[i, :length, :length] = torch.ones(length, length, dtype=torch.bool).tril()
-        allowed[i, p + c : length, p : p + c] = False
-        for side, (start, answer) in enumerate(((p, pair.chosen), (p + c, pair.rejected))):
-            reading = [p - 1, *range(start, start + len(answer) - 1)]
-            source += [i * longest + t for t in reading]
-            target += answer
-            owner += [2 * i + side] * len(answer)
-    return TreeBatch(positions, allowed, real, *(torch.tensor(values) for values in (source, target, owner)))
-
-
-def answer_log_probs(lm: LanguageModel, hidden: Tensor, layer: int, batch: TreeBatch, masks: Masks) -> Tensor:
-    """Summed log-probability of chosen and rejected, ``[pairs, 2]``, from the residual stream after block ``layer``.
-
-    Runs the blocks above ``layer`` only, and the head on answer positions only.
-    """
-    top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks)
-    logits = lm.logits(top.reshape(-1, top.shape[-1])[batch.source])
-    summed = torch.zeros(2 * len(batch.positions), dtype=torch.float32, device=logits.device)
-    return summed.index_add(0, batch.owner, token_log_probs(logits, batch.target)).reshape(-1, 2)
+    @classmethod
+    def of(cls, lm: LanguageModel, layer: int, sae: SAE, pairs: list[Pair]) -> StoreKey:
+        """The key of the store that ``build_store`` would make of these."""
+        return cls(lm.digest, str(lm.dtype), layer, sae.digest, digest([[p.prompt, p.chosen, p.rejected] for p in pairs]))
 
 
 @dataclass(frozen=True)
 class ActivationStore:
-    """Pairs of one country and task with their frozen quantities.
+    """Pairs with their frozen quantities.
 
     Attributes:
+        key: what they were computed from.
         pairs: token ids.
-        hidden: residual stream after block L of each pair, ``[tokens of the pair, d_model]``.
+        hidden: residual stream after block L of each pair, ``[tokens of the pair, d_model]`` in the model's number type.
+        codes: the features that fire on it, one row each.
         reference: unsteered log-probabilities of chosen and rejected, ``[pairs, 2]`` float32.
     """
 
+    key: StoreKey
     pairs: list[Pair]
     hidden: list[Tensor]
+    codes: list[Codes]
     reference: Tensor
 
-    def batch(self, rows: list[int]) -> tuple[TreeBatch, Tensor]:
+    def batch(self, rows: Sequence[int]) -> tuple[TreeBatch, Tensor]:
         """Layout and padded residual stream ``[rows, T, d_model]`` of some pairs."""
         return tree_batch([self.pairs[i] for i in rows]), pad_states([self.hidden[i] for i in rows])
 
-    def save(self, path: Path, header: dict[str, object]) -> None:
-        """Write as safetensors: flat tensors and their lengths."""
-        lengths = [[len(pair.prompt), len(pair.chosen), len(pair.rejected)] for pair in self.pairs]
-        ids = [token for pair in self.pairs for token in (*pair.prompt, *pair.chosen, *pair.rejected)]
-        save_tensors(
-            path,
-            {
-                "lengths": torch.tensor(lengths, dtype=torch.int32),
-                "ids": torch.tensor(ids, dtype=torch.int32),
-                "hidden": torch.cat(self.hidden),
-                "reference": self.reference,
-            },
-            header,
-        )
+    @classmethod
+    def joined(cls, stores: Sequence[ActivationStore]) -> ActivationStore:
+        """Stores of one model, layer and autoencoder end to end, so that vectors of several countries can train together.
+
+        Row i of the second store becomes row ``len(first.pairs) + i``, and so on. Nothing is copied.
+        """
+        key = stores[0].key
+        for store in stores:
+            if (store.key.model, store.key.dtype, store.key.layer, store.key.sae) != (key.model, key.dtype, key.layer, key.sae):
+                raise YapoError(f"activations of {store.key} cannot be joined with those of {key}; prepare them alike")
+        pairs = digest([store.key.pairs for store in stores])
+        return _joined(StoreKey(key.model, key.dtype, key.layer, key.sae, pairs), stores)
+
+    @property
+    def size(self) -> int:
+        """Bytes of states and codes."""
+        tensors = chain(self.hidden, *((codes.ids, codes.values, codes.counts) for codes in self.codes))
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def save(self, path: Path, header: dict[str, Any]) -> None:
+        """Write one safetensors file, a pair at a time."""
+        ids = [torch.tensor([*p.prompt, *p.chosen, *p.rejected], dtype=torch.int32) for p in self.pairs]
+        lengths = torch.tensor([[len(p.prompt), len(p.chosen), len(p.rejected)] for p in self.pairs], dtype=torch.int32)
+        parts: dict[str, list[Tensor]] = {
+            "hidden": self.hidden,
+            "code_values": [codes.values for codes in self.codes],
+            "reference": [self.reference],
+            "ids": ids,
+            "lengths": [lengths],
+            "code_ids": [codes.ids.int() for codes in self.codes],
+            "code_counts": [codes.counts[0].int() for codes in self.codes],
+        }
+        shapes = {name: (p[0].dtype, (sum(len(x) for x in p), *p[0].shape[1:])) for name, p in parts.items()}
+        stream_tensors(path, shapes, parts.__getitem__, {**header, "store": asdict(self.key)})
 
     @classmethod
-    def load(cls, path: Path) -> tuple[ActivationStore, dict[str, object]]:
-        """Read a store and its header."""
+    def load(cls, path: Path) -> tuple[ActivationStore, dict[str, Any]]:
+        """Open a store as a memory map, with its header.
+
+        Raises:
+            YapoError: damaged, not a store, or its pairs are not those it was made from.
+        """
         tensors, header = load_tensors(path)
+        if "store" not in header or "code_counts" not in tensors:
+            raise YapoError(f"{path}: not an activation store of this version; delete it and run the stage prepare again")
         ids, pairs = tensors["ids"].tolist(), []
         start = 0
         for p, c, r in tensors["lengths"].tolist():
             pairs.append(Pair(ids[start : start + p], ids[start + p : start + p + c], ids[start + p + c : start + p + c + r]))
             start += p + c + r
-        hidden = list(tensors["hidden"].split([len(pair.tokens) for pair in pairs]))  # type: ignore[no-untyped-call]
-        return cls(pairs, hidden, tensors["reference"]), header
+        tokens = [len(pair.tokens) for pair in pairs]
+        counts = tensors["code_counts"].split(tokens)  # type: ignore[no-untyped-call]
+        entries = [int(part.sum()) for part in counts]
+        split = zip(tensors["code_ids"].split(entries), tensors["code_values"].split(entries), counts, strict=True)  # type: ignore[no-untyped-call]
+        return cls(
+            StoreKey(**header.pop("store")),
+            pairs,
+            list(tensors["hidden"].split(tokens)),  # type: ignore[no-untyped-call]
+            [Codes(ids, values, part[None]) for ids, values, part in split],
+            tensors["reference"],
+        ), header
 
 
 def pad_states(rows: list[Tensor]) -> Tensor:
@@ -147,18 +145,102 @@ def pad_states(rows: list[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def build_store(lm: LanguageModel, layer: int, pairs: list[Pair], batch_size: int) -> ActivationStore:
-    """Run the frozen model once over every pair. Pairs are batched by length; the result keeps their order."""
-    hidden: list[Tensor] = [torch.empty(0)] * len(pairs)
-    reference = torch.zeros(len(pairs), 2)
+def build_store(
+    lm: LanguageModel,
+    layer: int,
+    sae: SAE,
+    pairs: list[Pair],
+    batch_size: int,
+    parts: Path | None = None,
+    max_bytes: float = float("inf"),
+) -> ActivationStore:
+    """Run the frozen model once over every pair. Pairs are batched by length; the result keeps their order.
+
+    Args:
+        lm: the model.
+        layer: 0-based block whose output is kept.
+        sae: encodes it; on the model's device.
+        pairs: token ids.
+        batch_size: pairs of one forward pass.
+        parts: folder for finished parts, from which an interrupted build goes on; the caller removes it once the store is
+            saved. Everything is held in memory if None.
+        max_bytes: largest size allowed.
+
+    Raises:
+        YapoError: the store would be larger than ``max_bytes``; said before the model runs if its states alone are.
+    """
+    key = StoreKey.of(lm, layer, sae, pairs)
+    sizes = [len(pair.tokens) * lm.d_model * lm.dtype.itemsize for pair in pairs]
+    _check_size(sum(sizes), sizes, max_bytes)
     order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].tokens))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        batch = tree_batch([pairs[i] for i in rows]).to(lm.device)
-        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pairs[i].tokens) for i in rows], batch_first=True).to(lm.device)
-        masks = lm.masks(batch.allowed, batch.positions, batch.positions)
-        below = lm.blocks(lm.embed(ids), 0, layer + 1, batch.positions, masks)
-        reference[rows] = answer_log_probs(lm, below, layer, batch, masks).cpu()
-        for i, states in zip(rows, below.cpu(), strict=True):
-            hidden[i] = states[: len(pairs[i].tokens)].clone()
-    return ActivationStore(pairs, hidden, reference)
+    done: list[ActivationStore] = []
+    for number, rows in enumerate(_divided(order, sizes)):
+        path = None if parts is None else parts / f"{number}.safetensors"
+        part = _finished(path, key)
+        if part is None:
+            batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+            part = _joined(key, [_run(lm, layer, sae, key, [pairs[i] for i in batch]) for batch in batches])
+            if path is not None:
+                part.save(path, {})
+                part = ActivationStore.load(path)[0]  # from here on a memory map
+        done.append(part)
+        _check_size(sum(store.size for store in done), sizes, max_bytes)
+    whole = _joined(key, done)
+    place = torch.tensor(order).argsort()
+    hidden, codes = ([values[i] for i in place.tolist()] for values in (whole.hidden, whole.codes))
+    return ActivationStore(key, pairs, hidden, codes, whole.reference[place])
+
+
+def _run(lm: LanguageModel, layer: int, sae: SAE, key: StoreKey, pairs: list[Pair]) -> ActivationStore:
+    """Frozen quantities of one batch."""
+    batch = tree_batch(pairs).to(lm.device)
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pair.tokens) for pair in pairs], batch_first=True).to(lm.device)
+    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
+    below = lm.blocks(lm.embed(ids), 0, layer + 1, batch.positions, masks)
+    reference = answer_log_probs(lm, below, layer, batch).cpu()
+    hidden = [states[: len(pair.tokens)].clone() for states, pair in zip(below, pairs, strict=True)]
+    codes = [Codes.of(sae, states[None]).to(torch.device("cpu")) for states in hidden]
+    return ActivationStore(key, pairs, [states.cpu() for states in hidden], codes, reference)
+
+
+def _divided(order: list[int], sizes: list[int]) -> Iterator[list[int]]:
+    """Consecutive runs of about ``PART_BYTES``."""
+    part: list[int] = []
+    held = 0
+    for i in order:
+        part.append(i)
+        held += sizes[i]
+        if held >= PART_BYTES:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
+
+
+def _finished(path: Path | None, key: StoreKey) -> ActivationStore | None:
+    """The part that an interrupted build of the same store left, if it did."""
+    if path is None or not path.exists():
+        return None
+    try:
+        part = ActivationStore.load(path)[0]
+    except YapoError:
+        return None
+    return part if part.key == key else None
+
+
+def _joined(key: StoreKey, stores: Sequence[ActivationStore]) -> ActivationStore:
+    return ActivationStore(
+        key,
+        list(chain.from_iterable(store.pairs for store in stores)),
+        list(chain.from_iterable(store.hidden for store in stores)),
+        list(chain.from_iterable(store.codes for store in stores)),
+        torch.cat([store.reference for store in stores]),
+    )
+
+
+def _check_size(size: int, sizes: list[int], max_bytes: float) -> None:
+    if size > max_bytes:
+        raise YapoError(
+            f"store.max_gigabytes={max_bytes / GIGABYTE:g}: the activations of {len(sizes)} pairs take at least "
+            f"{size / GIGABYTE:.3g} GB; raise it, lower model.max_prompt_tokens, or use model.dtype=bfloat16"
+        )

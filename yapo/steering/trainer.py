@@ -1,8 +1,8 @@
 """Train steering vectors by preference, several at once.
 
-Vectors of one store share each forward pass: a step takes one minibatch per vector, gives every row the displacement of
-its own vector, and sums the losses. The model is frozen, so the gradients do not mix and the result is that of training
-them one by one (``tests/steering/test_trainer.py``).
+Vectors (of several settings, seeds, multipliers, or countries whose stores are joined) share forward passes: a step takes one
+minibatch per vector, gives every row the displacement of its own vector, and sums the losses. The model is frozen, so the
+gradients do not mix and the result is that of training them one by one (``tests/steering/test_trainer.py``).
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from yapo.config import TrainConfig
+from yapo.errors import YapoError
 from yapo.files import digest
-from yapo.steering.intervention import Codes, Intervention
+from yapo.steering.codes import Codes
+from yapo.steering.intervention import Intervention
 from yapo.steering.objective import preference_loss, preference_margin
-from yapo.steering.store import ActivationStore, answer_log_probs
-from yapo.steering.vector import load_tensors, save_tensors
+from yapo.steering.store import ActivationStore
+from yapo.steering.tree import answer_log_probs
+from yapo.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
@@ -32,11 +35,20 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class TrainSet:
-    """What one vector learns from: rows of the store."""
+    """What one vector learns from.
+
+    Attributes:
+        name: of the vector.
+        train, validation: rows of the store.
+        seed: decides the order of pairs and directions; the configured one if None.
+        multiplier: λ in u = dλv while training; 1 as published.
+    """
 
     name: str
     train: list[int]
     validation: list[int]
+    seed: int | None = None
+    multiplier: float = 1.0
 
 
 @dataclass(eq=False)
@@ -57,15 +69,20 @@ class Trainer:
         lm: the frozen model; only its blocks above ``layer`` run.
         layer: 0-based block whose output is steered.
         intervention: dense or sparse.
-        store: pairs with their frozen quantities at ``layer``.
+        store: pairs with their frozen quantities at ``layer``; codes of the autoencoder that a sparse intervention edits.
         config: schedule and objective.
     """
 
     def __init__(
         self, lm: LanguageModel, layer: int, intervention: Intervention, store: ActivationStore, config: TrainConfig
     ) -> None:
-        self.lm, self.layer, self.intervention, self.store, self.config = lm, layer, intervention, store, config
-        self.codes = prepare_codes(intervention, store.hidden, lm.device)
+        needed, found = (lm.digest, str(lm.dtype), layer), (store.key.model, store.key.dtype, store.key.layer)
+        if needed != found:
+            raise YapoError(f"activations of model, type, layer {found} cannot train {needed}; run the stage prepare again")
+        self.lm, self.layer, self.store, self.config = lm, layer, store, config
+        steered = store.codes if config.steer_bos else [_without_bos(codes) for codes in store.codes]
+        fitted, self.codes = intervention.fitted(steered)
+        self.intervention = fitted.to(lm.device)
 
     def train(self, sets: list[TrainSet], log: Callable[[Row], None], checkpoint: Path | None = None) -> dict[str, Tensor]:
         """Train all sets; returns the vectors after every epoch, ``[epochs, width]`` for each set.
@@ -109,7 +126,7 @@ class Trainer:
                 record({**self._epoch_row(state), "step": step + 1})
             if finished and checkpoint is not None:
                 self._save(checkpoint, {"step": step + 1, "identity": identity, "rows": rows_so_far}, states, optimizer)
-        return {state.part.name: torch.stack(state.epochs) for state in states}
+        return {state.part.name: self.intervention.widen(torch.stack(state.epochs)) for state in states}
 
     def _start(self, part: TrainSet) -> _State:
         steps = math.ceil(len(part.train) / self.config.batch_size)
@@ -118,15 +135,23 @@ class Trainer:
 
     def _step(self, active: list[_State], step: int) -> list[Row]:
         """Forward and backward of one minibatch per vector; gradients are left on the vectors."""
-        batches = [self._minibatch(state, step) for state in active]
-        rows = [row for batch, _ in batches for row in batch]
+        return [row for states in self._passes(active) for row in self._pass(states, step)]
+
+    def _passes(self, active: list[_State]) -> Iterator[list[_State]]:
+        """Vectors that share a forward pass: as many as ``rows_per_pass`` allows, one at least."""
+        together = max(1, self.config.rows_per_pass // self.config.batch_size)
+        for start in range(0, len(active), together):
+            yield active[start : start + together]
+
+    def _pass(self, states: list[_State], step: int) -> list[Row]:
+        batches = [self._minibatch(state, step) for state in states]
         sizes = [len(batch) for batch, _ in batches]
         signs = torch.tensor([d for _, d in batches], dtype=torch.float32, device=self.lm.device)
-        direction = signs.repeat_interleave(torch.tensor(sizes, device=self.lm.device))
-        vectors = torch.stack([state.vector for state in active])
-        u = (signs[:, None] * vectors).repeat_interleave(torch.tensor(sizes, device=self.lm.device), dim=0)
-        margin, _ = self._margins(rows, u)
-        losses = torch.stack([part.mean() for part in torch.split(preference_loss(margin, direction, self.config.beta), sizes)])
+        scale = signs * torch.tensor([state.part.multiplier for state in states], device=self.lm.device)
+        u = scale[:, None] * torch.stack([state.vector for state in states])
+        owner = torch.arange(len(states)).repeat_interleave(torch.tensor(sizes)).to(self.lm.device)
+        margin, _ = self._margins([row for batch, _ in batches for row in batch], u, owner)
+        losses = torch.stack([p.mean() for p in preference_loss(margin, signs[owner], self.config.beta).split(sizes)])  # type: ignore[no-untyped-call]
         losses.sum().backward()  # type: ignore[no-untyped-call]
         return [
             {
@@ -139,38 +164,40 @@ class Trainer:
                 "margin": float(part.mean()),
                 "norm": float(state.vector.detach().norm()),
             }
-            for state, loss, d, part in zip(active, losses.detach(), signs, torch.split(margin.detach(), sizes), strict=True)
+            for state, loss, d, part in zip(states, losses.detach(), signs, margin.detach().split(sizes), strict=True)  # type: ignore[no-untyped-call]
         ]
 
     def _minibatch(self, state: _State, step: int) -> tuple[list[int], int]:
         """Rows and direction d of a step, from the seed and the step alone."""
         epoch, position = divmod(step, state.steps_per_epoch)
         name = list(state.part.name.encode())
-        order = np.random.default_rng([self.config.seed, 1, epoch, *name]).permutation(len(state.part.train))
+        seed = self.config.seed if state.part.seed is None else state.part.seed
+        order = np.random.default_rng([seed, 1, epoch, *name]).permutation(len(state.part.train))
         chosen = order[position * self.config.batch_size : (position + 1) * self.config.batch_size]
-        sign = int(np.random.default_rng([self.config.seed, 2, step, *name]).choice([-1, 1]))
+        sign = int(np.random.default_rng([seed, 2, step, *name]).choice([-1, 1]))
         return [state.part.train[i] for i in chosen], sign
 
-    def _margins(self, rows: list[int], u: Tensor) -> tuple[Tensor, Tensor]:
-        """m of each row, and how far each steered token was moved, ``[tokens]``."""
+    def _margins(self, rows: list[int], u: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+        """m of each row steered by ``u[owner]``, and h' - h at the steered tokens, ``[tokens, d_model]``."""
         batch, hidden = self.store.batch(rows)
         batch, hidden = batch.to(self.lm.device), hidden.to(self.lm.device)
-        codes = None if self.codes is None else _pad_codes([self.codes[i] for i in rows])
+        codes = Codes.pad([self.codes[i] for i in rows]).to(self.lm.device)
         live = batch.real if self.config.steer_bos else batch.real & (batch.positions > 0)
-        edited = self.intervention.edit(hidden, codes, u, live)
-        masks = self.lm.masks(batch.allowed, batch.positions, batch.positions)
-        steered = answer_log_probs(self.lm, edited, self.layer, batch, masks)
+        edited = self.intervention.edit(hidden, codes, self.intervention.push(u), owner, live)
+        steered = answer_log_probs(self.lm, edited, self.layer, batch)
         margin = preference_margin(*steered.unbind(1), *self.store.reference[rows].to(self.lm.device).unbind(1))
-        return margin, (edited.detach() - hidden)[live].float().norm(dim=-1)
+        return margin, (edited.detach() - hidden)[live]
 
     @torch.no_grad()
     def _epoch_row(self, state: _State) -> Row:
         """Validation loss at d = +1 and size of the vector."""
         losses, moved = [], []
-        for rows in _chunks(state.part.validation, 64):
-            margin, displacement = self._margins(rows, state.vector.detach().expand(len(rows), -1))
+        u = state.part.multiplier * state.vector.detach()[None]
+        by_length = sorted(state.part.validation, key=lambda i: len(self.store.hidden[i]))
+        for rows in _chunks(by_length, self.config.rows_per_pass):
+            margin, change = self._margins(rows, u, torch.zeros(len(rows), dtype=torch.long, device=self.lm.device))
             losses.append(preference_loss(margin, torch.ones_like(margin), self.config.beta))
-            moved.append(displacement)
+            moved.append(change.float().norm(dim=-1))
         return {
             "kind": "epoch",
             "setting": state.part.name,
@@ -183,9 +210,8 @@ class Trainer:
 
     def _identity(self, sets: list[TrainSet]) -> str:
         """Digest of everything that decides the result."""
-        pairs = [[pair.prompt, pair.chosen, pair.rejected] for pair in self.store.pairs]
-        kind = [self.intervention.digest, self.lm.digest, self.layer]
-        return digest([asdict(self.config), [asdict(part) for part in sets], kind, pairs, self.store.reference.tolist()])
+        parts = [asdict(part) for part in sets]
+        return digest([asdict(self.config), parts, self.intervention.digest, asdict(self.store.key)])
 
     def _save(self, path: Path, header: dict[str, object], states: list[_State], optimizer: torch.optim.Optimizer) -> None:
         tensors: dict[str, Tensor] = {}
@@ -225,21 +251,11 @@ def lr_scale(step: int, total: int, warmup: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
-def prepare_codes(intervention: Intervention, hidden: list[Tensor], device: torch.device) -> list[Codes] | None:
-    """Sparse codes of every pair's tokens, or None for a dense intervention."""
-    prepared = [intervention.prepare(states[None].to(device)) for states in hidden]
-    codes = [code for code in prepared if code is not None]
-    return codes or None
-
-
-def _pad_codes(codes: list[Codes]) -> Codes:
-    """Stack per-pair codes, padding tokens and features with value 0 (no feature fires there)."""
-    tokens, most = max(c.ids.shape[1] for c in codes), max(c.ids.shape[2] for c in codes)
-    padded = [
-        [nn.functional.pad(x[0], (0, most - x.shape[2], 0, tokens - x.shape[1])) for x in (code.ids, code.values)]
-        for code in codes
-    ]
-    return Codes(torch.stack([ids for ids, _ in padded]), torch.stack([values for _, values in padded]))
+def _without_bos(codes: Codes) -> Codes:
+    """Codes of one row without those of its first token, which is not steered."""
+    steered = torch.ones_like(codes.counts, dtype=torch.bool)
+    steered[:, 0] = False
+    return codes.live(steered)
 
 
 def _chunks(rows: list[int], size: int) -> Iterator[list[int]]:

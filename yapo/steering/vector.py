@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from yapo.errors import YapoError
-from yapo.files import replacing
+from yapo.tensors import load_tensors, save_tensors
 
 SPACES = ("dense", "sparse")
 THRESHOLDS = ("relu", "jumprelu")
@@ -88,34 +84,6 @@ class SteeringVector:
         if "vector" not in tensors:
             raise YapoError(f"{path}: not a steering vector; expected a tensor 'vector', found {', '.join(sorted(tensors))}")
         return cls(tensors["vector"], VectorInfo.of(header, path))
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
-    """Write tensors and a JSON header as safetensors; the same input gives the same bytes."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
-    with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata={"yapo": json.dumps(header, sort_keys=True, ensure_ascii=False)})
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and header; one clear error for a missing, truncated or foreign file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get("yapo")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except FileNotFoundError:
-        raise YapoError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise YapoError(f"{path}: damaged or not safetensors ({error}); make it again") from None
-    if header is None:
-        raise YapoError(f"{path}: no header of this project; it was not written by it")
-    try:
-        parsed = json.loads(header)
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise YapoError(f"{path}: the header is not a JSON object; make the file again")
-    return tensors, parsed
 
 
 def random_like(norm: float, width: int, seed: int) -> Tensor:

@@ -12,8 +12,9 @@ from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.methods import FitInputs
-from yapo.steering.store import Pair, build_store
+from yapo.steering.store import build_store
 from yapo.steering.trainer import Row, TrainSet
+from yapo.steering.tree import Pair
 
 LAYER = 1
 TRAIN = TrainConfig(lr=0.05, epochs=2, batch_size=2, warmup_steps=1)
@@ -49,7 +50,7 @@ def make_inputs(lm: LanguageModel, sae: SAE, folder: Path, **changes: Any) -> tu
     """Inputs of all three settings, and the list that receives the logged rows."""
     log: list[Row] = []
     inputs = FitInputs(
-        store=build_store(lm, LAYER, PAIRS, batch_size=4),
+        store=build_store(lm, LAYER, sae, PAIRS, batch_size=4),
         rows=ROWS,
         sets=SETS,
         layer=LAYER,

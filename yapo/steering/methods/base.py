@@ -11,7 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from yapo.config import TrainConfig
-from yapo.errors import unknown
+from yapo.errors import YapoError, unknown
 from yapo.models.sae import SAE
 from yapo.steering.store import ActivationStore
 from yapo.steering.trainer import Row, TrainSet
@@ -47,6 +47,11 @@ class FitInputs:
     options: dict[str, Any]
     log: Callable[[Row], None]
     checkpoint: Path
+
+    def __post_init__(self) -> None:
+        needed, found = (self.layer, self.sae.digest), (self.store.key.layer, self.store.key.sae)
+        if needed != found:
+            raise YapoError(f"activations of layer, autoencoder {found}, but {needed} are asked for; prepare them again")
 
 
 class Method(Protocol):

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.steering.methods.base import FitInputs
-from yapo.steering.store import Pair
 from yapo.steering.trainer import TrainSet
+from yapo.steering.tree import Pair
 
 CONTRASTS = ("answer", "prompt")
 

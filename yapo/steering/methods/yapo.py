@@ -18,7 +18,7 @@ class YaPO:
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[epochs, d_sae]`` for each set."""
         lm = inputs.language_model()
-        trainer = Trainer(lm, inputs.layer, Sparse(inputs.sae.to(lm.device)), inputs.store, inputs.train)
+        trainer = Trainer(lm, inputs.layer, Sparse(inputs.sae), inputs.store, inputs.train)
         return trainer.train(inputs.sets, inputs.log, inputs.checkpoint)
 
 
