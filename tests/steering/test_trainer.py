@@ -14,8 +14,9 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.intervention import Dense, Intervention, Sparse, sparse_edit_plain
+from yapo.steering.sets import TrainSet
 from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.trainer import Row, Trainer, TrainSet
+from yapo.steering.trainer import Row, Trainer
 from yapo.steering.tree import Pair
 
 from .test_tree import PAIRS

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+
+from yapo import load_vector
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tasks=[open_ended] settings=[nonlocalized] methods=[caa,yapo] discovery.layer=1 discovery.countries=[nepal]"
@@ -65,8 +68,28 @@ def planned_jobs(output: str) -> Counter[str]:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     made = Study(tmp_path_factory.mktemp("dag") / "study")
-    made.snakemake("--", "all_tables")
+    made.snakemake("--", "all_tables", "all_portable")
     return made
+
+
+def test_portable_vectors_carry_what_they_need(study: Study) -> None:
+    country = study.root / "hindi" / "nepal"
+    chosen, portable = (
+        load_vector(country / kind / "yapo" / "open_ended-nonlocalized.safetensors") for kind in ("vectors", "portable")
+    )
+    assert portable.carried is not None
+    kept = portable.carried.features
+    assert torch.equal(chosen.values[kept], portable.values)
+    pruning = portable.info.extra["pruning"]
+    assert pruning["touched"] == int((chosen.values != 0).sum()) > len(kept)
+    scores = {form: cell["score"] for form, cell in pruning["validation"].items()}
+    assert scores[str(len(kept))] >= scores["whole"] - 10 * pruning["tolerance"]
+    assert portable.info.extra["stand_in"]["validation_gap"] == pytest.approx(scores["dense"] - scores["whole"])
+    selected = pd.read_parquet(country / "validation.parquet").query("selected and method == 'yapo'")
+    assert scores["whole"] == pytest.approx(selected["score"].item())
+    dense = load_vector(country / "portable" / "caa" / "open_ended-nonlocalized.safetensors")
+    assert dense.carried is None
+    assert len(pd.read_csv(study.root / "tables" / "portable.csv")) == len(scores)
 
 
 def test_everything_is_there(study: Study) -> None:

@@ -15,7 +15,7 @@ from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import Judge
-from yapo.evaluation.scoring import score
+from yapo.evaluation.scoring import judge_requests, score
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.steering.intervention import Dense, Intervention
@@ -57,15 +57,19 @@ class Evaluator:
 
         def measure(trials: list[Trial]) -> pd.DataFrame:
             conditions = [candidates[trial.key].condition(trial) for trial in trials]
-            scored = self._score_all([(t.key[1], t.key[2], c) for t, c in zip(trials, conditions, strict=True)], "validation")
-            return pd.DataFrame([_summary(frame) for frame in scored])
+            scored = self.validate([(t.key[1], t.key[2], c) for t, c in zip(trials, conditions, strict=True)])
+            return pd.DataFrame([summary(frame) for frame in scored])
 
         return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure)
+
+    def validate(self, requests: Sequence[tuple[str, str, Condition]]) -> list[pd.DataFrame]:
+        """Answer the validation items of each (task, setting) under a condition: one scored row per item."""
+        return self._score_all(requests, "validation")
 
     def baseline_validation(self, tasks: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
         """The unsteered model on validation, as multiplier 0."""
         cells = [(task, setting) for task in tasks for setting in settings]
-        scored = self._score_all([(task, setting, Condition()) for task, setting in cells], "validation")
+        scored = self.validate([(task, setting, Condition()) for task, setting in cells])
         return pd.DataFrame(
             [
                 {
@@ -75,7 +79,7 @@ class Evaluator:
                     "epoch": 0,
                     "multiplier": 0.0,
                     "selected": True,
-                    **_summary(frame),
+                    **summary(frame),
                 }
                 for (task, setting), frame in zip(cells, scored, strict=True)
             ]
@@ -143,14 +147,18 @@ class Evaluator:
 
     def _score_all(self, requests: Sequence[tuple[str, str, Condition]], split: str) -> list[pd.DataFrame]:
         """Score each (task, setting, condition) on its items of a split. Conditions on the same prompts run together."""
-        frames: list[list[pd.DataFrame]] = [[] for _ in requests]
+        answered: list[tuple[int, str, pd.DataFrame, list[str]]] = []
         for task in dict.fromkeys(task for task, _, _ in requests):
             for variant in VARIANTS:
                 asked = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
                 items = self._items(variant, split)
                 written = self._complete(items, task, [requests[i][2] for i in asked])
-                for i, completions in zip(asked, written, strict=True):
-                    frames[i].append(pd.concat([items, score(items, completions, task, self.judge)], axis=1))
+                answered += [(i, task, items, completions) for i, completions in zip(asked, written, strict=True)]
+        # All at once, so that a judge behind a network works on many together; it remembers what it has judged.
+        self.judge.judge([r for _, task, items, texts in answered if task == "open_ended" for r in judge_requests(items, texts)])
+        frames: list[list[pd.DataFrame]] = [[] for _ in requests]
+        for i, task, items, completions in answered:
+            frames[i].append(pd.concat([items, score(items, completions, task, self.judge)], axis=1))
         return [pd.concat(parts, ignore_index=True) for parts in frames]
 
     def _items(self, setting: str, split: str) -> pd.DataFrame:
@@ -164,7 +172,8 @@ class Evaluator:
         return [self.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, items)]
 
 
-def _summary(frame: pd.DataFrame) -> dict[str, float | int]:
+def summary(frame: pd.DataFrame) -> dict[str, float | int]:
+    """Counts, mean score and parse-failure rate of scored items."""
     return {
         "n": len(frame),
         "n_facts": frame["question_id"].nunique(),

@@ -176,7 +176,7 @@ def _dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
         columns=("Localized", "Non-localized", "Total"),
         groups=(Group("", tuple(rows)),),
     )
-    return _table(sheet, data)
+    return make_table(sheet, data)
 
 
 def _examples(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> Table:
@@ -205,10 +205,11 @@ def _method_table(name: str, title: str, caption: str, data: pd.DataFrame, layou
         columns=tuple(label("method", key) for key in ordered("method", data["method"])),
         groups=groups_of(data, layout),
     )
-    return _table(sheet, data)
+    return make_table(sheet, data)
 
 
-def _table(sheet: Sheet, data: pd.DataFrame) -> Table:
+def make_table(sheet: Sheet, data: pd.DataFrame) -> Table:
+    """A table in every format."""
     texts = {"csv": _csv(data), "md": markdown(sheet), "tex": latex(sheet), "html": table_page(sheet)}
     return Table(sheet.name, data, texts)
 

@@ -80,12 +80,16 @@ class Intervention(ABC):
         """The same edit on another device."""
         return self
 
-    def displacement(self, hidden: Tensor, u: Tensor, live: Tensor) -> float:
-        """Mean norm of h' - h over the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``."""
+    def changes(self, hidden: Tensor, u: Tensor, live: Tensor) -> Tensor:
+        """h' - h at the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``: ``[n, d_model]``."""
         intervention, narrow = self.focused(u[None])
         owner = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
         edited = intervention.edit(hidden, intervention.codes(hidden), intervention.push(narrow), owner, live)
-        return float((edited - hidden)[live].float().norm(dim=-1).mean())
+        return (edited - hidden)[live].float()
+
+    def displacement(self, hidden: Tensor, u: Tensor, live: Tensor) -> float:
+        """Mean norm of ``changes``."""
+        return float(self.changes(hidden, u, live).norm(dim=-1).mean())
 
 
 class Dense(Intervention):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,8 @@ def steer(
         model: a decoder-only transformers model.
         vector: what ``yapo.load_vector`` returns.
         multiplier: λ; the one chosen on validation, from the header, if None.
-        sae: the autoencoder of a sparse vector; the one named in the header if None.
+        sae: the autoencoder of a sparse vector; the one named in the header if None. A vector that carries its features
+            needs none.
 
     Raises:
         YapoError: the vector was made for another model, or the autoencoder for another vector.
@@ -96,6 +98,10 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
             f"the vector has {vector.values.shape[-1]} entries for {info.model}; this model is {config.hidden_size} wide"
         )
     weights = sorted(Path(config.name_or_path).glob("*.safetensors")) if config.name_or_path else []
+    if not weights and info.model == config.name_or_path and config._commit_hash not in (None, info.model_digest):
+        warnings.warn(
+            f"the vector was made for revision {info.model_digest} of {info.model}; this is {config._commit_hash}", stacklevel=4
+        )
     if weights and file_digest(*weights) != info.model_digest:
         raise YapoError(
             f"the vector was made for {info.model} with weights {info.model_digest}; {config.name_or_path} has other weights "
@@ -107,6 +113,9 @@ def _intervention(model: PreTrainedModel, vector: SteeringVector, sae: SAE | Pat
     info = vector.info
     if info.space == "dense":
         return Dense(model.config.hidden_size)
+    if vector.carried is not None:
+        check_fits(vector.carried.sae, model.config.hidden_size, info.layer)
+        return Sparse(vector.carried.sae, info.threshold, device=model.device)
     loaded = sae if isinstance(sae, SAE) else load_sae(sae or info.sae, device=model.device)
     check_fits(loaded, model.config.hidden_size, info.layer)
     if loaded.digest != info.sae_digest:

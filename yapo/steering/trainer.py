@@ -23,6 +23,7 @@ from yapo.files import digest
 from yapo.steering.codes import Codes
 from yapo.steering.intervention import Intervention
 from yapo.steering.objective import preference_loss, preference_margin
+from yapo.steering.sets import TrainSet
 from yapo.steering.store import ActivationStore
 from yapo.steering.tree import answer_log_probs
 from yapo.tensors import load_tensors, save_tensors
@@ -31,24 +32,6 @@ if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
 
 Row = dict[str, object]
-
-
-@dataclass(frozen=True)
-class TrainSet:
-    """What one vector learns from.
-
-    Attributes:
-        name: of the vector.
-        train, validation: rows of the store.
-        seed: decides the order of pairs and directions; the configured one if None.
-        multiplier: λ in u = dλv while training; 1 as published.
-    """
-
-    name: str
-    train: list[int]
-    validation: list[int]
-    seed: int | None = None
-    multiplier: float = 1.0
 
 
 @dataclass(eq=False)

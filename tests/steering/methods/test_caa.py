@@ -13,7 +13,7 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.methods import get_method
 from yapo.steering.methods.contrast import contrast_states, first_difference
-from yapo.steering.trainer import TrainSet
+from yapo.steering.sets import TrainSet
 from yapo.steering.tree import Pair
 
 from .inputs import LAYER, PAIRS, SETS, make_inputs, no_model

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.steering.methods.base import FitInputs
-from yapo.steering.trainer import TrainSet
+from yapo.steering.sets import TrainSet
 from yapo.steering.tree import Pair
 
 CONTRASTS = ("answer", "prompt")

@@ -1,0 +1,101 @@
+"""What it costs to make sparse vectors small and free-standing, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from yapo.errors import YapoError
+from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.reporting.cells import records
+from yapo.reporting.names import label, ordered
+from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.tables import Table, TableOptions, make_table
+
+KEYS = ["task", "method", "form"]
+NAME = "portable"
+
+
+def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
+    """Mean validation score of each form over all vectors of a method, and its difference from the whole vector.
+
+    Args:
+        rows: one row per validation item, vector and form, with the columns of the stage ``portable``.
+        options: see ``TableOptions``.
+
+    Raises:
+        YapoError: no method of the study has sparse vectors.
+    """
+    if rows.empty:
+        raise YapoError("no method of this study has sparse vectors; add sas or yapo to methods")
+    scored = rows.assign(score=rows["score"] * rows["task"].map({"mcq": 100.0, "open_ended": 1.0}))
+    data = portable_cells(scored, options)
+    groups = []
+    for task, part in data.groupby("task", sort=False):
+        methods = ordered("method", part["method"])
+        lines = []
+        for form in _forms(part["form"]):
+            found = {str(cell["method"]): cell for cell in records(part[part["form"] == form])}
+            cells = [cell for method in methods for cell in _cells(found.get(method), str(task))]
+            lines.append(Row((_name(form),), tuple(cells)))
+        groups.append(Group(label("task", str(task)), tuple(lines)))
+    methods = ordered("method", data["method"])
+    sheet = Sheet(
+        name=NAME,
+        title="Free-standing vectors",
+        caption=(
+            "Validation score of sparse vectors in forms that need no autoencoder: multiple-choice accuracy (%) and "
+            f"open-ended score (0 to 10; scorer: {options.scorer}), mean over all countries and settings."
+        ),
+        notes=(
+            "Top k: the k features that can move the residual stream furthest, by |v| times the norm of the decoder row. "
+            "Dense: one constant displacement, the mean of what the vector does to training tokens.",
+            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts.",
+            *([options.note] if options.note else []),
+        ),
+        heads=("Form",),
+        columns=tuple(f"{label('method', m)} {what}" for m in methods for what in ("features", "score", "change", "n")),
+        groups=tuple(groups),
+    )
+    return make_table(sheet, data)
+
+
+def portable_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
+    """Tidy numbers: ``KEYS``, features, n, n_facts, value, low, high, change, change_low, change_high, parse_failure_rate."""
+    draws = resampled_means(rows, KEYS, resamples=options.resamples, seed=options.seed)
+    cells = [(task, method, "whole") for task, method, _ in draws.index]
+    whole = draws.loc[cells].set_axis(draws.index)
+    change = intervals(draws - whole, options.confidence).set_axis(["change", "change_low", "change_high"], axis=1)
+    counts = rows.groupby(KEYS, sort=False).agg(
+        features=("features", "mean"),
+        n=("score", "count"),
+        n_facts=("question_id", "nunique"),
+        parse_failure_rate=("parsed", lambda parsed: 1.0 - parsed.mean()),
+    )
+    return pd.concat([counts, intervals(draws, options.confidence), change], axis=1).reset_index()
+
+
+def _forms(forms: pd.Series) -> list[str]:
+    """Whole vector, then fewer and fewer features, then dense."""
+    sizes = sorted((form for form in set(forms) if form.isdigit()), key=int, reverse=True)
+    return ["whole", *sizes, "dense"]
+
+
+def _name(form: str) -> str:
+    return {"whole": "Whole vector", "dense": "Dense stand-in"}.get(form, f"Top {form} features")
+
+
+def _cells(cell: dict[str, Any] | None, task: str) -> list[Cell | None]:
+    if cell is None:
+        return [None, None, None, None]
+    digits = 1 if task == "mcq" else 2
+
+    def number(name: str, sign: str = "-", places: int = digits) -> str:
+        return f"{float(cell[name]):{sign}.{places}f}".replace("-", MINUS)
+
+    failed = float(cell["parse_failure_rate"])
+    failures = f"{100 * failed:.1f}% unparsed" if failed > 0 else ""
+    change = Cell(number("change", "+"), f"[{number('change_low', '+')}, {number('change_high', '+')}]")
+    score = Cell(number("value"), f"[{number('low')}, {number('high')}]", failures=failures)
+    return [Cell(number("features", places=0)), score, change, Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")]

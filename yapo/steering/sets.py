@@ -1,0 +1,47 @@
+"""Which pairs a vector learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from yapo.errors import YapoError
+
+
+@dataclass(frozen=True)
+class TrainSet:
+    """What one vector learns from.
+
+    Attributes:
+        name: of the vector.
+        train, validation: rows of the store.
+        seed: decides the order of pairs and directions; the configured one if None.
+        multiplier: λ in u = dλv while training; 1 as published.
+    """
+
+    name: str
+    train: list[int]
+    validation: list[int]
+    seed: int | None = None
+    multiplier: float = 1.0
+
+
+def train_sets(rows: pd.DataFrame, settings: Sequence[str]) -> list[TrainSet]:
+    """Which pairs train and validate the vector of each setting; "both" is the union of the other two.
+
+    Args:
+        rows: describes pair i in row i: variant, split.
+        settings: names of the vectors.
+    """
+    sets = []
+    for setting in settings:
+        own = rows if setting == "both" else rows[rows["variant"] == setting]
+        train, validation = (own.index[own["split"] == split].tolist() for split in ("train", "validation"))
+        if not train or not validation:
+            raise YapoError(
+                f"setting={setting}: {len(train)} training and {len(validation)} validation pairs; each needs at least one"
+            )
+        sets.append(TrainSet(setting, train, validation))
+    return sets
