@@ -97,6 +97,7 @@ class ModelConfig:
     """The language model: a local folder or hub id in Hugging Face format."""
 
     path: str = "world/model"
+    revision: str = "main"  # of a hub id: branch, tag or commit
     dtype: str = "float32"
     attention: str = "auto"  # auto: the fastest exact one | eager | sdpa | flex_attention
     batch_size: int = 256  # rows of one forward pass without gradient
@@ -121,9 +122,19 @@ class StoreConfig:
 
 @dataclass
 class SaeConfig:
-    """The sparse autoencoder: a folder or file per layer, the word LAYER replaced by its number."""
+    """The sparse autoencoder of each layer: files here (``path``) or a release of the hub; LAYER stands for the layer's number."""
 
-    path: str = "world/sae/layer_LAYER"
+    path: str = "world/sae/layer_LAYER"  # a SAELens folder or a Gemma Scope npz file
+    release: str = ""  # instead of a path: a name in SAELens' list of pretrained autoencoders ...
+    id: str = ""  # ... and one of the release's ids, such as layer_LAYER/width_65k/average_l0_68
+    min_explained_variance: float = 0.5  # of this model's states; an autoencoder that explains less is refused
+
+    def __post_init__(self) -> None:
+        _require(not (self.path and self.release), "sae.release", self.release, "give it or sae.path; empty the other (sae.path='')")
+        _require(bool(self.path or self.release), "sae.path", self.path, "give a path, or sae.release and sae.id")
+        _require(bool(self.release) == bool(self.id), "sae.id", self.id, "goes together with sae.release")
+        low = self.min_explained_variance
+        _require(low < 1, "sae.min_explained_variance", low, "below 1, the value of a perfect reconstruction")
 
 
 @dataclass
@@ -227,6 +238,19 @@ JUDGE_MEANS = (
 
 
 @dataclass
+class PortableConfig:
+    """Free-standing vectors: how far a sparse one is pruned."""
+
+    top_k: list[int] = field(default_factory=lambda: [16, 64, 256, 1024])  # sizes tried on validation
+    tolerance: float = 0.02  # loss of validation score, as a share of its range, that a smaller vector may cost
+
+    def __post_init__(self) -> None:
+        _require(bool(self.top_k), "portable.top_k", self.top_k, "give at least one size")
+        _require(min(self.top_k, default=0) > 0, "portable.top_k", self.top_k, "at least 1 feature")
+        _require(0 <= self.tolerance <= 1, "portable.tolerance", self.tolerance, "a share between 0 and 1")
+
+
+@dataclass
 class JudgeConfig:
     """Who scores open-ended answers; what the keys after ``name`` mean to the judges that read them: docs/judges.md."""
 
@@ -235,6 +259,7 @@ class JudgeConfig:
     max_tokens: int = 400  # longest reply
     base_url: str = "https://api.openai.com/v1"  # openai
     response_format: str = "json_schema"  # openai: json_schema | json_object | text, the most the endpoint can do
+    system_turn: bool = True  # openai: false where the model knows no system role (Gemma 2): the user's turn holds all
     parameters: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.0, "seed": 0})  # openai: sent as they are
     dtype: str = "float32"  # local
     api_key_env: str = "OPENAI_API_KEY"  # openai: the variable that holds the key; empty: the endpoint asks for none
@@ -263,6 +288,31 @@ class JudgeConfig:
         _require(self.max_retries >= 0, "judge.max_retries", self.max_retries, "0 or more")
         for key, price in (("price_input", self.price_input), ("price_output", self.price_output)):
             _require(price is None or price >= 0, f"judge.{key}", price, "0 or more, or null")
+
+
+@dataclass
+class KnowledgeConfig:
+    """General knowledge before and after steering, by lm-eval; see docs/knowledge.md."""
+
+    tasks: list[str] = field(default_factory=lambda: ["culture_mcq", "culture_open_ended"])  # lm-eval's names, and our own
+    vector_task: str = "open_ended"  # which of each method's vectors
+    vector_setting: str = "both"
+    num_fewshot: int | None = None  # examples in each prompt; null: what each task says
+    chat_template: bool = True
+    limit: int | None = None  # the first questions of each task only; null: all
+    batch_size: int = 64
+    seed: int = 0  # which examples, for tasks that draw them
+
+    def __post_init__(self) -> None:
+        _require(bool(self.tasks), "knowledge.tasks", self.tasks, "name at least one")
+        _require(len(set(self.tasks)) == len(self.tasks), "knowledge.tasks", self.tasks, "name each once")
+        _one_of("knowledge.vector_task", self.vector_task, TASKS)
+        _one_of("knowledge.vector_setting", self.vector_setting, SETTINGS)
+        shots = self.num_fewshot
+        _require(shots is None or shots >= 0, "knowledge.num_fewshot", shots, "0 or more, or null")
+        _require(self.limit is None or self.limit > 0, "knowledge.limit", self.limit, "at least 1, or null")
+        _require(self.batch_size > 0, "knowledge.batch_size", self.batch_size, "at least 1")
+        _seed("knowledge.seed", self.seed)
 
 
 @dataclass
@@ -305,7 +355,9 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     learning_rate: dict[str, float] = field(default_factory=dict)  # by method, where an experiment tuned them; see train.lr
     selection: SelectionConfig = field(default_factory=SelectionConfig)
+    portable: PortableConfig = field(default_factory=PortableConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    knowledge: KnowledgeConfig = field(default_factory=KnowledgeConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
     def __post_init__(self) -> None:

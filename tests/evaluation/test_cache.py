@@ -86,6 +86,17 @@ def test_save_drops_what_was_not_asked_for(tmp_path: Path, lm: LanguageModel) ->
     assert [path.name for path in tmp_path.iterdir()] == ["completions.json"]
 
 
+def test_an_error_loses_nothing(tmp_path: Path, lm: LanguageModel) -> None:
+    dense = Dense(32)
+    with open_cache(tmp_path, lm) as cache:
+        expected = cache.complete(PROMPTS, [Condition(dense, U)], NEW)
+    with pytest.raises(RuntimeError, match="quota gone"), open_cache(tmp_path, lm) as cache:
+        expected += cache.complete(PROMPTS, [Condition()], NEW)
+        raise RuntimeError("quota gone")
+    change_weights(lm)
+    assert open_cache(tmp_path, lm).complete(PROMPTS, [Condition(dense, U), Condition()], NEW) == expected
+
+
 def test_everything_that_decides_a_completion_is_in_its_key(tmp_path: Path, gemma: LanguageModel, sae: SAE) -> None:
     def key(
         lm: LanguageModel = gemma, layer: int = LAYER, prompts: list[list[int]] = PROMPTS, new: int = NEW, **condition: object

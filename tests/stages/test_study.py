@@ -15,7 +15,7 @@ from yapo.errors import YapoError
 from yapo.stages.app import compose, plain
 from yapo.stages.study import PACKAGE, READS, Study, check_country, countries_of, spec
 
-STAGES = ["data", "layer", "prepare", "train", "evaluate", "report"]
+STAGES = ["data", "layer", "prepare", "train", "evaluate", "portable", "portable_table", "report"]
 # Reading, writing, naming and checking: what every stage shares and no result depends on.
 PLUMBING = {"__init__.py", "config.py", "errors.py", "files.py"} | {f"stages/{name}.py" for name in ("app", "inputs", "study")}
 # Countries' names and the checked reading of a table; what is in them reaches other stages as files.
@@ -38,18 +38,22 @@ def known() -> dict[str, str]:
     [
         ("data.seed=3", {"data", "layer"}),
         ("split.train=0.4", {"data"}),
-        ("prompts.open_ended='Q: {question}'", {"layer", "prepare", "evaluate"}),
-        ("model.dtype=bfloat16", {"layer", "prepare", "train", "evaluate"}),
-        ("sae.path=elsewhere/LAYER", {"layer", "prepare", "train", "evaluate"}),
+        ("prompts.open_ended='Q: {question}'", {"layer", "prepare", "evaluate", "portable"}),
+        ("model.dtype=bfloat16", {"layer", "prepare", "train", "evaluate", "portable"}),
+        ("sae.path=elsewhere/LAYER", {"layer", "prepare", "train", "evaluate", "portable"}),
         ("discovery.multipliers=[4.0]", {"layer"}),
-        ("generation.max_new_tokens_mcq=9", {"layer", "prepare", "evaluate"}),
+        ("generation.max_new_tokens_mcq=9", {"layer", "prepare", "evaluate", "portable"}),
         ("train.lr=0.1", {"train"}),
         ("method=caa", {"train"}),
         ("selection.multipliers=[1.0]", {"evaluate"}),
-        ("report.note=other", {"report"}),
-        ("methods=[caa]", {"evaluate", "report"}),
-        ("tasks=[mcq]", {"layer", "prepare", "train", "evaluate"}),
-        ("settings=[both]", {"train", "evaluate"}),
+        ("judge=openai", {"evaluate", "portable", "portable_table", "report"}),
+        ("judge.concurrency=7", set()),
+        ("portable.tolerance=0.1", {"portable"}),
+        ("store.max_gigabytes=1", set()),
+        ("report.note=other", {"portable_table", "report"}),
+        ("methods=[caa]", {"evaluate", "portable", "portable_table", "report"}),
+        ("tasks=[mcq]", {"layer", "prepare", "train", "evaluate", "portable"}),
+        ("settings=[both]", {"train", "evaluate", "portable"}),
         ("results=elsewhere", set()),
         ("threads=2", set()),
         ("country=nepal", set()),
@@ -92,7 +96,9 @@ def _imports(path: Path) -> set[Path]:
     return {file for file in files if file.is_file()}
 
 
-@pytest.mark.parametrize("stage", ["data", "layer", "prepare", "train", "evaluate", "tables", "figures"])
+@pytest.mark.parametrize(
+    "stage", ["data", "layer", "prepare", "train", "evaluate", "portable", "portable_table", "tables", "figures"]
+)
 def test_all_code_that_makes_a_result_is_in_its_digest(stage: str) -> None:
     """Then a change to it reruns the stage."""
     modules = READS[stage if stage in READS else "report"][1]

@@ -1,5 +1,6 @@
 """The study's configuration, its countries, and what each rule's jobs read of it."""
 
+import json
 import os
 import shlex
 import sys
@@ -15,6 +16,7 @@ from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.stages.app import compose, plain
+from yapo.stages.download import wanted
 from yapo.stages.study import Study, countries_of, spec
 
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -30,6 +32,7 @@ OWN_OVERRIDES = {
 try:
     CONFIG = compose(OVERRIDES)
     COUNTRIES = countries_of(CONFIG, known_countries(CONFIG.data))
+    WANTED = wanted(CONFIG)
     METHOD_CONFIG = {
         method: plain(
             compose([*OVERRIDES, f"method={method}", *OWN_OVERRIDES.get(method, [])])
@@ -77,17 +80,22 @@ def local_files(path, pattern):
     return [place] if place.is_file() else sorted(place.glob(pattern))
 
 
-DATA_FILES = (
-    local_files(CONFIG.data.path, "*")
-    if CONFIG.data.source == "table"
-    else local_files(ATLAS_DIR, "*.yaml")
-)
-MODEL_FILES = local_files(CONFIG.model.path, "*.safetensors")
+DOWNLOADED = [STUDY.download] if WANTED else []
+if "data" in WANTED:
+    DATA_FILES = DOWNLOADED
+elif CONFIG.data.source == "atlas":
+    DATA_FILES = local_files(ATLAS_DIR, "*.yaml")
+else:
+    DATA_FILES = [
+        path for path in local_files(CONFIG.data.path, "**/*") if path.is_file()
+    ]
+MODEL_FILES = [*local_files(CONFIG.model.path, "*.safetensors"), *DOWNLOADED]
 SAE_FILES = sorted(
     path
     for place in glob(CONFIG.sae.path.replace("LAYER", "*"))
     for path in local_files(place, "*.safetensors")
 )
+SAE_FILES = [*SAE_FILES, *DOWNLOADED]
 
 
 def of_country(pattern, **more):
@@ -127,4 +135,5 @@ def kept_files(country):
         *[folder / "pairs" / f"{task}.parquet" for task in TASKS],
         folder / "validation.parquet",
         folder / "evaluation.parquet",
+        folder / "judge.json",
     ]

@@ -11,6 +11,7 @@ rule evaluate:
         of_country("vectors/{method}/{task}-{setting}.safetensors", method=METHODS),
         validation=STUDY.root / "{language}/{country}/validation.parquet",
         evaluation=STUDY.root / "{language}/{country}/evaluation.parquet",
+        judge=STUDY.root / "{language}/{country}/judge.json",
     log:
         STUDY.root / "logs/evaluate/{language}-{country}.log",
     benchmark:

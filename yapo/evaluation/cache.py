@@ -18,8 +18,8 @@ class CompletionCache:
     """Text of completions on disk, keyed by everything that decides them.
 
     The key covers the weights of model and SAE, the model's number type, the layer, the vector's bytes as displaced (λ
-    included), the token ids of the prompts, and the length limit. ``save`` keeps what was asked for since the cache was
-    opened and drops the rest.
+    included), the token ids of the prompts, and the length limit. Used as a context it saves itself; after an
+    error with all it has, so that the next run goes on from there.
     """
 
     def __init__(self, path: Path, lm: LanguageModel, layer: int, batch_size: int) -> None:
@@ -41,8 +41,16 @@ class CompletionCache:
         return [known[key] for key in keys]
 
     def save(self) -> None:
-        """Write what this run used."""
+        """Write what was asked for since the cache was opened; the rest is dropped."""
         write_json(self.path, self.used)
+
+    def __enter__(self) -> CompletionCache:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self.used = self.kept | self.used
+        self.save()
 
     def _key(self, prompts: Sequence[list[int]], condition: Condition, max_new_tokens: int) -> str:
         steering: list[object] = []

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from yapo.errors import YapoError
+
 # (method, task, setting)
 Key = tuple[str, str, str]
 
@@ -59,4 +61,8 @@ def _measured(trials: list[Trial], measure: Callable[[list[Trial]], pd.DataFrame
 
 def _best(rows: pd.DataFrame, key: Key, tie: str) -> pd.Series:
     own = rows[(rows["method"] == key[0]) & (rows["task"] == key[1]) & (rows["setting"] == key[2])]
+    if own["score"].isna().all():
+        raise YapoError(
+            f"{' '.join(key)}: no validation answer has a score, so nothing can be chosen; see what the judge replied"
+        )
     return own.sort_values(["score", tie], ascending=[False, True], kind="stable").iloc[0]

@@ -12,7 +12,7 @@ from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.selection import Key
-from yapo.files import write_parquet
+from yapo.files import write_json, write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.stages.app import run
@@ -30,7 +30,7 @@ TEST_COLUMNS = [
 
 def main(config: Config) -> None:
     """Writes ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``."""
-    study, layer = Study.of(config), read_layer(config)
+    study, layer, judge = Study.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
     language = language_of(items)
     lm = load_language_model(config.model)
@@ -38,12 +38,12 @@ def main(config: Config) -> None:
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     candidates, infos = _candidates(config, study, language, lm, sae, layer)
     cache = CompletionCache(study.country(language, config.country) / "completions.json", lm, layer, config.model.batch_size)
-    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache)
-    chosen, grid = evaluator.select(candidates, config.selection.multipliers)
-    baseline = evaluator.baseline_validation(config.tasks, config.settings)
+    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
     cells = [(task, setting) for task in config.tasks for setting in config.settings]
-    tested = evaluator.test(candidates, chosen, cells, seed=config.data.seed)
-    cache.save()
+    with cache:
+        chosen, grid = evaluator.select(candidates, config.selection.multipliers)
+        baseline = evaluator.baseline_validation(config.tasks, config.settings)
+        tested = evaluator.test(candidates, chosen, cells, seed=config.data.seed)
     for key, trial in chosen.items():
         info = replace(infos[key], multiplier=trial.multiplier, extra={**infos[key].extra, "epoch": trial.epoch})
         vector = SteeringVector(candidates[key].epochs[trial.epoch - 1].clone(), info)
@@ -51,6 +51,7 @@ def main(config: Config) -> None:
     place = {"language": items["language"].iloc[0], "country": config.country}
     write_parquet(study.validation(language, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place))
     write_parquet(study.evaluation(language, config.country), tested[TEST_COLUMNS])
+    write_json(study.judged(language, config.country), judge.report())
 
 
 def _candidates(

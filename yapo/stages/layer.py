@@ -12,8 +12,7 @@ from yapo.config import Config
 from yapo.discovery.patching import make_probe, patch_all_layers
 from yapo.discovery.steerability import steer_every_layer
 from yapo.errors import YapoError
-from yapo.evaluation.judges import get_judge
-from yapo.evaluation.scoring import score
+from yapo.evaluation.exact import exact
 from yapo.files import write_json
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.stages.app import run
@@ -103,7 +102,7 @@ def _patching(config: Config, lm: LanguageModel, items: pd.DataFrame, country: s
 
 
 def _steerability(config: Config, lm: LanguageModel, items: pd.DataFrame, country: str, task: str) -> list[dict[str, object]]:
-    prompts, judge = prompt_format(config), get_judge(config.judge)
+    prompts = prompt_format(config)
 
     def encode(frame: pd.DataFrame) -> list[list[int]]:
         return [lm.tokenizer.prompt(text) for text in prompts.prompts(task, frame)]
@@ -112,7 +111,7 @@ def _steerability(config: Config, lm: LanguageModel, items: pd.DataFrame, countr
     _, questions = _pairs_of_variants(items, "validation")
 
     def right(completions: list[str]) -> list[bool]:
-        return list(score(questions, completions, task, judge)["exact"])
+        return exact(questions, completions, task)
 
     steered = steer_every_layer(
         lm,

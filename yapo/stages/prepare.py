@@ -7,11 +7,11 @@ import shutil
 from dataclasses import asdict
 
 from yapo.config import Config
+from yapo.evaluation.exact import exact
 from yapo.evaluation.generate import Condition, complete
-from yapo.evaluation.judges import get_judge
-from yapo.evaluation.scoring import score
 from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def main(config: Config) -> None:
     """Writes ``prepared/<task>.safetensors`` and ``pairs/<task>.parquet`` for ``country``."""
-    study, layer, judge, prompts = Study.of(config), read_layer(config), get_judge(config.judge), prompt_format(config)
+    study, layer, prompts = Study.of(config), read_layer(config), prompt_format(config)
     items = read_items(config, config.country)
     items = items[items["split"] != "test"].reset_index(drop=True)
     language = language_of(items)
@@ -35,7 +35,7 @@ def main(config: Config) -> None:
         limit = config.generation.max_new_tokens(task)
         written = complete(lm, layer, ids, [Condition()], limit, config.model.batch_size)[0]
         completions = [lm.tokenizer.decode(tokens) for tokens in written]
-        correct = list(score(items, completions, task, judge)["exact"])
+        correct = exact(items, completions, task)
         path, pairs = study.store(language, config.country, task), study.pairs(language, config.country, task)
         parts = path.with_suffix(".parts")
         prepared = prepare(
@@ -53,6 +53,8 @@ def main(config: Config) -> None:
             parts=parts,
             max_bytes=config.store.max_gigabytes * GIGABYTE,
         )
+        explained, l0 = reconstruction_quality(sae.to(lm.device), (states[1:] for states in prepared.store.hidden))
+        check_quality(sae, explained, config.sae.min_explained_variance)
         write_parquet(pairs, prepared.rows)
         header = {
             "model": lm.source,
@@ -61,7 +63,8 @@ def main(config: Config) -> None:
             "counts": prepared.counts,
         }
         prepared.store.save(path, header)
-        write_json(pairs.with_suffix(".json"), {**header, "store": asdict(prepared.store.key), "bytes": prepared.store.size})
+        report = {**header, "store": asdict(prepared.store.key), "bytes": prepared.store.size}
+        write_json(pairs.with_suffix(".json"), {**report, "autoencoder": {"explained_variance": explained, "l0": l0}})
         shutil.rmtree(parts)
         log.info("%s %s: %d pairs %s", config.country, task, len(prepared.rows), prepared.counts)
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yapo.config import Config
+from yapo.config import JUDGE_MEANS, Config
 from yapo.errors import unknown
 from yapo.files import file_digest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-# What puts questions to the model and scores its answers.
+# What puts questions to the model, and tells right answers from wrong ones.
 ANSWERS = (
     "data/prompts.py",
+    "evaluation/exact.py",
     "evaluation/generate.py",
-    "evaluation/judges",
     "evaluation/mcq.py",
-    "evaluation/scoring.py",
+    "hub.py",
     "models",
     "steering/codes.py",
     "steering/intervention.py",
@@ -31,27 +31,41 @@ STORE = ("steering/objective.py", "steering/store.py", "steering/tree.py", "tens
 READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "data": (("data", "split"), ("data", "stages/data.py")),
     "layer": (
-        ("data", "prompts", "model", "sae", "discovery", "generation", "judge", "tasks"),
+        ("data", "prompts", "model", "sae", "discovery", "generation", "tasks"),
         ("discovery", *ANSWERS, *STORE, "stages/layer.py"),
     ),
     "prepare": (
-        ("prompts", "model", "sae", "generation", "judge", "tasks"),
+        ("prompts", "model", "sae", "generation", "tasks"),
         ("data/pairs.py", "steering/prepare.py", *ANSWERS, *STORE, "stages/prepare.py"),
     ),
     "train": (
         ("model", "sae", "method", "train", "tasks", "settings"),
-        ("steering", "models", "tensors.py", "stages/train.py"),
+        ("steering", "hub.py", "models", "tensors.py", "stages/train.py"),
     ),
     "evaluate": (
         ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods"),
         ("evaluation", *ANSWERS, "steering/vector.py", "tensors.py", "stages/evaluate.py"),
+    ),
+    "portable": (
+        ("prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "portable"),
+        ("evaluation", *ANSWERS, *STORE, "steering/portable.py", "steering/sets.py", "steering/vector.py", "stages/portable.py"),
+    ),
+    "portable_table": (
+        ("report", "judge", "methods"),
+        (
+            "reporting",
+            "evaluation/bootstrap.py",
+            "evaluation/judges/label.py",
+            "evaluation/metrics.py",
+            "stages/portable_table.py",
+        ),
     ),
     "report": (
         ("report", "judge", "methods"),
         (
             "reporting",
             "evaluation/bootstrap.py",
-            "evaluation/judges",
+            "evaluation/judges/label.py",
             "evaluation/metrics.py",
             "stages/figures.py",
             "stages/tables.py",
@@ -92,6 +106,11 @@ class Study:
         return self.root / "data" / "report.json"
 
     @property
+    def download(self) -> Path:
+        """What was fetched from the hub, with its commits; not there where nothing is."""
+        return self.root / "download.json"
+
+    @property
     def layer(self) -> Path:
         """The layer found, and both curves."""
         return self.root / "layer.json"
@@ -116,6 +135,18 @@ class Study:
         """The vector chosen on validation."""
         return self.country(language, country) / "vectors" / method / f"{task}-{setting}.safetensors"
 
+    def portable(self, language: str, country: str, method: str, task: str, setting: str) -> Path:
+        """The chosen vector, free of the autoencoder."""
+        return self.country(language, country) / "portable" / method / f"{task}-{setting}.safetensors"
+
+    def portable_scores(self, language: str, country: str) -> Path:
+        """What each form of a sparse vector scores on validation."""
+        return self.country(language, country) / "portable" / "validation.parquet"
+
+    def judged(self, language: str, country: str) -> Path:
+        """What the judge was asked, and what that took."""
+        return self.country(language, country) / "judge.json"
+
     def validation(self, language: str, country: str) -> Path:
         """The whole grid on validation."""
         return self.country(language, country) / "validation.parquet"
@@ -129,6 +160,8 @@ def spec(stage: str, config: dict[str, Any]) -> str:
     """What a stage's result depends on beside its input files, as canonical JSON: its settings and a digest of its code."""
     keys, modules = READS[stage]
     settings = {key: config[key] for key in keys}
+    if "judge" in settings:
+        settings["judge"] = {key: value for key, value in config["judge"].items() if key not in JUDGE_MEANS}
     files = [file for module in modules for file in _sources(PACKAGE / module)]
     return json.dumps({**settings, "code": file_digest(*files)}, sort_keys=True, ensure_ascii=False)
 

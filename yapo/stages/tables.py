@@ -7,7 +7,7 @@ import pandas as pd
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.evaluation.judges import get_judge
+from yapo.evaluation.judges.label import judge_label
 from yapo.reporting.tables import TableOptions, build_tables, write_tables
 from yapo.stages.app import run
 from yapo.stages.study import Study, countries_of
@@ -23,7 +23,7 @@ def main(config: Config) -> None:
         resamples=config.report.resamples,
         confidence=config.report.confidence,
         seed=config.report.seed,
-        scorer=get_judge(config.judge).label,
+        scorer=judge_label(config.judge),
         note=config.report.note,
     )
     tables = build_tables(evaluation.reset_index(drop=True), items[items["country"].isin(countries)], options)

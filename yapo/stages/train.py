@@ -9,7 +9,6 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -24,8 +23,9 @@ from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.study import Study, check_country
 from yapo.steering.intervention import Dense, Sparse
 from yapo.steering.methods import FitInputs, get_method
+from yapo.steering.sets import TrainSet, train_sets
 from yapo.steering.store import ActivationStore
-from yapo.steering.trainer import Row, TrainSet
+from yapo.steering.trainer import Row
 from yapo.steering.vector import VectorInfo
 from yapo.tensors import save_tensors
 
@@ -106,20 +106,6 @@ def main(config: Config) -> None:
     os.replace(partial, folder / "curves.jsonl")
     for checkpoint in folder.glob("*.checkpoint.safetensors"):
         checkpoint.unlink()
-
-
-def train_sets(rows: pd.DataFrame, settings: list[str]) -> list[TrainSet]:
-    """Which pairs train and validate the vector of each setting; "both" is the union of the other two."""
-    sets = []
-    for setting in settings:
-        own = rows if setting == "both" else rows[rows["variant"] == setting]
-        train, validation = (own.index[own["split"] == split].tolist() for split in ("train", "validation"))
-        if not train or not validation:
-            raise YapoError(
-                f"setting={setting}: {len(train)} training and {len(validation)} validation pairs; each needs at least one"
-            )
-        sets.append(TrainSet(setting, train, validation))
-    return sets
 
 
 class _Log:

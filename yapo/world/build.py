@@ -21,9 +21,8 @@ from yapo.config import DataConfig, GenerationConfig
 from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
+from yapo.evaluation.exact import exact
 from yapo.evaluation.generate import Condition, complete
-from yapo.evaluation.judges.offline import OfflineJudge
-from yapo.evaluation.scoring import score
 from yapo.files import write_json, write_text
 from yapo.models.language_model import LanguageModel
 from yapo.models.tokenizer import ChatTokenizer
@@ -109,10 +108,8 @@ def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.Da
         for task in ("mcq", "open_ended"):
             ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, part)]
             written = complete(lm, 0, ids, [Condition()], generation.max_new_tokens(task), 256)[0]
-            scored = score(part, [lm.tokenizer.decode(tokens) for tokens in written], task, OfflineJudge())
-            rows.append(
-                {"country": country, "variant": variant, "task": task, "n": len(part), "accuracy": scored["exact"].mean()}
-            )
+            right = exact(part, [lm.tokenizer.decode(tokens) for tokens in written], task)
+            rows.append({"country": country, "variant": variant, "task": task, "n": len(part), "accuracy": np.mean(right)})
     return pd.DataFrame(rows)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from yapo.config import JudgeConfig
-from yapo.errors import YapoError
 from yapo.evaluation.judges.offline import OfflineJudge
 from yapo.evaluation.judges.request import Judgement, Request
 
@@ -20,10 +19,22 @@ class Judge(Protocol):
         """One judgement per request, in order; an answer that could not be scored has score None, never 0."""
         ...
 
+    def report(self) -> dict[str, object]:
+        """What was judged since the judge was made, and what it took, as JSON-like values."""
+        ...
+
 
 def get_judge(config: JudgeConfig) -> Judge:
-    """The configured judge."""
-    judges = {"offline": OfflineJudge}
-    if config.name not in judges:
-        raise YapoError(f"judge.name={config.name}: choose one of {', '.join(judges)}")
-    return judges[config.name]()
+    """The configured judge. A wrong key or model is refused here, before anything is asked.
+
+    Imports wait until a judge is chosen: ``openai`` and the model code take their time, and the default needs neither.
+    """
+    if config.name == "openai":
+        from yapo.evaluation.judges.openai_judge import OpenAIJudge
+
+        return OpenAIJudge(config)
+    if config.name == "local":
+        from yapo.evaluation.judges.local import LocalJudge
+
+        return LocalJudge(config)
+    return OfflineJudge(config)

@@ -1,0 +1,20 @@
+if WANTED:
+
+    rule download:
+        localrule: True
+        output:
+            STUDY.download,
+        log:
+            STUDY.root / "logs/download.log",
+        benchmark:
+            STUDY.root / "benchmarks/download.tsv"
+        conda:
+            "../../environment.yml"
+        params:
+            wanted=lambda wildcards: json.dumps(WANTED, sort_keys=True),
+            python=untracked(PYTHON),
+            arguments=untracked(ARGUMENTS),
+        message:
+            "Download from the hub: {params.wanted}"
+        shell:
+            "{params.python} -m yapo.stages.download {params.arguments} > {log} 2>&1"

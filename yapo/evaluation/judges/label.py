@@ -1,0 +1,17 @@
+"""What the tables call a judge. Apart from the judges, so that naming one needs no key and loads no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from yapo.config import JudgeConfig
+
+
+def judge_label(config: JudgeConfig) -> str:
+    """The model and where it runs; for the offline scorer, what it measures."""
+    if config.name == "openai":
+        return f"judge {config.model} at {urlsplit(config.base_url).hostname}"
+    if config.name == "local":
+        return f"judge {Path(config.model).name}, local"
+    return "offline reference, chrF overlap with the gold answer"
