@@ -11,6 +11,7 @@ import pytest
 
 from yapo.config import DataConfig
 from yapo.data.atlas import load_atlas
+from yapo.data.schema import ITEMS
 from yapo.data.sources import known_countries, load_items
 from yapo.errors import YapoError
 
@@ -66,7 +67,7 @@ def test_numbers_and_dates_stay_text(tmp_path: Path, kind: str) -> None:
         (lambda table: table.drop(columns="answer"), "column answer missing"),
         (lambda table: pd.concat([table, table.tail(1).assign(phrasing=9)]), "1 duplicated questions"),
         (lambda table: table.assign(answer="?"), "the answer '\\?' is not option"),
-        (lambda table: table.head(0), "no items; give at least one row of question_id, language"),
+        (lambda table: table.head(0), "(no items|the file is empty); give at least one row"),
     ],
 )
 def test_bad_tables_name_the_file(
@@ -77,22 +78,87 @@ def test_bad_tables_name_the_file(
         read(path)
 
 
+HEADER = ",".join(ITEMS.columns) + "\n"
+ROW = 'f1,French,france,meals,food,{variant},0,{question},"[""thé"", ""café""]",0,thé,1\n'
+GOOD = ROW.format(variant="localized", question="Où ?") + ROW.format(variant="nonlocalized", question="Quoi ?")
+JSON = '{"question_id": "f1", "options": ["a", "b"]}\n'
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.parquet", b"PAR1 but no more", "cannot be read as parquet"),
-        ("a.csv", b"question_id,options\nf1,one|two\n", "cannot be read as csv"),
-        ("a.csv", b"", "cannot be read as csv"),
-        ("a.csv", b"\xff\xfe\x00", "cannot be read as csv"),
-        ("a.jsonl", b'{"question_id": "f1"\n', "cannot be read as jsonl"),
+        ("a.parquet", b"PAR1 but no more", "cannot be read as parquet .*; write it again"),
+        ("a.parquet", b"", "cannot be read as parquet"),
+        ("a.csv", b"", "the file is empty; give at least one row"),
+        ("a.csv", b" \n\n", "the file is empty"),
+        ("a.csv", HEADER.encode(), "no items; give at least one row of question_id"),
+        ("a.csv", (HEADER + GOOD).encode("latin-1"), "row 1: not UTF-8; save the file as UTF-8"),
+        ("a.csv", (HEADER + GOOD).replace(",", ";").encode(), "cells are separated by ';'; save it with commas"),
+        ("a.csv", (HEADER + GOOD).replace(",", "\t").encode(), r"cells are separated by '\\t'; save it with commas"),
+        ("a.csv", (HEADER + GOOD.replace(",0,thé", ",thé", 1)).encode(), "row 1: 11 cells, the header has 12; quote cells"),
+        ("a.csv", (HEADER + GOOD + "f2,French\n").encode(), "row 3: 2 cells, the header has 12"),
+        ("a.csv", (HEADER + GOOD.replace("Quoi ?", '"Quoi ?" dit-il')).encode(), "row 2: line 3: .*; double inner quotes"),
+        ("a.csv", (HEADER + GOOD.replace("Quoi ?", '"Quoi ?')).encode(), "row 2: line 3: .*; double inner quotes"),
+        ("a.csv", (HEADER + GOOD + '"f2,French').encode(), "a quote opened in line 4 or below is never closed; close it"),
+        ("a.csv", (HEADER.replace("topic", "answer") + GOOD).encode(), "the header names column 'answer' twice"),
+        (
+            "a.csv",
+            ("," + HEADER + "0," + ROW + "1," + ROW).encode(),
+            r"unknown column without a name \(an index column\?\); remove it",
+        ),
+        (
+            "a.csv",
+            (HEADER + GOOD.replace('"[""thé"", ""café""]"', "thé|café", 1)).encode(),
+            r"row 1: options are 'thé.café'; write a JSON list",
+        ),
+        ("a.csv", (HEADER + GOOD.replace('"[""thé"", ""café""]"', "3", 1)).encode(), "row 1: options are '3'; write a JSON list"),
+        (
+            "a.csv",
+            (HEADER + GOOD.replace('""café""', "4")).encode(),
+            "row 1, item f1 .*; give a list of texts, none of them empty",
+        ),
+        ("a.csv", (HEADER + GOOD + GOOD).encode(), "2 duplicated items, first row 3"),
+        (
+            "a.csv",
+            (HEADER + GOOD.replace(",0,thé", ",0.5,thé")).encode(),
+            "column answer_index fails .*give a whole number from 0",
+        ),
+        ("a.jsonl", b"", "the file is empty"),
+        ("a.jsonl", JSON.encode() + b'{"question_id": "f1"\n', "row 2: not JSON .*; write one object a line"),
+        ("a.jsonl", b'[{"question_id": "f1"}]', 'row 1: list where an object belongs; write {"column": value, ...}'),
+        ("a.jsonl", b'"f1"\n', "row 1: str where an object belongs"),
+        ("a.jsonl", JSON.replace("a", "é").encode("latin-1"), "row 1: not UTF-8"),
+        ("a.jsonl", b'{"question_id": "\\ud800"}', "row 1: not UTF-8"),
+        ("a.jsonl", JSON.encode(), "columns language, country, .* missing; found question_id, options"),
         ("a.xlsx", b"", "must end in .parquet, .csv or .jsonl"),
     ],
 )
-def test_unreadable_files(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_files_that_are_no_table(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(YapoError, match=f"^{tmp_path / name}: .*{message}") as caught:
         read(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path, kind: str, encoding: str) -> None:
+    path = write(tmp_path / f"items.{kind}", items_table())
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    pd.testing.assert_frame_equal(read(path), items_table())
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_folder_is_no_table(tmp_path: Path, kind: str) -> None:
+    (tmp_path / f"items.{kind}").mkdir()
+    with pytest.raises(YapoError, match=rf"items.{kind}: no such file \(data.path\)"):
+        read(tmp_path / f"items.{kind}")
+
+
+def test_cells_may_hold_line_ends_commas_and_quotes(tmp_path: Path) -> None:
+    table = items_table()
+    table["question"] = [f'{text}\n"A", {{b}};\t\\' for text in table["question"]]
+    pd.testing.assert_frame_equal(read(write(tmp_path / "items.csv", table)), table)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -102,7 +168,7 @@ def test_missing_file(tmp_path: Path, kind: str) -> None:
 
 
 def test_unknown_source_and_missing_path() -> None:
-    with pytest.raises(YapoError, match=r"data.source=atlass: choose one of atlas, table"):
+    with pytest.raises(YapoError, match=r"data.source=atlass: choose one of atlas, table, deep_culture_lense"):
         DataConfig(source="atlass")
     with pytest.raises(YapoError, match=r"data.path=: a table source needs a file"):
         DataConfig(source="table")

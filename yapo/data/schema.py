@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -13,21 +14,28 @@ from yapo.errors import YapoError
 from yapo.files import write_parquet
 
 KEY = ["question_id", "country", "variant", "phrasing"]
+TEXTS = ("question_id", "language", "country", "topic", "category", "variant", "question", "answer")
+NUMBERS = ("phrasing", "answer_index", "control_index")
 
+_NOT_EMPTY = pa.Check(lambda s: s.str.strip().str.len() > 0, name="not_empty")
+
+# What each column takes; the descriptions are what an error tells to give.
 ITEMS = pa.DataFrameSchema(
     {
-        "question_id": pa.Column(str, pa.Check.str_length(min_value=1)),
-        "language": pa.Column(str, pa.Check.str_length(min_value=1)),
-        "country": pa.Column(str, pa.Check.str_matches(r"^[a-z][a-z0-9_-]*$")),
-        "topic": pa.Column(str),
-        "category": pa.Column(str),
-        "variant": pa.Column(str, pa.Check.isin(["localized", "nonlocalized"])),
-        "phrasing": pa.Column(int, pa.Check.ge(0)),
-        "question": pa.Column(str, pa.Check(lambda s: s.str.strip().str.len() > 0, name="not_empty")),
-        "options": pa.Column(object),
-        "answer_index": pa.Column(int, pa.Check.ge(0)),
-        "answer": pa.Column(str, pa.Check(lambda s: s.str.strip().str.len() > 0, name="not_empty")),
-        "control_index": pa.Column(int, pa.Check.ge(-1), description="position of the Western control, -1 if there is none"),
+        "question_id": pa.Column(str, pa.Check.str_length(min_value=1), description="a text that is not empty"),
+        "language": pa.Column(str, pa.Check.str_length(min_value=1), description="a text that is not empty"),
+        "country": pa.Column(
+            str, pa.Check.str_matches(r"^[a-z][a-z0-9_-]*$"), description="lower-case letters, digits, - and _, a letter first"
+        ),
+        "topic": pa.Column(str, description="a text"),
+        "category": pa.Column(str, description="a text"),
+        "variant": pa.Column(str, pa.Check.isin(["localized", "nonlocalized"]), description="localized or nonlocalized"),
+        "phrasing": pa.Column(int, pa.Check.ge(0), description="a whole number from 0"),
+        "question": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
+        "options": pa.Column(object, description="a list of texts"),
+        "answer_index": pa.Column(int, pa.Check.ge(0), description="a whole number from 0"),
+        "answer": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
+        "control_index": pa.Column(int, pa.Check.ge(-1), description="the position of the Western control, -1 if there is none"),
     },
     strict=True,
     coerce=True,
@@ -35,38 +43,47 @@ ITEMS = pa.DataFrameSchema(
 
 
 def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
-    """Return the checked table; ``source`` is named in errors.
+    """Return the checked table; ``source`` is named in errors, and the row, counted from 1 (a csv's header is no row).
 
     Raises:
-        YapoError: a column is missing or unknown, a question is empty, a key or question occurs twice, an answer is not
-            among its options, or options repeat.
+        YapoError: a column is missing or unknown, a cell has the wrong type, a question is empty, a key or question occurs
+            twice, an answer is not among its options, or options repeat.
     """
     if not len(frame.columns) or not len(frame):
         raise YapoError(f"{source}: no items; give at least one row of {', '.join(ITEMS.columns)}")
+    _check_types(frame, source)
     try:
         items = cast(pd.DataFrame, ITEMS.validate(frame, lazy=True))
     except pa.errors.SchemaErrors as error:
         raise YapoError(f"{source}: {_first_failure(error, frame)}") from None
-    duplicated = items[items.duplicated(KEY)]
-    if len(duplicated):
-        row = duplicated.iloc[0]
-        raise YapoError(f"{source}: {len(duplicated)} duplicated items, first {dict(row[KEY])}; keep one row of each")
-    same = items.duplicated(["country", "variant", "question"])
-    if same.any():
-        row = items[same].iloc[0]
-        raise YapoError(
-            f"{source}: {int(same.sum())} duplicated questions, first '{row['question']}' ({row['country']}, {row['variant']}); "
-            "keep one row of each"
-        )
-    for record in items.to_dict("records"):
-        _check_options(record, source)
+    for kind, columns in (("items", KEY), ("questions", ["country", "variant", "question"])):
+        again = items.duplicated(columns)
+        if again.any():
+            n = int(again.to_numpy().argmax())
+            named = ", ".join(f"{column} {items[column].iloc[n]}" for column in columns)
+            raise YapoError(f"{source}: {int(again.sum())} duplicated {kind}, first row {n + 1} ({named}); keep one row of each")
+    for n, record in enumerate(items.to_dict("records"), start=1):
+        _check_options(record, f"{source}: row {n}")
     return items
 
 
-def _check_options(item: dict[Hashable, Any], source: Path | str) -> None:
-    name = f"{source}: item {item['question_id']} ({item['country']}, {item['variant']}, phrasing {item['phrasing']})"
+def _check_types(frame: pd.DataFrame, source: Path | str) -> None:
+    """What pandas would turn into a text or cut to a whole number without a word."""
+    for column in frame.columns.intersection([*TEXTS, *NUMBERS]):
+        for n, value in enumerate(frame[column].tolist(), start=1):
+            if column in TEXTS:
+                wrong = not isinstance(value, str) and not (value is None or value is pd.NA or value != value)
+            else:
+                wrong = isinstance(value, bool) or (isinstance(value, float) and value % 1 != 0 and value == value)
+            if wrong:
+                kind = "a text" if column in TEXTS else "a whole number"
+                raise YapoError(f"{source}: row {n}: {column} is {value!r}, not {kind}; write it as one")
+
+
+def _check_options(item: dict[Hashable, Any], where: str) -> None:
+    name = f"{where}, item {item['question_id']} ({item['country']}, {item['variant']}, phrasing {item['phrasing']})"
     options, answer, index, control = item["options"], item["answer"], item["answer_index"], item["control_index"]
-    if isinstance(options, str) or not all(isinstance(option, str) and option.strip() for option in options):
+    if not isinstance(options, (list, tuple, np.ndarray)) or not all(isinstance(text, str) and text.strip() for text in options):
         raise YapoError(f"{name}: options are {options!r}; give a list of texts, none of them empty")
     options = list(options)
     if len(options) < 2:
@@ -90,9 +107,10 @@ def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
     first = cases.iloc[0]
     same = cases[(cases["column"] == first["column"]) & (cases["check"] == first["check"])]
     if first["check"] == "column_in_schema":
-        return f"unknown column {first['failure_case']}; the items schema has {', '.join(ITEMS.columns)}"
-    where = f"in {len(same)} of {len(frame)} rows, first value {first['failure_case']!r} in row {first['index']}"
-    return f"column {first['column']} fails '{first['check']}' {where}"
+        name = first["failure_case"] or "without a name (an index column?)"
+        return f"unknown column {name}; remove it: the items schema has {', '.join(ITEMS.columns)}"
+    where = f"in {len(same)} of {len(frame)} rows, first value {first['failure_case']!r} in row {first['index'] + 1}"
+    return f"column {first['column']} fails '{first['check']}' {where}; give {ITEMS.columns[first['column']].description}"
 
 
 def write_items(path: Path, frame: pd.DataFrame) -> None:

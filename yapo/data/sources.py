@@ -1,28 +1,41 @@
-"""Where items come from: the atlas that ships with the project, or a table in the items schema."""
+"""Where items come from: the atlas that ships with the project, a table in the items schema, or Deep-Culture-Lense."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from yapo.config import DataConfig
 from yapo.data.atlas import WESTERN, Context, Fact, Language, load_atlas
+from yapo.data.records import read_records
 from yapo.data.schema import check_items
 from yapo.errors import YapoError
-
-# Read as they stand: an id keeps its zeros, an answer that looks like a number or a date stays text.
-TEXTS = ("question_id", "language", "country", "topic", "category", "variant", "question", "answer")
 
 
 def load_items(config: DataConfig) -> pd.DataFrame:
     """All items of the configured source, checked."""
+    return load_items_and_report(config)[0]
+
+
+def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Items, and what was dropped and decided on the way; no report from sources that take every row or none.
+
+    Raises:
+        RefusedData: more was lost than the configuration allows; the error carries the report.
+        YapoError: the source cannot be read or holds a wrong item.
+    """
+    if config.source == "deep_culture_lense":
+        from yapo.data.deep_culture_lense import load_deep_culture_lense  # here: its imports would slow every stage
+
+        items, report = load_deep_culture_lense(config)
+        return check_items(items, config.path), report
     if config.source == "table":
         path = Path(config.path)
-        return check_items(_read(path), path)
+        return check_items(_read(path), path), None
     rows = [
         row
         for language in load_atlas().values()
@@ -30,11 +43,15 @@ def load_items(config: DataConfig) -> pd.DataFrame:
         for fact in language.facts
         for row in _atlas_rows(language, context, fact, config.seed)
     ]
-    return check_items(pd.DataFrame(rows), "the atlas")
+    return check_items(pd.DataFrame(rows), "the atlas"), None
 
 
 def known_countries(config: DataConfig) -> dict[str, str]:
     """Countries of the configured source and the language of each, lower case, in the source's order."""
+    if config.source == "deep_culture_lense":
+        from yapo.data.deep_culture_lense import countries_in  # here: its imports would slow every stage
+
+        return countries_in(config.path)
     if config.source == "table":
         pairs = load_items(config)[["country", "language"]].drop_duplicates("country")
         return {country: language.lower() for country, language in pairs.itertuples(index=False)}
@@ -68,28 +85,31 @@ def _atlas_rows(language: Language, context: Context, fact: Fact, seed: int) -> 
 
 
 def _read(path: Path) -> pd.DataFrame:
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".parquet": pd.read_parquet,
-        ".csv": _read_csv,
-        ".jsonl": _read_jsonl,
-    }
-    if path.suffix not in readers:
+    if path.suffix not in (".parquet", ".csv", ".jsonl"):
         raise YapoError(f"{path}: data.path must end in .parquet, .csv or .jsonl")
-    try:
-        return readers[path.suffix](path)
-    except FileNotFoundError:
-        raise YapoError(f"{path}: no such file (data.path)") from None
-    except (OSError, ValueError) as error:
-        raise YapoError(f"{path}: cannot be read as {path.suffix[1:]} ({error})") from None
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Options stand in one column as a JSON list."""
-    frame = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(TEXTS, str))
-    if "options" in frame:
-        frame["options"] = frame["options"].map(json.loads)
+    if not path.is_file():
+        raise YapoError(f"{path}: no such file (data.path)")
+    if path.suffix == ".parquet":
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise YapoError(f"{path}: cannot be read as parquet ({error}); write it again") from None
+    records = read_records(path)
+    if records.faults:
+        first = records.faults[0]
+        raise YapoError(f"{path}: row {first.row}: {first.detail}")
+    frame = pd.DataFrame([row for _, row in records.rows], columns=records.columns)
+    if path.suffix == ".csv" and "options" in frame:
+        frame["options"] = [_options(path, number, row["options"]) for number, row in records.rows]
     return frame
 
 
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, dtype=dict.fromkeys(TEXTS, str), convert_dates=False)
+def _options(path: Path, number: int, cell: str) -> list[Any]:
+    """Options stand in one cell as a JSON list."""
+    try:
+        options = json.loads(cell)
+    except ValueError:
+        options = None
+    if not isinstance(options, list):
+        raise YapoError(f'{path}: row {number}: options are {cell!r}; write a JSON list, such as ["tea", "coffee"]')
+    return options

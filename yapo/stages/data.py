@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from yapo.config import Config
+from yapo.data.deep_culture_lense import RefusedData
 from yapo.data.schema import write_items
-from yapo.data.sources import load_items
+from yapo.data.sources import load_items_and_report
 from yapo.data.split import leakage_report, split_facts
+from yapo.errors import YapoError
 from yapo.files import write_json, write_parquet
 from yapo.stages.app import run
 from yapo.stages.study import Study
 
 
 def main(config: Config) -> None:
-    """Writes ``data/items.parquet``, ``data/split.parquet`` and ``data/leakage.json``."""
+    """Writes ``data/items.parquet``, ``data/split.parquet`` and ``data/leakage.json``.
+
+    A source that drops rows also leaves ``data/report.json``, even where it is refused: no output of the rule, since Snakemake
+    deletes the outputs of a job that fails.
+    """
     study = Study.of(config)
-    items = load_items(config.data)
+    try:
+        items, source_report = load_items_and_report(config.data)
+    except RefusedData as refused:
+        write_json(study.data_report, refused.report)
+        raise YapoError(f"{refused} (report: {study.data_report})") from None
+    if source_report is None:
+        study.data_report.unlink(missing_ok=True)
+    else:
+        write_json(study.data_report, source_report)
     split = split_facts(items, config.split)
     report = leakage_report(items, split)
     write_items(study.items, items)

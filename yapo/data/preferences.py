@@ -1,0 +1,160 @@
+"""Preference pairs from a file: ``question, matching, not_matching`` (as published with BiPO) or ``prompt, chosen, rejected``.
+
+Published files are dirty. A row that cannot make a pair is dropped and counted, never guessed at; texts are kept as they stand
+but for spaces around them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import pandera.pandas as pa
+
+from yapo.config import SplitConfig
+from yapo.data.records import Fault, Records, read_records
+from yapo.data.split import leakage_report, split_facts
+from yapo.data.text import text_key
+from yapo.errors import YapoError, nearest
+from yapo.files import digest
+
+LAYOUTS = (("prompt", "chosen", "rejected"), ("question", "matching", "not_matching"))
+ENDINGS = (".csv", ".jsonl", ".json")
+EXAMPLES = 5
+
+_NOT_EMPTY = pa.Check(lambda s: s.str.strip().str.len() > 0, name="not_empty")
+PREFERENCES = pa.DataFrameSchema(
+    {
+        "pair_id": pa.Column(str, unique=True, description="of the three texts: the same in every file that holds the pair"),
+        "prompt": pa.Column(str, _NOT_EMPTY),
+        "chosen": pa.Column(str, _NOT_EMPTY),
+        "rejected": pa.Column(str, _NOT_EMPTY),
+        "source_row": pa.Column(int, pa.Check.ge(1), description="record of the file (csv: the header not counted)"),
+    },
+    strict=True,
+)
+
+# An index written by a spreadsheet or by pandas; other columns that are not needed are ignored too, and named.
+_INDEX = re.compile(r"^(unnamed: ?\d+|index|id|)$", re.IGNORECASE)
+# Left from another format: a backslash before a quote, n, t, $ or another backslash.
+_ESCAPE = re.compile(r"\\[\\\"'nrt$]")
+
+
+def load_preferences(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read, clean and check a preference file.
+
+    Dropped, in this order, each row for its first reason: records that cannot be read (``encoding``, ``cells``, ``quotes``,
+    ``json``; see ``read_records``), cells that are no text (``not_text``), empty cells (``empty``), answers that are the same but
+    for case, spacing and outer punctuation (``equal``), pairs that occurred before, compared likewise (``duplicate``). Kept and
+    counted: prompts that occur again with other answers, and texts with leftover escapes.
+
+    Returns:
+        A table with the columns of ``PREFERENCES``, in the file's order, and the report, ready for JSON.
+
+    Raises:
+        YapoError: the file cannot be read, has neither set of columns or both, or no usable row.
+    """
+    if path.suffix not in ENDINGS:
+        raise YapoError(f"{path}: a preference file must end in {', '.join(ENDINGS)}")
+    records = read_records(path)
+    layout, names = _layout(path, records)
+    faults, rows, seen = list(records.faults), [], set[tuple[str, ...]]()
+    for number, cells in records.rows:
+        texts = [cells.get(name) for name in names]
+        fault = _fault(texts, layout, seen)
+        if fault:
+            faults.append(Fault(number, *fault))
+            continue
+        prompt, chosen, rejected = (str(text).strip() for text in texts)
+        pair_id = digest([prompt, chosen, rejected])
+        rows.append({"pair_id": pair_id, "prompt": prompt, "chosen": chosen, "rejected": rejected, "source_row": number})
+    report = _report(path, records, layout, names, faults, rows)
+    if not rows:
+        why = ", ".join(f"{reason} {n}" for reason, n in report["dropped"].items()) or "it has none"
+        raise YapoError(f"{path}: no usable row ({why}); {', '.join(layout)} must be three texts, the last two different")
+    return cast(pd.DataFrame, PREFERENCES.validate(pd.DataFrame(rows))), report
+
+
+def split_preferences(pairs: pd.DataFrame, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The pairs with a column ``split``, and the leakage report; all pairs of one prompt stand in one split.
+
+    Prompts count as one if they differ in case, spacing or outer punctuation alone.
+
+    Raises:
+        YapoError: too few prompts for three splits.
+    """
+    facts = pd.DataFrame(
+        {"question_id": [digest(text_key(prompt)) for prompt in pairs["prompt"]], "question": pairs["prompt"].to_numpy()}
+    ).assign(language="", topic="")
+    split = split_facts(facts, config)
+    report = {name: value for name, value in leakage_report(facts, split).items() if name != "topics"}
+    assigned = dict(zip(split["question_id"], split["split"], strict=True))
+    return pairs.assign(split=facts["question_id"].map(assigned).to_numpy()), report
+
+
+def _layout(path: Path, records: Records) -> tuple[tuple[str, ...], list[str]]:
+    """The layout, and what its columns are called in the file."""
+    called = {name.strip().lower(): name for name in records.columns}
+    fitting = [layout for layout in LAYOUTS if set(layout) <= set(called)]
+    if len(fitting) == 1:
+        return fitting[0], [called[name] for name in fitting[0]]
+    found = ", ".join(records.columns) or "none"
+    if fitting:
+        raise YapoError(f"{path}: both sets of columns are there ({found}); remove one of them")
+    wanted = max(LAYOUTS, key=lambda layout: len(set(layout) & set(called)))
+    missing = [name for name in wanted if name not in called]
+    hints = "".join(nearest(name, set(called) - set(wanted)) for name in missing)
+    sets = " or ".join(", ".join(layout) for layout in LAYOUTS)
+    raise YapoError(f"{path}: no column {', '.join(missing)}; {hints}found {found}; name the columns {sets}")
+
+
+def _fault(texts: list[Any], layout: tuple[str, ...], seen: set[tuple[str, ...]]) -> tuple[str, str] | None:
+    """Why these cells are no new pair; a good pair is put into ``seen``."""
+    for name, text in zip(layout, texts, strict=True):
+        if text is not None and not isinstance(text, str):
+            return "not_text", f"{name} is {text!r}"
+    for name, text in zip(layout, texts, strict=True):
+        if not (text or "").strip():
+            return "empty", f"{name} is empty"
+    keys = tuple(map(text_key, texts))
+    if keys[1] == keys[2]:
+        return "equal", f"both answers are '{texts[1].strip()}'"
+    if keys in seen:
+        return "duplicate", f"'{texts[0].strip()}'"
+    seen.add(keys)
+    return None
+
+
+def _report(
+    path: Path,
+    records: Records,
+    layout: tuple[str, ...],
+    names: list[str],
+    faults: list[Fault],
+    rows: list[dict[str, Any]],
+) -> dict[str, Any]:
+    ignored = [name for name in records.columns if name not in names]
+    prompts = Counter(text_key(row["prompt"]) for row in rows)
+    examples: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for fault in sorted(faults, key=lambda fault: fault.row):
+        if len(examples[fault.reason]) < EXAMPLES:
+            examples[fault.reason].append({"row": fault.row, "detail": fault.detail})
+    return {
+        "source": str(path),
+        "encoding": records.encoding,
+        "layout": list(layout),
+        "index_columns": [name for name in ignored if _INDEX.match(name)],
+        "ignored_columns": [name for name in ignored if not _INDEX.match(name)],
+        "rows": len(records.rows) + len(records.faults),
+        "pairs": len(rows),
+        "dropped": dict(sorted(Counter(fault.reason for fault in faults).items())),
+        "dropped_examples": dict(sorted(examples.items())),
+        "prompts": len(prompts),
+        "pairs_of_repeated_prompts": sum(n for n in prompts.values() if n > 1),
+        "rows_with_escapes": [
+            row["source_row"] for row in rows if any(_ESCAPE.search(row[name]) for name in ("prompt", "chosen", "rejected"))
+        ],
+    }
