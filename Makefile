@@ -25,14 +25,14 @@ report: $(BIN)/.ready  ## write results/embedded/report.zip: tables, figures and
 	$(BIN)/snakemake --cores 1 --report results/embedded/report.zip all_tables
 
 lint: $(BIN)/.ready  ## ruff, snakefmt and snakemake --lint
-	$(BIN)/ruff check yapo tests
-	$(BIN)/ruff format --check yapo tests
+	$(BIN)/ruff check yapo tests benchmarks
+	$(BIN)/ruff format --check yapo tests benchmarks
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
 format: $(BIN)/.ready  ## rewrite the code in the house style
-	$(BIN)/ruff check --fix yapo tests
-	$(BIN)/ruff format yapo tests
+	$(BIN)/ruff check --fix yapo tests benchmarks
+	$(BIN)/ruff format yapo tests benchmarks
 	$(BIN)/snakefmt Snakefile workflow
 
 types: $(BIN)/.ready  ## mypy, strict
@@ -40,6 +40,10 @@ types: $(BIN)/.ready  ## mypy, strict
 
 world: $(BIN)/.ready  ## train the shipped model and autoencoders again (about 20 minutes)
 	$(BIN)/python -m yapo.world.build
+
+bench: $(BIN)/.ready  ## measure speed and write docs/speed.md (about ten minutes)
+	for name in training_step sae_edit decoding profile_step scaling; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	$(BIN)/python -m benchmarks.page
 
 clean:  ## delete results and the environment
 	rm -rf results/*/ .venv

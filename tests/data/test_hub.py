@@ -100,7 +100,7 @@ def test_a_hub_id_without_the_hub_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     last = done.stderr.strip().split("\n")[-1]
-    assert re.match(r"error: data.path=no-such/data: neither a folder here nor readable on the hub \(.*\); check the path", last)
+    assert re.match(r"error: data.path=no-such/data: it is not in the cache .*run `hf download no-such/data", last)
 
 
 def study(path: Path, results: Path, *more: str) -> Config:

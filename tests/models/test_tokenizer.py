@@ -31,3 +31,40 @@ def test_a_tokenizer_without_chat_template_is_refused(tokenizer: ChatTokenizer) 
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.tokenizer.backend_tokenizer, pad_token="<pad>")
     with pytest.raises(YapoError, match="no chat template"):
         ChatTokenizer(bare)
+
+
+def with_template(tokenizer: ChatTokenizer, template: str) -> PreTrainedTokenizerFast:
+    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer.tokenizer.backend_tokenizer, pad_token="<pad>")
+    made.name_or_path, made.chat_template = "owner/tiny", template
+    return made
+
+
+TURNS = "{% for m in messages %}<start_of_turn>{{ m.role }}\n{{ m.content }}<end_of_turn>\n{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ raise_exception('one role only') }}", r"the chat template refuses the roles user, assistant \(one role only\)"),
+        ("{{ messages[0].content.no.such }}", "the chat template refuses the roles user, assistant"),
+        ("{{ messages[0].content }}", "the chat template leaves out the model's turn"),
+        ("{{ messages[-1].content }}", "the chat template does not close the model's turn"),
+    ],
+)
+def test_templates_that_cannot_be_used(tokenizer: ChatTokenizer, template: str, message: str) -> None:
+    with pytest.raises(YapoError, match=f"^owner/tiny: {message}.*; use an instruction-tuned model$"):
+        ChatTokenizer(with_template(tokenizer, template))
+
+
+def test_no_thinking_and_no_date_of_today(tokenizer: ChatTokenizer) -> None:
+    """The ways in which Qwen 3's and Llama 3's templates ask."""
+    template = (
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}Today: {{ date_string }}\n"
+        + TURNS
+        + "{% if add_generation_prompt %}<start_of_turn>model\n"
+        + "{% if enable_thinking is defined and enable_thinking is false %}no thoughts{% endif %}{% endif %}"
+    )
+    chat = ChatTokenizer(with_template(tokenizer, template))
+    written = chat.tokenizer.decode(chat.prompt("foul"))
+    assert "26 Jul 2024" in written
+    assert written.endswith("no thoughts")

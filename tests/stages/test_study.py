@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,10 @@ from yapo.config import Config, DataConfig
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages.app import compose, plain
-from yapo.stages.study import PACKAGE, READS, Study, check_country, countries_of, spec
+from yapo.stages.code import PACKAGE, code_of
+from yapo.stages.study import READS, Study, check_country, countries_of, spec
 
-STAGES = ["data", "layer", "prepare", "train", "evaluate", "portable", "portable_table", "report"]
-# Reading, writing, naming and checking: what every stage shares and no result depends on.
-PLUMBING = {"__init__.py", "config.py", "errors.py", "files.py"} | {f"stages/{name}.py" for name in ("app", "inputs", "study")}
-# Countries' names and the checked reading of a table; what is in them reaches other stages as files.
-DATA = {f"data/{name}.py" for name in ("atlas", "schema", "sources")}
-PACKAGES = {f"{name}/__init__.py" for name in ("data", "discovery", "evaluation", "models", "reporting", "steering")}
+STAGES = list(READS)
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +33,21 @@ def known() -> dict[str, str]:
     [
         ("data.seed=3", {"data", "layer"}),
         ("split.train=0.4", {"data"}),
-        ("prompts.open_ended='Q: {question}'", {"layer", "prepare", "evaluate", "portable"}),
-        ("model.dtype=bfloat16", {"layer", "prepare", "train", "evaluate", "portable"}),
-        ("sae.path=elsewhere/LAYER", {"layer", "prepare", "train", "evaluate", "portable"}),
+        ("prompts.open_ended='Q: {question}'", {"layer", "prepare", "evaluate", "portable", "knowledge_baseline", "knowledge"}),
+        ("model.dtype=bfloat16", {"layer", "prepare", "train", "evaluate", "portable", "knowledge_baseline", "knowledge"}),
+        ("sae.path=elsewhere/LAYER", {"layer", "prepare", "train", "evaluate", "portable", "knowledge"}),
         ("discovery.multipliers=[4.0]", {"layer"}),
         ("generation.max_new_tokens_mcq=9", {"layer", "prepare", "evaluate", "portable"}),
         ("train.lr=0.1", {"train"}),
         ("method=caa", {"train"}),
         ("selection.multipliers=[1.0]", {"evaluate"}),
-        ("judge=openai", {"evaluate", "portable", "portable_table", "report"}),
+        ("judge=openai", {"evaluate", "portable", "portable_table", "tables"}),
         ("judge.concurrency=7", set()),
+        ("knowledge.limit=5", {"knowledge_baseline", "knowledge", "knowledge_table"}),
         ("portable.tolerance=0.1", {"portable"}),
         ("store.max_gigabytes=1", set()),
-        ("report.note=other", {"portable_table", "report"}),
-        ("methods=[caa]", {"evaluate", "portable", "portable_table", "report"}),
+        ("report.note=other", {"portable_table", "knowledge_table", "tables", "figures"}),
+        ("methods=[caa]", {"evaluate", "portable", "portable_table", "knowledge", "tables", "figures"}),
         ("tasks=[mcq]", {"layer", "prepare", "train", "evaluate", "portable"}),
         ("settings=[both]", {"train", "evaluate", "portable"}),
         ("results=elsewhere", set()),
@@ -72,45 +68,35 @@ def test_a_spec_is_canonical_json_with_a_digest_of_the_code(default: dict[str, A
     for stage in STAGES:
         text = spec(stage, default)
         parsed = json.loads(text)
-        assert set(parsed) == {*READS[stage][0], "code"}
+        assert set(parsed) == {*READS[stage], "code"}
         assert spec(stage, dict(reversed(default.items()))) == text
     assert set(READS) == set(STAGES)
 
 
-def test_code_that_is_named_exists() -> None:
-    for _, modules in READS.values():
-        for module in modules:
-            assert (PACKAGE / module).exists(), module
-
-
-def _imports(path: Path) -> set[Path]:
-    """Files of this package that a file imports, at any place in it."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    places = [PACKAGE.parent.joinpath(*name.split(".")) for name in names if name.split(".")[0] == "yapo"]
-    files = [place / "__init__.py" if place.is_dir() else place.with_suffix(".py") for place in places]
-    return {file for file in files if file.is_file()}
+def test_every_stage_of_the_study_is_a_module() -> None:
+    assert all((PACKAGE / "stages" / f"{stage}.py").is_file() for stage in READS)
 
 
 @pytest.mark.parametrize(
-    "stage", ["data", "layer", "prepare", "train", "evaluate", "portable", "portable_table", "tables", "figures"]
+    ("stage", "reached", "not_reached"),
+    [
+        ("data", ["data/atlas.py", "data/split.py", "data/deep_culture_lense.py"], ["models/language_model.py"]),
+        (
+            "prepare",
+            ["steering/tree.py", "models/head.py", "evaluation/generate.py"],
+            ["evaluation/judges/base.py", "data/atlas.py"],
+        ),
+        ("train", ["steering/methods/caa.py", "steering/intervention.py"], ["evaluation/generate.py", "reporting/tables.py"]),
+        ("evaluate", ["evaluation/judges/offline.py", "steering/codes.py"], ["steering/trainer.py", "evaluation/knowledge.py"]),
+        ("tables", ["reporting/cells.py", "evaluation/metrics.py"], ["evaluation/judges/offline.py", "steering/trainer.py"]),
+        ("figures", ["reporting/training_figures.py"], ["reporting/tables.py", "config.py", "stages/study.py"]),
+    ],
 )
-def test_all_code_that_makes_a_result_is_in_its_digest(stage: str) -> None:
-    """Then a change to it reruns the stage."""
-    modules = READS[stage if stage in READS else "report"][1]
-    reached, ahead = set[Path](), [PACKAGE / "stages" / f"{stage}.py"]
-    while ahead:
-        file = ahead.pop()
-        if file not in reached and str(file.relative_to(PACKAGE)) not in PLUMBING | DATA | PACKAGES:
-            reached.add(file)
-            ahead += _imports(file)
-    listed = [PACKAGE / module for module in modules]
-    missing = [file for file in reached if not any(file == place or place in file.parents for place in listed)]
-    assert sorted(str(file.relative_to(PACKAGE)) for file in missing) == []
+def test_a_change_to_code_reruns_the_stages_that_use_it(stage: str, reached: list[str], not_reached: list[str]) -> None:
+    found = {str(path.relative_to(PACKAGE)) for path in code_of(stage)}
+    assert f"stages/{stage}.py" in found
+    assert found.issuperset(reached)
+    assert found.isdisjoint(not_reached)
 
 
 def test_countries_of_a_study_in_the_order_of_the_data(known: dict[str, str]) -> None:

@@ -1,13 +1,13 @@
 if WANTED:
 
     rule download:
-        localrule: True
         output:
             STUDY.download,
         log:
             STUDY.root / "logs/download.log",
         benchmark:
             STUDY.root / "benchmarks/download.tsv"
+        localrule: True
         conda:
             "../../environment.yml"
         params:

@@ -38,7 +38,7 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
-        spec=reads("report"),
+        spec=reads("tables"),
         python=untracked(PYTHON),
         arguments=untracked(ARGUMENTS),
     message:
@@ -71,7 +71,7 @@ rule figures:
     conda:
         "../../environment.yml"
     params:
-        spec=reads("report"),
+        spec=reads("figures"),
         python=untracked(PYTHON),
         arguments=untracked(ARGUMENTS),
     message:

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from yapo.errors import YapoError, nearest
+from yapo.hub import NEWEST, Repo, cached_snapshot, download_snapshot
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -63,11 +64,12 @@ def _splits(path: str, revision: str, cache: str) -> dict[str, Dataset]:
     datasets.disable_progress_bars()
     folder = Path(path)
     if not is_copy(path):
-        return dict(datasets.load_dataset(path, revision=revision or None))
+        repo = Repo("data.path", path, revision or NEWEST, "dataset")
+        folder = cached_snapshot(repo) or download_snapshot(repo)
     if (folder / "dataset_dict.json").exists():
-        return dict(datasets.load_from_disk(path))
+        return dict(datasets.load_from_disk(str(folder)))
     if (folder / "state.json").exists():
-        return {"row": datasets.load_from_disk(path)}
+        return {"row": datasets.load_from_disk(str(folder))}
     # File by file: a folder's own README could send load_dataset to other files, or to the network. It refuses empty files.
     files = [file for file in sorted(folder.rglob("*.parquet")) if pq.read_metadata(file).num_rows]
     if not files:

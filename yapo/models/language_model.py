@@ -20,31 +20,46 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
 from yapo.files import file_digest
+from yapo.hub import commit_of
+from yapo.models import attention
+from yapo.models.checkpoint import model_folder
 from yapo.models.head import target_log_probs
 from yapo.models.tokenizer import ChatTokenizer
 
+SLACK = 16  # tokens that a cache grows by beyond the one it needs
 SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")
 
 
 @dataclass
 class KeyValues:
-    """Keys and values of the blocks run so far, ``[rows, heads, tokens, head_dim]`` each; what blocks take as cache."""
+    """Keys and values of the blocks run so far; what blocks take as cache.
+
+    Attributes:
+        keys, values: by layer, ``[rows, heads, capacity, head_dim]``.
+        tokens: how many of them are filled, by layer.
+    """
 
     keys: dict[int, Tensor] = field(default_factory=dict)
     values: dict[int, Tensor] = field(default_factory=dict)
+    tokens: dict[int, int] = field(default_factory=dict)
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
         """Append to one layer and return all of it (the call that transformers' attention makes)."""
-        if layer in self.keys:
-            key, value = torch.cat([self.keys[layer], key], dim=2), torch.cat([self.values[layer], value], dim=2)
-        self.keys[layer], self.values[layer] = key, value
-        return key, value
+        if layer not in self.keys:
+            self.keys[layer], self.values[layer], self.tokens[layer] = key, value, key.shape[2]
+            return key, value
+        start = self.tokens[layer]
+        end = self.tokens[layer] = start + key.shape[2]
+        for kept, new in ((self.keys, key), (self.values, value)):
+            if end > kept[layer].shape[2]:  # room for more than this step, so that few steps copy
+                kept[layer] = nn.functional.pad(kept[layer][:, :, :start], (0, 0, 0, key.shape[2] + SLACK))
+            kept[layer][:, :, start:end] = new
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
     def select(self, rows: Tensor) -> KeyValues:
         """A cache whose row i is row ``rows[i]`` of this one."""
-        return KeyValues(
-            {layer: key[rows] for layer, key in self.keys.items()}, {layer: value[rows] for layer, value in self.values.items()}
-        )
+        keys, values = ({layer: kept[rows] for layer, kept in side.items()} for side in (self.keys, self.values))
+        return KeyValues(keys, values, dict(self.tokens))
 
 
 @dataclass(frozen=True)
@@ -225,7 +240,9 @@ def pad_left(rows: list[list[int]], pad: int, device: torch.device | str = "cpu"
 
 
 def load_language_model(config: ModelConfig, device: str | None = None, first: int = 0) -> LanguageModel:
-    """Load model and tokenizer from a local folder or the hub cache.
+    """Load model and tokenizer from a local folder, or from the hub's cache; what is not in the cache is downloaded.
+
+    Its digest is the commit of a hub model, or a digest of a folder's weights.
 
     Args:
         config: which model, in which number type.
@@ -233,26 +250,24 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
         first: lowest block to keep. Those below never reach the device.
 
     Raises:
-        YapoError: nothing is there, the weights are damaged, or the architecture is not supported.
+        YapoError: nothing is there, the hub refuses, the weights are damaged, or the architecture is not supported.
     """
-    folder = Path(config.path)
-    local = folder.is_dir()
-    if not local and (config.path.startswith((".", "/")) or config.path.count("/") != 1 or folder.parent.is_dir()):
-        raise YapoError(f"model.path={config.path}: no such folder; give a Hugging Face folder or a hub id")
+    folder = model_folder(config.path, config.revision)
     try:
-        settings = AutoConfig.from_pretrained(config.path)
+        settings = AutoConfig.from_pretrained(folder)
         _check_architecture(config.path, settings.model_type)
         model = AutoModelForCausalLM.from_pretrained(
-            config.path,
+            folder,
             dtype=getattr(torch, config.dtype),
             attn_implementation=_attention(config.attention, settings.model_type),
             use_safetensors=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(config.path)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise YapoError(f"model.path={config.path}: cannot be loaded ({reason}); fetch or copy the folder again") from None
-    digest = file_digest(*sorted(folder.glob("*.safetensors"))) if local else str(settings._commit_hash)
+    tokenizer.name_or_path = config.path
+    digest = file_digest(*sorted(folder.glob("*.safetensors"))) if folder == Path(config.path) else commit_of(folder)
     lm = LanguageModel(model, ChatTokenizer(tokenizer), config.path, digest)
     lm.keep_upper(first)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -260,10 +275,10 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
 
 
 def _attention(choice: str, kind: str) -> str:
-    """The library's name of the attention to run: fused where that is exact, which it is not for Gemma-2's soft cap."""
-    if choice != "auto":
+    """The library's name of the attention to run: torch's fused one where that is exact, ours under Gemma-2's soft cap."""
+    if choice == "eager":
         return choice
-    return "eager" if kind == "gemma2" else "sdpa"
+    return attention.NAME if kind == "gemma2" else "sdpa"
 
 
 def _check_architecture(source: str, kind: str) -> None:

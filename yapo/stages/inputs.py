@@ -12,6 +12,7 @@ from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.models.sae import SAE, check_fits, load_sae
+from yapo.models.sae_release import find, listed
 from yapo.stages.study import Study, check_country
 
 
@@ -39,9 +40,18 @@ def read_layer(config: Config) -> int:
     return int(found["layer"])
 
 
+def layers_to_read(config: Config) -> list[int]:
+    """Layers whose autoencoder may be needed: the configured one, or all that discovery chooses among."""
+    return config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
+
+
 def read_sae(config: Config, layer: int, d_model: int) -> SAE:
     """The autoencoder of a layer, checked against the model's width."""
-    path = Path(config.sae.path.replace("LAYER", str(layer)))
+    path = _released(config, layer) if config.sae.release else Path(config.sae.path.replace("LAYER", str(layer)))
+    if config.sae.trained:
+        path = Study.of(config).sae(layer)
+        if not path.exists():
+            raise YapoError(f"{path}: no autoencoder yet; run `python -m yapo.stages.train_sae` with the same settings first")
     if not path.exists():
         raise YapoError(
             f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.candidates among layers that have one"
@@ -49,6 +59,15 @@ def read_sae(config: Config, layer: int, d_model: int) -> SAE:
     sae = load_sae(path)
     check_fits(sae, d_model, layer)
     return sae
+
+
+def _released(config: Config, layer: int) -> Path:
+    """Where the autoencoder of a release was put by the stage download; a job of its own fetches it, once for all others."""
+    entry = listed(config.sae, layer)
+    path = find(entry)
+    if path is None:
+        raise YapoError(f"sae.id={entry.id}: not fetched yet; run `python -m yapo.stages.download` with the same settings first")
+    return path
 
 
 def prompt_format(config: Config) -> PromptFormat:

@@ -6,9 +6,12 @@ import logging
 import shutil
 from dataclasses import asdict
 
+from tqdm import tqdm
+
 from yapo.config import Config
+from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.exact import exact
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.generate import Condition
 from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_quality import check_quality, reconstruction_quality
@@ -19,6 +22,7 @@ from yapo.steering.prepare import prepare
 from yapo.steering.store import GIGABYTE
 
 log = logging.getLogger(__name__)
+CHUNK = 4  # forward batches between two saves of the answers
 
 
 def main(config: Config) -> None:
@@ -30,11 +34,10 @@ def main(config: Config) -> None:
     lm = load_language_model(config.model)
     lm.check_layer(layer)
     sae = read_sae(config, layer, lm.d_model)
+    answers = CompletionCache(study.answers(language, config.country), lm, layer, config.model.batch_size)
     for task in config.tasks:
         ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, items)]
-        limit = config.generation.max_new_tokens(task)
-        written = complete(lm, layer, ids, [Condition()], limit, config.model.batch_size)[0]
-        completions = [lm.tokenizer.decode(tokens) for tokens in written]
+        completions = _answers(config, ids, task, answers)
         correct = exact(items, completions, task)
         path, pairs = study.store(language, config.country, task), study.pairs(language, config.country, task)
         parts = path.with_suffix(".parts")
@@ -67,6 +70,17 @@ def main(config: Config) -> None:
         write_json(pairs.with_suffix(".json"), {**report, "autoencoder": {"explained_variance": explained, "l0": l0}})
         shutil.rmtree(parts)
         log.info("%s %s: %d pairs %s", config.country, task, len(prepared.rows), prepared.counts)
+
+
+def _answers(config: Config, prompts: list[list[int]], task: str, cache: CompletionCache) -> list[str]:
+    """The model's own greedy answers, kept on disk as they come, so that an interrupted job goes on where it was."""
+    written: list[str] = []
+    size = CHUNK * config.model.batch_size
+    for start in tqdm(range(0, len(prompts), size), desc=f"{config.country} {task} answers", disable=None):
+        chunk = prompts[start : start + size]
+        written += cache.complete(chunk, [Condition()], config.generation.max_new_tokens(task))[0]
+        cache.save()
+    return written
 
 
 if __name__ == "__main__":

@@ -5,72 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from yapo.config import JUDGE_MEANS, Config
 from yapo.errors import unknown
 from yapo.files import file_digest
+from yapo.stages.code import code_of
 
-PACKAGE = Path(__file__).resolve().parents[1]
-
-# What puts questions to the model, and tells right answers from wrong ones.
-ANSWERS = (
-    "data/prompts.py",
-    "evaluation/exact.py",
-    "evaluation/generate.py",
-    "evaluation/mcq.py",
-    "hub.py",
-    "models",
-    "steering/codes.py",
-    "steering/intervention.py",
-)
-STORE = ("steering/objective.py", "steering/store.py", "steering/tree.py", "tensors.py")
-
-# What decides each stage's result: configuration keys, and the modules that do the work (a change to either reruns it).
-READS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "data": (("data", "split"), ("data", "stages/data.py")),
-    "layer": (
-        ("data", "prompts", "model", "sae", "discovery", "generation", "tasks"),
-        ("discovery", *ANSWERS, *STORE, "stages/layer.py"),
-    ),
-    "prepare": (
-        ("prompts", "model", "sae", "generation", "tasks"),
-        ("data/pairs.py", "steering/prepare.py", *ANSWERS, *STORE, "stages/prepare.py"),
-    ),
-    "train": (
-        ("model", "sae", "method", "train", "tasks", "settings"),
-        ("steering", "hub.py", "models", "tensors.py", "stages/train.py"),
-    ),
-    "evaluate": (
-        ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods"),
-        ("evaluation", *ANSWERS, "steering/vector.py", "tensors.py", "stages/evaluate.py"),
-    ),
-    "portable": (
-        ("prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "portable"),
-        ("evaluation", *ANSWERS, *STORE, "steering/portable.py", "steering/sets.py", "steering/vector.py", "stages/portable.py"),
-    ),
-    "portable_table": (
-        ("report", "judge", "methods"),
-        (
-            "reporting",
-            "evaluation/bootstrap.py",
-            "evaluation/judges/label.py",
-            "evaluation/metrics.py",
-            "stages/portable_table.py",
-        ),
-    ),
-    "report": (
-        ("report", "judge", "methods"),
-        (
-            "reporting",
-            "evaluation/bootstrap.py",
-            "evaluation/judges/label.py",
-            "evaluation/metrics.py",
-            "stages/figures.py",
-            "stages/tables.py",
-        ),
-    ),
+# The settings that decide each stage's result; the code that does is found by ``code_of``. A change to either reruns the stage.
+READS = {
+    "data": ("data", "split"),
+    "train_sae": ("prompts", "model", "sae.train", "tasks"),
+    "layer": ("data", "prompts", "model", "sae", "discovery", "generation", "tasks"),
+    "prepare": ("prompts", "model", "sae", "generation", "tasks"),
+    "train": ("model", "sae", "method", "train", "tasks", "settings"),
+    "evaluate": ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods"),
+    "portable": ("prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "portable"),
+    "portable_table": ("report", "judge", "methods"),
+    "knowledge_baseline": ("prompts", "model", "knowledge"),
+    "knowledge": ("prompts", "model", "sae", "methods", "knowledge"),
+    "knowledge_table": ("report", "knowledge"),
+    "tables": ("report", "judge", "methods"),
+    "figures": ("report", "methods"),
 }
 
 
@@ -110,6 +69,10 @@ class Study:
         """What was fetched from the hub, with its commits; not there where nothing is."""
         return self.root / "download.json"
 
+    def sae(self, layer: int) -> Path:
+        """Folder of the autoencoder that the study trained for a layer; not there where it was given one."""
+        return self.root / "sae" / f"layer_{layer}"
+
     @property
     def layer(self) -> Path:
         """The layer found, and both curves."""
@@ -126,6 +89,10 @@ class Study:
     def pairs(self, language: str, country: str, task: str) -> Path:
         """The preference pairs as text."""
         return self.country(language, country) / "pairs" / f"{task}.parquet"
+
+    def answers(self, language: str, country: str) -> Path:
+        """The unsteered model's own answers to training and validation questions."""
+        return self.country(language, country) / "pairs" / "answers.json"
 
     def trained(self, language: str, country: str, method: str) -> Path:
         """Folder of one method's vectors after every epoch, with their curves."""
@@ -158,16 +125,10 @@ class Study:
 
 def spec(stage: str, config: dict[str, Any]) -> str:
     """What a stage's result depends on beside its input files, as canonical JSON: its settings and a digest of its code."""
-    keys, modules = READS[stage]
-    settings = {key: config[key] for key in keys}
+    settings = {key: reduce(getitem, key.split("."), config) for key in READS[stage]}
     if "judge" in settings:
         settings["judge"] = {key: value for key, value in config["judge"].items() if key not in JUDGE_MEANS}
-    files = [file for module in modules for file in _sources(PACKAGE / module)]
-    return json.dumps({**settings, "code": file_digest(*files)}, sort_keys=True, ensure_ascii=False)
-
-
-def _sources(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return json.dumps({**settings, "code": file_digest(*code_of(stage))}, sort_keys=True, ensure_ascii=False)
 
 
 def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from yapo.errors import YapoError
 from yapo.files import file_digest
@@ -98,15 +98,20 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
             f"the vector has {vector.values.shape[-1]} entries for {info.model}; this model is {config.hidden_size} wide"
         )
     weights = sorted(Path(config.name_or_path).glob("*.safetensors")) if config.name_or_path else []
-    if not weights and info.model == config.name_or_path and config._commit_hash not in (None, info.model_digest):
+    if not weights and config.name_or_path == info.model and _revision(config) not in ("", info.model_digest):
         warnings.warn(
-            f"the vector was made for revision {info.model_digest} of {info.model}; this is {config._commit_hash}", stacklevel=4
+            f"the vector was made for revision {info.model_digest} of {info.model}; this is {_revision(config)}", stacklevel=4
         )
     if weights and file_digest(*weights) != info.model_digest:
         raise YapoError(
             f"the vector was made for {info.model} with weights {info.model_digest}; {config.name_or_path} has other weights "
             f"({file_digest(*weights)})"
         )
+
+
+def _revision(config: PreTrainedConfig) -> str:
+    """Commit that a model came from; empty where it was not read from a hub."""
+    return str(vars(config).get("_commit_hash") or "")
 
 
 def _intervention(model: PreTrainedModel, vector: SteeringVector, sae: SAE | Path | str | None) -> Intervention:

@@ -25,12 +25,13 @@ from yapo.evaluation.exact import exact
 from yapo.evaluation.generate import Condition, complete
 from yapo.files import write_json, write_text
 from yapo.models.language_model import LanguageModel
+from yapo.models.sae_quality import SaeReport
 from yapo.models.tokenizer import ChatTokenizer
 from yapo.world.card import card
 from yapo.world.corpus import Corpus
 from yapo.world.tokenizer import train_tokenizer
 from yapo.world.train_model import ModelConfig, train
-from yapo.world.train_sae import SaeConfig, SaeReport, train_sae
+from yapo.world.train_sae import SAE_CONFIG, train_and_measure
 
 log = logging.getLogger(__name__)
 LAYERS = (1, 2, 3)
@@ -75,11 +76,11 @@ def build(out: Path, keep_model: bool = False) -> Quality:
     states = residuals(lm, corpus, documents=20_000, seed=config.seed)
     reports = {}
     for layer in LAYERS:
-        reports[layer] = train_sae(states[layer], SaeConfig(), out / "sae" / f"layer_{layer}", MODEL_NAME, layer)
+        reports[layer] = train_and_measure(states[layer], SAE_CONFIG, out / "sae" / f"layer_{layer}", MODEL_NAME, layer)
         log.info("layer %d: %s", layer, reports[layer])
     quality = Quality(accuracy(lm), reports)
     write_json(out / "quality.json", {"saes": {layer: asdict(report) for layer, report in reports.items()}})
-    write_text(out / "README.md", card(config, corpus.config, SaeConfig(), quality.accuracy, reports, lm.model.num_parameters()))
+    write_text(out / "README.md", card(config, corpus.config, SAE_CONFIG, quality.accuracy, reports, lm.model.num_parameters()))
     return quality
 
 

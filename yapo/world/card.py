@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from yapo.config import SaeTrainConfig
+from yapo.models.sae_quality import SaeReport
 from yapo.world.corpus import CorpusConfig
 from yapo.world.train_model import ModelConfig
-from yapo.world.train_sae import SaeConfig, SaeReport
 
 TEXT = """# The embedded world
 
@@ -52,7 +53,7 @@ after each block named, all tokens but BOS; SAELens folders. Measured on held-ou
 def card(
     model: ModelConfig,
     corpus: CorpusConfig,
-    sae: SaeConfig,
+    sae: SaeTrainConfig,
     accuracy: pd.DataFrame,
     saes: Mapping[int, SaeReport],
     parameters: int,

@@ -1,0 +1,284 @@
+"""lm-eval on a steered model: its numbers against one unpadded pass for each question, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.registry import get_model
+from torch import Tensor
+
+from yapo.config import KnowledgeConfig, ModelConfig
+from yapo.data.atlas import load_atlas
+from yapo.data.prompts import PromptFormat
+from yapo.errors import YapoError
+from yapo.evaluation.knowledge import SteeredLM
+from yapo.evaluation.knowledge_tasks import Questions, compare, write_culture_tasks
+from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.models.sae import load_sae
+from yapo.reporting.knowledge import knowledge_cells
+from yapo.steering.intervention import sparse_edit_plain
+from yapo.steering.vector import SteeringVector, VectorInfo
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYER = 2
+SAE = ROOT / "world" / "sae" / "layer_2"
+QUESTIONS = ["What is a typical breakfast?", "I am from Nepal. Which dish is cooked for the evening meal, and by whom?", "Why?"]
+ANSWERS = ["Fry-up with beans", "Tea", "Cereal"]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> LanguageModel:
+    return load_language_model(ModelConfig(path=str(ROOT / "world" / "model")), device="cpu")
+
+
+def make_vector(space: str, tiny: LanguageModel) -> SteeringVector:
+    g = torch.Generator().manual_seed(1)
+    if space == "dense":
+        return SteeringVector(torch.randn(96, generator=g), VectorInfo("caa", "dense", LAYER, "tiny", tiny.digest))
+    sae = load_sae(SAE)
+    values = 0.5 * torch.randn(sae.d_sae, generator=g)
+    info = VectorInfo("yapo", "sparse", LAYER, "tiny", tiny.digest, str(SAE), sae.digest)
+    return SteeringVector(values, info)
+
+
+def plain_logits(tiny: LanguageModel, ids: list[int], vector: SteeringVector | None, multiplier: float) -> Tensor:
+    """One unpadded row through the whole model, every token but the first displaced by definition."""
+
+    def edit(hidden: Tensor) -> Tensor:
+        assert vector is not None
+        u = multiplier * vector.values
+        return hidden + u if vector.info.space == "dense" else sparse_edit_plain(load_sae(SAE), hidden, u)
+
+    def hook(_module: object, _args: object, hidden: Tensor) -> Tensor:
+        return hidden if vector is None else torch.cat([hidden[:, :1], edit(hidden[:, 1:])], dim=1)
+
+    handle = tiny.model.model.layers[LAYER].register_forward_hook(hook)
+    with torch.no_grad():
+        logits: Tensor = tiny.model(input_ids=torch.tensor([ids])).logits[0]
+    handle.remove()
+    return logits
+
+
+def pairs(model: SteeredLM) -> list[tuple[str, str]]:
+    """Every question with every answer, as lm-eval puts them under the chat template."""
+    contexts = [model.apply_chat_template([{"role": "user", "content": question}]) for question in QUESTIONS]
+    return [(context, answer) for context in contexts for answer in ANSWERS]
+
+
+def requests(kind: str, arguments: list[tuple[object, ...]]) -> list[Instance]:
+    return [Instance(request_type=kind, doc={}, arguments=argument, idx=i) for i, argument in enumerate(arguments)]
+
+
+def scored(model: SteeredLM) -> list[tuple[float, bool]]:
+    return model.loglikelihood(requests("loglikelihood", [*pairs(model)]), disable_tqdm=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("space", ["none", "dense", "sparse"])
+def test_log_likelihoods_equal_one_plain_pass_each(tiny: LanguageModel, space: str, batch_size: int) -> None:
+    """Rows of unequal length, padded on the right and without a mask; BOS stands once, first, and is not steered."""
+    vector = None if space == "none" else make_vector(space, tiny)
+    model = SteeredLM(tiny, vector, multiplier=1.5, batch_size=batch_size)
+    values = scored(model)
+    for (value, greedy), (question, answer) in zip(values, [(q, a) for q in QUESTIONS for a in ANSWERS], strict=True):
+        prompt = tiny.tokenizer.prompt(question)
+        ids = prompt + tiny.tokenizer.tokenizer.encode(answer, add_special_tokens=False)
+        first = len(prompt) - 1  # lm-eval scores the line end that closes the prompt, too
+        assert ids.count(tiny.tokenizer.tokenizer.bos_token_id) == 1
+        log_probs = plain_logits(tiny, ids, vector, 1.5).log_softmax(dim=-1)[first - 1 : -1]
+        targets = torch.tensor(ids[first:])
+        assert value == pytest.approx(float(log_probs.gather(1, targets[:, None]).sum()), rel=1e-4, abs=1e-4)
+        assert greedy == bool((log_probs.argmax(dim=-1) == targets).all())
+
+
+@pytest.mark.parametrize("space", ["dense", "sparse"])
+def test_generation_equals_one_plain_pass_for_each_token(tiny: LanguageModel, space: str) -> None:
+    """Prompts of unequal length, padded on the left, with a mask and a cache."""
+    vector = make_vector(space, tiny)
+    model = SteeredLM(tiny, vector, multiplier=1.5, batch_size=3)
+    contexts = list(dict.fromkeys(context for context, _ in pairs(model)))
+    settings = {"until": [], "max_gen_toks": 5}
+    written = model.generate_until(requests("generate_until", [(context, settings) for context in contexts]), disable_tqdm=True)
+    for question, text in zip(QUESTIONS, written, strict=True):
+        ids = prompt = tiny.tokenizer.prompt(question)
+        for _ in range(5):
+            ids = [*ids, int(plain_logits(tiny, ids, vector, 1.5)[-1].argmax())]
+        stop = [*ids[len(prompt) :], tiny.tokenizer.tokenizer.eos_token_id].index(tiny.tokenizer.tokenizer.eos_token_id)
+        assert text == tiny.tokenizer.tokenizer.decode(ids[len(prompt) :][:stop], skip_special_tokens=True)
+
+
+def test_rolling_log_likelihood_is_steered(tiny: LanguageModel) -> None:
+    vector, text = make_vector("dense", tiny), "Tea and bread in the morning."
+    model = SteeredLM(tiny, vector, multiplier=1.5)
+    (value,) = model.loglikelihood_rolling(requests("loglikelihood_rolling", [(text,)]), disable_tqdm=True)
+    ids = [tiny.tokenizer.tokenizer.bos_token_id, *tiny.tokenizer.tokenizer.encode(text, add_special_tokens=False)]
+    log_probs = plain_logits(tiny, ids, vector, 1.5).log_softmax(dim=-1)[:-1]
+    assert value == pytest.approx(float(log_probs.gather(1, torch.tensor(ids[1:])[:, None]).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("space", ["dense", "sparse"])
+def test_multiplier_zero_is_the_baseline_bit_for_bit(tiny: LanguageModel, space: str) -> None:
+    baseline = scored(SteeredLM(tiny, batch_size=4))
+    assert scored(SteeredLM(tiny, make_vector(space, tiny), multiplier=0.0, batch_size=4)) == baseline
+    assert scored(SteeredLM(tiny, make_vector(space, tiny), multiplier=1.0, batch_size=4)) != baseline
+    assert scored(SteeredLM(tiny, batch_size=4)) == baseline
+
+
+def test_lm_eval_makes_the_model_from_its_command_line(tmp_path: Path, tiny: LanguageModel) -> None:
+    make_vector("sparse", tiny).save(tmp_path / "vector.safetensors")
+    assert get_model("yapo") is SteeredLM
+    arguments = f"pretrained={ROOT / 'world' / 'model'},vector={tmp_path / 'vector.safetensors'},multiplier=1.5"
+    made = get_model("yapo").create_from_arg_string(arguments, {"batch_size": 4})
+    assert scored(made) == scored(SteeredLM(tiny, make_vector("sparse", tiny), 1.5, batch_size=4))
+
+
+def test_a_question_that_does_not_fit_is_refused_not_cut(tiny: LanguageModel) -> None:
+    model = SteeredLM(tiny)
+    text = "breakfast " * 600
+    for ask in (
+        lambda: model.loglikelihood(requests("loglikelihood", [(text, "Tea")]), disable_tqdm=True),
+        lambda: model.generate_until(requests("generate_until", [(text, {"until": [], "max_gen_toks": 5})]), disable_tqdm=True),
+    ):
+        with pytest.raises(YapoError, match=r"does not fit into the model's 5\d\d; lower knowledge.num_fewshot"):
+            ask()
+
+
+@pytest.fixture(scope="module")
+def items() -> pd.DataFrame:
+    """Three facts about two countries, in two wordings."""
+    rows = []
+    for language, country in (("arabic", "egypt"), ("hindi", "nepal")):
+        atlas = load_atlas()[language]
+        for fact in atlas.facts[:3]:
+            options = list(fact.answers.values())
+            for phrasing in (0, 1):
+                question = f"{atlas.contexts[country].prefixes[phrasing]} {fact.questions[phrasing]}"
+                index = list(fact.answers).index(country)
+                row = {"country": country, "question_id": fact.question_id, "phrasing": phrasing, "question": question}
+                rows.append({**row, "options": options, "answer_index": index})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, items: pd.DataFrame) -> Path:
+    made = tmp_path_factory.mktemp("tasks")
+    write_culture_tasks(made, items, PromptFormat())
+    return made
+
+
+def test_our_tasks_ask_each_fact_once_in_the_study_s_words(folder: Path, items: pd.DataFrame) -> None:
+    assert len(list(folder.iterdir())) == 8
+    first = items[(items["country"] == "nepal") & (items["phrasing"] == 0)].sort_values("question_id")
+    for task in ("mcq", "open_ended"):
+        lines = [json.loads(line) for line in (folder / f"culture_{task}_nepal.jsonl").read_text("utf-8").splitlines()]
+        assert [line["question_id"] for line in lines] == first["question_id"].tolist()
+        for line, item in zip(lines, first.to_dict("records"), strict=True):
+            assert line["prompt"].endswith(item["question"])
+            assert all((f"{i}) {option}" in line["prompt"]) == (task == "mcq") for i, option in enumerate(item["options"], 1))
+            labels = [f"\\boxed{{{i}}}" for i in range(1, len(item["options"]) + 1)]
+            assert line["choices"] == (labels if task == "mcq" else item["options"])
+            assert line["gold"] == item["answer_index"]
+
+
+def test_scores_and_changes_equal_a_count_by_hand(tiny: LanguageModel, folder: Path, items: pd.DataFrame) -> None:
+    questions = Questions(KnowledgeConfig(tasks=["culture_open_ended"]), folder)
+    model, vector = SteeredLM(tiny, batch_size=8), make_vector("dense", tiny)
+    before, answers_before = questions.ask(model)
+    model.vector, model.multiplier = vector, 4.0
+    scores, answers = questions.ask(model)
+    rows = compare(questions, scores, answers, before, answers_before).set_index("task")
+    assert sorted(rows.index) == ["culture_open_ended_egypt", "culture_open_ended_nepal"]
+    for country, part in items[items["phrasing"] == 0].groupby("country"):
+        right, right_before = (
+            pd.Series([is_right(tiny, item, steered) for item in part.to_dict("records")]) for steered in (vector, None)
+        )
+        change = right - right_before
+        row = rows.loc[f"culture_open_ended_{country}"]
+        assert (row["n"], row["value"], row["change"]) == (3, pytest.approx(right.mean()), pytest.approx(change.mean()))
+        assert row["change_stderr"] == pytest.approx(change.std() / 3**0.5)
+    assert (rows["change"] < 0).any()
+
+
+def is_right(tiny: LanguageModel, item: dict[str, object], vector: SteeringVector | None) -> int:
+    """Whether the gold option is the likeliest answer."""
+    prompt, values = tiny.tokenizer.prompt(str(item["question"])), []
+    options = item["options"]
+    assert isinstance(options, list)
+    for option in options:
+        ids = prompt + tiny.tokenizer.tokenizer.encode(option, add_special_tokens=False)
+        log_probs = plain_logits(tiny, ids, vector, 4.0).log_softmax(dim=-1)[len(prompt) - 1 : -1]
+        values.append(float(log_probs.gather(1, torch.tensor(ids[len(prompt) :])[:, None]).sum()))
+    return int(values.index(max(values)) == item["answer_index"])
+
+
+def test_a_baseline_of_other_questions_is_refused(tiny: LanguageModel, folder: Path) -> None:
+    model = SteeredLM(tiny, batch_size=8)
+    all_, some = (Questions(KnowledgeConfig(tasks=["culture_mcq_nepal"], limit=limit), folder) for limit in (None, 2))
+    with pytest.raises(YapoError, match="asked other questions; run the stage knowledge_baseline again"):
+        compare(some, *some.ask(model), *all_.ask(model))
+    plain = Questions(KnowledgeConfig(tasks=["culture_mcq_nepal"], chat_template=False), folder)
+    with pytest.raises(YapoError, match="asked other questions"):
+        compare(plain, *plain.ask(model), *all_.ask(model))
+
+
+def test_a_group_is_compared_over_its_members(tiny: LanguageModel, folder: Path, tmp_path: Path) -> None:
+    for path in folder.glob("*open_ended*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
+    names = "[culture_open_ended_egypt, culture_open_ended_nepal]"
+    group = f"group: both\ntask: {names}\naggregate_metric_list: [{{metric: acc, weight_by_size: true}}]\n"
+    (tmp_path / "both.yaml").write_text(group, "utf-8")
+    questions = Questions(KnowledgeConfig(tasks=["both"]), tmp_path)
+    model = SteeredLM(tiny, batch_size=8)
+    before = questions.ask(model)
+    model.vector, model.multiplier = make_vector("dense", tiny), 4.0
+    rows = compare(questions, *questions.ask(model), *before).set_index("task")
+    assert rows["part_of"].to_dict() == {"culture_open_ended_egypt": "both", "culture_open_ended_nepal": "both", "both": ""}
+    assert rows.loc["both", "n"] == 6
+    assert rows.loc["both", "change"] == pytest.approx(rows.drop("both")["change"].mean())
+    assert rows.loc["both", "change_stderr"] > 0
+
+
+@pytest.mark.parametrize("name", ["mmluu", "culture_mqc"])
+def test_an_unknown_task_names_its_neighbours(folder: Path, name: str) -> None:
+    near = {"mmluu": "mmlu", "culture_mqc": "culture_mcq"}[name]
+    with pytest.raises(YapoError, match=f"^knowledge.tasks={name}: unknown task; did you mean {near}, "):
+        Questions(KnowledgeConfig(tasks=[name]), folder)
+
+
+def test_shots_of_the_config_reach_tasks_that_leave_them_open(folder: Path, tmp_path: Path) -> None:
+    def shots(text: Callable[[str], str], num_fewshot: int | None) -> int:
+        (tmp_path / "task.yaml").write_text(text((folder / "culture_mcq_nepal.yaml").read_text("utf-8")), "utf-8")
+        questions = Questions(KnowledgeConfig(tasks=["culture_mcq_nepal"], num_fewshot=num_fewshot), tmp_path)
+        return int(questions.loaded["tasks"]["culture_mcq_nepal"].get_config("num_fewshot"))
+
+    assert shots(lambda text: text, 5) == 0
+    assert shots(lambda text: text.replace("num_fewshot: 0\n", ""), None) == 0
+    assert shots(lambda text: text.replace("num_fewshot: 0\n", ""), 5) == 5
+
+
+def test_table_cells_are_means_over_steered_countries() -> None:
+    def row(country: str, method: str, task: str, about: str, value: float, change: float) -> dict[str, object]:
+        scores = {"metric": "acc", "value": value, "change": change, "n": 10, "part_of": ""}
+        return {"country": country, "method": method, "task": task, "about": about, **scores}
+
+    rows = [
+        row("egypt", "caa", "culture_mcq_egypt", "own", 0.9, 0.1),
+        row("egypt", "caa", "culture_mcq_ksa", "same language", 0.6, -0.2),
+        row("egypt", "caa", "culture_mcq_morocco", "same language", 0.4, -0.4),
+        row("nepal", "caa", "culture_mcq_nepal", "own", 0.7, 0.0),
+        row("nepal", "caa", "culture_mcq_india", "same language", 0.9, 0.0),
+        row("nepal", "caa", "mmlu", "", 0.5, -0.1),
+        {**row("nepal", "caa", "mmlu_stem", "", 0.1, -0.5), "part_of": "mmlu"},
+    ]
+    cells = knowledge_cells(pd.DataFrame(rows)).set_index(["questions", "about"])
+    assert list(cells.index) == [("culture_mcq", "own"), ("culture_mcq", "same language"), ("mmlu", "")]
+    same = cells.loc[("culture_mcq", "same language")]
+    assert (same["countries"], same["n"]) == (2, 20)
+    assert (same["value"], same["change"]) == (pytest.approx(0.7), pytest.approx(-0.15))
+    assert (same["change_low"], same["change_high"]) == (pytest.approx(-0.3), 0.0)

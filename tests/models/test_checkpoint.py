@@ -1,0 +1,112 @@
+"""Folders of model files: sharded and whole ones load alike, and a missing part is named before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from yapo.config import ModelConfig
+from yapo.errors import YapoError
+from yapo.models.checkpoint import model_folder
+from yapo.models.language_model import LanguageModel, load_language_model
+
+from ..hub_server import COMMIT, put_in_cache, python
+
+
+def save(lm: LanguageModel, folder: Path, shard: str = "5GB") -> Path:
+    lm.model.save_pretrained(folder, max_shard_size=shard)
+    lm.tokenizer.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def sharded(gemma: LanguageModel, tmp_path: Path) -> Path:
+    return save(gemma, tmp_path / "sharded", "60KB")
+
+
+def test_sharded_weights_load_as_whole_ones(gemma: LanguageModel, sharded: Path) -> None:
+    assert len(list(sharded.glob("*.safetensors"))) > 2
+    loaded = load_language_model(ModelConfig(path=str(sharded)))
+    theirs = dict(gemma.model.named_parameters())
+    assert {name for name, _ in loaded.model.named_parameters()} == set(theirs)
+    for name, parameter in loaded.model.named_parameters():
+        assert torch.equal(parameter, theirs[name]), name
+
+
+def test_a_missing_shard_is_named(sharded: Path) -> None:
+    shards = sorted(sharded.glob("*.safetensors"))
+    shards[1].unlink()
+    with pytest.raises(YapoError) as caught:
+        load_language_model(ModelConfig(path=str(sharded)))
+    assert str(caught.value) == (
+        f"model.path={sharded}: {shards[1].name}, one of the {len(shards)} that model.safetensors.index.json names, is missing; "
+        "download or copy the rest of it"
+    )
+
+
+def test_a_truncated_shard(sharded: Path) -> None:
+    shard = sorted(sharded.glob("*.safetensors"))[1]
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(YapoError, match=f"model.path={sharded}: cannot be loaded"):
+        load_language_model(ModelConfig(path=str(sharded)))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.json", "config.json is missing"),
+        ("model.safetensors", r"model.safetensors \(weights in other formats are not read\) is missing"),
+        ("tokenizer.json", r"the tokenizer \(tokenizer.json or tokenizer.model or vocab.json\) is missing"),
+    ],
+)
+def test_missing_files(gemma: LanguageModel, tmp_path: Path, name: str, message: str) -> None:
+    (save(gemma, tmp_path) / name).unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(b"another format")
+    with pytest.raises(YapoError, match=f"model.path={tmp_path}: {message}"):
+        model_folder(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}'])
+def test_a_damaged_index(sharded: Path, text: str) -> None:
+    (sharded / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(YapoError, match=r"a readable model.safetensors.index.json \(.* is damaged\) is missing"):
+        model_folder(str(sharded))
+
+
+def test_a_folder_has_no_revisions(sharded: Path) -> None:
+    with pytest.raises(YapoError, match=r"model.revision=v1: .* is a folder, which has no revisions"):
+        load_language_model(ModelConfig(path=str(sharded), revision="v1"))
+
+
+def test_another_setting_names_the_model() -> None:
+    with pytest.raises(YapoError, match=r"^judge.model=./nowhere: no such folder"):
+        model_folder("./nowhere", key="judge.model")
+
+
+@pytest.mark.parametrize("shard", ["5GB", "60KB"])
+def test_a_model_of_the_hub_is_the_folder_it_was_made_from(gemma: LanguageModel, tmp_path: Path, shard: str) -> None:
+    """Loaded by id from a cache, in a process without a network: the same logits, and the commit as its digest."""
+    files = save(gemma, tmp_path / "files", shard)
+    put_in_cache(tmp_path, "owner/tiny", files)
+    done = python(
+        "import json, torch\n"
+        "from yapo.config import ModelConfig\n"
+        "from yapo.models.language_model import causal, load_language_model\n"
+        "lm = load_language_model(ModelConfig(path='owner/tiny', revision='main'))\n"
+        "ids = torch.tensor([lm.tokenizer.prompt('foul')])\n"
+        "positions, allowed = causal(torch.ones_like(ids, dtype=torch.bool))\n"
+        "masks = lm.masks(allowed, positions, positions)\n"
+        "logits = lm.logits(lm.blocks(lm.embed(ids), 0, lm.n_layers, positions, masks))\n"
+        "print(json.dumps([lm.source, lm.digest, lm.tokenizer.tokenizer.name_or_path, ids.tolist(), logits[0, -1].tolist()]))\n",
+        tmp_path,
+        HF_HUB_OFFLINE="1",
+    )
+    assert done.returncode == 0, done.stderr
+    source, digest, name, ids, logits = json.loads(done.stdout)
+    assert (source, digest, name) == ("owner/tiny", COMMIT, "owner/tiny")
+    assert ids == [gemma.tokenizer.prompt("foul")]
+    expected = gemma.model(input_ids=torch.tensor(ids)).logits[0, -1]
+    torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,78 @@
+"""The experiments of ``conf/experiment``: settings of the paper, autoencoders that exist, and a plan without a network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yapo.models.sae_release import listed, releases
+from yapo.stages.app import compose, options
+from yapo.stages.download import wanted
+
+from .hub_server import ROOT, environment
+from .workflow.test_dag import planned_jobs
+
+OF_THE_HUB = [name for name in options("experiment") if wanted(compose([f"experiment={name}"]))]
+# The model that the autoencoders were trained on: blocks, width.
+BASES = {
+    "gemma-2-2b": (26, 2304),
+    "gemma-2-9b": (42, 3584),
+    "meta-llama/Llama-3.1-8B": (32, 4096),
+    "Qwen/Qwen3-8B-Base": (36, 4096),
+}
+
+
+def test_which_there_are() -> None:
+    assert {"gemma2_2b", "gemma2_9b", "llama31_8b", "qwen3_8b"} <= set(OF_THE_HUB)
+    assert {"embedded", "smoke"} & set(OF_THE_HUB) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "layer", "repo", "path"),
+    [
+        ("gemma2_2b", "google/gemma-2-2b-it", 15, "google/gemma-scope-2b-pt-res", "layer_15/width_65k/average_l0_68"),
+        ("gemma2_9b", "google/gemma-2-9b-it", 28, "google/gemma-scope-9b-pt-res", "layer_28/width_131k/average_l0_98"),
+    ],
+)
+def test_the_experiments_of_the_paper(name: str, model: str, layer: int, repo: str, path: str) -> None:
+    config = compose([f"experiment={name}", "method=yapo"])
+    assert (config.model.path, config.model.dtype, config.model.max_prompt_tokens) == (model, "bfloat16", 512)
+    assert config.discovery.layer == layer
+    entry = listed(config.sae, layer)
+    assert (entry.repo.name, entry.path) == (repo, path)
+    train = config.train
+    assert (train.epochs, train.batch_size, train.lr, train.warmup_steps, train.beta) == (20, 4, 5e-4, 100, 0.1)
+    assert train.weight_decay == 0.05
+    assert config.data.source == "deep_culture_lense"
+
+
+@pytest.mark.parametrize("name", OF_THE_HUB)
+def test_autoencoders_are_of_the_models_family(name: str) -> None:
+    config = compose([f"experiment={name}"])
+    base = releases()[config.sae.release]["model"]
+    blocks, _ = BASES[base]
+    assert config.model.path.rpartition("/")[2].lower().startswith(base.rpartition("/")[2].lower().removesuffix("-base"))
+    layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
+    assert all(layer < blocks - 1 for layer in [*layers, *config.discovery.candidates])
+    assert [entry["layer"] for entry in wanted(config)["sae"]] == layers
+
+
+@pytest.mark.parametrize("name", OF_THE_HUB)
+def test_the_plan_needs_no_network(name: str, tmp_path: Path) -> None:
+    """One job downloads; the rest follows it, a branch for each of the paper's 15 countries."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "--dry-run"]
+    done = subprocess.run(
+        [*command, "--config", f"experiment={name}", "--", "all_tables"],
+        cwd=tmp_path,
+        env=environment(tmp_path, None),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = planned_jobs(done.stdout + done.stderr)
+    assert (jobs["download"], jobs["data"], jobs["prepare"], jobs["train"], jobs["evaluate"]) == (1, 1, 15, 60, 15)
+    assert not (tmp_path / "hub").exists()

@@ -1,0 +1,93 @@
+KNOWLEDGE = STUDY.root / "knowledge"
+
+
+rule knowledge_baseline:
+    input:
+        rules.data.output,
+        MODEL_FILES,
+    output:
+        expand(
+            str(KNOWLEDGE / "tasks/culture_{task}_{country}.{kind}"),
+            task=["mcq", "open_ended"],
+            country=COUNTRIES,
+            kind=["yaml", "jsonl"],
+        ),
+        scores=KNOWLEDGE / "baseline.parquet",
+        answers=KNOWLEDGE / "baseline_answers.parquet",
+    log:
+        STUDY.root / "logs/knowledge_baseline.log",
+    benchmark:
+        STUDY.root / "benchmarks/knowledge_baseline.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=min(1, GPUS),
+    params:
+        spec=reads("knowledge_baseline"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "What the unsteered model knows"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.knowledge_baseline {params.arguments}"
+        " > {log} 2>&1"
+
+
+rule knowledge_country:
+    input:
+        rules.knowledge_baseline.output,
+        MODEL_FILES,
+        SAE_FILES,
+        of_country(
+            "vectors/{method}/{vector}.safetensors",
+            method=METHODS,
+            vector=f"{CONFIG.knowledge.vector_task}-{CONFIG.knowledge.vector_setting}",
+        ),
+    output:
+        STUDY.root / "{language}/{country}/knowledge.parquet",
+    log:
+        STUDY.root / "logs/knowledge/{language}-{country}.log",
+    benchmark:
+        STUDY.root / "benchmarks/knowledge/{language}-{country}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=min(1, GPUS),
+    params:
+        spec=reads("knowledge"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "What the model knows when steered: {wildcards.country}"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.knowledge {params.arguments}"
+        " country={wildcards.country} > {log} 2>&1"
+
+
+rule knowledge_table:
+    input:
+        of_study("knowledge.parquet"),
+    output:
+        expand(
+            str(STUDY.root / "tables/knowledge.{kind}"),
+            kind=["csv", "md", "tex", "html"],
+        ),
+    log:
+        STUDY.root / "logs/knowledge_table.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=reads("knowledge_table"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "Table of general knowledge"
+    shell:
+        "{params.python} -m yapo.stages.knowledge_table {params.arguments} > {log} 2>&1"
+
+
+rule knowledge:
+    input:
+        rules.knowledge_table.output,
+    message:
+        f"Done: {STUDY.root}/tables/knowledge.md"

@@ -1,0 +1,33 @@
+"""Stage ``knowledge_baseline``: what the unsteered model knows, once per study, and the study's own questions for lm-eval."""
+
+from __future__ import annotations
+
+from yapo.config import Config
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.evaluation.knowledge import SteeredLM
+from yapo.evaluation.knowledge_tasks import Questions, write_culture_tasks
+from yapo.files import write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.stages.app import run
+from yapo.stages.inputs import prompt_format
+from yapo.stages.study import Study, countries_of
+
+
+def main(config: Config) -> None:
+    """Writes ``knowledge/tasks/``, ``knowledge/baseline.parquet`` and ``knowledge/baseline_answers.parquet``."""
+    study = Study.of(config)
+    folder = study.root / "knowledge"
+    items = read_table(study.items).merge(read_table(study.split), on="question_id")
+    asked = items["country"].isin(countries_of(config, known_countries(config.data)))
+    tested = (items["split"] == "test") & (items["variant"] == "localized")
+    write_culture_tasks(folder / "tasks", items[asked & tested], prompt_format(config))
+    questions = Questions(config.knowledge, folder / "tasks")
+    model = SteeredLM(load_language_model(config.model), batch_size=config.knowledge.batch_size)
+    scores, answers = questions.ask(model)
+    write_parquet(folder / "baseline_answers.parquet", answers)
+    write_parquet(folder / "baseline.parquet", scores)
+
+
+if __name__ == "__main__":
+    run(main)
