@@ -74,7 +74,7 @@ def measure_case(case: Case, repeats: int, options: measure.Options, report: mea
     codes = Codes(codes.ids.long(), codes.values, codes.counts).to(device)
     narrow = nn.Parameter(torch.randn(fitted.width, generator=generator, device=device))
     wide = nn.Parameter(fitted.widen(narrow.detach()))
-    owner, live = torch.zeros(1, dtype=torch.long, device=device), torch.ones(1, case.tokens, dtype=torch.bool, device=device)
+    owner, live = torch.zeros(1, 1, dtype=torch.long, device=device), torch.ones(1, case.tokens, dtype=torch.bool, device=device)
 
     def dense(_turn: int) -> Tensor:
         wide.grad = None

@@ -223,7 +223,7 @@ def displacement(evaluator: Evaluator, condition: Condition, items: pd.DataFrame
         hidden = lm.model(input_ids=ids, output_hidden_states=True).hidden_states[LAYER + 1]
         live = torch.ones(ids.shape, dtype=torch.bool)
         push = condition.intervention.push(condition.u[None])
-        edited = condition.intervention.edit(hidden, condition.intervention.codes(hidden), push, torch.tensor([0]), live)
+        edited = condition.intervention.edit(hidden, condition.intervention.codes(hidden), push, torch.tensor([[0]]), live)
         norms.append((edited - hidden)[0, 1:].norm(dim=-1))
     return float(torch.cat(norms).mean())
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yapo.steering.codes import Codes
+from yapo.steering.tree import Pair, tree_batch
 
 WIDTH = 12
 
@@ -50,15 +51,14 @@ def test_live(seed: int, rows: int, tokens: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4))
-def test_pad_and_offsets(seed: int, lengths: list[int]) -> None:
+@given(seed=st.integers(0, 10_000), lengths=st.lists(st.integers(1, 5), min_size=1, max_size=5))
+def test_packed_and_offsets(seed: int, lengths: list[int]) -> None:
     parts = [random_codes(seed + i, 1, length) for i, length in enumerate(lengths)]
-    padded = Codes.pad([Codes(p.ids.int(), p.values, p.counts.int()) for p in parts])
-    assert padded.ids.dtype == padded.counts.dtype == torch.long
-    for row, part in zip(dense(padded), parts, strict=True):
-        assert torch.equal(row[: part.counts.shape[1]], dense(part)[0])
-        assert not row[part.counts.shape[1] :].any()
-    offsets = padded.offsets()
+    batch = tree_batch([Pair([1] * length, [2], [3]) for length in lengths])
+    packed = Codes.packed([Codes(p.ids.int(), p.values, p.counts.int()) for p in parts], batch)
+    assert packed.ids.dtype == packed.counts.dtype == torch.long
+    assert torch.equal(dense(packed), batch.packed([dense(part)[0] for part in parts]))
+    offsets = packed.offsets()
     assert offsets[0] == 0
-    assert torch.equal(offsets.diff(), padded.counts.reshape(-1))
-    assert offsets[-1] == len(padded.values)
+    assert torch.equal(offsets.diff(), packed.counts.reshape(-1))
+    assert offsets[-1] == len(packed.values)

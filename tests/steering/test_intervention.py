@@ -13,7 +13,7 @@ from yapo.steering.codes import Codes
 from yapo.steering.intervention import Dense, Intervention, Sparse, sparse_edit_plain
 
 EVERYWHERE = torch.ones(3, 5, dtype=torch.bool)
-ONE = torch.zeros(3, dtype=torch.long)  # every row moved by the same displacement
+ONE = torch.zeros(3, 1, dtype=torch.long)  # every row moved by the same displacement
 
 
 def _hidden(seed: int) -> torch.Tensor:
@@ -54,13 +54,14 @@ def test_features_that_u_leaves_alone_cancel(any_sae: SAE, seed: int, touched: i
     torch.testing.assert_close(_edit(again, hidden, smaller[0]), expected, rtol=1e-5, atol=2e-5)
 
 
-def test_each_row_is_moved_by_its_own_displacement(any_sae: SAE) -> None:
+def test_each_token_is_moved_by_its_own_displacement(any_sae: SAE) -> None:
     hidden, u = _hidden(6), torch.randn(2, 64, generator=torch.Generator().manual_seed(7))
     for intervention in (Dense(32), Sparse(any_sae)):
-        own, owner = u[:, : intervention.width], torch.tensor([1, 0, 1])
+        own, owner = u[:, : intervention.width], torch.tensor([[1, 1, 0, 0, 1], [0] * 5, [1] * 5])
         edited = intervention.edit(hidden, intervention.codes(hidden), intervention.push(own), owner, EVERYWHERE)
-        for row, which in enumerate(owner.tolist()):
-            torch.testing.assert_close(edited[row], _edit(intervention, hidden, own[which])[row], rtol=1e-5, atol=1e-5)
+        each = torch.stack([_edit(intervention, hidden, displacement) for displacement in own])
+        expected = each.gather(0, owner[None, :, :, None].expand(1, 3, 5, 32))[0]
+        torch.testing.assert_close(edited, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_at_zero_only_features_that_fire_get_a_gradient(any_sae: SAE) -> None:
@@ -80,8 +81,10 @@ def test_fitted_keeps_the_features_that_fire(any_sae: SAE) -> None:
     small = (0.3 * torch.randn(narrow.width, generator=torch.Generator().manual_seed(9))).requires_grad_()
     wide = narrow.widen(small.detach()).requires_grad_()
     assert not wide[~fires].any()
-    live, owner = torch.ones(1, 2, dtype=torch.bool), torch.tensor([0])
-    fast = narrow.edit(hidden, Codes.pad(codes), narrow.push(small[None]), owner, live)
+    live, owner = torch.ones(1, 2, dtype=torch.bool), torch.tensor([[0]])
+    (code,) = codes
+    wide_codes = Codes(code.ids.long(), code.values, code.counts)
+    fast = narrow.edit(hidden, wide_codes, narrow.push(small[None]), owner, live)
     plain = sparse_edit_plain(any_sae, hidden, wide)
     torch.testing.assert_close(fast, plain, rtol=1e-5, atol=2e-5)
     (fast_grad,) = torch.autograd.grad(fast.square().sum(), small)

@@ -29,7 +29,7 @@ def plain_log_prob(lm: LanguageModel, prompt: list[int], answer: list[int]) -> t
 def states(lm: LanguageModel, layer: int, pairs: list[Pair]) -> torch.Tensor:
     """Residual stream after a block in the tree layout, ``[pairs, T, d_model]``."""
     batch = tree_batch(pairs)
-    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pair.tokens) for pair in pairs], batch_first=True)
+    ids = batch.packed([torch.tensor(pair.tokens) for pair in pairs])
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     return lm.blocks(lm.embed(ids), 0, layer + 1, batch.positions, masks)
 
@@ -60,7 +60,7 @@ def test_any_shape(gemma: LanguageModel, pairs: list[Pair]) -> None:
 
 def test_an_answer_reads_its_prompt_and_itself_only() -> None:
     pair = Pair([1, 2], [3, 4, 5], [6, 7, 8])
-    batch = tree_batch([pair, Pair([1], [2], [3])])
+    batch = tree_batch([pair])
     assert pair.tokens == [1, 2, 3, 4, 6, 7]
     assert batch.positions[0].tolist() == [0, 1, 2, 3, 2, 3]
     assert batch.allowed[0].int().tolist() == [
@@ -71,8 +71,22 @@ def test_an_answer_reads_its_prompt_and_itself_only() -> None:
         [1, 1, 0, 0, 1, 0],
         [1, 1, 0, 0, 1, 1],
     ]
-    assert batch.real.sum(dim=1).tolist() == [6, 1]
-    assert batch.read.tolist() == [[1, 2, 3, 4, 5], [0, 0, 0, 0, 0]]
-    assert batch.source.tolist() == [0, 1, 2, 0, 3, 4, 5, 5]
-    assert batch.target.tolist() == [3, 4, 5, 6, 7, 8, 2, 3]
-    assert batch.owner.tolist() == [0, 0, 0, 1, 1, 1, 2, 3]
+    assert batch.read.tolist() == [[1, 2, 3, 4, 5]]
+    assert batch.source.tolist() == [0, 1, 2, 0, 3, 4]
+    assert batch.target.tolist() == [3, 4, 5, 6, 7, 8]
+    assert batch.owner.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_short_pairs_share_a_row_and_cannot_see_each_other() -> None:
+    pairs = [Pair([1], [2], [3]), Pair([1, 2, 3, 4], [5, 6], [7]), Pair([1, 2], [3, 4], [5])]  # 1, 5 and 3 tokens
+    batch = tree_batch(pairs)
+    assert batch.packed([torch.tensor(pair.tokens) for pair in pairs]).tolist() == [[1, 2, 3, 4, 5], [1, 2, 3, 1, 0]]
+    assert batch.pair.tolist() == [[1, 1, 1, 1, 1], [2, 2, 2, 0, 0]]
+    assert batch.positions.tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 0, 0]]
+    assert batch.real.int().tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]]
+    assert batch.order() == [1, 2, 0]
+    assert not batch.allowed[1, 3, :3].any()
+    assert not batch.allowed[1, :3, 3].any()
+    assert batch.read.tolist() == [[3, 4, 0], [3, 1, 2]]
+    assert batch.source.tolist() == [3, 3, 0, 1, 0, 4, 5, 4]
+    assert batch.owner.tolist() == [0, 1, 2, 2, 3, 4, 4, 5]

@@ -17,6 +17,7 @@ from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.stages.app import compose, plain
 from yapo.stages.download import wanted
+from yapo.stages.inputs import layers_to_read
 from yapo.stages.study import Study, countries_of, spec
 
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -95,7 +96,13 @@ SAE_FILES = sorted(
     for place in glob(CONFIG.sae.path.replace("LAYER", "*"))
     for path in local_files(place, "*.safetensors")
 )
-SAE_FILES = [*SAE_FILES, *DOWNLOADED]
+SAE_NAMES = ["cfg.json", "sae_weights.safetensors", "curves.jsonl", "quality.json"]
+TRAINED_SAES = [
+    STUDY.sae(layer) / name
+    for layer in (layers_to_read(CONFIG) if CONFIG.sae.trained else [])
+    for name in SAE_NAMES
+]
+SAE_FILES = [*SAE_FILES, *TRAINED_SAES, *DOWNLOADED]
 
 
 def of_country(pattern, **more):
@@ -126,6 +133,7 @@ def kept_files(country):
     folder = STUDY.country(COUNTRIES[country], country)
     cells = [f"{task}-{setting}.safetensors" for task in TASKS for setting in SETTINGS]
     return [
+        *TRAINED_SAES,
         *[
             folder / "train" / method / name
             for method in METHODS

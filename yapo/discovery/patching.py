@@ -50,26 +50,25 @@ def patch_all_layers(lm: LanguageModel, probes: list[Probe], batch_size: int) ->
 
 
 def _patch_batch(lm: LanguageModel, probes: list[Probe]) -> Tensor:
-    source, source_last, ceiling = _run(lm, [Pair(p.localized, p.own, p.western) for p in probes])
-    target, target_last, base = _run(lm, [Pair(p.nonlocalized, p.own, p.western) for p in probes])
-    rows = torch.arange(len(probes), device=lm.device)
+    source, source_place, ceiling = _run(lm, [Pair(p.localized, p.own, p.western) for p in probes])
+    target, target_place, base = _run(lm, [Pair(p.nonlocalized, p.own, p.western) for p in probes])
     batch = tree_batch([Pair(p.nonlocalized, p.own, p.western) for p in probes]).to(lm.device)
     values = []
     for layer in range(lm.n_layers):
         patched = target[layer].clone()
-        patched[rows, target_last] = source[layer][rows, source_last]
+        patched[target_place] = source[layer][source_place]
         values.append(answer_log_probs(lm, patched, layer, batch).exp())
     return torch.stack([*values, base, ceiling]).cpu()
 
 
-def _run(lm: LanguageModel, pairs: list[Pair]) -> tuple[list[Tensor], Tensor, Tensor]:
-    """States after every block, index of the last prompt token, and probabilities of both answers, unpatched."""
+def _run(lm: LanguageModel, pairs: list[Pair]) -> tuple[list[Tensor], tuple[Tensor, Tensor], Tensor]:
+    """States after every block, row and place of the last prompt tokens, and probabilities of both answers, unpatched."""
     batch = tree_batch(pairs).to(lm.device)
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
-    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pair.tokens) for pair in pairs], batch_first=True).to(lm.device)
+    ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in pairs])
     states, hidden = [], lm.embed(ids)
     for layer in range(lm.n_layers):
         hidden = lm.blocks(hidden, layer, layer + 1, batch.positions, masks)
         states.append(hidden)
-    last = torch.tensor([len(pair.prompt) - 1 for pair in pairs], device=lm.device)
-    return states, last, answer_log_probs(lm, hidden, lm.n_layers - 1, batch).exp()
+    last = batch.start + torch.tensor([len(pair.prompt) - 1 for pair in pairs], device=lm.device)
+    return states, (batch.row, last), answer_log_probs(lm, hidden, lm.n_layers - 1, batch).exp()

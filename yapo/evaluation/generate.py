@@ -55,7 +55,7 @@ class _Rows:
     """Completions in progress: one row per (condition, prompt)."""
 
     steering: _Steering | None
-    owner: Tensor  # which displacement moves a row
+    owner: Tensor  # which displacement moves a row, [rows, 1]
     real: Tensor  # tokens so far that are not padding, [rows, tokens]
     below: KeyValues
     above: KeyValues
@@ -101,7 +101,7 @@ def complete(
             per_pass = max(1, batch_size // len(chosen))
             for first in range(0, len(group), per_pass):
                 part = group[first : first + per_pass]
-                owner = torch.arange(first, first + len(part), device=lm.device).repeat_interleave(len(chosen))
+                owner = torch.arange(first, first + len(part), device=lm.device).repeat_interleave(len(chosen))[:, None]
                 rows, token = _prefill(lm, layer, prompt, codes, steering, owner)
                 written = _decode(lm, layer, rows, token, max_new_tokens)
                 for k, tokens in enumerate(written):

@@ -47,18 +47,26 @@ def layers_to_read(config: Config) -> list[int]:
 
 def read_sae(config: Config, layer: int, d_model: int) -> SAE:
     """The autoencoder of a layer, checked against the model's width."""
-    path = _released(config, layer) if config.sae.release else Path(config.sae.path.replace("LAYER", str(layer)))
-    if config.sae.trained:
-        path = Study.of(config).sae(layer)
-        if not path.exists():
-            raise YapoError(f"{path}: no autoencoder yet; run `python -m yapo.stages.train_sae` with the same settings first")
+    find_it = _released if config.sae.release else _trained if config.sae.trained else _given
+    sae = load_sae(find_it(config, layer))
+    check_fits(sae, d_model, layer)
+    return sae
+
+
+def _given(config: Config, layer: int) -> Path:
+    path = Path(config.sae.path.replace("LAYER", str(layer)))
     if not path.exists():
         raise YapoError(
             f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.candidates among layers that have one"
         )
-    sae = load_sae(path)
-    check_fits(sae, d_model, layer)
-    return sae
+    return path
+
+
+def _trained(config: Config, layer: int) -> Path:
+    path = Study.of(config).sae(layer)
+    if not path.exists():
+        raise YapoError(f"{path}: no autoencoder yet; run `python -m yapo.stages.train_sae` with the same settings first")
+    return path
 
 
 def _released(config: Config, layer: int) -> Path:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from yapo.models.sae import SAE
+from yapo.steering.tree import TreeBatch
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class Codes:
         return cls(ids, values, counts.reshape(hidden.shape[:-1]))
 
     @classmethod
-    def pad(cls, parts: Sequence[Codes]) -> Codes:
-        """Stack codes of one row each, ``counts [1, tokens]``, into a batch padded on the right."""
-        counts = torch.nn.utils.rnn.pad_sequence([part.counts[0].long() for part in parts], batch_first=True)
-        return cls(torch.cat([part.ids.long() for part in parts]), torch.cat([part.values for part in parts]), counts)
+    def packed(cls, parts: Sequence[Codes], batch: TreeBatch) -> Codes:
+        """Codes of single pairs, ``counts [1, tokens of the pair]`` each, in the layout of a batch."""
+        counts = batch.packed([part.counts[0].long() for part in parts])
+        ordered = [parts[i] for i in batch.order()]
+        return cls(torch.cat([part.ids.long() for part in ordered]), torch.cat([part.values for part in ordered]), counts)
 
     def offsets(self) -> Tensor:
         """Where each token's entries begin, and the end: ``[rows * tokens + 1]``."""

@@ -60,7 +60,7 @@ class Intervention(ABC):
             hidden: residual stream ``[rows, tokens, d_model]``.
             codes: what ``codes`` returned for these rows.
             push: what ``push`` returned.
-            owner: which displacement moves a row, ``[rows]``.
+            owner: which displacement moves a token, ``[rows, tokens]``; ``[rows, 1]`` where a row's tokens share one.
             live: True on tokens to steer, ``[rows, tokens]``.
         """
 
@@ -83,7 +83,7 @@ class Intervention(ABC):
     def changes(self, hidden: Tensor, u: Tensor, live: Tensor) -> Tensor:
         """h' - h at the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``: ``[n, d_model]``."""
         intervention, narrow = self.focused(u[None])
-        owner = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+        owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         edited = intervention.edit(hidden, intervention.codes(hidden), intervention.push(narrow), owner, live)
         return (edited - hidden)[live].float()
 
@@ -108,7 +108,7 @@ class Dense(Intervention):
 
     def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:  # noqa: ARG002
         """See ``Intervention.edit``."""
-        moved = hidden.float() + push.everywhere[owner][:, None]
+        moved = hidden.float() + push.everywhere[owner]
         return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
 
     def focused(self, u: Tensor) -> tuple[Dense, Tensor]:
@@ -190,16 +190,17 @@ class Sparse(Intervention):
     def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:
         """See ``Intervention.edit``."""
         assert codes is not None
-        row = torch.repeat_interleave(owner, codes.counts.sum(dim=1), output_size=len(codes.ids))
-        u = push.u.reshape(-1).index_select(0, row * self.width + codes.ids)
+        of_token = owner.expand(codes.counts.shape).reshape(-1)
+        of_entry = of_token.repeat_interleave(codes.counts.reshape(-1), output_size=len(codes.ids))
+        u = push.u.reshape(-1).index_select(0, of_entry * self.width + codes.ids)
         theta = None if self._theta is None else self._theta[codes.ids]
         correction = self._activate(codes.values + u, theta) - codes.values - self._activate(u, theta)
         summed = nn.functional.embedding_bag(
             codes.ids, self._decoder, codes.offsets(), per_sample_weights=correction, mode="sum", include_last_offset=True
         )
-        moved = hidden.float() + push.everywhere[owner][:, None] + summed.reshape(hidden.shape)
+        moved = hidden.float() + push.everywhere[owner] + summed.reshape(hidden.shape)
         if not push.u.requires_grad:  # u = 0 is the identity, bit for bit
-            live = live & (push.u != 0).any(dim=1)[owner][:, None]
+            live = live & (push.u != 0).any(dim=1)[owner]
         return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
 
     def focused(self, u: Tensor) -> tuple[Sparse, Tensor]:

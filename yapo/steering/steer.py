@@ -58,7 +58,7 @@ def steer(
         live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         if not vector.info.steer_bos:
             live = live & ~_opens_row(kwargs["position_ids"], mask)
-        owner = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+        owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         edited = intervention.edit(hidden, intervention.codes(hidden), push, owner, live)
         return (edited, *output[1:]) if isinstance(output, tuple) else edited
 

@@ -73,8 +73,9 @@ class ActivationStore:
     reference: Tensor
 
     def batch(self, rows: Sequence[int]) -> tuple[TreeBatch, Tensor]:
-        """Layout and padded residual stream ``[rows, T, d_model]`` of some pairs."""
-        return tree_batch([self.pairs[i] for i in rows]), pad_states([self.hidden[i] for i in rows])
+        """Layout of some pairs, and their residual stream in it, ``[rows, T, d_model]``."""
+        batch = tree_batch([self.pairs[i] for i in rows])
+        return batch, batch.packed([self.hidden[i] for i in rows])
 
     @classmethod
     def joined(cls, stores: Sequence[ActivationStore]) -> ActivationStore:
@@ -139,11 +140,6 @@ class ActivationStore:
         ), header
 
 
-def pad_states(rows: list[Tensor]) -> Tensor:
-    """Stack ``[tokens, d]`` tensors as ``[rows, longest, d]``, zero-padded on the right."""
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-
-
 @torch.no_grad()
 def build_store(
     lm: LanguageModel,
@@ -194,11 +190,12 @@ def build_store(
 def _run(lm: LanguageModel, layer: int, sae: SAE, key: StoreKey, pairs: list[Pair]) -> ActivationStore:
     """Frozen quantities of one batch."""
     batch = tree_batch(pairs).to(lm.device)
-    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(pair.tokens) for pair in pairs], batch_first=True).to(lm.device)
+    ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in pairs])
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     below = lm.blocks(lm.embed(ids), 0, layer + 1, batch.positions, masks)
     reference = answer_log_probs(lm, below, layer, batch).cpu()
-    hidden = [states[: len(pair.tokens)].clone() for states, pair in zip(below, pairs, strict=True)]
+    places = zip(pairs, batch.row.tolist(), batch.start.tolist(), strict=True)
+    hidden = [below[row, start : start + len(pair.tokens)].clone() for pair, row, start in places]
     codes = [Codes.of(sae, states[None]).to(torch.device("cpu")) for states in hidden]
     return ActivationStore(key, pairs, [states.cpu() for states in hidden], codes, reference)
 

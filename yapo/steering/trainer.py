@@ -161,12 +161,12 @@ class Trainer:
         return [state.part.train[i] for i in chosen], sign
 
     def _margins(self, rows: list[int], u: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
-        """m of each row steered by ``u[owner]``, and h' - h at the steered tokens, ``[tokens, d_model]``."""
+        """m of each pair steered by ``u[owner]``, and h' - h at the steered tokens, ``[tokens, d_model]``."""
         batch, hidden = self.store.batch(rows)
+        codes = Codes.packed([self.codes[i] for i in rows], batch).to(self.lm.device)
         batch, hidden = batch.to(self.lm.device), hidden.to(self.lm.device)
-        codes = Codes.pad([self.codes[i] for i in rows]).to(self.lm.device)
         live = batch.real if self.config.steer_bos else batch.real & (batch.positions > 0)
-        edited = self.intervention.edit(hidden, codes, self.intervention.push(u), owner, live)
+        edited = self.intervention.edit(hidden, codes, self.intervention.push(u), owner[batch.pair], live)
         steered = answer_log_probs(self.lm, edited, self.layer, batch)
         margin = preference_margin(*steered.unbind(1), *self.store.reference[rows].to(self.lm.device).unbind(1))
         return margin, (edited.detach() - hidden)[live]

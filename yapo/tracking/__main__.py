@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from yapo.errors import YapoError
 from yapo.tracking import sources
+from yapo.tracking.places import Database, Server
 from yapo.tracking.store import Tracker
 
 _HOST = "127.0.0.1"
@@ -26,44 +27,50 @@ _START_SECONDS = 180.0  # the server imports for long on a busy machine
 _STOP_SECONDS = 15.0
 
 
-def _tracker(results: Path) -> Tracker:
-    results = results.resolve()
-    return Tracker(results, results / "mlflow.db", results.name, results / "mlartifacts")
+def _database(results: Path) -> Database:
+    return Database(results / "mlflow.db", results / "mlartifacts")
 
 
 def _ingest(results: Path, follow: float | None) -> None:
-    """Ingest once, or every ``follow`` seconds until interrupted."""
+    """Ingest once, or every ``follow`` seconds until interrupted: to the server in use, else to the study's own database."""
+    results = results.resolve()
     if not results.is_dir():
         raise YapoError(f"{results}: no such study folder; give the results folder of an experiment")
-    tracker = _tracker(results)
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    if server:
+        tracker = Tracker(results, Server(server, results), os.environ.get("MLFLOW_EXPERIMENT_NAME", results.name))
+    else:
+        tracker = Tracker(results, _database(results), results.name)
     while True:
         report = tracker.ingest_or_warn()
         if report is not None and report.runs:
             counts = ", ".join(f"{number} {what}" for what, number in sorted(report.runs.items()))
-            print(f"{tracker.database}: {counts}", flush=True)
+            print(f"{tracker.place.name}: {counts}", flush=True)
         if follow is None:
             return
         time.sleep(follow)
 
 
 def _ui(results: Path, port: int) -> None:
-    """Serve the UI on this machine only, and ingest while it runs, until interrupted."""
+    """Serve the study's own database on this machine only, and ingest while it runs, until interrupted."""
     _check_free(port)
-    tracker = _tracker(results)
+    results = results.resolve()
+    database = _database(results)
+    tracker = Tracker(results, database, results.name)
     report = tracker.ingest()
-    with _server(tracker, port) as server:
+    with _server(database, results, port) as server:
         page = (
             f"http://{_HOST}:{port}/#/experiments/{report.experiment_id}/runs?compareRunsMode=CHART&workflowType=machine_learning"
         )
         print(f"All runs: {page}", flush=True)
-        condition = _example_filter(tracker.results)
+        condition = _example_filter(results)
         if condition:
             print(f"The methods of one country ({condition}): {page}&searchFilter={quote(condition)}", flush=True)
         print("Curves are kept up to date while this runs; end it with Ctrl-C.", flush=True)
         while server.poll() is None:
             tracker.ingest_or_warn()
             time.sleep(_FOLLOW_SECONDS)
-    raise YapoError(f"{_log_file(tracker)}: the MLflow server has ended by itself; this file says why")
+    raise YapoError(f"{_log_file(results)}: the MLflow server has ended by itself; this file says why")
 
 
 def _example_filter(results: Path) -> str:
@@ -84,23 +91,23 @@ def _check_free(port: int) -> None:
             raise YapoError(f"port {port} cannot be used ({error}); give another one with --port") from None
 
 
-def _log_file(tracker: Tracker) -> Path:
-    return tracker.results / "mlflow-server.log"
+def _log_file(results: Path) -> Path:
+    return results / "mlflow-server.log"
 
 
 @contextlib.contextmanager
-def _server(tracker: Tracker, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _server(database: Database, results: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``mlflow server`` in the background, from the moment it answers to the end of the block."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracker.uri, "--workers", "1"]
-    command += ["--artifacts-destination", tracker.artifacts.as_uri(), "--host", _HOST, "--port", str(port)]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database.uri, "--workers", "1"]
+    command += ["--artifacts-destination", database.artifacts.as_uri(), "--host", _HOST, "--port", str(port)]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with _log_file(tracker).open("wb") as log:
+    with _log_file(results).open("wb") as log:
         # A session of its own: Ctrl-C reaches this process alone, which then ends the server with all its workers.
         server = subprocess.Popen(
-            command, cwd=tracker.results, env=os.environ | quiet, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=results, env=os.environ | quiet, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        _wait_until_healthy(server, port, _log_file(tracker))
+        _wait_until_healthy(server, port, _log_file(results))
         yield server
     finally:
         _stop(server)
@@ -132,7 +139,9 @@ def main() -> int:
     """Run the command line; return the exit status: 0 also after an interruption, 2 for a mistake of the user."""
     parser = argparse.ArgumentParser(prog="python -m yapo.tracking", description="The MLflow view of a study.")
     commands = parser.add_subparsers(dest="command", required=True)
-    ingest = commands.add_parser("ingest", help="copy the curves and scores of a study into its MLflow database")
+    ingest = commands.add_parser(
+        "ingest", help="copy the curves and scores of a study into its MLflow database, or to the server MLFLOW_TRACKING_URI"
+    )
     ingest.add_argument("--results", type=Path, required=True, metavar="DIR", help="results folder of the study")
     ingest.add_argument("--follow", type=float, metavar="SECONDS", help="go on, with a pass every so many seconds")
     ui = commands.add_parser("ui", help="serve the MLflow UI of a study, kept up to date while it trains")

@@ -1,11 +1,9 @@
-"""Copy what a study says about its trainings into an MLflow database, and only what is not there yet."""
+"""Copy what a study says about its trainings into MLflow, and only what is not there yet."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from yapo import files
 from yapo.errors import YapoError
 from yapo.tracking import sources
+from yapo.tracking.places import STUDY_TAG, Place
 from yapo.tracking.sources import FileState, Point, RunRecord
 
 if TYPE_CHECKING:  # importing mlflow takes seconds, so nothing does it before it is needed
@@ -48,49 +46,36 @@ class IngestReport:
 class Tracker:
     """Keeps the MLflow view of one study up to date, pass by pass."""
 
-    def __init__(self, results: Path, database: Path, experiment: str, artifacts: Path, wait: float = 20.0) -> None:
+    def __init__(self, results: Path, place: Place, experiment: str, wait: float = 20.0) -> None:
         """Name the places; nothing is opened yet.
 
         Args:
             results: Folder of the study.
-            database: SQLite file, made where there is none.
+            place: Where the view is kept.
             experiment: Name of the MLflow experiment.
-            artifacts: Folder that vectors and figures are copied to.
-            wait: Seconds to wait for another program to let go of the database.
+            wait: Seconds to wait for another program to let go of the place, and for a server to answer.
         """
         self.results = results
-        self.database = database.resolve()
+        self.place = place
         self.experiment = experiment
-        self.artifacts = artifacts.resolve()
         self.wait = wait
         self._seen: dict[Path, FileState] = {}
         self._last_warning = ""
 
-    @property
-    def uri(self) -> str:
-        """The database as MLflow names it."""
-        return _uri(self.database)
-
     def ingest(self) -> IngestReport:
-        """Bring the database up to date with the files.
+        """Bring the view up to date with the files.
 
         Runs whose content did not change are skipped. A curve that has grown is extended; one that has changed otherwise moves
         to MLflow's deleted runs and is written anew. The digest of a run is written last, so that the next pass completes a run
         which an interrupted one left half-written.
 
         Raises:
-            YapoError: There is no such study, or the database is locked or unusable. Errors of MLflow itself pass as they are.
+            YapoError: There is no such study, or the place is locked or unusable. Errors of MLflow itself pass as they are.
         """
         if not self.results.is_dir():
             raise YapoError(f"{self.results}: no such study folder; give the results folder of an experiment")
         with self._only_writer():
-            if self.database.exists():
-                _check_usable(self.database, self.wait)
-            else:
-                self._seen.clear()
-                with files.replacing(self.database) as new:  # a schema migration cut short leaves nothing behind
-                    _client(new).search_experiments()
-            client = _client(self.database)
+            client = self.place.open(self.wait)
             experiment_id = self._experiment_id(client)
             report = IngestReport(experiment_id)
             self._pass(_Writer(client, experiment_id), report)
@@ -109,7 +94,7 @@ class Tracker:
             _log.warning(
                 "MLflow view %s is not up to date: %s. The study itself is not affected; once this is mended, run: "
                 "python -m yapo.tracking ingest --results %s",
-                self.database,
+                self.place.name,
                 trouble,
                 self.results,
             )
@@ -119,26 +104,22 @@ class Tracker:
     @contextlib.contextmanager
     def _only_writer(self) -> Iterator[None]:
         """Hold the lock file that keeps two ingests apart."""
-        self.database.parent.mkdir(parents=True, exist_ok=True)
+        self.place.lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(f"{self.database}.lock", timeout=self.wait):
+            with FileLock(self.place.lock, timeout=self.wait):
                 yield
         except Timeout:
-            raise YapoError(f"{self.database}: another ingest kept it for {self.wait:g} s; wait until that one ends") from None
+            raise YapoError(f"{self.place.name}: another ingest kept it for {self.wait:g} s; wait until that one ends") from None
 
     def _experiment_id(self, client: MlflowClient) -> str:
-        location = self.artifacts.as_uri()
         experiment = client.get_experiment_by_name(self.experiment)
-        if experiment is None:
-            # The kind keeps the UI from opening in its view for applications of language models.
-            tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE}
-            return str(client.create_experiment(self.experiment, artifact_location=location, tags=tags))
-        if experiment.artifact_location != location:
-            raise YapoError(
-                f"{self.database}: has its artifacts in {experiment.artifact_location}, not in {location}, as after a move "
-                "of the study; delete the database and the next ingest makes it anew"
-            )
-        return str(experiment.experiment_id)
+        if experiment is not None:
+            self.place.check(experiment, self.results)
+            return str(experiment.experiment_id)
+        self._seen.clear()
+        # The kind keeps the UI from opening in its view for applications of language models.
+        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE, STUDY_TAG: str(self.results)}
+        return str(client.create_experiment(self.experiment, artifact_location=self.place.artifact_location, tags=tags))
 
     def _pass(self, writer: _Writer, report: IngestReport) -> None:
         """Write what changed since the last pass of this tracker."""
@@ -232,41 +213,3 @@ def _within(stored: dict[Point, float] | dict[str, str], wanted: dict[Point, flo
     return {key: repr(value) for key, value in stored.items()}.items() <= {
         key: repr(value) for key, value in wanted.items()
     }.items()
-
-
-def _uri(database: Path) -> str:
-    return f"sqlite:///{database}"
-
-
-def _client(database: Path) -> MlflowClient:
-    """Open a database, quietly, and without word to anyone outside."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # A pooled connection would go on writing to a database that was deleted meanwhile.
-    os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # failures come back as exceptions and are told once
-    return MlflowClient(tracking_uri=_uri(database), registry_uri=_uri(database))
-
-
-def _check_usable(database: Path, wait: float) -> None:
-    """Try to begin a write, for errors that say what to do, and without MLflow's long waits and retries."""
-    try:
-        with contextlib.closing(sqlite3.connect(database, timeout=wait)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise YapoError(f"{database}: locked by another program for {wait:g} s; close that program") from None
-        raise YapoError(
-            f"{database}: not a database that can be written ({error}); delete it, the next ingest makes it anew"
-        ) from None
-
-
-def ingest(results: Path, database: Path, experiment: str, artifacts: Path, wait: float = 20.0) -> IngestReport:
-    """Bring the MLflow view of a study up to date once; arguments as for ``Tracker``, errors as for ``Tracker.ingest``."""
-    return Tracker(results, database, experiment, artifacts, wait).ingest()
-
-
-def ingest_or_warn(results: Path, database: Path, experiment: str, artifacts: Path, wait: float = 20.0) -> IngestReport | None:
-    """The same, but with one logged warning in place of any failure; None where there was one."""
-    return Tracker(results, database, experiment, artifacts, wait).ingest_or_warn()

@@ -1,34 +1,37 @@
 """The MLflow view: complete, idempotent, live, and never in the way of the study."""
 
-import hashlib
 import json
 import logging
 import math
 import os
-import shutil
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from filelock import FileLock
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, ViewType
+from mlflow.entities import Metric, ViewType
 from safetensors.numpy import save_file
 
+from tests.tracking.study_files import (
+    curve,
+    hashes,
+    rows_in,
+    run_ingest,
+    runs,
+    series,
+    step_row,
+    tracker,
+    view,
+    write_curve,
+    write_scores,
+)
 from yapo.errors import YapoError
-from yapo.tracking import Tracker, ingest, ingest_or_warn
+from yapo.tracking import Database, Tracker
 
-ROOT = Path(__file__).resolve().parents[1]
-STEPS_PER_EPOCH = 3
 WRITER = """
 import json, os, sys, time
 from pathlib import Path
@@ -44,117 +47,6 @@ with partial.open("w") as file:
         file.write(line[20:] + "\\n")
 partial.rename(folder / "curves.jsonl")
 """
-
-
-def step_row(step: int, loss: float, task: str = "mcq", setting: str = "both") -> dict[str, Any]:
-    """One training step as a trainer writes it."""
-    place = {"kind": "step", "task": task, "setting": setting, "step": step, "epoch": 1 + (step - 1) // STEPS_PER_EPOCH}
-    return {**place, "loss": loss, "d": 1, "margin": 0.7 - loss, "lr": 0.001, "norm": 0.1 * step, "displacement": step, "l0": 9}
-
-
-def curve(epochs: int = 2, task: str = "mcq", setting: str = "both") -> list[dict[str, Any]]:
-    """Rows of a trained method."""
-    rows = []
-    for epoch in range(1, epochs + 1):
-        end = epoch * STEPS_PER_EPOCH
-        rows += [step_row(step, 1 / step, task, setting) for step in range(end - STEPS_PER_EPOCH + 1, end + 1)]
-        place = {"kind": "epoch", "task": task, "setting": setting, "step": end, "epoch": epoch}
-        rows.append({**place, "validation_loss": 0.9 / epoch})
-    return rows
-
-
-def write_curve(folder: Path, rows: list[dict[str, Any]], complete: bool = True) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / ("curves.jsonl" if complete else "curves.jsonl.partial")).write_text(text)
-    config = {"lr": 0.001, "objective": {"beta": 0.1}, "layers": [1, 2], "cap": None}
-    record = {"method": folder.name, "seed": 3, "config": config, "versions": {"torch": "2"}, "data_hash": "ab12"}
-    (folder / "run.json").write_text(json.dumps(record))
-
-
-def write_scores(country: Path, methods: list[str], test_score: float = 1.0) -> None:
-    keys = {"language": "Arabic", "country": "egypt", "task": "mcq", "setting": "both"}
-    grid = [(1, 1.0, 0.2), (2, 1.0, 0.6), (2, 4.0, 0.9), (2, 0.0, 0.1)]
-    rows = [
-        {**keys, "method": method, "epoch": epoch, "multiplier": multiplier, "score": score, "parse_failure_rate": 0.25}
-        for method in methods
-        for epoch, multiplier, score in grid
-    ]
-    pd.DataFrame(rows).to_parquet(country / "validation.parquet")
-    scores = [(test_score, True), (0.0, True), (math.nan, False), (0.0, True)]
-    rows = [
-        {**keys, "method": method, "epoch": 2, "multiplier": 4.0, "score": score, "parsed": parsed}
-        for method in methods
-        for score, parsed in scores
-    ]
-    pd.DataFrame(rows).to_parquet(country / "evaluation.parquet")
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without experiments; making one takes seconds."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def results(tmp_path: Path, empty_database: Path) -> Path:
-    """A study with one trained method and one closed-form method of one country."""
-    study = tmp_path / "a study"
-    country = study / "arabic" / "egypt"
-    write_curve(country / "train" / "yapo", curve() + curve(task="open_ended", setting="localized"))
-    closed_form = {"kind": "epoch", "task": "mcq", "setting": "both", "step": 0, "epoch": 1, "norm": 2.0, "l0": 64}
-    write_curve(country / "train" / "caa", [closed_form])
-    shutil.copy(empty_database, study / "mlflow.db")
-    return study
-
-
-@pytest.fixture
-def yapo(results: Path) -> Path:
-    return results / "arabic" / "egypt" / "train" / "yapo"
-
-
-def tracker(results: Path, wait: float = 20.0) -> Tracker:
-    return Tracker(results, results / "mlflow.db", results.name, results / "mlartifacts", wait)
-
-
-def run_ingest(results: Path) -> Counter[str]:
-    report = ingest(results, results / "mlflow.db", results.name, results / "mlartifacts")
-    assert report.problems == []
-    return report.runs
-
-
-def view(results: Path) -> tuple[MlflowClient, str]:
-    client = MlflowClient(tracking_uri=f"sqlite:///{results / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(results.name)
-    assert experiment is not None
-    return client, experiment.experiment_id
-
-
-def runs(results: Path, kind: int = ViewType.ACTIVE_ONLY) -> dict[str, Run]:
-    client, experiment = view(results)
-    found = client.search_runs([experiment], run_view_type=kind)
-    assert len({run.info.run_name for run in found}) == len(found)
-    return {str(run.info.run_name): run for run in found}
-
-
-def series(results: Path, run: Run, metric: str) -> list[tuple[int, float]]:
-    client, _ = view(results)
-    return sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
-
-
-def rows_in(results: Path, table: str) -> int:
-    connection = sqlite3.connect(results / "mlflow.db")
-    (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    connection.close()
-    return int(count)
-
-
-def hashes(results: Path) -> dict[str, str]:
-    """Content of the files of the study proper."""
-    own = [path for path in results.rglob("*") if path.is_file() and not path.name.startswith("mlflow")]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
 
 
 def test_a_study_is_shown_whole_and_only_once(results: Path, yapo: Path) -> None:
@@ -338,7 +230,7 @@ def test_a_second_ingest_keeps_away_from_the_first(results: Path) -> None:
 def test_a_database_that_is_none_is_a_warning(results: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = hashes(results)
     (results / "mlflow.db").write_text("not a database, " * 500)
-    assert ingest_or_warn(results, results / "mlflow.db", "study", results / "mlartifacts") is None
+    assert tracker(results).ingest_or_warn() is None
     (record,) = caplog.records
     assert "delete it, the next ingest makes it anew" in record.getMessage()
     assert hashes(results) == before
@@ -351,7 +243,8 @@ def test_a_folder_that_cannot_be_used_is_a_warning(results: Path, place: str, ca
     (results / "file").write_text("")
     places = {"results": results, "database": results / "mlflow.db", "artifacts": results / "mlartifacts"}
     places[place] = results / "file" / "below"
-    assert ingest_or_warn(places["results"], places["database"], "study", places["artifacts"]) is None
+    follower = Tracker(places["results"], Database(places["database"], places["artifacts"]), "study")
+    assert follower.ingest_or_warn() is None
     (record,) = caplog.records
     assert str(results / "file") in record.getMessage()
 
@@ -378,57 +271,5 @@ def test_a_moved_study_does_not_write_to_its_old_place(results: Path, tmp_path: 
     run_ingest(results)
     moved = results.rename(tmp_path / "moved")
     with pytest.raises(YapoError, match="delete the database"):
-        ingest(moved, moved / "mlflow.db", results.name, moved / "mlartifacts")
+        Tracker(moved, Database(moved / "mlflow.db", moved / "mlartifacts"), results.name).ingest()
     assert not results.exists()
-
-
-def test_the_ui_serves_what_grows_beside_another_ingest_and_stops_cleanly(results: Path, yapo: Path) -> None:
-    (results / "mlflow.db").unlink()  # both will want to make it
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    program, study = [sys.executable, "-m", "yapo.tracking"], ["--results", str(results)]
-    commands = [[*program, "ui", *study, "--port", str(port)], [*program, "ingest", *study]]
-    ui, other = (
-        subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands
-    )
-    try:
-        assert ui.stdout is not None
-        assert f"http://127.0.0.1:{port}/#/experiments/1/runs?compareRunsMode=CHART" in ui.stdout.readline()
-        words, errors = other.communicate(timeout=60)
-        assert (other.returncode, errors) == (0, "")
-        assert words.strip().endswith(("3 created", "3 unchanged"))
-        assert len(runs(results)) == 3
-
-        write_curve(yapo.parent / "bipo", curve())
-        deadline = time.monotonic() + 60
-        while "egypt/bipo/mcq/both" not in runs(results):
-            assert time.monotonic() < deadline, "the new curve never came"
-            time.sleep(0.2)
-        with socket.create_connection(("127.0.0.1", port)):
-            pass
-    finally:
-        ui.send_signal(signal.SIGTERM)
-        _, errors = ui.communicate(timeout=60)
-    assert (ui.returncode, errors) == (0, "")
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
-
-
-def test_mistakes_of_the_user_are_named(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "yapo.tracking", "ui", "--results", str(tmp_path), "--port", port]
-        done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
-    assert (done.returncode, f"port {port} cannot be used" in done.stderr) == (2, True)
-    command = [sys.executable, "-m", "yapo.tracking", "ingest", "--results", str(tmp_path / "none")]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
-    assert (done.returncode, "no such study folder" in done.stderr) == (2, True)
-
-
-def test_importing_the_view_does_not_import_mlflow() -> None:
-    program = "import sys, yapo.tracking.__main__; print('mlflow' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, text=True, capture_output=True, check=True)
-    assert done.stdout.strip() == "False"
