@@ -136,12 +136,18 @@ class SaeTrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("width", "k", "steps", "batch_size", "dead_after"):
-            _require(getattr(self, key) > 0, f"sae.train.{key}", getattr(self, key), "at least 1")
+        for key, count in (
+            ("width", self.width),
+            ("k", self.k),
+            ("steps", self.steps),
+            ("batch_size", self.batch_size),
+            ("dead_after", self.dead_after),
+        ):
+            _require(count > 0, f"sae.train.{key}", count, "at least 1")
         _require(self.k <= self.width, "sae.train.k", self.k, f"at most sae.train.width={self.width}")
         _require(self.lr > 0, "sae.train.lr", self.lr, "a positive learning rate")
-        for key in ("warmup_steps", "decay_steps"):
-            _require(getattr(self, key) >= 0, f"sae.train.{key}", getattr(self, key), "0 or more")
+        for key, count in (("warmup_steps", self.warmup_steps), ("decay_steps", self.decay_steps)):
+            _require(count >= 0, f"sae.train.{key}", count, "0 or more")
         used = self.warmup_steps + self.decay_steps
         _require(used <= self.steps, "sae.train.steps", self.steps, f"warmup_steps and decay_steps take {used} of them")
         enough = self.max_tokens >= self.batch_size
@@ -181,9 +187,11 @@ class DiscoveryConfig:
     """Layer discovery: both curves, and which one decides."""
 
     select: str = "steerability"  # patching | steerability
-    layer: int | None = None  # fixes the layer and skips the search
+    layer: int | None = None  # fixes the layer
     candidates: list[int] = field(default_factory=lambda: [1, 2, 3])  # layers that have an SAE
-    countries: list[str] = field(default_factory=lambda: ["egypt", "morocco", "mexico", "nepal"])
+    countries: list[str] = field(
+        default_factory=lambda: ["egypt", "morocco", "mexico", "nepal"]
+    )  # may be empty for a fixed layer
     multipliers: list[float] = field(default_factory=lambda: [1.0, 2.0])
 
     def __post_init__(self) -> None:
@@ -191,7 +199,8 @@ class DiscoveryConfig:
         _require(bool(self.candidates), "discovery.candidates", self.candidates, "name at least one layer")
         _require(min(self.candidates) >= 0, "discovery.candidates", self.candidates, "layers count from 0")
         _require(self.layer is None or self.layer >= 0, "discovery.layer", self.layer, "layers count from 0; null searches")
-        _require(bool(self.countries), "discovery.countries", self.countries, "name at least one country")
+        searched = self.layer is None
+        _require(bool(self.countries) or not searched, "discovery.countries", self.countries, "name one, or fix discovery.layer")
         _require(bool(self.multipliers), "discovery.multipliers", self.multipliers, "give at least one")
 
 

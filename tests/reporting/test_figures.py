@@ -212,10 +212,23 @@ def test_summary_draws_every_dot_within_its_interval() -> None:
 
 
 @pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (
+            lambda: training_curves(curves().query("method == 'caa'"), validation()),
+            "No method of this study is trained in steps.",
+        ),
+        (lambda: layer_discovery(layers().iloc[:0], 7, "configured"), "Layer 7 was set by the configuration"),
+    ],
+)
+def test_a_study_that_skips_a_part_gets_a_figure_that_says_so(call: Callable[[], Figure], reason: str) -> None:
+    (axes,) = call().axes
+    assert reason in axes.texts[0].get_text()
+
+
+@pytest.mark.parametrize(
     "call",
     [
-        lambda: training_curves(curves().query("method == 'caa'"), validation()),
-        lambda: layer_discovery(layers().iloc[:0], 1, "patching"),
         lambda: epoch_accuracy(validation().iloc[:0]),
         lambda: multiplier_curves(validation().iloc[:0]),
         lambda: summary(scores().iloc[:0]),

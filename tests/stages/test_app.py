@@ -171,7 +171,7 @@ def test_one_line_and_status_2(
         (DiscoveryConfig, {"candidates": []}, "discovery.candidates=[]: name at least one layer"),
         (DiscoveryConfig, {"candidates": [1, -2]}, "discovery.candidates=[1, -2]: layers count from 0"),
         (DiscoveryConfig, {"select": "best"}, "discovery.select=best: choose one of patching, steerability"),
-        (DiscoveryConfig, {"countries": []}, "discovery.countries=[]: name at least one country"),
+        (DiscoveryConfig, {"countries": []}, "discovery.countries=[]: name one, or fix discovery.layer"),
         (GenerationConfig, {"max_new_tokens_mcq": 0}, "generation.max_new_tokens_mcq=0: at least 1"),
         (GenerationConfig, {"max_new_tokens_open_ended": 0}, "generation.max_new_tokens_open_ended=0: at least 1"),
         (ReportConfig, {"confidence": 95.0}, "report.confidence=95.0: between 0 and 1"),

@@ -18,6 +18,7 @@ from yapo.reporting.style import (
     STYLE,
     blank,
     colour,
+    empty_figure,
     frame_texts,
     legend_below,
     marker,
@@ -46,11 +47,10 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
         select: ``patching`` or ``steerability``: the curve that chose it.
         note: sentence printed under the figure.
 
-    Raises:
-        YapoError: ``curves`` is empty.
+    A layer that the configuration fixed may have no curves; the figure then says so.
     """
     if curves.empty:
-        raise YapoError("layer discovery has no curves; run the discover stage without fixing the layer in the config")
+        return empty_figure("Layer discovery", f"Layer {layer} was set by the configuration; no layer was searched.", note)
     countries = ordered("country", curves["country"])
     columns = [
         (curve, task)

@@ -100,6 +100,16 @@ def frame_texts(figure: Figure, title: str, note: str) -> None:
         figure.supxlabel(note, fontsize=7.5, color="#5d6678")
 
 
+def empty_figure(title: str, text: str, note: str) -> Figure:
+    """A figure that says why it has nothing to show."""
+    figure = new_figure(5.0, 1.8)
+    axes = figure.subplots()
+    axes.set_axis_off()
+    blank(axes, text)
+    frame_texts(figure, title, note)
+    return figure
+
+
 def scope(rows: pd.DataFrame) -> str:
     """Whose numbers these are: a country's name, or over how many countries they are averaged."""
     countries = rows["country"].unique()

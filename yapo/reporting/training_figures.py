@@ -20,6 +20,7 @@ from yapo.reporting.style import (
     STYLE,
     blank,
     colour,
+    empty_figure,
     frame_texts,
     legend_below,
     marker,
@@ -53,13 +54,12 @@ def training_curves(
             than a dense one, so curves over steps alone compare step sizes too.
         note: sentence printed under the figure.
 
-    Raises:
-        YapoError: ``curves`` has no step rows.
+    A study whose methods are all in closed form has no curves; the figure then says so.
     """
     curves = curves.reindex(columns=_CURVES)  # before the first epoch ends there is no validation_loss
     steps = curves[curves["kind"] == "step"]
     if steps.empty:
-        raise YapoError("training curves hold no step rows; train a method that learns (bipo or yapo) first")
+        return empty_figure("Training curves", "No method of this study is trained in steps.", note)
     tasks, settings = ordered("task", steps["task"]), ordered("setting", steps["setting"])
     methods = ordered("method", steps["method"])
     figure = new_figure(3.4 * len(settings) + 0.4, 4.2 * len(tasks) + 1.0)

@@ -35,19 +35,17 @@ def main(config: Config) -> None:
             curves += _patching(config, lm, items, country, task)
             curves += _steerability(config, lm, items, country, task)
             log.info("%s %s done", country, task)
-    table = pd.DataFrame(curves)
-    candidates = table[table["layer"].isin(config.discovery.candidates)]
-    best = {
-        name: candidates[candidates["curve"] == name].groupby("layer")["value"].mean() for name in ("patching", "steerability")
-    }
-    layer = config.discovery.layer if config.discovery.layer is not None else _best_layer(best[config.discovery.select])
+    columns = pd.DataFrame(curves, columns=["curve", "layer", "value"])
+    candidates = columns[columns["layer"].isin(config.discovery.candidates)]
+    best = {str(name): _best_layer(rows.groupby("layer")["value"].mean()) for name, rows in candidates.groupby("curve")}
+    layer = config.discovery.layer if config.discovery.layer is not None else best[config.discovery.select]
     write_json(
         study.layer,
         {
             "layer": layer,
             "select": config.discovery.select if config.discovery.layer is None else "configured",
             "candidates": config.discovery.candidates,
-            "best": {name: _best_layer(values) for name, values in best.items()},
+            "best": {name: best[name] for name in ("patching", "steerability") if name in best},
             "model": {"path": lm.source, "digest": lm.digest},
             "curves": curves,
         },
