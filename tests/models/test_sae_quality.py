@@ -5,7 +5,7 @@ import torch
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
-from yapo.models.sae_quality import check_quality, reconstruction_quality
+from yapo.models.sae_quality import check_quality, measure, reconstruction_quality
 
 
 def states(scale: float = 1.0) -> list[torch.Tensor]:
@@ -29,6 +29,15 @@ def test_equals_a_plain_loop(any_sae: SAE, monkeypatch: pytest.MonkeyPatch, dens
     explained, l0 = reconstruction_quality(any_sae, states())
     assert explained == pytest.approx(1 - residual / variance, abs=1e-6)
     assert l0 == fired / len(rows)
+
+
+def test_features_that_never_fire(sae: SAE) -> None:
+    fired = {j for text in states() for row in text for j in sae.encode(row).nonzero().flatten().tolist()}
+    report = measure(sae, states())
+    assert 0 < len(fired) < 64
+    assert report.dead_fraction == 1 - len(fired) / 64
+    assert report.n_tokens == 15
+    assert (report.explained_variance, report.mean_l0) == reconstruction_quality(sae, states())
 
 
 def test_half_precision_states(sae: SAE) -> None:

@@ -1,10 +1,10 @@
 """Log-probabilities of chosen tokens through a large vocabulary.
 
-A vocabulary of 256,000 makes the logits of a batch larger than everything else in a training step. The head is frozen and
-each row's result is one number, so its gradient with respect to the row's input is known as soon as the row's logits are:
+A vocabulary of 256,000 makes the logits of a batch larger than everything else in a training step. The head is frozen and each
+result is one number, so its gradient with respect to the head's input is known as soon as the logits are:
 
-    log p = z_t - logsumexp(z),   z = c·tanh(xWᵀ / c)  (or xWᵀ without a soft cap),
-    ∂ log p / ∂x = [(1_t - softmax(z)) ⊙ (1 - (z / c)²)] W.
+    z = c·tanh(xWᵀ / c)  (or xWᵀ without a soft cap),   log p_t = z_t - log Σ exp z,
+    ∂ log p_t / ∂x = (1 - (z_t / c)²)·W[t] - [softmax(z) ⊙ (1 - (z / c)²)] W.
 
 Rows are taken a few at a time, both are computed while their logits exist, and the logits are dropped.
 ``tests/models/test_head.py`` holds it equal to autograd through the whole matrix.
@@ -21,46 +21,53 @@ from torch import Tensor
 LOGITS = 2**26
 
 
-def target_log_probs(x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
-    """Log-probability of one token per row.
+def target_log_probs(x: Tensor, weight: Tensor, rows: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
+    """Log-probabilities of some tokens.
 
     Args:
-        x: input of the head, ``[n, d_model]``; gradients flow to it.
+        x: inputs of the head, ``[n, d_model]``; gradients flow to them.
         weight: the frozen head, ``[vocabulary, d_model]``.
-        targets: token ids, ``[n]``.
+        rows: which input predicts a token, ``[tokens]``; an input may predict several.
+        targets: the tokens, ``[tokens]``.
         softcap: c of the final soft cap, or None.
 
     Returns:
-        float32, ``[n]``.
+        float32, ``[tokens]``.
     """
-    return _TargetLogProbs.apply(x, weight, targets, softcap, max(1, LOGITS // len(weight)))  # type: ignore[no-any-return, no-untyped-call]
+    return _TargetLogProbs.apply(x, weight, rows, targets, softcap)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _TargetLogProbs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None, chunk: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, rows: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
         wants_gradient = ctx.needs_input_grad[0]
-        result = torch.empty(len(x), dtype=torch.float32, device=x.device)
-        gradient = torch.empty_like(x) if wants_gradient else None
+        result = torch.empty(len(targets), dtype=torch.float32, device=x.device)
+        gradient = x.new_empty(len(targets), x.shape[1]) if wants_gradient else None
+        chunk = max(1, LOGITS // len(weight))
         for start in range(0, len(x), chunk):
-            rows = slice(start, start + chunk)
-            target = targets[rows, None]
-            z = (x[rows] @ weight.T).float()
+            mine = ((rows >= start) & (rows < start + chunk)).nonzero()[:, 0]
+            row, target = rows[mine] - start, targets[mine]
+            z = (x[start : start + chunk] @ weight.T).float()
             if softcap is not None:
                 z = z.div_(softcap).tanh_().mul_(softcap)
-            log_total = z.logsumexp(dim=-1, keepdim=True)
-            result[rows] = (z.gather(1, target) - log_total)[:, 0]
+            chosen = z[row, target]
+            highest = z.amax(dim=-1, keepdim=True)
+            share = (z - highest).exp_()
+            total = share.sum(dim=-1, keepdim=True)
+            result[mine] = chosen - (highest + total.log())[row, 0]
             if gradient is not None:
-                slope = (z - log_total).exp_().neg_()
-                slope.scatter_add_(1, target, torch.ones_like(target, dtype=slope.dtype))
+                own = weight[target].float()
                 if softcap is not None:
-                    slope.mul_(z.div_(softcap).square_().neg_().add_(1))
-                gradient[rows] = slope.to(weight.dtype) @ weight
+                    own *= (1 - (chosen / softcap).square())[:, None]
+                    share.addcmul_(share * z.div_(softcap), z, value=-1)
+                gradient[mine] = (own - ((share / total).to(weight.dtype) @ weight).float()[row]).to(x.dtype)
         if gradient is not None:
+            ctx.rows, ctx.inputs = rows, len(x)
             ctx.save_for_backward(gradient)
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return (grad[:, None] * gradient).to(gradient.dtype), None, None, None, None
+        total = grad.new_zeros(ctx.inputs, gradient.shape[1])
+        return total.index_add_(0, ctx.rows, grad[:, None] * gradient.float()).to(gradient.dtype), None, None, None, None

@@ -201,12 +201,12 @@ class LanguageModel:
                 f"block {start} of {self.source} was not kept; only blocks {self.first}..{self.n_layers - 1} are loaded"
             )
 
-    def target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Log-probability of given next tokens: ``[n]`` float32 from the last block's output ``[n, d_model]``.
+    def target_log_probs(self, hidden: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
+        """Log-probability of next tokens: token i after the last block's output ``hidden[rows[i]]``, ``[tokens]`` float32.
 
         Equal to log softmax of ``logits`` at the targets, without holding ``[n, vocabulary]`` at once (see ``yapo.models.head``).
         """
-        return target_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, targets, self._softcap)
+        return target_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, rows, targets, self._softcap)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in float32 from the last block's output, final norm and soft cap included."""

@@ -130,6 +130,7 @@ def answer_log_probs(lm: LanguageModel, hidden: Tensor, layer: int, batch: TreeB
     """
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read)
-    log_probs = lm.target_log_probs(top.reshape(-1, lm.d_model)[batch.source], batch.target)
+    tokens, rows = torch.unique(batch.source, return_inverse=True)  # one token predicts the first of both answers
+    log_probs = lm.target_log_probs(top.reshape(-1, lm.d_model)[tokens], rows, batch.target)
     summed = torch.zeros(2 * len(batch.row), dtype=torch.float32, device=log_probs.device)
     return summed.index_add(0, batch.owner, log_probs).reshape(-1, 2)
