@@ -33,9 +33,16 @@ def known() -> dict[str, str]:
     [
         ("data.seed=3", {"data", "layer"}),
         ("split.train=0.4", {"data"}),
-        ("prompts.open_ended='Q: {question}'", {"layer", "prepare", "evaluate", "portable", "knowledge_baseline", "knowledge"}),
-        ("model.dtype=bfloat16", {"layer", "prepare", "train", "evaluate", "portable", "knowledge_baseline", "knowledge"}),
+        (
+            "prompts.open_ended='Q: {question}'",
+            {"train_sae", "layer", "prepare", "evaluate", "portable", "knowledge_baseline", "knowledge"},
+        ),
+        (
+            "model.dtype=bfloat16",
+            {"train_sae", "layer", "prepare", "train", "evaluate", "portable", "knowledge_baseline", "knowledge"},
+        ),
         ("sae.path=elsewhere/LAYER", {"layer", "prepare", "train", "evaluate", "portable", "knowledge"}),
+        ("sae.min_explained_variance=0.1", {"layer", "prepare", "train", "evaluate", "portable", "knowledge"}),
         ("discovery.multipliers=[4.0]", {"layer"}),
         ("generation.max_new_tokens_mcq=9", {"layer", "prepare", "evaluate", "portable"}),
         ("train.lr=0.1", {"train"}),
@@ -48,7 +55,7 @@ def known() -> dict[str, str]:
         ("store.max_gigabytes=1", set()),
         ("report.note=other", {"portable_table", "knowledge_table", "tables", "figures"}),
         ("methods=[caa]", {"evaluate", "portable", "portable_table", "knowledge", "tables", "figures"}),
-        ("tasks=[mcq]", {"layer", "prepare", "train", "evaluate", "portable"}),
+        ("tasks=[mcq]", {"train_sae", "layer", "prepare", "train", "evaluate", "portable"}),
         ("settings=[both]", {"train", "evaluate", "portable"}),
         ("results=elsewhere", set()),
         ("threads=2", set()),

@@ -1,0 +1,181 @@
+"""The stage that trains autoencoders, on the embedded model: what it writes, and what it may have read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from yapo.data.schema import read_table
+from yapo.errors import YapoError
+from yapo.models.language_model import load_language_model
+from yapo.models.sae import check_fits, load_sae
+from yapo.models.sae_quality import measure
+from yapo.models.sae_training import choose_texts
+from yapo.stages import data, train_sae
+from yapo.stages.app import ROOT, compose, plain
+from yapo.stages.inputs import read_sae
+from yapo.stages.study import Study, spec
+
+OWN = [
+    "sae=train",
+    f"model.path={ROOT / 'world' / 'model'}",
+    "discovery.layer=1",
+    "sae.train.width=64",
+    "sae.train.k=8",
+    "sae.train.steps=20",
+    "sae.train.warmup_steps=2",
+    "sae.train.decay_steps=10",
+    "sae.train.batch_size=128",
+    "sae.train.max_tokens=3000",
+]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose data stage is done and whose autoencoder of layer 1 is trained."""
+    folder = tmp_path_factory.mktemp("study") / "results"
+    data.main(compose([f"results={folder}"]))
+    train_sae.main(compose([f"results={folder}", *OWN]))
+    return folder
+
+
+def again(results: Path, folder: Path, change: str = "", split: str = "") -> dict[str, bytes]:
+    """Files of the autoencoder of a copy of the study in which ``change`` was added to the questions of a split."""
+    shutil.copytree(results / "embedded" / "data", folder / "embedded" / "data")
+    config = compose([f"results={folder}", *OWN])
+    study = Study.of(config)
+    items = pd.read_parquet(study.items)
+    chosen = items["question_id"].map(pd.read_parquet(study.split).set_index("question_id")["split"]) == split
+    items.loc[chosen, "question"] += change
+    items.to_parquet(study.items, index=False)
+    train_sae.main(config)
+    return files(folder)
+
+
+def files(results: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (results / "embedded" / "sae" / "layer_1").iterdir()}
+
+
+def test_what_it_writes(results: Path) -> None:
+    config = compose([f"results={results}", *OWN])
+    folder = Study.of(config).sae(1)
+    assert sorted(files(results)) == ["cfg.json", "curves.jsonl", "quality.json", "sae_weights.safetensors"]
+    sae = read_sae(config, 1, d_model=96)
+    assert sae.source == str(folder)
+    assert sae.d_sae == 64
+    check_fits(load_sae(folder), 96, 1)
+    curve = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in curve] == list(range(1, 21))
+    assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_quality_is_measured_on_the_validation_split(results: Path) -> None:
+    config = compose([f"results={results}", *OWN])
+    study = Study.of(config)
+    quality = json.loads((study.sae(1) / "quality.json").read_text())
+    assert 2500 < quality["trained_on"]["tokens"] <= 3000
+    assert quality["trained_on"]["passes"] == 20 * 128 / quality["trained_on"]["tokens"]
+    assert 150 < quality["n_tokens"] <= 300
+    lm = load_language_model(config.model)
+    items = read_table(study.items).merge(read_table(study.split), on="question_id")
+    texts = train_sae.texts_of(config, lm.tokenizer, items[items["split"] == "validation"], "validation")
+    with torch.no_grad():
+        parts = [
+            lm.model.model(input_ids=torch.tensor([text]), output_hidden_states=True).hidden_states[2][0, 1:]
+            for text in choose_texts(texts, 300, seed=0)
+        ]
+    expected = measure(load_sae(study.sae(1)), parts)
+    assert quality["n_tokens"] == expected.n_tokens
+    assert quality["explained_variance"] == pytest.approx(expected.explained_variance, abs=1e-4)
+    assert quality["mean_l0"] == pytest.approx(expected.mean_l0, rel=1e-2)
+
+
+def test_the_same_study_gives_the_same_bytes(results: Path, tmp_path: Path) -> None:
+    assert again(results, tmp_path) == files(results)
+
+
+def test_it_is_trained_on_the_training_split_alone(results: Path, tmp_path: Path) -> None:
+    """Other questions in another split change what is measured at most; other training questions change the weights."""
+    before = files(results)
+    for split in ("validation", "test"):
+        after = again(results, tmp_path / split, " indeed?", split)
+        assert {name: after[name] == before[name] for name in ("sae_weights.safetensors", "cfg.json", "curves.jsonl")} == {
+            "sae_weights.safetensors": True,
+            "cfg.json": True,
+            "curves.jsonl": True,
+        }
+        measured = [json.loads(side["quality.json"])["explained_variance"] for side in (before, after)]
+        assert (measured[0] == measured[1]) == (split == "test")
+    assert again(results, tmp_path / "train", " indeed?", "train")["sae_weights.safetensors"] != before["sae_weights.safetensors"]
+
+
+def test_every_item_with_its_right_answer_for_every_task(results: Path) -> None:
+    config = compose([f"results={results}", *OWN])
+    tokenizer = load_language_model(config.model).tokenizer
+    items = read_table(Study.of(config).items).iloc[:3]
+    texts = [tokenizer.tokenizer.decode(ids) for ids in train_sae.texts_of(config, tokenizer, items, "train")]
+    assert len(texts) == 6
+    for text, item in zip(texts[:3], items.to_dict("records"), strict=True):
+        assert item["question"] in text
+        assert f"\\boxed{{{item['answer_index'] + 1}}}" in text
+    for text, item in zip(texts[3:], items.to_dict("records"), strict=True):
+        assert text.index(item["question"]) < text.index(item["answer"])
+
+
+def test_long_prompts_are_left_out(results: Path) -> None:
+    config = compose([f"results={results}", *OWN])
+    tokenizer = load_language_model(config.model).tokenizer
+    items = read_table(Study.of(config).items).iloc[:20]
+    lengths = [len(tokenizer.prompt(question)) for question in items["question"]]
+    config = compose([*OWN, "tasks=[open_ended]", f"model.max_prompt_tokens={sorted(lengths)[9]}"])
+    kept = train_sae.texts_of(config, tokenizer, items, "train")
+    assert len(kept) == sum(length <= sorted(lengths)[9] for length in lengths) < 20
+    with pytest.raises(YapoError, match=r"^model.max_prompt_tokens=2: no train prompt is that short"):
+        train_sae.texts_of(compose([*OWN, "model.max_prompt_tokens=2"]), tokenizer, items, "train")
+
+
+def test_all_candidates_where_the_layer_is_not_fixed(results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(results / "embedded" / "data", tmp_path / "embedded" / "data")
+    train_sae.main(compose([f"results={tmp_path}", *OWN, "discovery.layer=null", "discovery.candidates=[0,3]"]))
+    for layer in (0, 3):
+        assert load_sae(tmp_path / "embedded" / "sae" / f"layer_{layer}").layer == layer
+    assert sum("explains too little" in record.message for record in caplog.records) == 2  # 20 steps are too few
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["sae=train", "sae.path=mine"], "sae.path=mine: leave it and sae.release empty with sae.trained"),
+        (["sae.train.width=64"], "sae.train=...: is read by sae=train only"),
+        (["sae.path="], "sae.path=: give a path, or sae.release and sae.id, or choose sae=train"),
+        (["sae=train", "sae.train.k=0"], "sae.train.k=0: at least 1"),
+        (["sae=train", "sae.train.k=5000"], "sae.train.k=5000: at most sae.train.width=4096"),
+        (["sae=train", "sae.train.lr=0"], "sae.train.lr=0.0: a positive learning rate"),
+        (["sae=train", "sae.train.steps=50"], "sae.train.steps=50: warmup_steps and decay_steps take 3100 of them"),
+        (["sae=train", "sae.train.max_tokens=7"], "sae.train.max_tokens=7: at least sae.train.batch_size=2048"),
+        (["sae=train", "sae.train.seed=-1"], "sae.train.seed=-1: 0 or more"),
+        (["sae=train", "sae.train.widht=3"], "no setting is called 'sae.train.widht'; did you mean sae.train.width?"),
+    ],
+)
+def test_impossible_settings(overrides: list[str], message: str) -> None:
+    with pytest.raises(YapoError) as caught:
+        compose(overrides)
+    assert message in str(caught.value)
+
+
+def test_where_it_does_not_belong(tmp_path: Path) -> None:
+    with pytest.raises(YapoError, match=r"sae.trained=False: .*choose sae=train"):
+        train_sae.main(compose([f"results={tmp_path}"]))
+    with pytest.raises(YapoError, match=r"sae/layer_1: no autoencoder yet; run `python -m yapo.stages.train_sae`"):
+        read_sae(compose([f"results={tmp_path}", *OWN]), 1, 96)
+
+
+def test_a_limit_on_its_quality_trains_nothing_again() -> None:
+    before, other, limit = (plain(compose([*OWN, *more])) for more in ([], ["sae.train.k=7"], ["sae.min_explained_variance=0.1"]))
+    assert spec("train_sae", before) == spec("train_sae", limit) != spec("train_sae", other)
+    assert len({spec("prepare", config) for config in (before, other, limit)}) == 3
