@@ -180,6 +180,14 @@ def test_slurm_jobs_keep_what_slurm_gave_them(monkeypatch: pytest.MonkeyPatch) -
         assert output(*leased(sys.executable, "-c", SHOW), SLURM_JOB_ID="17") == "0"
 
 
+def test_jobs_within_one_slurm_allocation_share_its_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with lease() as first:
+        second = output(*leased(sys.executable, "-c", SHOW), CUDA_VISIBLE_DEVICES="0,1")
+        assert {first, second} == {"0", "1"}
+
+
 def test_in_process_lease_holds_and_restores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     with pytest.raises(ZeroDivisionError), lease() as device:

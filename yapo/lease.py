@@ -2,9 +2,9 @@
 
 ``python -m yapo.lease -- CMD ARGS...`` waits for a free device, sets ``CUDA_VISIBLE_DEVICES`` and becomes CMD (exec), lock
 included. ``with lease() as device:`` does the same inside a process; enter it before the first CUDA call, which reads that
-variable once. Nothing is leased, and the command simply runs, where there is no device, under Slurm (``SLURM_JOB_ID``: the
-allocation is exclusive already, and each job may know its device as "0"), and inside a lease (``YAPO_LEASED``: a job must
-not wait for the device that it holds).
+variable once. Nothing is leased, and the command simply runs, where there is no device, and inside a lease (``YAPO_LEASED``: a
+job must not wait for the device that it holds). Under Slurm each allocation (``SLURM_JOB_ID``) has locks of its own: it is
+exclusive already, and every one may know its first device as "0".
 
 The lock is ``flock`` and not ``lockf``: a POSIX lock would go as soon as any descriptor of the file is closed. Lock files lie in
 ``YAPO_LEASE_DIR``, by default one folder for each user under /tmp: every job has to look in the same place, and ``TMPDIR`` often
@@ -81,6 +81,8 @@ def lock_folder() -> Path:
         YapoError: It cannot be made or written to.
     """
     folder = Path(os.environ.get("YAPO_LEASE_DIR", f"/tmp/yapo-lease-{os.getuid()}"))
+    if "SLURM_JOB_ID" in os.environ:
+        folder /= f"slurm-{os.environ['SLURM_JOB_ID']}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,7 +132,7 @@ def _wait_for_one(names: Sequence[str]) -> tuple[str, int]:
 
 def _acquire() -> tuple[str, int] | None:
     """Lease a device, or return None where there is nothing to lease."""
-    if "SLURM_JOB_ID" in os.environ or "YAPO_LEASED" in os.environ:
+    if "YAPO_LEASED" in os.environ:
         return None
     names = devices()
     return _wait_for_one(names) if names else None

@@ -80,7 +80,7 @@ def test_two_ingests_at_once_show_a_study_once(results: Path, server: str) -> No
     client = MlflowClient(tracking_uri=server)
     experiment = client.get_experiment_by_name("both")
     assert experiment is not None
-    runs = {str(run.info.run_name): run for run in client.search_runs([experiment.experiment_id], ViewType.ALL)}
+    runs = {str(run.info.run_name): run for run in client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)}
     assert len(runs) == 4
     long = client.get_metric_history(runs["egypt/bipo/mcq/both"].info.run_id, "loss")
     assert sorted((point.step, point.value) for point in long) == [(step, 1 / step) for step in range(1, 400)]

@@ -116,7 +116,7 @@ class _Log:
         self.settings: set[object] = set()
 
     def __call__(self, row: Row) -> None:
-        self.file.write(json.dumps({"kind": row["kind"], "task": self.task, **row}) + "\n")
+        self.file.write(json.dumps({"task": self.task, **row}, sort_keys=True) + "\n")
         self.settings.add(row["setting"])
         if row["kind"] == "epoch":
             self.file.flush()

@@ -154,6 +154,7 @@ class Server:
 def _client(uri: str) -> MlflowClient:
     """Open a database or server, quietly, and without word to anyone outside."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run of a server
     # A pooled connection would go on writing to a database that was deleted meanwhile.
     os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     from mlflow import MlflowClient
