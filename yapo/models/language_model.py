@@ -24,6 +24,7 @@ from yapo.hub import commit_of
 from yapo.models import attention
 from yapo.models.checkpoint import model_folder
 from yapo.models.head import target_log_probs
+from yapo.models.norm import fuse_norms
 from yapo.models.tokenizer import ChatTokenizer
 
 SLACK = 16  # tokens that a cache grows by beyond the one it needs
@@ -106,7 +107,7 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return torch.device(self.model.device)
+        return cast(torch.device, self.model.lm_head.weight.device)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -270,6 +271,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     digest = file_digest(*sorted(folder.glob("*.safetensors"))) if folder == Path(config.path) else commit_of(folder)
     lm = LanguageModel(model, ChatTokenizer(tokenizer), config.path, digest)
     lm.keep_upper(first)
+    fuse_norms(model)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return lm
 
