@@ -98,7 +98,7 @@ def over_shapes(variants: dict[int, shapes.Shape], options: measure.Options, rep
         store = build_store(setup.lm, shape.layer, setup.sae, setup.pairs, CONFIG.batch_size)
         trainer = Trainer(setup.lm, shape.layer, Sparse(setup.sae), store, CONFIG)
         ours = OurStep(trainer, TrainSet("all", list(range(CONFIG.batch_size)), []))
-        published = PublishedStep(setup.lm.model, setup.lm.tokenizer.pad, shape.layer, setup.sae, CONFIG)
+        published = PublishedStep(setup.plain, setup.lm.tokenizer.pad, shape.layer, setup.sae, CONFIG)
         runs[f"ours {size}"] = partial(_our_step, ours)
         runs[f"published {size}"] = partial(_published_step, published, setup)
     times = measure.take_turns(runs, repeats, device)

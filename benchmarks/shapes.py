@@ -7,17 +7,21 @@ the pairs (the ones that are trained) follows from that, and is reported.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import Gemma2Config, Gemma2ForCausalLM
+from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
 
 from yapo.config import ModelConfig
 from yapo.data.atlas import load_atlas
+from yapo.data.prompts import PromptFormat
+from yapo.models import attention
 from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.models.norm import fuse_norms
 from yapo.models.sae import SAE, load_sae
 from yapo.models.tokenizer import ChatTokenizer
 from yapo.steering.codes import Codes
@@ -91,10 +95,19 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything of one shape, on the device."""
+    """Everything of one shape, on the device.
+
+    Attributes:
+        shape: which.
+        lm: as the pipeline loads it.
+        plain: the same weights in the library's own code.
+        sae: the autoencoder of the steered block.
+        pairs: to train on.
+    """
 
     shape: Shape
     lm: LanguageModel
+    plain: PreTrainedModel
     sae: SAE
     pairs: list[Pair]
 
@@ -110,11 +123,15 @@ def make(shape: Shape, device: torch.device, pairs: int, seed: int) -> Setup:
     """
     if shape.name == "tiny":
         lm = load_language_model(ModelConfig(str(WORLD / "model")), str(device))
-        return Setup(shape, lm, load_sae(WORLD / "sae" / f"layer_{shape.layer}", device), _world_pairs(lm, pairs, seed))
+        plain = load_language_model(ModelConfig(str(WORLD / "model"), attention="eager"), str(device)).model
+        return Setup(shape, lm, plain, load_sae(WORLD / "sae" / f"layer_{shape.layer}", device), _world_pairs(lm, pairs, seed))
     lm = random_model(shape, device, seed)
+    plain = copy.deepcopy(lm.model, {id(weight): weight for weight in lm.model.parameters()})  # weights are shared
+    lm.model.set_attn_implementation(attention.NAME)
+    fuse_norms(lm.model)
     drawn = random_pairs(shape, lm.tokenizer, pairs, seed)
     states = sample_states(lm, shape, drawn, seed)
-    return Setup(shape, lm, random_sae(states, shape.d_sae, shape.l0, seed), drawn)
+    return Setup(shape, lm, plain, random_sae(states, shape.d_sae, shape.l0, seed), drawn)
 
 
 def random_model(shape: Shape, device: torch.device, seed: int) -> LanguageModel:
@@ -250,13 +267,15 @@ def free_bytes(device: torch.device) -> float:
 
 
 def _world_pairs(lm: LanguageModel, number: int, seed: int) -> list[Pair]:
-    """Questions of the shipped atlas, in all languages; the answers of two of its countries."""
-    rng = np.random.default_rng(seed)
+    """Questions of the shipped atlas, in all languages, as both tasks; the answers of two of its countries."""
+    rng, prompts = np.random.default_rng(seed), PromptFormat()
     found = []
     for language in load_atlas().values():
         for fact in language.facts:
             texts = sorted(set(fact.answers.values()))
             for question in fact.questions if len(texts) > 1 else []:
                 one, two = rng.choice(len(texts), size=2, replace=False)
-                found.append(Pair(lm.tokenizer.prompt(question), *(lm.tokenizer.response(texts[i]) for i in (one, two))))
+                for task in ("mcq", "open_ended"):
+                    answers = [lm.tokenizer.response(prompts.answer(task, texts, int(i))) for i in (one, two)]
+                    found.append(Pair(lm.tokenizer.prompt(prompts.prompt(task, question, texts)), *answers))
     return [found[i] for i in rng.permutation(len(found))[:number]]

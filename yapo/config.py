@@ -99,7 +99,7 @@ class ModelConfig:
     path: str = "world/model"
     revision: str = "main"  # of a hub id: branch, tag or commit
     dtype: str = "float32"
-    attention: str = "auto"  # auto: the fastest exact one | eager: the library's plain one
+    attention: str = "auto"  # auto: the fastest exact one | eager: the library's own code alone
     batch_size: int = 256  # rows of one forward pass without gradient
     max_prompt_tokens: int = 512
 

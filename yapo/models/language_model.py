@@ -271,7 +271,8 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     digest = file_digest(*sorted(folder.glob("*.safetensors"))) if folder == Path(config.path) else commit_of(folder)
     lm = LanguageModel(model, ChatTokenizer(tokenizer), config.path, digest)
     lm.keep_upper(first)
-    fuse_norms(model)
+    if config.attention == "auto":
+        fuse_norms(model)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return lm
 
