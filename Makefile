@@ -1,7 +1,7 @@
 # One command for everything: `make` runs the study, `make test` the tests. Both set up .venv first.
 PYTHON ?= python3.11
 BIN := .venv/bin
-CORES ?= 8
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
 .PHONY: study test ui report lint format types world bench clean help

@@ -7,11 +7,11 @@ import pandas as pd
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.evaluation.judges.label import judge_label
 from yapo.reporting.portable import NAME, portable_table
-from yapo.reporting.tables import TableOptions, write_tables
+from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
 from yapo.stages.study import Study, countries_of
+from yapo.stages.tables import table_options
 
 
 def main(config: Config) -> None:
@@ -19,14 +19,7 @@ def main(config: Config) -> None:
     study = Study.of(config)
     countries = countries_of(config, known_countries(config.data))
     rows = pd.concat([read_table(study.portable_scores(language, country)) for country, language in countries.items()])
-    options = TableOptions(
-        resamples=config.report.resamples,
-        confidence=config.report.confidence,
-        seed=config.report.seed,
-        scorer=judge_label(config.judge),
-        note=config.report.note,
-    )
-    write_tables({NAME: portable_table(rows.reset_index(drop=True), options)}, study.root / "tables")
+    write_tables({NAME: portable_table(rows.reset_index(drop=True), table_options(config))}, study.root / "tables")
 
 
 if __name__ == "__main__":

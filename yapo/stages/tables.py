@@ -19,15 +19,19 @@ def main(config: Config) -> None:
     countries = countries_of(config, known_countries(config.data))
     evaluation = pd.concat([read_table(study.evaluation(language, country)) for country, language in countries.items()])
     items = read_table(study.items)
-    options = TableOptions(
+    tables = build_tables(evaluation.reset_index(drop=True), items[items["country"].isin(countries)], table_options(config))
+    write_tables(tables, study.root / "tables")
+
+
+def table_options(config: Config) -> TableOptions:
+    """How every table of a study is made."""
+    return TableOptions(
         resamples=config.report.resamples,
         confidence=config.report.confidence,
         seed=config.report.seed,
         scorer=judge_label(config.judge),
         note=config.report.note,
     )
-    tables = build_tables(evaluation.reset_index(drop=True), items[items["country"].isin(countries)], options)
-    write_tables(tables, study.root / "tables")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,8 @@ class Sparse(Intervention):
     def __init__(
         self, sae: SAE, threshold: str = "relu", features: Tensor | None = None, device: torch.device | None = None
     ) -> None:
-        self.sae, self.threshold, self.features = sae, threshold, features
+        self.sae, self.threshold = sae, threshold
+        self.features = None if features is None else features.to(sae.W_dec.device)
         self.device = sae.W_dec.device if device is None else device
         self.width = sae.d_sae if features is None else len(features)
         self.digest = f"{sae.digest} {threshold}"
@@ -155,7 +156,11 @@ class Sparse(Intervention):
     def codes(self, hidden: Tensor) -> Codes:
         """Those of the features that fire on each token, numbered as in u."""
         codes = Codes.of(self._encoder, hidden)
-        return codes if self.features is None or self._encoder.d_sae == self.width else codes.restricted(self.features)
+        return (
+            codes
+            if self.features is None or self._encoder.d_sae == self.width
+            else codes.restricted(self.features.to(self.device))
+        )
 
     def fitted(self, codes: list[Codes]) -> tuple[Sparse, list[Codes]]:
         """Only features that fire on some token. The others never leave 0: where s_j = u_j = 0, the slope of ReLU is 0."""
@@ -167,7 +172,7 @@ class Sparse(Intervention):
         features = fires.nonzero()[:, 0]
         place = fires.cumsum(dim=0) - 1
         renumbered = [Codes(place[part.ids.long()].int(), part.values, part.counts) for part in codes]
-        return self.restricted(features.to(self.sae.W_dec.device)), renumbered
+        return self.restricted(features), renumbered
 
     def to(self, device: torch.device) -> Sparse:
         """See ``Intervention.to``."""
@@ -208,7 +213,7 @@ class Sparse(Intervention):
         touched = (u != 0).any(dim=0).nonzero()[:, 0]
         if len(touched) == 0 or len(touched) == self.width:
             return self, u
-        features = touched if self.features is None else self.features[touched]
+        features = touched if self.features is None else self.features[touched.to(self.features.device)]
         return self.restricted(features), u[:, touched]
 
     @staticmethod

@@ -44,8 +44,9 @@ def steer(
     if strength == 0.0:
         yield model
         return
-    whole = _intervention(model, vector, sae)
-    intervention, u = whole.focused((strength * vector.values.float())[None].to(model.device))
+    block = model.model.layers[vector.info.layer]
+    device = next(block.parameters()).device  # a model may be spread over several
+    intervention, u = _intervention(model, vector, sae, device).focused((strength * vector.values.float())[None].to(device))
     push = intervention.push(u)
     mask: Tensor | None = None
 
@@ -64,7 +65,7 @@ def steer(
 
     handles = [
         model.model.register_forward_pre_hook(note, with_kwargs=True),
-        model.model.layers[vector.info.layer].register_forward_hook(edit, with_kwargs=True),
+        block.register_forward_hook(edit, with_kwargs=True),
     ]
     try:
         yield model
@@ -114,17 +115,19 @@ def _revision(config: PreTrainedConfig) -> str:
     return str(vars(config).get("_commit_hash") or "")
 
 
-def _intervention(model: PreTrainedModel, vector: SteeringVector, sae: SAE | Path | str | None) -> Intervention:
+def _intervention(
+    model: PreTrainedModel, vector: SteeringVector, sae: SAE | Path | str | None, device: torch.device
+) -> Intervention:
     info = vector.info
     if info.space == "dense":
         return Dense(model.config.hidden_size)
     if vector.carried is not None:
         check_fits(vector.carried.sae, model.config.hidden_size, info.layer)
-        return Sparse(vector.carried.sae, info.threshold, device=model.device)
-    loaded = sae if isinstance(sae, SAE) else load_sae(sae or info.sae, device=model.device)
+        return Sparse(vector.carried.sae, info.threshold, device=device)
+    loaded = sae if isinstance(sae, SAE) else load_sae(sae or info.sae, device=device)
     check_fits(loaded, model.config.hidden_size, info.layer)
     if loaded.digest != info.sae_digest:
         raise YapoError(
             f"the vector was trained with the autoencoder {info.sae} ({info.sae_digest}), not {loaded.source} ({loaded.digest})"
         )
-    return Sparse(loaded, info.threshold)
+    return Sparse(loaded, info.threshold, device=device)
