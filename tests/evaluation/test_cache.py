@@ -97,6 +97,20 @@ def test_an_error_loses_nothing(tmp_path: Path, lm: LanguageModel) -> None:
     assert open_cache(tmp_path, lm).complete(PROMPTS, [Condition(dense, U), Condition()], NEW) == expected
 
 
+def test_a_checkpoint_keeps_what_an_earlier_run_made(tmp_path: Path, lm: LanguageModel) -> None:
+    """A run that resumes and is interrupted again, before it asked for everything."""
+    dense, asked = Dense(32), [Condition(), Condition(Dense(32), U)]
+    expected = open_cache(tmp_path, lm).complete(PROMPTS, asked, NEW)
+    first = open_cache(tmp_path, lm)
+    first.complete(PROMPTS, asked, NEW)
+    first.checkpoint()
+    second = open_cache(tmp_path, lm)
+    second.complete(PROMPTS, [Condition()], NEW)
+    second.checkpoint()
+    change_weights(lm)
+    assert open_cache(tmp_path, lm).complete(PROMPTS, [Condition(), Condition(dense, U)], NEW) == expected
+
+
 def test_everything_that_decides_a_completion_is_in_its_key(tmp_path: Path, gemma: LanguageModel, sae: SAE) -> None:
     def key(
         lm: LanguageModel = gemma, layer: int = LAYER, prompts: list[list[int]] = PROMPTS, new: int = NEW, **condition: object

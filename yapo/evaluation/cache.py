@@ -44,13 +44,18 @@ class CompletionCache:
         """Write what was asked for since the cache was opened; the rest is dropped."""
         write_json(self.path, self.used)
 
+    def checkpoint(self) -> None:
+        """Write everything, in the middle of work: an interrupted run loses nothing that this or an earlier one made."""
+        write_json(self.path, self.kept | self.used)
+
     def __enter__(self) -> CompletionCache:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is not None:
-            self.used = self.kept | self.used
-        self.save()
+        if error is None:
+            self.save()
+        else:
+            self.checkpoint()
 
     def _key(self, prompts: Sequence[list[int]], condition: Condition, max_new_tokens: int) -> str:
         steering: list[object] = []

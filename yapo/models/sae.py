@@ -93,7 +93,9 @@ class SAE:
         return total.hexdigest()[:12]
 
     def to(self, device: torch.device) -> SAE:
-        """The same autoencoder on another device."""
+        """The same autoencoder on another device; itself, with the digest it may know, where it is there already."""
+        if self.W_dec.device == device:
+            return self
         moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in vars(self).items() if isinstance(tensor, Tensor)}
         return replace(self, **moved)
 

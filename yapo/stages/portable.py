@@ -21,7 +21,7 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study
 from yapo.steering.intervention import Dense, Sparse
-from yapo.steering.portable import StandIn, carry, pruned, stand_in
+from yapo.steering.portable import carry, pruned, stand_in
 from yapo.steering.sets import train_sets
 from yapo.steering.store import ActivationStore
 from yapo.steering.vector import SteeringVector
@@ -38,13 +38,13 @@ def main(config: Config) -> None:
     items = read_items(config, config.country)
     language = language_of(items)
     lm = load_language_model(config.model)
-    sae = read_sae(config, layer, lm.d_model)
+    sae = read_sae(config, layer, lm.d_model).to(lm.device)
     cache = CompletionCache(
         study.country(language, config.country) / "portable" / "completions.json", lm, layer, config.model.batch_size
     )
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache)
     with cache:
-        rows = _every_vector(config, study, evaluator, sae.to(lm.device), language)
+        rows = _every_vector(config, study, evaluator, sae, language)
     scores = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["form", "features", "score"])
     write_parquet(
         study.portable_scores(language, config.country),
@@ -87,10 +87,10 @@ def _made_portable(
     floor = scores[WHOLE]["score"] - config.portable.tolerance * RANGE[task]
     chosen = next((form for form in forms if form != WHOLE and scores[form]["score"] >= floor), WHOLE)
     log.info("%s %s %s: %s of %d features", info.method, task, setting, chosen, touched)
-    portable = carry(replace(vector, values=forms[chosen].cpu()), sae.to(vector.values.device))
+    portable = carry(replace(vector, values=forms[chosen]), sae)
     header = {
         "pruning": {"form": chosen, "touched": touched, "tolerance": config.portable.tolerance, "validation": scores},
-        "stand_in": _stand_in_header(dense, scores[DENSE]["score"] - scores[WHOLE]["score"]),
+        "stand_in": {"explained": dense.explained, "validation_gap": scores[DENSE]["score"] - scores[WHOLE]["score"]},
     }
     rows = [
         frame[["question_id", "variant", "phrasing", "score", "parsed"]].assign(form=form, features=_features(forms, form))
@@ -103,10 +103,6 @@ def _made_portable(
 def _features(forms: dict[str, Tensor], form: str) -> int:
     """Features that a form touches; the dense stand-in touches none."""
     return int((forms[form] != 0).sum()) if form in forms else 0
-
-
-def _stand_in_header(dense: StandIn, gap: float) -> dict[str, float]:
-    return {"explained": dense.explained, "validation_gap": gap}
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(config: Config) -> None:
     language = language_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
-    sae = read_sae(config, layer, lm.d_model)
+    sae = read_sae(config, layer, lm.d_model).to(lm.device)
     answers = CompletionCache(study.answers(language, config.country), lm, layer, config.model.batch_size)
     for task in config.tasks:
         ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, items)]
@@ -56,7 +56,7 @@ def main(config: Config) -> None:
             parts=parts,
             max_bytes=config.store.max_gigabytes * GIGABYTE,
         )
-        explained, l0 = reconstruction_quality(sae.to(lm.device), (states[1:] for states in prepared.store.hidden))
+        explained, l0 = reconstruction_quality(sae, (states[1:] for states in prepared.store.hidden))
         check_quality(sae, explained, config.sae.min_explained_variance)
         write_parquet(pairs, prepared.rows)
         header = {
@@ -70,6 +70,7 @@ def main(config: Config) -> None:
         write_json(pairs.with_suffix(".json"), {**report, "autoencoder": {"explained_variance": explained, "l0": l0}})
         shutil.rmtree(parts)
         log.info("%s %s: %d pairs %s", config.country, task, len(prepared.rows), prepared.counts)
+    answers.save()
 
 
 def _answers(config: Config, prompts: list[list[int]], task: str, cache: CompletionCache) -> list[str]:
@@ -79,7 +80,7 @@ def _answers(config: Config, prompts: list[list[int]], task: str, cache: Complet
     for start in tqdm(range(0, len(prompts), size), desc=f"{config.country} {task} answers", disable=None):
         chunk = prompts[start : start + size]
         written += cache.complete(chunk, [Condition()], config.generation.max_new_tokens(task))[0]
-        cache.save()
+        cache.checkpoint()
     return written
 
 

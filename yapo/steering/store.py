@@ -117,7 +117,7 @@ class ActivationStore:
         """Open a store as a memory map, with its header.
 
         Raises:
-            YapoError: damaged, not a store, or its pairs are not those it was made from.
+            YapoError: missing, damaged, or not a store.
         """
         tensors, header = load_tensors(path)
         if "store" not in header or "code_counts" not in tensors:
