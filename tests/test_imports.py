@@ -12,6 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 UPPER = {"steering", "evaluation", "discovery", "reporting", "stages", "tracking", "world"}
 # Room -> rooms it must not import.
 FORBIDDEN = {
+    "config": UPPER | {"data", "models"},
     "data": UPPER | {"models"},
     "models": UPPER,
     "steering": {"evaluation", "discovery", "reporting", "stages", "tracking", "world"},

@@ -54,7 +54,7 @@ def written(*place: str) -> dict[str, Any]:
 
 
 def test_default_files_agree_with_the_typed_defaults() -> None:
-    """One truth: what a default file of ``conf/`` says is the default in ``yapo/config.py``."""
+    """One truth: what a default file of ``conf/`` says is the default in ``yapo/config/``."""
     chosen = [entry for entry in written("config")["defaults"] if isinstance(entry, dict)]
     defaults = {group: name for entry in chosen for group, name in entry.items()}
     assert set(defaults) == set(GROUPS)

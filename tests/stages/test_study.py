@@ -96,7 +96,7 @@ def test_every_stage_of_the_study_is_a_module() -> None:
         ("train", ["steering/methods/caa.py", "steering/intervention.py"], ["evaluation/generate.py", "reporting/tables.py"]),
         ("evaluate", ["evaluation/judges/offline.py", "steering/codes.py"], ["steering/trainer.py", "evaluation/knowledge.py"]),
         ("tables", ["reporting/cells.py", "evaluation/metrics.py"], ["evaluation/judges/offline.py", "steering/trainer.py"]),
-        ("figures", ["reporting/training_figures.py"], ["reporting/tables.py", "config.py", "stages/study.py"]),
+        ("figures", ["reporting/training_figures.py"], ["reporting/tables.py", "config/steering.py", "stages/study.py"]),
     ],
 )
 def test_a_change_to_code_reruns_the_stages_that_use_it(stage: str, reached: list[str], not_reached: list[str]) -> None:

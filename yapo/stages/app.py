@@ -96,7 +96,7 @@ def _print_help(stage: Callable[[Config], None]) -> None:
     groups = sorted(path.name for path in CONF.iterdir() if path.is_dir())
     lines = [(sys.modules[stage.__module__].__doc__ or "").strip(), "", "Overrides: key=value. Groups:"]
     lines += [f"  {group}: {', '.join(options(group))}" for group in groups]
-    lines += ["", "Print the composed configuration with --config; every key is explained in yapo/config.py."]
+    lines += ["", "Print the composed configuration with --config; every key is explained in yapo/config/."]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -121,7 +121,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         key, _, value = override.partition("=")
         key, value = key.lstrip("+~"), value.strip("'\"")
         if key not in known:
-            raise YapoError(f"{override}: no setting is called '{key}'; {nearest(key, known)}yapo/config.py explains them all")
+            raise YapoError(f"{override}: no setting is called '{key}'; {nearest(key, known)}yapo/config/ explains them all")
         group = "method" if key == "method.name" else key
         if group in groups and value.replace("_", "").isalnum() and value not in options(group):
             raise unknown(group, key, value, options(group))

@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 
 # Reading, writing, naming and checking: what every stage shares and no result depends on.
-PLUMBING = {"config.py", "errors.py", "files.py", "stages/app.py", "stages/code.py", "stages/inputs.py", "stages/study.py"}
+PLUMBING = {"config", "errors.py", "files.py", "stages/app.py", "stages/code.py", "stages/inputs.py", "stages/study.py"}
 # Where items come from: what that code makes reaches the stages after ``data`` as files.
 DATA = {"data/atlas.py", "data/schema.py", "data/sources.py"}
 
@@ -21,7 +21,8 @@ def code_of(stage: str) -> tuple[Path, ...]:
     reached, ahead = set[Path](), [PACKAGE / "stages" / f"{stage}.py"]
     while ahead:
         file = ahead.pop()
-        if file not in reached and str(file.relative_to(PACKAGE)) not in left_out:
+        place = file.relative_to(PACKAGE)
+        if file not in reached and not left_out & {str(part) for part in (place, *place.parents)}:
             reached.add(file)
             ahead += _imports(file)
     return tuple(sorted(reached))

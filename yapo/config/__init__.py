@@ -1,0 +1,87 @@
+"""Every setting of a study, with its type, default and meaning. Values come from ``conf/`` (one folder per group).
+
+The library takes these plain dataclasses; only the stages know that Hydra fills them in. Nothing heavy is imported here,
+so a wrong key or an impossible value is refused before any model loads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yapo.config.checks import SETTINGS, SPLITS, TASKS, VARIANTS, one_of, require
+from yapo.config.data import DataConfig, PromptConfig, SplitConfig
+from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
+from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
+from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "DiscoveryConfig",
+    "GenerationConfig",
+    "JUDGE_MEANS",
+    "JudgeConfig",
+    "KnowledgeConfig",
+    "MethodConfig",
+    "ModelConfig",
+    "PortableConfig",
+    "PromptConfig",
+    "ReportConfig",
+    "SETTINGS",
+    "SPLITS",
+    "SaeConfig",
+    "SaeTrainConfig",
+    "SelectionConfig",
+    "SplitConfig",
+    "StoreConfig",
+    "TASKS",
+    "TrainConfig",
+    "VARIANTS",
+]
+
+
+@dataclass
+class Config:
+    """One study. ``country`` and ``method`` matter to the stages that work on one of each."""
+
+    experiment: str = "embedded"
+    results: str = "results"
+    country: str = "egypt"
+    countries: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo"])
+    tasks: list[str] = field(default_factory=lambda: list(TASKS))
+    settings: list[str] = field(default_factory=lambda: list(SETTINGS))
+    threads: int = 1
+    keep_activations: bool = True  # False deletes a country's activations once its vectors are trained
+    data: DataConfig = field(default_factory=DataConfig)
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    sae: SaeConfig = field(default_factory=SaeConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    learning_rate: dict[str, float] = field(default_factory=dict)  # by method, where an experiment tuned them; see train.lr
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    portable: PortableConfig = field(default_factory=PortableConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    knowledge: KnowledgeConfig = field(default_factory=KnowledgeConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+
+    def __post_init__(self) -> None:
+        for key, values in (("methods", self.methods), ("tasks", self.tasks), ("settings", self.settings)):
+            require(bool(values), key, values, "name at least one")
+            require(len(set(values)) == len(values), key, values, "name each once")
+        require(self.threads > 0, "threads", self.threads, "at least 1")
+        for task in self.tasks:
+            one_of("tasks", task, TASKS)
+        for setting in self.settings:
+            one_of("settings", setting, SETTINGS)
+
+    @property
+    def study(self) -> Path:
+        """The folder that holds everything this study writes."""
+        return Path(self.results) / self.experiment

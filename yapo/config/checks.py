@@ -1,0 +1,37 @@
+"""The terms every configuration uses, and checks that name the key, the value and what it takes."""
+
+from __future__ import annotations
+
+from yapo.errors import YapoError
+
+TASKS = ("mcq", "open_ended")
+SETTINGS = ("localized", "nonlocalized", "both")
+VARIANTS = ("localized", "nonlocalized")
+SPLITS = ("train", "validation", "test")
+
+
+def require(condition: bool, key: str, value: object, rule: str) -> None:
+    """Refuse a value that breaks a rule."""
+    if not condition:
+        raise YapoError(f"{key}={value}: {rule}")
+
+
+def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a word that is not among those allowed."""
+    require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
+
+
+def check_seed(key: str, value: int) -> None:
+    """Refuse a seed that numpy would not take."""
+    require(value >= 0, key, value, "0 or more")
+
+
+def filled_template(key: str, template: str, **values: str) -> str:
+    """Fill a template; every field must stand in it, and no other."""
+    names = ", ".join("{" + name + "}" for name in values)
+    try:
+        filled = template.format(**values)
+    except (KeyError, IndexError, ValueError):
+        raise YapoError(f"{key}={template}: fill in {names} and nothing else; other braces are doubled") from None
+    require(all("{" + name + "}" in template for name in values), key, template, f"must contain {names}")
+    return filled

@@ -1,0 +1,123 @@
+"""Decoding, judges, general knowledge, and the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from yapo.config.checks import SETTINGS, TASKS, check_seed, one_of, require
+
+# How a judge's replies are fetched, kept and priced. No score depends on these, so changing them should rerun nothing.
+JUDGE_MEANS = (
+    "api_key_env",
+    "concurrency",
+    "batch_size",
+    "timeout_s",
+    "max_retries",
+    "backoff_s",
+    "max_wait_s",
+    "cache",
+    "price_input",
+    "price_output",
+)
+
+
+@dataclass
+class GenerationConfig:
+    """Greedy decoding, the same for every method and the baseline."""
+
+    max_new_tokens_mcq: int = 8
+    max_new_tokens_open_ended: int = 24
+
+    def __post_init__(self) -> None:
+        require(self.max_new_tokens_mcq > 0, "generation.max_new_tokens_mcq", self.max_new_tokens_mcq, "at least 1")
+        require(
+            self.max_new_tokens_open_ended > 0,
+            "generation.max_new_tokens_open_ended",
+            self.max_new_tokens_open_ended,
+            "at least 1",
+        )
+
+    def max_new_tokens(self, task: str) -> int:
+        """Limit of one completion."""
+        return self.max_new_tokens_mcq if task == "mcq" else self.max_new_tokens_open_ended
+
+
+@dataclass
+class JudgeConfig:
+    """Who scores open-ended answers; what the keys after ``name`` mean to the judges that read them: docs/judges.md."""
+
+    name: str = "offline"  # offline | openai (any endpoint that speaks its protocol) | local (a Hugging Face model)
+    model: str = ""  # openai: the endpoint's name for it; local: a folder or hub id
+    max_tokens: int = 400  # longest reply
+    base_url: str = "https://api.openai.com/v1"  # openai
+    response_format: str = "json_schema"  # openai: json_schema | json_object | text, the most the endpoint can do
+    system_turn: bool = True  # openai: false where the model knows no system role (Gemma 2): the user's turn holds all
+    parameters: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.0, "seed": 0})  # openai: sent as they are
+    dtype: str = "float32"  # local
+    api_key_env: str = "OPENAI_API_KEY"  # openai: the variable that holds the key; empty: the endpoint asks for none
+    concurrency: int = 8  # openai: requests under way at once, in one job
+    batch_size: int = 8  # local: answers of one forward pass
+    timeout_s: float = 60.0  # openai: longest wait for one reply
+    max_retries: int = 8  # openai: after 429, 5xx, a timeout or a cut connection
+    backoff_s: float = 1.0  # openai: first wait before a retry; doubles each time
+    max_wait_s: float = 120.0  # openai: longest wait; an endpoint that asks for more stops the run
+    cache: str = "results/judgements"  # shared by all studies and jobs
+    price_input: float | None = None  # openai: of a million tokens, for the report; null: unknown
+    price_output: float | None = None
+
+    def __post_init__(self) -> None:
+        one_of("judge.name", self.name, ("offline", "openai", "local"))
+        require(self.name == "offline" or bool(self.model), "judge.model", self.model, f"name the model of judge {self.name}")
+        require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "at least 1")
+        require(self.base_url.startswith(("http://", "https://")), "judge.base_url", self.base_url, "must begin with http(s)://")
+        require("@" not in self.base_url and "?" not in self.base_url, "judge.base_url", "...", "no user, password or query")
+        one_of("judge.response_format", self.response_format, ("json_schema", "json_object", "text"))
+        one_of("judge.dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        for key, count in (("concurrency", self.concurrency), ("batch_size", self.batch_size)):
+            require(count > 0, f"judge.{key}", count, "at least 1")
+        for key, seconds in (("timeout_s", self.timeout_s), ("backoff_s", self.backoff_s), ("max_wait_s", self.max_wait_s)):
+            require(seconds > 0, f"judge.{key}", seconds, "a positive number of seconds")
+        require(self.max_retries >= 0, "judge.max_retries", self.max_retries, "0 or more")
+        for key, price in (("price_input", self.price_input), ("price_output", self.price_output)):
+            require(price is None or price >= 0, f"judge.{key}", price, "0 or more, or null")
+
+
+@dataclass
+class KnowledgeConfig:
+    """General knowledge before and after steering, by lm-eval; see docs/knowledge.md."""
+
+    tasks: list[str] = field(default_factory=lambda: ["culture_mcq", "culture_open_ended"])  # lm-eval's names, and our own
+    vector_task: str = "open_ended"  # which of each method's vectors
+    vector_setting: str = "both"
+    num_fewshot: int | None = None  # examples in each prompt; null: what each task says
+    chat_template: bool = True
+    limit: int | None = None  # the first questions of each task only; null: all
+    batch_size: int = 64
+    seed: int = 0  # which examples, for tasks that draw them
+
+    def __post_init__(self) -> None:
+        require(bool(self.tasks), "knowledge.tasks", self.tasks, "name at least one")
+        require(len(set(self.tasks)) == len(self.tasks), "knowledge.tasks", self.tasks, "name each once")
+        one_of("knowledge.vector_task", self.vector_task, TASKS)
+        one_of("knowledge.vector_setting", self.vector_setting, SETTINGS)
+        shots = self.num_fewshot
+        require(shots is None or shots >= 0, "knowledge.num_fewshot", shots, "0 or more, or null")
+        require(self.limit is None or self.limit > 0, "knowledge.limit", self.limit, "at least 1, or null")
+        require(self.batch_size > 0, "knowledge.batch_size", self.batch_size, "at least 1")
+        check_seed("knowledge.seed", self.seed)
+
+
+@dataclass
+class ReportConfig:
+    """Tables and figures."""
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.resamples >= 100, "report.resamples", self.resamples, "at least 100")
+        check_seed("report.seed", self.seed)
+        require(0 < self.confidence < 1, "report.confidence", self.confidence, "between 0 and 1")

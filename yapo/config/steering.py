@@ -1,0 +1,98 @@
+"""Layer discovery, what training reads, training, and what is made of its vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from yapo.config.checks import check_seed, one_of, require
+
+
+@dataclass
+class DiscoveryConfig:
+    """Layer discovery: both curves, and which one decides."""
+
+    select: str = "steerability"  # patching | steerability
+    layer: int | None = None  # fixes the layer
+    candidates: list[int] = field(default_factory=lambda: [1, 2, 3])  # layers that have an SAE
+    countries: list[str] = field(
+        default_factory=lambda: ["egypt", "morocco", "mexico", "nepal"]
+    )  # may be empty for a fixed layer
+    multipliers: list[float] = field(default_factory=lambda: [1.0, 2.0])
+
+    def __post_init__(self) -> None:
+        one_of("discovery.select", self.select, ("patching", "steerability"))
+        require(bool(self.candidates), "discovery.candidates", self.candidates, "name at least one layer")
+        require(min(self.candidates) >= 0, "discovery.candidates", self.candidates, "layers count from 0")
+        require(self.layer is None or self.layer >= 0, "discovery.layer", self.layer, "layers count from 0; null searches")
+        searched = self.layer is None
+        require(bool(self.countries) or not searched, "discovery.countries", self.countries, "name one, or fix discovery.layer")
+        require(bool(self.multipliers), "discovery.multipliers", self.multipliers, "give at least one")
+
+
+@dataclass
+class StoreConfig:
+    """What the preparation of a country keeps for training: residual stream, sparse codes, reference log-probabilities."""
+
+    max_gigabytes: float = 100.0  # of one country and task; preparation that would need more stops before it starts
+
+    def __post_init__(self) -> None:
+        require(self.max_gigabytes > 0, "store.max_gigabytes", self.max_gigabytes, "a positive size")
+
+
+@dataclass
+class MethodConfig:
+    """A steering method and the settings only it reads (``options``)."""
+
+    name: str = "yapo"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TrainConfig:
+    """Preference training (BiPO, YaPO)."""
+
+    lr: float = 5e-4
+    epochs: int = 20
+    batch_size: int = 4
+    beta: float = 0.1
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    grad_clip: float = 1.0
+    seed: int = 0
+    steer_bos: bool = False
+    rows_per_pass: int = 64  # pairs in one forward pass, of all vectors together; more is faster, up to the device's memory
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, "train.lr", self.lr, "a positive learning rate")
+        require(self.epochs > 0, "train.epochs", self.epochs, "at least 1")
+        require(self.batch_size > 0, "train.batch_size", self.batch_size, "at least 1")
+        require(self.rows_per_pass > 0, "train.rows_per_pass", self.rows_per_pass, "at least 1")
+        require(self.beta > 0, "train.beta", self.beta, "a positive number")
+        require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
+        require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
+        require(self.grad_clip > 0, "train.grad_clip", self.grad_clip, "a positive norm")
+        check_seed("train.seed", self.seed)
+
+
+@dataclass
+class SelectionConfig:
+    """The grid that validation chooses from. Only positive multipliers can be chosen; the others draw the λ curve."""
+
+    multipliers: list[float] = field(default_factory=lambda: [-1.0, 0.5, 1.0, 1.5, 2.0])
+
+    def __post_init__(self) -> None:
+        require(1.0 in self.multipliers, "selection.multipliers", self.multipliers, "must contain 1.0")
+
+
+@dataclass
+class PortableConfig:
+    """Free-standing vectors: how far a sparse one is pruned."""
+
+    top_k: list[int] = field(default_factory=lambda: [16, 64, 256, 1024])  # sizes tried on validation
+    tolerance: float = 0.02  # loss of validation score, as a share of its range, that a smaller vector may cost
+
+    def __post_init__(self) -> None:
+        require(bool(self.top_k), "portable.top_k", self.top_k, "give at least one size")
+        require(min(self.top_k, default=0) > 0, "portable.top_k", self.top_k, "at least 1 feature")
+        require(0 <= self.tolerance <= 1, "portable.tolerance", self.tolerance, "a share between 0 and 1")
