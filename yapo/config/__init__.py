@@ -14,6 +14,7 @@ from yapo.config.data import DataConfig, PromptConfig, SplitConfig
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
+from yapo.config.studies import StudiesConfig
 
 __all__ = [
     "Config",
@@ -34,6 +35,7 @@ __all__ = [
     "SaeTrainConfig",
     "SelectionConfig",
     "SplitConfig",
+    "StudiesConfig",
     "StoreConfig",
     "TASKS",
     "TrainConfig",
@@ -70,6 +72,7 @@ class Config:
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     knowledge: KnowledgeConfig = field(default_factory=KnowledgeConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    studies: StudiesConfig = field(default_factory=StudiesConfig)
 
     def __post_init__(self) -> None:
         for key, values in (("methods", self.methods), ("tasks", self.tasks), ("settings", self.settings)):

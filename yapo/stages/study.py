@@ -114,6 +114,14 @@ class Study:
         """What the judge was asked, and what that took."""
         return self.country(language, country) / "judge.json"
 
+    def of_study(self, name: str, language: str, country: str) -> Path:
+        """Rows of one of the studies around the tables, for one country."""
+        return self.country(language, country) / "studies" / f"{name}.parquet"
+
+    def finding(self, name: str) -> Path:
+        """What a study found, for the report."""
+        return self.root / "studies" / f"{name}.json"
+
     def validation(self, language: str, country: str) -> Path:
         """The whole grid on validation."""
         return self.country(language, country) / "validation.parquet"
