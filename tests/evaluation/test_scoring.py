@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from yapo.config import JudgeConfig
 from yapo.data.atlas import load_atlas
 from yapo.errors import YapoError
 from yapo.evaluation.exact import exact
 from yapo.evaluation.judges import Judgement, Request, get_judge
+from yapo.evaluation.judges.offline import OfflineJudge, between
 from yapo.evaluation.scoring import score
 
 from ..data.test_schema import OPTIONS, items_table
@@ -134,3 +137,18 @@ def test_unknown_judges_are_refused() -> None:
 def test_the_label_says_that_it_is_no_judgement_of_culture() -> None:
     assert "offline" in JUDGE.label
     assert "chrF" in JUDGE.label
+
+
+@given(st.text(max_size=30), st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
+def test_the_offline_score_between_two_answers_stays_on_its_scale(completion: str, gold: str, opposite: str) -> None:
+    assert 1.0 <= between(gold, opposite, completion) <= 4.0
+
+
+def test_the_offline_score_between_two_answers_has_its_ends_and_its_middle() -> None:
+    yes, no = "I would take the money", "No, thank you"
+    judge = OfflineJudge(JudgeConfig())
+    texts = [yes, no, "", "Yes, I would take all the money"]
+    scores = [j.score for j in judge.judge([Request("q", yes, text, opposite=no) for text in texts])]
+    assert scores[:3] == [4.0, 1.0, 2.5]
+    assert 2.5 < (scores[3] or 0) < 4.0
+    assert between(yes, no, no) == between(no, yes, yes)

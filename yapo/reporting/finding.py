@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from yapo.errors import YapoError
 from yapo.files import read_json, write_json
@@ -41,6 +42,7 @@ class Finding:
         """Read what ``save`` wrote."""
         values = read_json(path)
         try:
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+            fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+            return cls(**fields)
         except (AttributeError, TypeError) as error:
             raise YapoError(f"{path}: not a finding of a study ({error}); delete it and run that study again") from None

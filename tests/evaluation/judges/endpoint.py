@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from yapo.evaluation.judges.request import Parts
+from yapo.evaluation.judges.request import Grades
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def says(text: str | None, **more: Any) -> Response:
     return Response(json.dumps(body).encode(), **more)
 
 
-def grades(parts: Parts, **more: Any) -> Response:
+def grades(parts: Grades, **more: Any) -> Response:
     """A reply as the judge should write it."""
-    return says(json.dumps({"reason": "because", **parts._asdict()}), **more)
+    return says(json.dumps({"reason": "because", **parts}), **more)
 
 
 def refuses(status: int, code: str | None = None, message: str = "no", **headers: str) -> Response:
@@ -45,10 +45,10 @@ def refuses(status: int, code: str | None = None, message: str = "no", **headers
     return Response(json.dumps(error).encode(), status, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def parts_of(answer: str) -> Parts:
+def parts_of(answer: str) -> Grades:
     """The grades that this endpoint gives an answer: some grades, always the same."""
     a, b, c, d = hashlib.sha256(answer.encode()).digest()[:4]
-    return Parts(a % 3, b % 4, c % 4, d % 3)
+    return {"language": a % 3, "factual": b % 4, "cultural": c % 4, "content": d % 3}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from yapo.config import JudgeConfig
 from yapo.errors import YapoError
 from yapo.evaluation.judges import Request
 from yapo.evaluation.judges.cache import ReplyCache
+from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.openai_judge import OpenAIJudge
-from yapo.evaluation.judges.rubric import messages
 
 from .conftest import answers
 from .endpoint import Endpoint, parts_of
@@ -46,7 +46,7 @@ def job(config: JudgeConfig, requests: list[Request]) -> subprocess.Popen[str]:
 
 
 def scores(requests: list[Request]) -> list[float]:
-    return [float(sum(parts_of(request.completion))) for request in requests]
+    return [float(sum(parts_of(request.completion).values())) for request in requests]
 
 
 def test_processes_that_share_a_folder_ask_for_each_answer_once(configure: Configure) -> None:
@@ -106,7 +106,7 @@ def test_everything_that_decides_a_reply_is_in_its_key(configure: Configure, tmp
 
 
 def test_a_key_depends_on_every_word_of_the_rubric(tmp_path: Path) -> None:
-    cache, asked = ReplyCache(tmp_path, {"model": "m"}), messages(Request("q", "g", "c"))
+    cache, asked = ReplyCache(tmp_path, {"model": "m"}, CULTURE.schema), CULTURE.messages(Request("q", "g", "c"))
     reworded = [{**asked[0], "content": asked[0]["content"].replace("fluent", "flawless")}, asked[1]]
     assert reworded != asked
     assert cache.key(reworded) != cache.key(asked)

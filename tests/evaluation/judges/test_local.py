@@ -9,7 +9,7 @@ import pytest
 
 from yapo.config import JudgeConfig
 from yapo.errors import YapoError
-from yapo.evaluation.judges import Judgement, Parts, Request, get_judge
+from yapo.evaluation.judges import Judgement, Request, get_judge
 from yapo.evaluation.judges.local import LocalJudge
 
 from .conftest import answers
@@ -37,7 +37,7 @@ def test_a_model_that_cannot_judge_leaves_answers_unscored(tmp_path: Path) -> No
 def test_a_readable_reply_is_scored_and_not_asked_for_again(tmp_path: Path) -> None:
     judge, (request, *_) = LocalJudge(configured(tmp_path)), answers(1)
     judge.cache.write(judge.cache.key(judge.chat(request)), request, GOOD, 700, 40)
-    assert judge.judge([request]) == [Judgement(6.0, Parts(2, 3, 1, 0))]
+    assert judge.judge([request]) == [Judgement(6.0, {"language": 2, "factual": 3, "cultural": 1, "content": 0})]
     assert judge.report()["requests"] == 0
     assert judge.report()["with_cached"] == {"tokens": {"input": 700, "output": 40}, "cost": None}
 

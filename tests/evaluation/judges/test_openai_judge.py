@@ -14,7 +14,7 @@ import pytest
 
 from yapo.config import JudgeConfig
 from yapo.errors import YapoError
-from yapo.evaluation.judges import Judgement, Parts, Request, get_judge
+from yapo.evaluation.judges import Judgement, Request, get_judge
 from yapo.evaluation.judges.openai_judge import OpenAIJudge
 
 from .conftest import KEY, answers
@@ -25,7 +25,7 @@ Configure = Callable[..., JudgeConfig]
 
 def expected(requests: list[Request]) -> list[Judgement]:
     parts = [parts_of(request.completion) for request in requests]
-    return [Judgement(float(sum(p)), p) for p in parts]
+    return [Judgement(float(sum(p.values())), p) for p in parts]
 
 
 def test_answers_are_judged_in_order_and_each_once(configure: Configure) -> None:
@@ -71,7 +71,7 @@ TROUBLE = [
     Response(b'{"choices": [{"mess'),
     Response(b"[]"),
     Response(b'{"choices": []}'),
-    grades(Parts(0, 0, 0, 0), delay=1.2),
+    grades(dict.fromkeys(("language", "factual", "cultural", "content"), 0), delay=1.2),
 ]
 
 

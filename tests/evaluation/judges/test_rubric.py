@@ -9,11 +9,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from yapo.evaluation.judges.request import Parts, Request
-from yapo.evaluation.judges.rubric import INSTRUCTIONS, SCHEMA, ask_again, data_block, messages, parse, total
+from yapo.evaluation.judges.culture import CULTURE
+from yapo.evaluation.judges.request import Request
+from yapo.evaluation.judges.rubric import ask_again
+
+SCHEMA, parse, messages, data_block = CULTURE.schema, CULTURE.parse, CULTURE.messages, CULTURE.data_block
 
 TOPS = {"language": 2, "factual": 3, "cultural": 3, "content": 2}
 GOOD = {"reason": "fits", "language": 2, "factual": 1, "cultural": 0, "content": 2}
+READ = {name: GOOD[name] for name in TOPS}
 in_range = st.fixed_dictionaries({name: st.integers(0, top) for name, top in TOPS.items()})
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -32,7 +36,7 @@ hostile = st.text(
 )
 def test_grades_are_read_from_any_wrapping(grades: dict[str, int], reason: str, wrapping: str) -> None:
     reply = json.dumps({"reason": reason, **grades})
-    assert parse(wrapping.replace("{{}}", '{"language": 0}').replace("{}", reply)) == Parts(**grades)
+    assert parse(wrapping.replace("{{}}", '{"language": 0}').replace("{}", reply)) == grades
 
 
 @settings(deadline=None)
@@ -48,7 +52,9 @@ def test_a_part_out_of_range_leaves_the_answer_unscored(grades: dict[str, int], 
 @example("{" * 3000)
 def test_any_reply_is_read_as_grades_in_range_or_not_at_all(reply: str) -> None:
     parts = parse(reply)
-    assert parts is None or all(type(n) is int and 0 <= n <= top for n, top in zip(parts, TOPS.values(), strict=True))
+    assert (
+        parts is None or {name: top for name, top in TOPS.items() if type(parts[name]) is int and 0 <= parts[name] <= top} == TOPS
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,15 +82,12 @@ def test_replies_that_give_no_score(reply: str) -> None:
 
 
 def test_a_total_in_the_reply_counts_for_nothing() -> None:
-    parts = parse(json.dumps({**GOOD, "total": 10, "score": 10}))
-    assert parts == Parts(2, 1, 0, 2)
-    assert total(parts) == 5.0
-    assert [total(Parts(*ends)) for ends in (TOPS.values(), (0, 0, 0, 0))] == [10.0, 0.0]
+    assert parse(json.dumps({**GOOD, "total": 10, "score": 10})) == READ
 
 
 def test_thinking_aloud_is_not_the_reply() -> None:
     thought = f"<think>First {json.dumps({**GOOD, 'factual': 3})}, no.</think>\n"
-    assert parse(thought + json.dumps(GOOD)) == Parts(2, 1, 0, 2)
+    assert parse(thought + json.dumps(GOOD)) == READ
     assert parse(thought) is None
 
 
@@ -94,7 +97,7 @@ def test_the_schema_states_each_range_from_zero() -> None:
     assert SCHEMA["required"] == list(SCHEMA["properties"]) == ["reason", *TOPS]
     assert SCHEMA["additionalProperties"] is False
     for name, top in TOPS.items():
-        assert f"\n{name}, 0 to {top}:" in INSTRUCTIONS
+        assert f"\n{name}, 0 to {top}:" in CULTURE.instructions
 
 
 @settings(deadline=None)

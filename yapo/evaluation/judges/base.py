@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from yapo.config import JudgeConfig
+from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.offline import OfflineJudge
 from yapo.evaluation.judges.request import Judgement, Request
+from yapo.evaluation.judges.rubric import Rubric
 
 
 class Judge(Protocol):
@@ -24,7 +26,7 @@ class Judge(Protocol):
         ...
 
 
-def get_judge(config: JudgeConfig) -> Judge:
+def get_judge(config: JudgeConfig, rubric: Rubric = CULTURE) -> Judge:
     """The configured judge. A wrong key or model is refused here, before anything is asked.
 
     Imports wait until a judge is chosen: ``openai`` and the model code take their time, and the default needs neither.
@@ -32,9 +34,9 @@ def get_judge(config: JudgeConfig) -> Judge:
     if config.name == "openai":
         from yapo.evaluation.judges.openai_judge import OpenAIJudge
 
-        return OpenAIJudge(config)
+        return OpenAIJudge(config, rubric)
     if config.name == "local":
         from yapo.evaluation.judges.local import LocalJudge
 
-        return LocalJudge(config)
+        return LocalJudge(config, rubric)
     return OfflineJudge(config)

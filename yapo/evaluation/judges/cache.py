@@ -17,8 +17,8 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from yapo.errors import YapoError
-from yapo.evaluation.judges.request import Parts, Request
-from yapo.evaluation.judges.rubric import SCHEMA, Messages, parse
+from yapo.evaluation.judges.request import Request
+from yapo.evaluation.judges.rubric import Messages
 from yapo.files import write_json
 
 
@@ -36,11 +36,6 @@ class Record(BaseModel):
     tokens_input: int
     tokens_output: int
 
-    @property
-    def parts(self) -> Parts | None:
-        """The grades, read anew each time: a better parser also reads what was kept before it."""
-        return parse(self.reply)
-
 
 class ReplyCache:
     """Records in ``folder``, keyed by everything that decides a reply.
@@ -48,13 +43,14 @@ class ReplyCache:
     Args:
         folder: where records are kept, in 256 subfolders.
         judge: what decides a reply beside the messages: model, where it runs, how it samples.
+        schema: the form of a reply.
 
     Raises:
         YapoError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, judge: Mapping[str, object]) -> None:
-        self.folder, self.judge = folder, dict(judge)
+    def __init__(self, folder: Path, judge: Mapping[str, object], schema: Mapping[str, object]) -> None:
+        self.folder, self.judge, self.schema = folder, dict(judge), dict(schema)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +58,7 @@ class ReplyCache:
 
     def key(self, messages: Messages) -> str:
         """The SHA-256 of judge, schema and messages; these hold the rubric's whole wording, so it needs no version number."""
-        text = json.dumps([self.judge, SCHEMA, messages], sort_keys=True, ensure_ascii=False)
+        text = json.dumps([self.judge, self.schema, messages], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def read(self, key: str) -> Record | None:

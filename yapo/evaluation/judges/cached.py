@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yapo.config import JudgeConfig
-from yapo.evaluation.judges import rubric
 from yapo.evaluation.judges.cache import Record, ReplyCache
 from yapo.evaluation.judges.label import judge_label
-from yapo.evaluation.judges.request import Judgement, Request
+from yapo.evaluation.judges.request import Grades, Judgement, Request
+from yapo.evaluation.judges.rubric import Messages, Rubric
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ class CachedJudge(ABC):
     An answer whose reply could not be read is unscored for as long as this judge lives; a later run asks for it again.
     """
 
-    def __init__(self, config: JudgeConfig, decides: Mapping[str, object], system: bool) -> None:
-        """``decides``: what decides a reply beside the chat (see ``ReplyCache``). ``system``: the chat has a system turn."""
+    def __init__(self, config: JudgeConfig, rubric: Rubric, decides: Mapping[str, object], system: bool) -> None:
+        """``decides``: what decides a reply beside the rubric (see ``ReplyCache``). ``system``: the chat has a system turn."""
         self.label = judge_label(config)
-        self.config, self.system = config, system
-        self.cache = ReplyCache(Path(config.cache), decides)
+        self.config, self.rubric, self.system = config, rubric, system
+        self.cache = ReplyCache(Path(config.cache), decides, rubric.schema)
         self._known: dict[str, Record] = {}
         self._answers = self._from_cache = self._requests = self._tokens_input = self._tokens_output = 0
 
@@ -58,20 +58,24 @@ class CachedJudge(ABC):
         wanted = {key: request for key, request in zip(keys, requests, strict=True) if key not in self._known}
         for key in list(wanted):
             record = self.cache.read(key)
-            if record is not None and record.parts is not None:
+            if record is not None and self.grades(record) is not None:
                 self._known[key] = record
                 self._from_cache += 1
                 del wanted[key]
         for asked in self._ask(wanted) if wanted else ():
             self._take(asked)
         if wanted:
-            unread = sum(self._known[key].parts is None for key in wanted)
+            unread = sum(self.grades(self._known[key]) is None for key in wanted)
             log.info("%s: %d answers judged, of which %d unscored", self.label, len(wanted), unread)
-        return [_judgement(self._known[key]) for key in keys]
+        return [self._judgement(self._known[key]) for key in keys]
 
-    def chat(self, request: Request) -> rubric.Messages:
+    def chat(self, request: Request) -> Messages:
         """What the model is sent to grade one answer."""
-        return rubric.messages(request, self.system)
+        return self.rubric.messages(request, self.system)
+
+    def grades(self, record: Record) -> Grades | None:
+        """The grades kept, read anew each time: a better parser also reads what was kept before it."""
+        return self.rubric.parse(record.reply)
 
     def report(self) -> dict[str, object]:
         """See ``Judge.report``.
@@ -86,11 +90,15 @@ class CachedJudge(ABC):
             "answers": self._answers,
             "distinct": len(records),
             "from_cache": self._from_cache,
-            "unscored": sum(record.parts is None for record in records),
+            "unscored": sum(self.grades(record) is None for record in records),
             "requests": self._requests,
             **self._used(self._tokens_input, self._tokens_output),
             "with_cached": self._used(*tokens),
         }
+
+    def _judgement(self, record: Record) -> Judgement:
+        grades = self.grades(record)
+        return Judgement(None if grades is None else float(sum(grades.values())), grades)
 
     def _take(self, asked: Asked) -> None:
         self._known[asked.key] = asked.record
@@ -106,8 +114,3 @@ class CachedJudge(ABC):
         if self.config.price_input is not None and self.config.price_output is not None:
             cost = (tokens_input * self.config.price_input + tokens_output * self.config.price_output) / 1e6
         return {"tokens": {"input": tokens_input, "output": tokens_output}, "cost": cost}
-
-
-def _judgement(record: Record) -> Judgement:
-    parts = record.parts
-    return Judgement(None if parts is None else rubric.total(parts), parts)

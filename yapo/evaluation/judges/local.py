@@ -8,7 +8,9 @@ from yapo.config import JudgeConfig, ModelConfig
 from yapo.errors import YapoError
 from yapo.evaluation.generate import Condition, complete
 from yapo.evaluation.judges.cached import Asked, CachedJudge
+from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.request import Request
+from yapo.evaluation.judges.rubric import Rubric
 from yapo.models.language_model import LanguageModel, load_language_model
 
 
@@ -21,10 +23,10 @@ class LocalJudge(CachedJudge):
         YapoError: the model cannot be loaded.
     """
 
-    def __init__(self, config: JudgeConfig) -> None:
+    def __init__(self, config: JudgeConfig, rubric: Rubric = CULTURE) -> None:
         self.lm = _load(config)
         decides = {"model": self.lm.digest, "dtype": config.dtype, "max_tokens": config.max_tokens}
-        super().__init__(config, decides, system=False)  # not every chat template knows a system turn
+        super().__init__(config, rubric, decides, system=False)  # not every chat template knows a system turn
 
     def _ask(self, wanted: Mapping[str, Request]) -> Iterator[Asked]:
         prompts = {key: self.lm.tokenizer.prompt(self.chat(request)[0]["content"]) for key, request in wanted.items()}

@@ -24,10 +24,11 @@ from tenacity.nap import sleep_using_event
 
 from yapo.config import JudgeConfig
 from yapo.errors import YapoError
-from yapo.evaluation.judges import rubric
 from yapo.evaluation.judges.cache import Record
 from yapo.evaluation.judges.cached import Asked, CachedJudge
+from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.request import Request
+from yapo.evaluation.judges.rubric import Messages, Rubric, ask_again
 
 # Error codes of status 429 that no waiting mends.
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
@@ -44,10 +45,14 @@ class OpenAIJudge(CachedJudge):
         YapoError: the environment holds no key.
     """
 
-    def __init__(self, config: JudgeConfig) -> None:
-        body = {"max_completion_tokens": config.max_tokens, "response_format": _response_format(config), **config.parameters}
+    def __init__(self, config: JudgeConfig, rubric: Rubric = CULTURE) -> None:
+        body = {
+            "max_completion_tokens": config.max_tokens,
+            "response_format": _response_format(config, rubric),
+            **config.parameters,
+        }
         self._body = {name: value for name, value in body.items() if value is not None}
-        super().__init__(config, {"model": config.model, "base_url": config.base_url, **self._body}, config.system_turn)
+        super().__init__(config, rubric, {"model": config.model, "base_url": config.base_url, **self._body}, config.system_turn)
         self._key = _read_key(config.api_key_env)
         self._client = OpenAI(api_key=self._key or "none", base_url=config.base_url, timeout=config.timeout_s, max_retries=0)
         self._stop = threading.Event()
@@ -79,7 +84,7 @@ class OpenAIJudge(CachedJudge):
         try:
             with self.cache.asking(key):
                 kept = self.cache.read(key)
-                return Asked(key, kept, 0) if kept is not None and kept.parts is not None else self._grade(key, request)
+                return Asked(key, kept, 0) if kept is not None and self.grades(kept) is not None else self._grade(key, request)
         except BaseException:
             self._stop.set()
             raise
@@ -89,16 +94,16 @@ class OpenAIJudge(CachedJudge):
         chat = self.chat(request)
         first = self._reply(chat)
         record = self._keep(key, request, [first])
-        if record.parts is not None:
+        if self.grades(record) is not None:
             return Asked(key, record, first.requests)
-        second = self._reply(rubric.ask_again(chat, first.text))
+        second = self._reply(ask_again(chat, first.text))
         return Asked(key, self._keep(key, request, [first, second]), first.requests + second.requests)
 
     def _keep(self, key: str, request: Request, replies: list[_Reply]) -> Record:
         tokens = (sum(reply.tokens_input for reply in replies), sum(reply.tokens_output for reply in replies))
         return self.cache.write(key, request, replies[-1].text, *tokens)
 
-    def _reply(self, chat: rubric.Messages) -> _Reply:
+    def _reply(self, chat: Messages) -> _Reply:
         """One reply, however many attempts it takes.
 
         Raises:
@@ -118,7 +123,7 @@ class OpenAIJudge(CachedJudge):
         reply = retrying(self._post, chat)
         return reply._replace(requests=int(retrying.statistics["attempt_number"]))
 
-    def _post(self, chat: rubric.Messages) -> _Reply:
+    def _post(self, chat: Messages) -> _Reply:
         """Send one request and read the body of its response."""
         if self._stop.is_set():
             raise _Stopped
@@ -137,7 +142,7 @@ class OpenAIJudge(CachedJudge):
     def _refusal(self, error: APIError | ValidationError) -> YapoError:
         """What went wrong and what to do, without the key, which an endpoint may repeat in its message."""
         said, fix = _explain(error, self.config)
-        done = sum(record.parts is not None for record in self._known.values())
+        done = sum(self.grades(record) is not None for record in self._known.values())
         text = (
             f"judge.model={self.config.model}, judge.base_url={self.config.base_url}: {said}; {fix}. {done} answers are judged "
             f"and kept in {self.config.cache}; running again goes on from there"
@@ -192,9 +197,9 @@ def _read_key(variable: str) -> str:
     return key
 
 
-def _response_format(config: JudgeConfig) -> dict[str, Any] | None:
+def _response_format(config: JudgeConfig, rubric: Rubric) -> dict[str, Any] | None:
     if config.response_format == "json_schema":
-        return {"type": "json_schema", "json_schema": {"name": "grades", "strict": True, "schema": rubric.SCHEMA}}
+        return {"type": "json_schema", "json_schema": {"name": "grades", "strict": True, "schema": rubric.schema}}
     return {"type": "json_object"} if config.response_format == "json_object" else None
 
 

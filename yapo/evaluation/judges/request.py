@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+
+Grades = dict[str, int]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One open-ended answer to score."""
+    """One open-ended answer to score.
+
+    ``gold`` is the answer that scores highest; ``opposite`` the one that scores lowest, where a rubric knows one.
+    """
 
     question: str
     gold: str
     completion: str
-
-
-class Parts(NamedTuple):
-    """The paper's rubric: language 0 to 2, factual 0 to 3, cultural 0 to 3, content 0 to 2; their sum is the score."""
-
-    language: int
-    factual: int
-    cultural: int
-    content: int
+    opposite: str = ""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A score from 0 to 10, or None where the judge's reply could not be read; ``parts`` where the rubric gave it."""
+    """A score, or None where the judge's reply could not be read; ``grades`` that it is the sum of, where a rubric gave them."""
 
     score: float | None
-    parts: Parts | None = None
+    grades: Grades | None = None
