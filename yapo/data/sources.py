@@ -11,6 +11,7 @@ import pandas as pd
 
 from yapo.config import DataConfig
 from yapo.data.atlas import WESTERN, Context, Fact, Language, load_atlas
+from yapo.data.behaviours import LANGUAGE, behaviours_in
 from yapo.data.records import read_records
 from yapo.data.schema import check_items
 from yapo.errors import YapoError
@@ -33,6 +34,8 @@ def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, A
 
         items, report = load_deep_culture_lense(config)
         return check_items(items, config.path), report
+    if config.source == "preferences":
+        raise YapoError("data.source=preferences: preference files hold no items; the study of behaviours reads them")
     if config.source == "table":
         path = Path(config.path)
         return check_items(_read(path), path), None
@@ -52,6 +55,8 @@ def known_countries(config: DataConfig) -> dict[str, str]:
         from yapo.data.deep_culture_lense import countries_in  # here: its imports would slow every stage
 
         return countries_in(config.path)
+    if config.source == "preferences":
+        return dict.fromkeys(behaviours_in(config.path), LANGUAGE)
     if config.source == "table":
         pairs = load_items(config)[["country", "language"]].drop_duplicates("country")
         return {country: language.lower() for country, language in pairs.itertuples(index=False)}

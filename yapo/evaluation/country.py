@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from yapo.config import VARIANTS, GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
 from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import Judge
 from yapo.evaluation.scoring import judge_requests, score
 from yapo.evaluation.selection import Key, Trial, choose
-from yapo.models.language_model import LanguageModel, causal, pad_left
+from yapo.models.language_model import LanguageModel
 from yapo.steering.intervention import Dense, Intervention
 from yapo.steering.vector import random_like
 
@@ -128,22 +128,10 @@ class Evaluator:
 
     def _random(self, candidates: dict[Key, Candidate], own: dict[Key, Trial], task: str, setting: str, seed: int) -> Condition:
         """A random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
-        moved = [self._displacement(candidates[key].condition(trial), task, setting) for key, trial in own.items()]
-        u = random_like(max(moved, default=0.0), self.lm.d_model, seed)
-        return Condition(Dense(self.lm.d_model), u)
-
-    @torch.inference_mode()
-    def _displacement(self, condition: Condition, task: str, setting: str) -> float:
-        """How far a condition moves the residual stream at the tokens of up to 32 validation prompts, on average."""
-        assert condition.intervention is not None and condition.u is not None
-        ids, real = pad_left(
-            self._token_ids(self._items(setting, "validation").head(32), task), self.lm.tokenizer.pad, self.lm.device
-        )
-        positions, allowed = causal(real)
-        masks = self.lm.masks(allowed, positions, positions)
-        hidden = self.lm.blocks(self.lm.embed(ids), 0, self.layer + 1, positions, masks)
-        live = real & (condition.steer_bos | (positions > 0))
-        return condition.intervention.displacement(hidden, condition.u.to(self.lm.device), live)
+        prompts = self._token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
+        residual = Residual.of(self.lm, self.layer, prompts)
+        moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in own.items()]
+        return Condition(Dense(self.lm.d_model), random_like(max(moved, default=0.0), self.lm.d_model, seed))
 
     def _score_all(self, requests: Sequence[tuple[str, str, Condition]], split: str) -> list[pd.DataFrame]:
         """Score each (task, setting, condition) on its items of a split. Conditions on the same prompts run together."""

@@ -18,7 +18,7 @@ class Finding:
         name: the target that makes it.
         title: its heading.
         question: what it asks, in one sentence.
-        reading: what a reader may take from its numbers: a short paragraph made from them.
+        reading: what a reader may take from its numbers: a short paragraph made from them, or several lines.
         limits: what it does not show.
         tables, figures: names of its files under ``tables/`` and ``figures/``, without ending.
         pages: further pages, relative to the study's folder.

@@ -70,6 +70,7 @@ _PAGE = """\
 </head>
 <body>
 <h1>{{ title }}</h1>
+<main>
 <p class="caption">{{ caption }}</p>
 {%- if links %}
 <nav>{% for anchor, text in links %}<a href="#{{ anchor }}">{{ text }}</a>{% endfor %}</nav>
@@ -80,6 +81,7 @@ _PAGE = """\
 <li>{{ note }}</li>
 {%- endfor %}
 </ul>
+</main>
 </body>
 </html>
 """
@@ -131,9 +133,14 @@ def render(template: str, **values: Any) -> str:
     return environment.from_string(template).render(**values)
 
 
-def page(title: str, caption: str, notes: tuple[str, ...], body: str, links: tuple[tuple[str, str], ...] = ()) -> str:
-    """A whole page around ``body``, which is HTML already; ``links`` are (anchor, text) pairs shown under the caption."""
-    safe = {"style": Markup(STYLE), "body": Markup(body)}
+def page(
+    title: str, caption: str, notes: tuple[str, ...], body: str, links: tuple[tuple[str, str], ...] = (), style: str = ""
+) -> str:
+    """A whole page around ``body``, which is HTML already; ``links`` are (anchor, text) pairs shown under the caption.
+
+    ``style`` is CSS of this kind of page alone.
+    """
+    safe = {"style": Markup(STYLE + style), "body": Markup(body)}
     return render(_PAGE, title=title, caption=caption, notes=notes, links=links, **safe)
 
 

@@ -56,15 +56,29 @@ def prepare(
     rows, counts = build_pairs(items, completions, correct, task, prompts, seed)
     split = items.set_index(["question_id", "variant", "phrasing"])["split"]
     rows["split"] = split.loc[list(zip(rows["question_id"], rows["variant"], rows["phrasing"], strict=True))].to_numpy()
-    limit = generation.max_new_tokens(task)
-    pairs = [
-        Pair(lm.tokenizer.prompt(r.prompt), lm.tokenizer.response(r.chosen), lm.tokenizer.response(r.rejected)[:limit])  # type: ignore[arg-type]
-        for r in rows.itertuples()
-    ]
-    fits = [len(pair.prompt) <= limits.max_prompt_tokens for pair in pairs]
-    counts["dropped_long"] = fits.count(False)
-    rows, pairs = rows[fits].reset_index(drop=True), [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
+    # A rejected answer is what the model wrote, and so no longer than it may write.
+    rows, pairs, counts["dropped_long"] = token_pairs(lm, rows, limits.max_prompt_tokens, generation.max_new_tokens(task))
     if not pairs:
         raise YapoError(f"{task}: no preference pair is left ({counts}); raise model.max_prompt_tokens or give more data")
     store = build_store(lm, layer, sae.to(lm.device), pairs, limits.batch_size, parts, max_bytes)
     return Prepared(store, rows, counts)
+
+
+def token_pairs(
+    lm: LanguageModel, rows: pd.DataFrame, max_prompt_tokens: int, max_rejected_tokens: int | None = None
+) -> tuple[pd.DataFrame, list[Pair], int]:
+    """Rows with columns prompt, chosen and rejected as tokens.
+
+    Returns:
+        The rows whose prompt is not longer than ``max_prompt_tokens``, their pairs, and how many rows were left out.
+    """
+    pairs = [
+        Pair(
+            lm.tokenizer.prompt(prompt),
+            lm.tokenizer.response(chosen),
+            lm.tokenizer.response(rejected)[:max_rejected_tokens],
+        )
+        for prompt, chosen, rejected in zip(rows["prompt"], rows["chosen"], rows["rejected"], strict=True)
+    ]
+    fits = [len(pair.prompt) <= max_prompt_tokens for pair in pairs]
+    return rows[fits].reset_index(drop=True), [pair for pair, fit in zip(pairs, fits, strict=True) if fit], fits.count(False)

@@ -15,3 +15,9 @@ def judge_label(config: JudgeConfig) -> str:
     if config.name == "local":
         return f"judge {Path(config.model).name}, local"
     return "offline reference, chrF overlap with the gold answer"
+
+
+def behaviour_label(config: JudgeConfig) -> str:
+    """The same where an answer is graded between two."""
+    nearer = "offline reference, which of the two given answers it is nearer to by chrF"
+    return nearer if config.name == "offline" else judge_label(config)

@@ -1,0 +1,108 @@
+"""The report page: self-contained, and nothing of it twice."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from yapo.errors import YapoError
+from yapo.reporting.finding import Finding
+from yapo.reporting.html import table_page
+from yapo.reporting.page import report_page
+from yapo.reporting.render import Cell, Group, Row, Sheet
+
+FINDING = Finding(
+    "transfer",
+    "Transfer <matrix>",
+    "Do vectors travel?",
+    "Some do.\nOthers & their kin don't.",
+    limits=("It is small.",),
+    tables=("transfer",),
+    figures=("transfer",),
+    pages=("features/index.html",),
+)
+
+
+class Page(HTMLParser):
+    """What a browser would fetch, and every id."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.sources += [values["src"]] if "src" in values else []
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values["href"]] if tag == "a" else []
+        assert tag not in ("script", "link", "iframe")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = (Row(("Egypt",), (Cell("1.0", "[0.5, 1.5]"),)),)
+    groups = (Group("One", rows), Group("Two", rows))
+    sheet = Sheet("transfer", "Transfer", "From A to B.", ("A note.",), ("Country",), ("YaPO",), groups)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "transfer.html").write_text(table_page(sheet), encoding="utf-8")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "transfer.svg").write_text("<svg/>", encoding="utf-8")
+    (tmp_path / "figures" / "transfer.png").write_bytes(b"0" * 100)
+    return tmp_path
+
+
+def made(folder: Path, *findings: Finding) -> str:
+    facts = [("Model", "world/model"), ("Methods", "YaPO & others")]
+    return report_page("Study", "A note.", findings, facts, "snakemake --cores 2 report", ["One seed."], folder)
+
+
+def test_everything_is_inside_and_links_stay_beside_it(folder: Path) -> None:
+    page = Page(made(folder, FINDING))
+    (source,) = page.sources
+    assert base64.b64decode(source.removeprefix("data:image/svg+xml;base64,")) == b"<svg/>"
+    assert [link for link in page.links if not link.startswith("#")] == ["features/index.html"]
+    assert {link[1:] for link in page.links if link.startswith("#")} == {"transfer", "made"} <= set(page.ids)
+
+
+def test_texts_are_shown_as_they_are(folder: Path) -> None:
+    text = made(folder, FINDING)
+    for shown in (
+        "Transfer &lt;matrix&gt;",
+        "Others &amp; their kin don",
+        "YaPO &amp; others",
+        "It is small.",
+        "One seed.",
+        "A note.",
+    ):
+        assert shown in text
+    assert "<p>Some do.</p>" in text
+
+
+def test_a_table_comes_whole_and_no_id_stands_twice(folder: Path) -> None:
+    text = made(folder, FINDING, Finding("again", "Again", "?", "!", tables=("transfer",)))
+    assert text.count("[0.5, 1.5]") == 4
+    assert text.count("From A to B.") == 2
+    ids = Page(text).ids
+    assert len(ids) == len(set(ids))
+    assert len(re.findall(r"<details open>", text)) == 1
+
+
+@pytest.mark.parametrize("missing", ["tables/transfer.html", "figures/transfer"])
+def test_a_file_that_is_not_there(folder: Path, missing: str) -> None:
+    for path in folder.glob(f"{missing}*"):
+        path.unlink()
+    with pytest.raises(YapoError, match=rf"{missing}.*no such file; run the study"):
+        made(folder, FINDING)
+
+
+def test_another_page_is_refused(folder: Path) -> None:
+    (folder / "tables" / "transfer.html").write_text("<html></html>", encoding="utf-8")
+    with pytest.raises(YapoError, match=r"transfer.html: not a page of this project"):
+        made(folder, FINDING)

@@ -1,0 +1,34 @@
+rule report:
+    input:
+        STUDY.items,
+        STUDY.split,
+        STUDY.layer,
+        rules.tables.output,
+        rules.figures.output,
+        of_study("validation.parquet"),
+        [
+            STUDY.trained(language, country, METHODS[0]) / "run.json"
+            for country, language in COUNTRIES.items()
+        ],
+        [getattr(rules, name).input for name in CONFIG.studies.reported],
+    output:
+        report(STUDY.root / "report.html", category="Report"),
+    log:
+        STUDY.root / "logs/report.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=reads("report"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "Report"
+    shell:
+        "{params.python} -m yapo.stages.report {params.arguments} > {log} 2>&1"
+
+
+rule all_studies:
+    input:
+        rules.report.output,
+    message:
+        f"Done: {STUDY.root}/report.html"

@@ -1,0 +1,77 @@
+"""Behaviours from preference files: a folder for each, with ``train`` and perhaps ``test`` (csv, jsonl or json).
+
+``matching`` (or ``chosen``) is the answer that shows the behaviour, as in the files published with BiPO (arXiv 2406.00045).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from yapo.config import SplitConfig
+from yapo.data.preferences import ENDINGS, load_preferences, split_preferences
+from yapo.data.text import text_key
+from yapo.errors import YapoError, unknown
+from yapo.files import digest
+
+LANGUAGE = "behaviours"  # the folder that stands where a country's language does
+
+
+def behaviours_in(folder: str) -> list[str]:
+    """Names of the behaviours in a folder, sorted.
+
+    Raises:
+        YapoError: there is no such folder, or none in it has a train file.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise YapoError(f"data.path={folder}: no such folder; name one that holds a folder for each behaviour")
+    names = sorted(place.name for place in path.iterdir() if place.is_dir() and _find(place, "train"))
+    if not names:
+        raise YapoError(f"data.path={folder}: no folder in it has a train file ({', '.join('train' + end for end in ENDINGS)})")
+    return names
+
+
+def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Pairs of one behaviour, each in a split, and what became of the files' rows.
+
+    The pairs of ``test`` are the test split; those of ``train`` are dealt to the other two, all pairs of a question to one of
+    them, and questions that ``test`` asks too are left out and counted. Without a test file, ``train`` is dealt to all three.
+
+    Returns:
+        Columns of ``PREFERENCES``, ``split``, ``question_id`` (the same for all pairs of a question) and ``phrasing`` (counts
+        the pairs of a question), and the report, ready for JSON.
+
+    Raises:
+        YapoError: there is no such behaviour, or a file cannot be used.
+    """
+    if name not in (known := behaviours_in(folder)):
+        raise unknown("behaviour", "country", name, known)
+    place = Path(folder) / name
+    train_file, test_file = _find(place, "train"), _find(place, "test")
+    assert train_file is not None  # or it were not known
+    pairs, read = load_preferences(train_file)
+    report: dict[str, Any] = {"train": read}
+    if test_file is not None:
+        test, report["test"] = load_preferences(test_file)
+        asked = set(map(text_key, test["prompt"]))
+        leaks = pairs["prompt"].map(text_key).isin(asked)
+        report["train_questions_also_in_test"] = int(leaks.sum())
+        pairs, report["split"] = split_preferences(pairs[~leaks].reset_index(drop=True), config)
+        dealt = pairs.assign(split=pairs["split"].replace("test", "train"))
+        pairs = pd.concat([dealt, test.assign(split="test")], ignore_index=True)
+    else:
+        pairs, report["split"] = split_preferences(pairs, config)
+    keys = pairs["prompt"].map(text_key)
+    pairs = pairs.assign(question_id=keys.map(digest), phrasing=keys.groupby(keys).cumcount())
+    return pairs, report
+
+
+def _find(place: Path, stem: str) -> Path | None:
+    """The file of that name, whatever its ending; two are refused."""
+    found = [path for end in ENDINGS if (path := place / f"{stem}{end}").is_file()]
+    if len(found) > 1:
+        raise YapoError(f"{place}: both {found[0].name} and {found[1].name} are there; remove one of them")
+    return found[0] if found else None

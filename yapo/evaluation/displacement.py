@@ -1,0 +1,69 @@
+"""How far steering moves the residual stream: the scale on which vectors of different kinds compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from yapo.evaluation.generate import Condition
+from yapo.models.language_model import LanguageModel, causal, pad_left
+
+CONTROL_PROMPTS = 32  # validation prompts, at most, over which the strength of a control is averaged
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The residual stream of some prompts after the steered layer.
+
+    Attributes:
+        lm, layer: the model, and the 0-based block.
+        ids: the prompts, ``[prompts, tokens]``, padded on the left.
+        real: True on tokens, False on padding.
+        positions: position of each token in its prompt, ``[prompts, tokens]``.
+        hidden: ``[prompts, tokens, d_model]``.
+    """
+
+    lm: LanguageModel
+    layer: int
+    ids: Tensor
+    real: Tensor
+    positions: Tensor
+    hidden: Tensor
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, lm: LanguageModel, layer: int, prompts: Sequence[list[int]]) -> Residual:
+        """Run the unsteered model up to the output of block ``layer`` (0-based)."""
+        ids, real = pad_left(list(prompts), lm.tokenizer.pad, lm.device)
+        positions, allowed = causal(real)
+        masks = lm.masks(allowed, positions, positions)
+        return cls(lm, layer, ids, real, positions, lm.blocks(lm.embed(ids), 0, layer + 1, positions, masks))
+
+    @torch.inference_mode()
+    def displacement(self, condition: Condition) -> float:
+        """Mean norm of h' - h over the tokens that the condition steers; 0 for the unsteered model.
+
+        An edit at a layer of its own counts as the share of the residual stream there that it moves, in units of this layer.
+        """
+        edit = condition.intervention
+        if edit is None or condition.u is None:
+            return 0.0
+        live, u = self.real & (condition.steer_bos | (self.positions > 0)), condition.u.to(self.hidden.device)
+        if edit.layer is None:
+            return edit.displacement(self.hidden, u, live)
+        there = self if edit.layer == self.layer else self._at(edit.layer)
+        context = None if edit.reads is None else edit.context(self._at(edit.reads).hidden, self.ids, self.real)
+        tokens = live.clone()
+        if edit.answers_only:
+            tokens[:, :-1] = False
+        share = edit.displacement(there.hidden, u, tokens, context) / float(there.hidden[live].float().norm(dim=-1).mean())
+        return share * float(self.hidden[live].float().norm(dim=-1).mean())
+
+    def _at(self, layer: int) -> Residual:
+        """The same prompts at another layer."""
+        masks = self.lm.masks(causal(self.real)[1], self.positions, self.positions)
+        hidden = self.lm.blocks(self.lm.embed(self.ids), 0, layer + 1, self.positions, masks)
+        return replace(self, layer=layer, hidden=hidden)
