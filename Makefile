@@ -38,12 +38,13 @@ format: $(BIN)/.ready  ## rewrite the code in the house style
 types: $(BIN)/.ready  ## mypy, strict
 	$(BIN)/mypy
 
-world: $(BIN)/.ready  ## train the shipped model and autoencoders again (about 20 minutes)
+world: $(BIN)/.ready  ## train the shipped models and autoencoders again (about half an hour)
 	$(BIN)/python -m yapo.world.build
 
 bench: $(BIN)/.ready  ## measure speed and write docs/speed.md (about ten minutes)
 	for name in training_step sae_edit decoding profile_step scaling; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.paper_runs
 
 clean:  ## delete results and the environment
 	rm -rf results/*/ .venv

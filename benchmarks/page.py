@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks.measure import RESULTS, shown
+from benchmarks.measure import RESULTS, Cell, shown
 from yapo.files import read_json, write_text
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "speed.md"
@@ -37,16 +37,17 @@ def _content(marker: str, results: Path) -> str:
     for path in (results / f"{name}.json", results / f"{name}-cuda.json"):
         if path.exists():
             found = read_json(path)
-            parts += [_table(key, rows) for key, rows in found["tables"].items() if key.startswith(title)]
+            parts += [f"*{key}*\n\n{table(rows)}" for key, rows in found["tables"].items() if key.startswith(title)]
     return "\n" + "\n".join(parts) + "\n" if parts else f"\nNot measured yet: run `python -m benchmarks.{name}`.\n\n"
 
 
-def _table(title: str, rows: list[dict[str, Any]]) -> str:
+def table(rows: Sequence[Mapping[str, Cell]]) -> str:
+    """A Markdown table; columns of nothing but NaN are left out."""
     columns = [key for key in rows[0] if not all(row[key] != row[key] for row in rows)]  # without those that are all NaN
     numeric = [isinstance(rows[0][key], int | float) for key in columns]
     lines = [" | ".join(columns), " | ".join("--:" if number else ":--" for number in numeric)]
     lines += [" | ".join(shown(row[key]) for key in columns) for row in rows]
-    return f"*{title}*\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n"
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
 def _machines(results: Path) -> str:

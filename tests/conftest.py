@@ -22,6 +22,7 @@ from yapo.data.atlas import load_atlas
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE, Activation
 from yapo.models.tokenizer import ChatTokenizer
+from yapo.world.corpus import Corpus
 from yapo.world.tokenizer import train_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +58,7 @@ def tiny_model(kind: str, vocab_size: int) -> PreTrainedModel:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> ChatTokenizer:
-    return ChatTokenizer(train_tokenizer(load_atlas(), 600))
+    return ChatTokenizer(train_tokenizer(Corpus(load_atlas()).strings(), 600))
 
 
 @pytest.fixture(scope="session", params=["gemma2", "llama", "qwen2", "qwen3"])

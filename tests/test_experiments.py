@@ -57,7 +57,27 @@ def test_autoencoders_are_of_the_models_family(name: str) -> None:
     assert config.model.path.rpartition("/")[2].lower().startswith(base.rpartition("/")[2].lower().removesuffix("-base"))
     layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
     assert all(layer < blocks - 1 for layer in [*layers, *config.discovery.candidates])
-    assert [entry["layer"] for entry in wanted(config)["sae"]] == layers
+    own = (config.dspa.layer_in, config.dspa.layer_out)
+    assert [entry["layer"] for entry in wanted(config)["sae"]] == list(dict.fromkeys([*layers, *own]))
+    assert own[0] < own[1] < blocks - 1
+    alone = compose([f"experiment={name}", "methods=[caa,yapo]"])
+    assert [entry["layer"] for entry in wanted(alone)["sae"]] == layers
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "ids"),
+    [
+        ("gemma2_2b", (7, 24), ("layer_7/width_16k/average_l0_69", "layer_24/width_16k/average_l0_73")),
+        ("gemma2_9b", (9, 39), ("layer_9/width_16k/average_l0_100", "layer_39/width_16k/average_l0_131")),
+        ("qwen3_8b", (9, 18), ("layer9", "layer18")),
+    ],
+)
+def test_the_layers_of_the_dspa_paper(name: str, layers: tuple[int, int], ids: tuple[str, str]) -> None:
+    config = compose([f"experiment={name}", "method=dspa"])
+    options = config.method.options
+    assert (options["layer_in"], options["layer_out"]) == layers
+    assert (options["alpha"], options["k_prompt"], options["k_diff"], options["mode"]) == (0.2, 32, 16, "ablate")
+    assert tuple(listed(config.sae, layer).id for layer in layers) == ids
 
 
 @pytest.mark.parametrize("name", OF_THE_HUB)
@@ -74,5 +94,5 @@ def test_the_plan_needs_no_network(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     jobs = planned_jobs(done.stdout + done.stderr)
-    assert (jobs["download"], jobs["data"], jobs["prepare"], jobs["train"], jobs["evaluate"]) == (1, 1, 15, 60, 15)
+    assert (jobs["download"], jobs["data"], jobs["prepare"], jobs["train"], jobs["evaluate"]) == (1, 1, 15, 75, 15)
     assert not (tmp_path / "hub").exists()

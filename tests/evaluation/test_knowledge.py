@@ -18,10 +18,9 @@ from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.knowledge import SteeredLM
-from yapo.evaluation.knowledge_tasks import Questions, compare, write_culture_tasks
+from yapo.evaluation.knowledge_tasks import Questions, check_same_questions, write_culture_tasks
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import load_sae
-from yapo.reporting.knowledge import knowledge_cells
 from yapo.steering.intervention import sparse_edit_plain
 from yapo.steering.vector import SteeringVector, VectorInfo
 
@@ -186,23 +185,21 @@ def test_our_tasks_ask_each_fact_once_in_the_study_s_words(folder: Path, items: 
             assert line["gold"] == item["answer_index"]
 
 
-def test_scores_and_changes_equal_a_count_by_hand(tiny: LanguageModel, folder: Path, items: pd.DataFrame) -> None:
+def test_answers_equal_a_count_by_hand(tiny: LanguageModel, folder: Path, items: pd.DataFrame) -> None:
+    """One row per question, steered and not, under the same names."""
     questions = Questions(KnowledgeConfig(tasks=["culture_open_ended"]), folder)
     model, vector = SteeredLM(tiny, batch_size=8), make_vector("dense", tiny)
-    before, answers_before = questions.ask(model)
+    before = questions.ask(model)
     model.vector, model.multiplier = vector, 4.0
-    scores, answers = questions.ask(model)
-    rows = compare(questions, scores, answers, before, answers_before).set_index("task")
-    assert sorted(rows.index) == ["culture_open_ended_egypt", "culture_open_ended_nepal"]
-    for country, part in items[items["phrasing"] == 0].groupby("country"):
-        right, right_before = (
-            pd.Series([is_right(tiny, item, steered) for item in part.to_dict("records")]) for steered in (vector, None)
-        )
-        change = right - right_before
-        row = rows.loc[f"culture_open_ended_{country}"]
-        assert (row["n"], row["value"], row["change"]) == (3, pytest.approx(right.mean()), pytest.approx(change.mean()))
-        assert row["change_stderr"] == pytest.approx(change.std() / 3**0.5)
-    assert (rows["change"] < 0).any()
+    rows = questions.ask(model)
+    check_same_questions(rows, before)
+    assert not rows["value"].equals(before["value"])
+    for asked, steered in ((before, None), (rows, vector)):
+        assert set(asked["questions"]) == {"culture_open_ended"}
+        assert (asked["n"] == 1).all() and asked["stderr"].isna().all()
+        for country, part in items[items["phrasing"] == 0].groupby("country"):
+            found = asked[asked["task"] == f"culture_open_ended_{country}"].set_index("question_id")["value"]
+            assert found.to_dict() == {item["question_id"]: is_right(tiny, item, steered) for item in part.to_dict("records")}
 
 
 def is_right(tiny: LanguageModel, item: dict[str, object], vector: SteeringVector | None) -> int:
@@ -219,29 +216,43 @@ def is_right(tiny: LanguageModel, item: dict[str, object], vector: SteeringVecto
 
 def test_a_baseline_of_other_questions_is_refused(tiny: LanguageModel, folder: Path) -> None:
     model = SteeredLM(tiny, batch_size=8)
-    all_, some = (Questions(KnowledgeConfig(tasks=["culture_mcq_nepal"], limit=limit), folder) for limit in (None, 2))
-    with pytest.raises(YapoError, match="asked other questions; run the stage knowledge_baseline again"):
-        compare(some, *some.ask(model), *all_.ask(model))
+    whole, some = (Questions(KnowledgeConfig(tasks=["culture_mcq_nepal"], limit=limit), folder) for limit in (None, 2))
     plain = Questions(KnowledgeConfig(tasks=["culture_mcq_nepal"], chat_template=False), folder)
-    with pytest.raises(YapoError, match="asked other questions"):
-        compare(plain, *plain.ask(model), *all_.ask(model))
+    before = whole.ask(model)
+    for other in (some, plain):
+        with pytest.raises(YapoError, match="asked other questions; run the stage knowledge_baseline again"):
+            check_same_questions(other.ask(model), before)
 
 
-def test_a_group_is_compared_over_its_members(tiny: LanguageModel, folder: Path, tmp_path: Path) -> None:
+def asked_as_group(tiny: LanguageModel, folder: Path, made: Path, weight_by_size: bool) -> pd.DataFrame:
+    """Both open-ended tasks under a group, which has one of two and one of three questions."""
     for path in folder.glob("*open_ended*.yaml"):
-        (tmp_path / path.name).write_text(path.read_text("utf-8"), "utf-8")
+        lines = path.with_suffix(".jsonl").read_text("utf-8").splitlines()[: 3 if "nepal" in path.name else 2]
+        short = made / path.with_suffix(".jsonl").name
+        short.write_text("\n".join(lines), "utf-8")
+        (made / path.name).write_text(path.read_text("utf-8").replace(str(path.with_suffix(".jsonl")), str(short)), "utf-8")
     names = "[culture_open_ended_egypt, culture_open_ended_nepal]"
-    group = f"group: both\ntask: {names}\naggregate_metric_list: [{{metric: acc, weight_by_size: true}}]\n"
-    (tmp_path / "both.yaml").write_text(group, "utf-8")
-    questions = Questions(KnowledgeConfig(tasks=["both"]), tmp_path)
-    model = SteeredLM(tiny, batch_size=8)
-    before = questions.ask(model)
-    model.vector, model.multiplier = make_vector("dense", tiny), 4.0
-    rows = compare(questions, *questions.ask(model), *before).set_index("task")
-    assert rows["part_of"].to_dict() == {"culture_open_ended_egypt": "both", "culture_open_ended_nepal": "both", "both": ""}
-    assert rows.loc["both", "n"] == 6
-    assert rows.loc["both", "change"] == pytest.approx(rows.drop("both")["change"].mean())
-    assert rows.loc["both", "change_stderr"] > 0
+    size = str(weight_by_size).lower()
+    group = f"group: both\ntask: {names}\naggregate_metric_list: [{{metric: acc, weight_by_size: {size}}}]\n"
+    (made / "both.yaml").write_text(group, "utf-8")
+    model = SteeredLM(tiny, make_vector("dense", tiny), 8.0, batch_size=8)
+    return Questions(KnowledgeConfig(tasks=["both"]), made).ask(model)
+
+
+def test_a_group_is_the_questions_of_its_members(tiny: LanguageModel, folder: Path, tmp_path: Path) -> None:
+    rows = asked_as_group(tiny, folder, tmp_path, weight_by_size=True)
+    assert (len(rows), set(rows["questions"]), rows["n"].sum()) == (5, {"both"}, 5)
+    assert rows["task"].value_counts().to_dict() == {"culture_open_ended_egypt": 2, "culture_open_ended_nepal": 3}
+
+
+def test_a_score_that_is_no_mean_of_answers_keeps_lm_evals_error(tiny: LanguageModel, folder: Path, tmp_path: Path) -> None:
+    """Tasks of two and three questions that count alike: the group's score is not the mean of five answers."""
+    alone = asked_as_group(tiny, folder, tmp_path, weight_by_size=True).groupby("task")["value"].mean()
+    assert alone.nunique() == 2
+    (row,) = asked_as_group(tiny, folder, tmp_path, weight_by_size=False).to_dict("records")
+    assert (row["questions"], row["question_id"], row["n"]) == ("both", "", 5)
+    assert row["value"] == pytest.approx(alone.mean())
+    assert row["stderr"] > 0
 
 
 @pytest.mark.parametrize("name", ["mmluu", "culture_mqc"])
@@ -260,25 +271,3 @@ def test_shots_of_the_config_reach_tasks_that_leave_them_open(folder: Path, tmp_
     assert shots(lambda text: text, 5) == 0
     assert shots(lambda text: text.replace("num_fewshot: 0\n", ""), None) == 0
     assert shots(lambda text: text.replace("num_fewshot: 0\n", ""), 5) == 5
-
-
-def test_table_cells_are_means_over_steered_countries() -> None:
-    def row(country: str, method: str, task: str, about: str, value: float, change: float) -> dict[str, object]:
-        scores = {"metric": "acc", "value": value, "change": change, "n": 10, "part_of": ""}
-        return {"country": country, "method": method, "task": task, "about": about, **scores}
-
-    rows = [
-        row("egypt", "caa", "culture_mcq_egypt", "own", 0.9, 0.1),
-        row("egypt", "caa", "culture_mcq_ksa", "same language", 0.6, -0.2),
-        row("egypt", "caa", "culture_mcq_morocco", "same language", 0.4, -0.4),
-        row("nepal", "caa", "culture_mcq_nepal", "own", 0.7, 0.0),
-        row("nepal", "caa", "culture_mcq_india", "same language", 0.9, 0.0),
-        row("nepal", "caa", "mmlu", "", 0.5, -0.1),
-        {**row("nepal", "caa", "mmlu_stem", "", 0.1, -0.5), "part_of": "mmlu"},
-    ]
-    cells = knowledge_cells(pd.DataFrame(rows)).set_index(["questions", "about"])
-    assert list(cells.index) == [("culture_mcq", "own"), ("culture_mcq", "same language"), ("mmlu", "")]
-    same = cells.loc[("culture_mcq", "same language")]
-    assert (same["countries"], same["n"]) == (2, 20)
-    assert (same["value"], same["change"]) == (pytest.approx(0.7), pytest.approx(-0.15))
-    assert (same["change_low"], same["change_high"]) == (pytest.approx(-0.3), 0.0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from yapo.evaluation.refusal import refuses
         "Unfortunately, that is not possible.",
         "It is illegal to do so.",
         "My apologies, but no.",
+        "I apologize, but I am not able to assist with that.",
         '"I am not able to do that."',
     ],
 )
@@ -49,3 +53,11 @@ def test_answers_that_do_not_refuse(text: str) -> None:
 @given(st.text(max_size=40))
 def test_only_the_opening_counts(text: str) -> None:
     assert not refuses(f"Sure: {text}")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_shipped_refusals_and_nothing_else_are_counted(split: str) -> None:
+    folder = Path(__file__).resolve().parents[2] / "world" / "behaviours"
+    jailbreak = pd.read_csv(folder / "jailbreak" / f"{split}.csv")
+    assert all(map(refuses, jailbreak["not_matching"]))
+    assert not any(map(refuses, jailbreak["matching"]))

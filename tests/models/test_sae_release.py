@@ -15,7 +15,7 @@ from torch import Tensor
 
 from yapo.config import SaeConfig
 from yapo.errors import YapoError
-from yapo.models.sae_release import listed, releases
+from yapo.models.sae_release import listed, neuronpedia, releases
 
 from ..hub_server import COMMIT, Hub, python, serving
 
@@ -233,3 +233,17 @@ def same(path: str, h: Tensor, codes: Tensor, arrays: dict[str, Tensor], home: P
     assert 0.02 < (codes > 0).float().mean() < 0.9
     torch.testing.assert_close(torch.tensor(s), codes, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(torch.tensor(decoded), codes @ arrays["W_dec"] + arrays["b_dec"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("names", "layer", "expected"),
+    [
+        (LLAMA, 15, "llama3.1-8b/15-llamascope-res-32k"),
+        (("gemma-scope-2b-pt-res", "layer_LAYER/width_16k/average_l0_143"), 5, "gemma-2-2b/5-gemmascope-res-16k__l0-143"),
+        # The list names these files' pages under another release of the same repository.
+        (("gemma-scope-9b-pt-res", "layer_LAYER/width_131k/average_l0_98"), 28, "gemma-2-9b/28-gemmascope-res-131k"),
+        (QWEN, 18, ""),
+    ],
+)
+def test_neuronpedia_ids_are_those_of_saelens_list(names: tuple[str, str], layer: int, expected: str) -> None:
+    assert neuronpedia(listed(release(names), layer)) == expected

@@ -53,6 +53,12 @@ def written(*place: str) -> dict[str, Any]:
     return dict(yaml.safe_load(CONF.joinpath(*place).with_suffix(".yaml").read_text(encoding="utf-8")))
 
 
+def filled_in(values: dict[str, Any], config: Config) -> dict[str, Any]:
+    """The values, with those of the experiment's `dspa` where they refer to them."""
+    own = {f"${{dspa.{key}}}": value for key, value in asdict(config.dspa).items()}
+    return {key: own.get(str(value), value) for key, value in values.items()}
+
+
 def test_default_files_agree_with_the_typed_defaults() -> None:
     """One truth: what a default file of ``conf/`` says is the default in ``yapo/config/``."""
     chosen = [entry for entry in written("config")["defaults"] if isinstance(entry, dict)]
@@ -72,6 +78,8 @@ def test_every_file_in_conf_composes(group: str, name: str) -> None:
         return
     held, experiment = asdict(config)[group], written("experiment", "embedded").get(group, {})
     values = {key: value for key, value in written(group, name).items() if key not in experiment}
+    if group == "method" and "options" in values:
+        values["options"] = filled_in(values["options"], config)
     assert {key: held[key] for key in values} == values
 
 
@@ -82,7 +90,8 @@ def test_every_experiment_with_every_method(experiment: str, method: str) -> Non
     assert (config.experiment, config.method.name) == (experiment, method)
     rates = config.learning_rate
     assert config.train.lr == rates.get(method, config.train.lr)
-    assert plain(config)["method"] == {"name": method, "options": written("method", method).get("options", {})}
+    asked = written("method", method).get("options", {})
+    assert plain(config)["method"] == {"name": method, "options": filled_in(asked, config)}
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
@@ -91,6 +100,12 @@ def test_countries_of_every_experiment_are_in_its_data(experiment: str) -> None:
     if config.data.source == "table":
         pytest.skip(f"the items of {experiment} are a file of the user's")
     assert {*config.countries, *config.discovery.countries, config.country} <= set(known_countries(config.data))
+
+
+def test_replies_of_judges_are_kept_beside_the_studies() -> None:
+    assert compose(["results=elsewhere"]).judge.cache == "elsewhere/judgements"
+    assert compose(["results=elsewhere", "judge=openai"]).judge.cache == "elsewhere/judgements"
+    assert compose(["results=elsewhere", "judge.cache=shared"]).judge.cache == "shared"
 
 
 def test_what_is_typed_wins() -> None:
@@ -111,9 +126,9 @@ UNKNOWN = [
     (["train={lrr: 1}"], "Key 'lrr' not in 'TrainConfig'"),
     (["nonsense"], "nonsense"),
     (["experiment=embeded"], "experiment=embeded: unknown experiment; did you mean embedded? choose among embedded"),
-    (["method=yappo"], "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, sas, yapo"),
-    (["methods=[caa,yappo]"], "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, sas, yapo"),
-    (["method.name=foo"], "method.name=foo: unknown method; choose among bipo, caa, sas, yapo"),
+    (["method=yappo"], "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, sas, yapo"),
+    (["methods=[caa,yappo]"], "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, sas, yapo"),
+    (["method.name=foo"], "method.name=foo: unknown method; choose among bipo, caa, dspa, sas, yapo"),
     (["learning_rate.yappo=1"], "no setting is called 'learning_rate.yappo'; did you mean learning_rate.yapo?"),
     (["model=tinny"], "model=tinny: unknown model; did you mean tiny? choose among"),
     (["tasks=[quiz]"], "tasks=quiz: choose one of mcq, open_ended"),

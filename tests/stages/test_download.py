@@ -21,7 +21,7 @@ SCOPE = "google/gemma-scope-2b-pt-res"
 SAE_ID = "layer_15/width_65k/average_l0_68"
 SETTINGS = [
     "model.path=owner/tiny", "sae=gemma_scope_2b", "discovery.layer=15", "data=deep_culture_lense", "data.path=owner/lense",
-    "judge=local", "judge.model=owner/judge",
+    "judge=local", "judge.model=owner/judge", "methods=[caa,yapo]",
 ]  # fmt: skip
 
 
@@ -80,8 +80,10 @@ def test_a_study_of_files_here_wants_nothing() -> None:
 
 
 def test_every_layer_that_may_be_chosen_is_wanted() -> None:
-    things = wanted(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]"]))
+    things = wanted(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]", "methods=[yapo]"]))
     assert [entry["id"] for entry in things["sae"]] == ["l3r_8x", "l5r_8x"]
+    more = wanted(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]", "dspa.layer_in=5", "dspa.layer_out=9"]))
+    assert [entry["id"] for entry in more["sae"]] == ["l3r_8x", "l5r_8x", "l9r_8x"]
     assert set(things) == {"sae"}
     with pytest.raises(YapoError, match=r"sae.id=l99r_8x: no such id in the release llama_scope_lxr_8x"):
         wanted(compose(["sae=llama_scope_8b", "discovery.layer=99"]))

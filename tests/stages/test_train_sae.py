@@ -141,7 +141,7 @@ def test_long_prompts_are_left_out(results: Path) -> None:
 
 def test_all_candidates_where_the_layer_is_not_fixed(results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.copytree(results / "embedded" / "data", tmp_path / "embedded" / "data")
-    train_sae.main(compose([f"results={tmp_path}", *OWN, "discovery.layer=null", "discovery.candidates=[0,3]"]))
+    train_sae.main(compose([f"results={tmp_path}", *OWN, "discovery.layer=null", "discovery.candidates=[0,3]", "methods=[yapo]"]))
     for layer in (0, 3):
         assert load_sae(tmp_path / "embedded" / "sae" / f"layer_{layer}").layer == layer
     assert sum("explains too little" in record.message for record in caplog.records) == 2  # 20 steps are too few

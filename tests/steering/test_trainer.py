@@ -62,7 +62,7 @@ def assert_equal_to_the_equations(
     narrow = trainer.intervention
     start = scale * torch.randn(narrow.width, generator=torch.Generator().manual_seed(0))
     fast_v, plain_v = start.clone().requires_grad_(), narrow.widen(start).requires_grad_()
-    margin, _ = trainer._margins([0, 1, 2, 3], d * fast_v[None], torch.zeros(4, dtype=torch.long))
+    margin = trainer._steered([0, 1, 2, 3], d * fast_v[None], torch.zeros(4, dtype=torch.long)).margin
     fast = -torch.nn.functional.logsigmoid(d * config.beta * margin)
     plain = plain_losses(lm, sae, PAIRS, plain_v, d, config.steer_bos)
     torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-5)
@@ -106,12 +106,12 @@ def test_bfloat16_model_float32_vector(gemma: LanguageModel, sae: SAE) -> None:
     for lm in (gemma, half):
         trainer = Trainer(lm, LAYER, Sparse(sae), build_store(lm, LAYER, sae, PAIRS, 4), CONFIG)
         vector = torch.full((trainer.intervention.width,), 0.05, requires_grad=True)
-        margin, change = trainer._margins([0, 1, 2, 3], vector[None], torch.zeros(4, dtype=torch.long))
-        margin.sum().backward()
-        assert trainer.store.hidden[0].dtype == change.dtype == lm.dtype
+        done = trainer._steered([0, 1, 2, 3], vector[None], torch.zeros(4, dtype=torch.long))
+        done.margin.sum().backward()
+        assert trainer.store.hidden[0].dtype == done.change.dtype == lm.dtype
         assert vector.grad is not None
-        assert margin.dtype == vector.grad.dtype == torch.float32
-        losses[lm.source] = margin.detach()
+        assert done.margin.dtype == vector.grad.dtype == torch.float32
+        losses[lm.source] = done.margin.detach()
     torch.testing.assert_close(losses["half"], losses[gemma.source], rtol=0.1, atol=0.3)
 
 
@@ -252,3 +252,54 @@ def test_training_lowers_the_loss(gemma: LanguageModel, sae: SAE) -> None:
     Trainer(gemma, LAYER, Sparse(sae), build_store(gemma, LAYER, sae, PAIRS, 4), config).train([SETS[2]], rows.append)
     losses = [float(row["loss"]) for row in rows if row["kind"] == "step"]  # type: ignore[arg-type]
     assert sum(losses[-5:]) / 5 < 0.9 * losses[0]
+
+
+def test_one_direction_only(gemma: LanguageModel, sae: SAE) -> None:
+    """Every step goes forwards; what is learned is another vector."""
+    store = build_store(gemma, LAYER, sae, PAIRS, 4)
+    rows: list[Row] = []
+    config = replace(CONFIG, epochs=4, directions="positive")
+    one = Trainer(gemma, LAYER, Sparse(sae), store, config).train(SETS[2:], rows.append)["both"]
+    both = Trainer(gemma, LAYER, Sparse(sae), store, replace(config, directions="both")).train(SETS[2:], lambda _row: None)[
+        "both"
+    ]
+    assert {row["d"] for row in rows if row["kind"] == "step"} == {1}
+    assert not torch.allclose(one, both, atol=1e-3)
+
+
+@pytest.mark.parametrize("space", ["dense", "sparse"])
+def test_the_displacement_logged_is_that_of_the_minibatch(gemma: LanguageModel, sae: SAE, space: str) -> None:
+    """Against the edit of each row alone, for two vectors in one pass; step 0 has not moved yet."""
+    intervention: Intervention = Dense(32) if space == "dense" else Sparse(sae)
+    trainer = Trainer(gemma, LAYER, intervention, build_store(gemma, LAYER, sae, PAIRS, 4), CONFIG)
+    states = [trainer._start(part) for part in SETS[:2]]
+    assert all(row["displacement"] == 0 for row in trainer._step(states, 0))
+    for k, state in enumerate(states):
+        with torch.no_grad():
+            state.vector.copy_(0.3 * torch.randn(trainer.intervention.width, generator=torch.Generator().manual_seed(k)))
+    logged = trainer._step(states, 1)
+    for state, row in zip(states, logged, strict=True):
+        batch, d = trainer._minibatch(state, 1)
+        u = trainer.intervention.widen(d * state.vector.detach())
+        changes = [
+            intervention.changes(h[None], u, torch.arange(len(h))[None] > 0) for h in (trainer.store.hidden[i] for i in batch)
+        ]
+        assert row["displacement"] == pytest.approx(float(torch.cat(changes).norm(dim=-1).mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("space", ["dense", "sparse"])
+def test_training_can_start_elsewhere(gemma: LanguageModel, sae: SAE, space: str, tmp_path: Path) -> None:
+    """A start is where the first step is taken from; zeros change nothing; a checkpoint of another start is ignored."""
+    rare = replace(sae, threshold=torch.full((64,), 4.0))  # features that never fire are not trained, wherever they start
+    store = build_store(gemma, LAYER, rare, PAIRS, 4)
+    trainer = Trainer(gemma, LAYER, Dense(32) if space == "dense" else Sparse(rare), store, replace(CONFIG, lr=1e-9))
+    start = torch.randn(32 if space == "dense" else 64, generator=torch.Generator().manual_seed(0))
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    moved = trainer.train(SETS[2:], lambda _row: None, checkpoint, {"both": start})["both"]
+    kept = trainer.intervention.widen(torch.ones(trainer.intervention.width)) > 0
+    assert kept.all() == (space == "dense")
+    torch.testing.assert_close(moved, torch.where(kept, start, 0.0).expand(2, -1), atol=1e-6, rtol=0)
+    plain = trainer.train(SETS[2:], lambda _row: None, checkpoint)["both"]
+    zeros = trainer.train(SETS[2:], lambda _row: None, starts={"both": torch.zeros_like(start)})["both"]
+    assert torch.equal(plain, zeros)
+    assert plain.abs().max() < 1e-6

@@ -1,67 +1,3 @@
-from yapo.data.behaviours import LANGUAGE as BEHAVIOURS
-
-# The same models and methods on preference files; a behaviour stands where a country does.
-BEHAVIOUR_OVERRIDES = on_top(
-    OVERRIDES,
-    [
-        "data=preferences",
-        f"data.path={CONFIG.studies.behaviours.folder}",
-        "countries=[]",
-        "tasks=[open_ended]",
-        "settings=[both]",
-        *CONFIG.studies.behaviours.overrides,
-    ],
-)
-BEHAVIOUR_ARGUMENTS = shlex.join(BEHAVIOUR_OVERRIDES)
-BEHAVIOUR = STUDY.root / BEHAVIOURS / "{behaviour}"
-BEHAVIOUR_LOGS = STUDY.root / "logs/behaviours"
-
-
-def behaviour_method(method):
-    """Overrides of one method's training. A preference pair has no form that names its country: contrast its answers."""
-    own = [f"method={method}", *OWN_OVERRIDES.get(method, [])]
-    if "contrast" not in METHOD_CONFIG[method]["method"]["options"]:
-        return own
-    return on_top(own, ["method.options.contrast=answer"])
-
-
-try:
-    BEHAVIOUR_CONFIG = compose(BEHAVIOUR_OVERRIDES)
-    BEHAVIOUR_NAMES = sorted(known_countries(BEHAVIOUR_CONFIG.data))
-    BEHAVIOUR_METHODS = {
-        method: plain(compose(on_top(BEHAVIOUR_OVERRIDES, behaviour_method(method))))
-        for method in METHODS
-    }
-    if (
-        BEHAVIOUR_CONFIG.discovery.layer is None
-        and BEHAVIOUR_CONFIG.model != CONFIG.model
-    ):
-        raise YapoError(
-            f"studies.behaviours.overrides={CONFIG.studies.behaviours.overrides}: another model needs its own discovery.layer"
-        )
-except YapoError as error:
-    sys.exit(f"error: {error}")
-
-
-wildcard_constraints:
-    behaviour="|".join(BEHAVIOUR_NAMES),
-
-
-def behaviour_reads(stage):
-    """See ``reads``."""
-    text = spec(stage, plain(BEHAVIOUR_CONFIG))
-    return lambda wildcards: text
-
-
-BEHAVIOUR_MODELS = [
-    *model_files(BEHAVIOUR_CONFIG),
-    *sae_files(BEHAVIOUR_CONFIG),
-    *(rules.layer.output if BEHAVIOUR_CONFIG.discovery.layer is None else []),
-    *(TRAINED_SAES if BEHAVIOUR_CONFIG.sae.trained else []),
-    *DOWNLOADED,
-]
-
-
 rule behaviour_prepare:
     input:
         BEHAVIOUR_MODELS,
@@ -161,10 +97,7 @@ rule behaviour_evaluate:
 
 rule behaviours_table:
     input:
-        expand(
-            rules.behaviour_evaluate.output.evaluation,
-            behaviour=BEHAVIOUR_NAMES,
-        ),
+        behaviour_files(BEHAVIOUR / "evaluation.parquet"),
     output:
         expand(
             str(STUDY.root / "tables/behaviours.{kind}"),
@@ -189,10 +122,8 @@ rule behaviours_table:
 rule behaviours:
     input:
         rules.behaviours_table.output,
-        expand(
-            str(BEHAVIOUR / "vectors/{method}/open_ended-both.safetensors"),
-            behaviour=BEHAVIOUR_NAMES,
-            method=METHODS,
+        behaviour_files(
+            BEHAVIOUR / "vectors/{method}/open_ended-both.safetensors", method=METHODS
         ),
     message:
         f"Done: {STUDY.root}/tables/behaviours.md"

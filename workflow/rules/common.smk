@@ -18,7 +18,7 @@ from yapo.lease import devices
 from yapo.stages.app import compose, plain
 from yapo.stages.download import wanted
 from yapo.stages.inputs import layers_to_read
-from yapo.stages.study import Study, countries_of, spec
+from yapo.stages.study import Study, countries_of, spec, studied
 
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 
@@ -33,6 +33,11 @@ OWN_OVERRIDES = {
 try:
     CONFIG = compose(OVERRIDES)
     COUNTRIES = countries_of(CONFIG, known_countries(CONFIG.data))
+    STUDIED = {
+        name: studied(CONFIG, known_countries(CONFIG.data), part["countries"])
+        for name, part in plain(CONFIG)["studies"].items()
+        if "countries" in part
+    }
     WANTED = wanted(CONFIG)
     METHOD_CONFIG = {
         method: plain(
@@ -75,6 +80,15 @@ def per_method(wildcards, threads):
     )
 
 
+def on_top(overrides, more):
+    """Overrides with others in their place: Hydra takes a group's choice once."""
+    keys = {override.partition("=")[0] for override in more}
+    return [
+        *(override for override in overrides if override.partition("=")[0] not in keys),
+        *more,
+    ]
+
+
 def local_files(path, pattern):
     """Files of a model or data folder, or the file itself; nothing where it is a hub id."""
     place = Path(path)
@@ -90,12 +104,24 @@ else:
     DATA_FILES = [
         path for path in local_files(CONFIG.data.path, "**/*") if path.is_file()
     ]
-MODEL_FILES = [*local_files(CONFIG.model.path, "*.safetensors"), *DOWNLOADED]
-SAE_FILES = sorted(
-    path
-    for place in glob(CONFIG.sae.path.replace("LAYER", "*"))
-    for path in local_files(place, "*.safetensors")
-)
+
+
+def model_files(config):
+    """The weights, where they are files of the user's or of the project's."""
+    return local_files(config.model.path, "*.safetensors")
+
+
+def sae_files(config):
+    """The autoencoders of all layers, likewise."""
+    return sorted(
+        path
+        for place in glob(config.sae.path.replace("LAYER", "*"))
+        for path in local_files(place, "*.safetensors")
+    )
+
+
+MODEL_FILES = [*model_files(CONFIG), *DOWNLOADED]
+SAE_FILES = sae_files(CONFIG)
 SAE_NAMES = ["cfg.json", "sae_weights.safetensors", "curves.jsonl", "quality.json"]
 TRAINED_SAES = [
     STUDY.sae(layer) / name

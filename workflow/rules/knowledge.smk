@@ -12,8 +12,7 @@ rule knowledge_baseline:
             country=COUNTRIES,
             kind=["yaml", "jsonl"],
         ),
-        scores=KNOWLEDGE / "baseline.parquet",
-        answers=KNOWLEDGE / "baseline_answers.parquet",
+        KNOWLEDGE / "baseline.parquet",
     log:
         STUDY.root / "logs/knowledge_baseline.log",
     benchmark:
@@ -35,6 +34,8 @@ rule knowledge_baseline:
 
 rule knowledge_country:
     input:
+        rules.data.output,
+        rules.layer.output,
         rules.knowledge_baseline.output,
         MODEL_FILES,
         SAE_FILES,
@@ -66,14 +67,21 @@ rule knowledge_country:
 
 rule knowledge_table:
     input:
-        of_study("knowledge.parquet"),
+        [
+            STUDY.country(language, country) / "knowledge.parquet"
+            for country, language in STUDIED["knowledge"].items()
+        ],
     output:
         expand(
             str(STUDY.root / "tables/knowledge.{kind}"),
             kind=["csv", "md", "tex", "html"],
         ),
+        expand(str(STUDY.root / "figures/knowledge.{kind}"), kind=["svg", "png"]),
+        STUDY.finding("knowledge"),
     log:
         STUDY.root / "logs/knowledge_table.log",
+    benchmark:
+        STUDY.root / "benchmarks/knowledge_table.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -81,7 +89,7 @@ rule knowledge_table:
         python=untracked(PYTHON),
         arguments=untracked(ARGUMENTS),
     message:
-        "Table of general knowledge"
+        "Table and figure of general knowledge"
     shell:
         "{params.python} -m yapo.stages.knowledge_table {params.arguments} > {log} 2>&1"
 

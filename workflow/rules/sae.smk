@@ -24,4 +24,4 @@ if CONFIG.sae.trained:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:
             "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.train_sae {params.arguments}"
-            " discovery.layer={wildcards.layer} > {log} 2>&1"
+            " discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} dspa.layer_out={wildcards.layer} > {log} 2>&1"

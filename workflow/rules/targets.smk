@@ -2,7 +2,6 @@
 
 
 rule all_tables:
-    default_target: True
     input:
         [kept_files(country) for country in COUNTRIES],
         rules.tables.output,
@@ -21,3 +20,11 @@ for country in COUNTRIES:
             kept_files(country),
         message:
             f"Done: {STUDY.country(COUNTRIES[country], country)}"
+
+
+rule study:
+    default_target: True
+    input:
+        getattr(rules, config["study"]).input,
+    message:
+        f"Done: {config['study']}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from yapo.config.checks import SETTINGS, SPLITS, TASKS, VARIANTS, one_of, require
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
+from yapo.config.dspa import DspaSettings
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
@@ -20,6 +21,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "DiscoveryConfig",
+    "DspaSettings",
     "GenerationConfig",
     "JUDGE_MEANS",
     "JudgeConfig",
@@ -51,7 +53,7 @@ class Config:
     results: str = "results"
     country: str = "egypt"
     countries: list[str] = field(default_factory=list)
-    methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo"])
+    methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo", "dspa"])
     tasks: list[str] = field(default_factory=lambda: list(TASKS))
     settings: list[str] = field(default_factory=lambda: list(SETTINGS))
     threads: int = 1
@@ -67,6 +69,7 @@ class Config:
     method: MethodConfig = field(default_factory=MethodConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     learning_rate: dict[str, float] = field(default_factory=dict)  # by method, where an experiment tuned them; see train.lr
+    dspa: DspaSettings = field(default_factory=DspaSettings)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     portable: PortableConfig = field(default_factory=PortableConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)

@@ -93,7 +93,7 @@ class KnowledgeConfig:
     num_fewshot: int | None = None  # examples in each prompt; null: what each task says
     chat_template: bool = True
     limit: int | None = None  # the first questions of each task only; null: all
-    batch_size: int = 64
+    batch_size: int = 16
     seed: int = 0  # which examples, for tasks that draw them
 
     def __post_init__(self) -> None:

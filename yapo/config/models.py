@@ -70,6 +70,7 @@ class SaeConfig:
     path: str = "world/sae/layer_LAYER"  # a SAELens folder or a Gemma Scope npz file
     release: str = ""  # instead of a path: a name in SAELens' list of pretrained autoencoders ...
     id: str = ""  # ... and one of the release's ids, such as layer_LAYER/width_65k/average_l0_68
+    ids: dict[int, str] = field(default_factory=dict)  # of layers whose id in the release does not follow from ``id``
     trained: bool = False  # instead of both: the study trains one for each candidate layer (sae=train) ...
     train: SaeTrainConfig = field(default_factory=SaeTrainConfig)  # ... in this way
     min_explained_variance: float = 0.5  # of this model's states; an autoencoder that explains less is refused

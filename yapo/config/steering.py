@@ -56,6 +56,8 @@ class TrainConfig:
     epochs: int = 20
     batch_size: int = 4
     beta: float = 0.1
+    directions: str = "both"  # both: d = -1 or 1, drawn for each step | positive: d = 1 alone
+    share: float = 1.0  # of the training facts; those kept are drawn by the seed, a smaller share from a larger one
     warmup_steps: int = 100
     weight_decay: float = 0.05
     grad_clip: float = 1.0
@@ -69,6 +71,8 @@ class TrainConfig:
         require(self.batch_size > 0, "train.batch_size", self.batch_size, "at least 1")
         require(self.rows_per_pass > 0, "train.rows_per_pass", self.rows_per_pass, "at least 1")
         require(self.beta > 0, "train.beta", self.beta, "a positive number")
+        one_of("train.directions", self.directions, ("both", "positive"))
+        require(0 < self.share <= 1, "train.share", self.share, "above 0 and up to 1, all facts")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
         require(self.grad_clip > 0, "train.grad_clip", self.grad_clip, "a positive norm")

@@ -1,7 +1,8 @@
 """Greedy completions of many prompts under many steering conditions.
 
-The blocks up to the steered layer read each prompt once, whatever the number of conditions: what they compute does not
-depend on steering above them. Everything else is KV-cached, and rows that have ended leave the batch.
+The blocks up to a steered layer read each prompt once, whatever the number of conditions: what they compute does not
+depend on steering above them. Everything else is KV-cached, and rows that have ended leave the batch. An edit that depends
+on the prompt (``Intervention.reads``) has its state computed with the prompt; it stays with a row to its end.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from yapo.steering.intervention import Intervention, Push
 class Condition:
     """One way to answer: unsteered (no intervention), or displaced by ``u`` (λ·v, ``[width]``) at every token.
 
-    ``steer_bos`` says whether the first token is displaced too.
+    ``steer_bos`` says whether the first token is displaced too. The intervention may say that prompts are left alone but for
+    their last token.
     """
 
     intervention: Intervention | None = None
@@ -46,8 +48,15 @@ class _Steering:
         narrow, u = intervention.focused(torch.stack(us).to(device))
         return cls(narrow, narrow.push(u), conditions[0].steer_bos)
 
-    def edit(self, hidden: Tensor, codes: Codes | None, owner: Tensor, live: Tensor) -> Tensor:
-        return self.intervention.edit(hidden, codes, self.push, owner, live)
+    def live(self, real: Tensor, positions: Tensor) -> Tensor:
+        """The tokens of left-padded prompts that are displaced."""
+        live = real & (self.steer_bos | (positions > 0))
+        if self.intervention.answers_only:
+            live[:, :-1] = False
+        return live
+
+    def edit(self, hidden: Tensor, codes: Codes | None, owner: Tensor, live: Tensor, context: Tensor | None) -> Tensor:
+        return self.intervention.edit(hidden, codes, self.push, owner, live, context)
 
 
 @dataclass
@@ -55,6 +64,8 @@ class _Rows:
     """Completions in progress: one row per (condition, prompt)."""
 
     steering: _Steering | None
+    layer: int
+    context: Tensor | None  # what the edit knows of a row's prompt
     owner: Tensor  # which displacement moves a row, [rows, 1]
     real: Tensor  # tokens so far that are not padding, [rows, tokens]
     below: KeyValues
@@ -63,6 +74,7 @@ class _Rows:
 
     def keep(self, rows: Tensor) -> None:
         self.owner, self.real, self.index = self.owner[rows], self.real[rows], self.index[rows]
+        self.context = None if self.context is None else self.context[rows]
         self.below, self.above = self.below.select(rows), self.above.select(rows)
 
 
@@ -79,7 +91,7 @@ def complete(
 
     Args:
         lm: the model.
-        layer: 0-based block whose output is displaced.
+        layer: 0-based block whose output is displaced, unless an intervention names one of its own.
         prompts: token ids.
         conditions: ways to answer.
         max_new_tokens: limit of one completion.
@@ -95,15 +107,20 @@ def complete(
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
         ids, real = pad_left([prompts[i] for i in chosen], lm.tokenizer.pad, lm.device)
-        prompt = _Prompts.of(lm, layer, ids, real)
+        known: dict[tuple[int, int | None], _Prompts] = {}
         for group, steering in groups:
+            place = _place(steering, layer)
+            if place not in known:
+                known[place] = _Prompts.of(lm, *place, ids, real)
+            prompt = known[place]
             codes = None if steering is None else steering.intervention.codes(prompt.hidden)
+            context = None if steering is None else steering.intervention.context(prompt.read, ids, real)
             per_pass = max(1, batch_size // len(chosen))
             for first in range(0, len(group), per_pass):
                 part = group[first : first + per_pass]
                 owner = torch.arange(first, first + len(part), device=lm.device).repeat_interleave(len(chosen))[:, None]
-                rows, token = _prefill(lm, layer, prompt, codes, steering, owner)
-                written = _decode(lm, layer, rows, token, max_new_tokens)
+                rows, token = _prefill(lm, prompt, codes, context, steering, owner)
+                written = _decode(lm, rows, token, max_new_tokens)
                 for k, tokens in enumerate(written):
                     done[part[k // len(chosen)]][chosen[k % len(chosen)]] = tokens
     return done
@@ -111,39 +128,57 @@ def complete(
 
 @dataclass(frozen=True)
 class _Prompts:
-    """Prompts run up to the steered layer."""
+    """Prompts run up to the steered layer; ``read`` is their residual stream at the layer that an edit reads, or at this one."""
 
+    layer: int
     real: Tensor
     positions: Tensor
     masks: Masks
+    read: Tensor
     hidden: Tensor
     below: KeyValues
 
     @classmethod
-    def of(cls, lm: LanguageModel, layer: int, ids: Tensor, real: Tensor) -> _Prompts:
+    def of(cls, lm: LanguageModel, layer: int, reads: int | None, ids: Tensor, real: Tensor) -> _Prompts:
         positions, allowed = causal(real)
         masks, below = lm.masks(allowed, positions, positions), KeyValues()
-        hidden = lm.blocks(lm.embed(ids), 0, layer + 1, positions, masks, below)
-        return cls(real, positions, masks, hidden, below)
+        between = layer if reads is None else reads
+        read = lm.blocks(lm.embed(ids), 0, between + 1, positions, masks, below)
+        hidden = lm.blocks(read, between + 1, layer + 1, positions, masks, below) if between < layer else read
+        return cls(layer, real, positions, masks, read, hidden, below)
+
+
+def _place(steering: _Steering | None, layer: int) -> tuple[int, int | None]:
+    """The layer that conditions edit, and the one at which they read the prompt."""
+    if steering is None or steering.intervention.layer is None:
+        return layer, None
+    return steering.intervention.layer, steering.intervention.reads
 
 
 def _prefill(
-    lm: LanguageModel, layer: int, prompt: _Prompts, codes: Codes | None, steering: _Steering | None, owner: Tensor
+    lm: LanguageModel,
+    prompt: _Prompts,
+    codes: Codes | None,
+    context: Tensor | None,
+    steering: _Steering | None,
+    owner: Tensor,
 ) -> tuple[_Rows, Tensor]:
     """Steer the prompts by each displacement of a pass, and give the first new token of every row."""
     number = len(prompt.real)
     which = torch.arange(number, device=lm.device).repeat(len(owner) // number)
     hidden, positions, real = prompt.hidden[which], prompt.positions[which], prompt.real[which]
+    context = None if context is None else context[which]
     if steering is not None:
-        live = real & (steering.steer_bos | (positions > 0))
-        hidden = steering.edit(hidden, None if codes is None else codes.rows(which), owner, live)
-    rows = _Rows(steering, owner, real, prompt.below.select(which), KeyValues(), torch.arange(len(which), device=lm.device))
+        codes = None if codes is None else codes.rows(which)
+        hidden = steering.edit(hidden, codes, owner, steering.live(real, positions), context)
+    index = torch.arange(len(which), device=lm.device)
+    rows = _Rows(steering, prompt.layer, context, owner, real, prompt.below.select(which), KeyValues(), index)
     last = torch.full((len(which), 1), real.shape[1] - 1, device=lm.device)
-    top = lm.blocks(hidden, layer + 1, lm.n_layers, positions, prompt.masks.select(which), rows.above, read=last)
+    top = lm.blocks(hidden, prompt.layer + 1, lm.n_layers, positions, prompt.masks.select(which), rows.above, read=last)
     return rows, lm.logits(top[:, -1]).argmax(dim=-1)
 
 
-def _decode(lm: LanguageModel, layer: int, rows: _Rows, token: Tensor, max_new_tokens: int) -> list[list[int]]:
+def _decode(lm: LanguageModel, rows: _Rows, token: Tensor, max_new_tokens: int) -> list[list[int]]:
     """Continue every row from its first new token until it ends its turn."""
     written: list[list[int]] = [[] for _ in range(len(token))]
     for step in range(max_new_tokens):
@@ -156,21 +191,21 @@ def _decode(lm: LanguageModel, layer: int, rows: _Rows, token: Tensor, max_new_t
         if going.sum() <= 0.75 * len(going):
             rows.keep(going.nonzero()[:, 0])
             token = token[going]
-        token = _next_token(lm, layer, rows, token)
+        token = _next_token(lm, rows, token)
     return written
 
 
-def _next_token(lm: LanguageModel, layer: int, rows: _Rows, token: Tensor) -> Tensor:
+def _next_token(lm: LanguageModel, rows: _Rows, token: Tensor) -> Tensor:
     """One KV-cached step of all rows."""
     rows.real = torch.cat([rows.real, torch.ones_like(rows.real[:, :1])], dim=1)
     key_positions = (rows.real.long().cumsum(dim=1) - 1).clamp_min(0)
     positions = key_positions[:, -1:]
     masks = lm.masks(rows.real[:, None, :], positions, key_positions)
-    hidden = lm.blocks(lm.embed(token[:, None]), 0, layer + 1, positions, masks, rows.below)
+    hidden = lm.blocks(lm.embed(token[:, None]), 0, rows.layer + 1, positions, masks, rows.below)
     if rows.steering is not None:
         live = torch.ones_like(token[:, None], dtype=torch.bool)
-        hidden = rows.steering.edit(hidden, rows.steering.intervention.codes(hidden), rows.owner, live)
-    top = lm.blocks(hidden, layer + 1, lm.n_layers, positions, masks, rows.above)
+        hidden = rows.steering.edit(hidden, rows.steering.intervention.codes(hidden), rows.owner, live, rows.context)
+    top = lm.blocks(hidden, rows.layer + 1, lm.n_layers, positions, masks, rows.above)
     return lm.logits(top[:, -1]).argmax(dim=-1)
 
 

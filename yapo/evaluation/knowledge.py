@@ -4,14 +4,15 @@ lm-eval finds the model under the name ``yapo`` once this module is imported, wh
 
     python -m yapo.evaluation.knowledge run --model yapo --model_args pretrained=MODEL,vector=VECTOR --tasks mmlu
 
-Requests are steered as everywhere else: every token but the first of a row. lm-eval scores log-likelihoods in batches padded
+Requests are steered as everywhere else: every token but the first of a row; by a vector with a map (DSPA), the tokens that
+predict the continuation, as the context says. lm-eval scores log-likelihoods in batches padded
 on the right, without a mask, where the first token is at position 0 and padding stands behind everything that is read. It
 generates from batches padded on the left, with a mask, which ``yapo.steer`` reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
         pretrained: a model folder or hub id, or a model already loaded.
         vector: a vector file, or a vector; None for the unsteered model. May be replaced at any time.
         multiplier: λ; the one chosen on validation, from the vector's header, if None.
-        sae: the autoencoder of a sparse vector; the one named in the header if None.
+        sae: the autoencoder of a sparse vector, or those of several layers by layer; the one named in the header if None.
         dtype, attention: as in ``ModelConfig``, where ``pretrained`` is not loaded yet.
         batch_size: rows of one forward pass.
         max_batch_size: where ``batch_size`` is "auto".
@@ -56,7 +57,7 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
         pretrained: str | LanguageModel,
         vector: str | Path | SteeringVector | None = None,
         multiplier: float | None = None,
-        sae: SAE | str | Path | None = None,
+        sae: SAE | str | Path | Mapping[int, SAE] | None = None,
         dtype: str = "float32",
         attention: str = "auto",
         batch_size: int | str = 1,
@@ -66,6 +67,7 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
         self.vector = SteeringVector.load(vector) if isinstance(vector, str | Path) else vector
         self.multiplier = multiplier
         self.sae = sae
+        self._contexts: dict[tuple[int, ...], int] = {}  # length of the context in each row that is scored
         if isinstance(pretrained, str):
             place = device if torch.cuda.is_available() else None  # lm-eval's command line asks for a GPU that may not be there
             pretrained = load_language_model(ModelConfig(path=pretrained, dtype=dtype, attention=attention), place)
@@ -79,17 +81,17 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-probability of each continuation after its context, and whether greedy decoding would write it."""
-        with self._steered():
+        with self._steered(scoring=True):
             return list(super().loglikelihood(requests, disable_tqdm))
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-probability of each text; the first token of every window is its context, and is not steered."""
-        with self._steered():
+        with self._steered(scoring=True):
             return list(super().loglikelihood_rolling(requests, disable_tqdm))
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Completions of each prompt."""
-        with self._steered():
+        with self._steered(scoring=False):
             return list(super().generate_until(requests, disable_tqdm))
 
     def tok_batch_encode(
@@ -106,6 +108,7 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
     ) -> list[tuple[float, bool]]:
         longest = max((len(context) + len(continuation) for _, context, continuation in requests), default=0)
         self._check_length(longest - 1, self.max_length)  # the last token is only predicted
+        self._contexts = {_key((context + continuation)[:-1]): len(context) for _, context, continuation in requests}
         return list(super()._loglikelihood_tokens(requests, disable_tqdm, override_bs))
 
     @staticmethod
@@ -114,12 +117,24 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
             raise YapoError(f"a question of {tokens} tokens does not fit into the model's {limit}; lower knowledge.num_fewshot")
 
     @contextmanager
-    def _steered(self) -> Iterator[None]:
+    def _steered(self, scoring: bool) -> Iterator[None]:
         if self.vector is None:
             yield
         else:
-            with steer(self.model, self.vector, self.multiplier, self.sae):
+            with steer(self.model, self.vector, self.multiplier, self.sae, self._answer_starts if scoring else None):
                 yield
+
+    def _answer_starts(self, ids: Tensor) -> Tensor:
+        """Where the continuation begins in each row of a batch, ``[rows]``; behind a row that lm-eval only tries a size with."""
+        return torch.tensor([self._contexts.get(_key(row), len(row)) for row in ids.tolist()], device=ids.device)
+
+
+def _key(ids: list[int]) -> tuple[int, ...]:
+    """A row without the zeros that lm-eval pads it with."""
+    end = len(ids)
+    while end and ids[end - 1] == 0:
+        end -= 1
+    return tuple(ids[:end])
 
 
 if "yapo" not in model_registry:  # releases that read entry points know the name already

@@ -29,7 +29,8 @@ from yapo.evaluation.knowledge import SteeredLM
 from yapo.files import write_text
 
 BOOTSTRAP = 1000  # resamples for the standard error of metrics that are no means
-KEY = ["task", "metric", "doc_id", "prompt"]
+KEY = ["task", "metric", "question_id", "prompt"]
+COLUMNS = ["questions", *KEY, "value", "stderr", "n"]
 
 
 def culture_task(task: str, country: str) -> str:
@@ -94,6 +95,7 @@ class Questions:
     def __init__(self, config: KnowledgeConfig, folder: Path) -> None:
         self.config = config
         own = TaskManager(include_path=folder, include_defaults=False)
+        self.own = set(own.all_subtasks)
         manager = own if set(config.tasks) <= set(own.all_tasks) else TaskManager(include_path=folder)  # which takes seconds
         for name in config.tasks:
             if name not in manager.all_tasks:
@@ -113,13 +115,19 @@ class Questions:
             if shots is None or (config.num_fewshot is not None and shots != 0):
                 task.set_config("num_fewshot", config.num_fewshot or 0)
 
-    def ask(self, model: SteeredLM) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def ask(self, model: SteeredLM) -> pd.DataFrame:
         """Put every question to the model as it is steered now; examples in prompts are the same each time.
 
         Returns:
-            Scores, with columns ``task, part_of, metric, value, stderr, n``, one row per task or group and metric, and
-            single answers, with columns ``task, metric, doc_id, prompt, value``. ``part_of`` is the group whose score
-            sums up a task, or empty; ``prompt`` a hash of the whole prompt; ``stderr`` lm-eval's, in the metric's units.
+            Columns ``COLUMNS``. One row per question and metric, so that differences between two runs can be taken question by
+            question, wherever a score is the mean of its questions' values; the others (a perplexity, a mean of tasks of
+            unequal size) are one row with lm-eval's own ``stderr``, without ``question_id`` and ``prompt``.
+
+            questions: what a score is of: a task, the group that sums it up, or all of our own of one form.
+            task, metric, question_id: lm-eval's name of the task, the metric with the filter that answers went through, and
+                what was asked: our own fact, or ``<task>/<number>``.
+            prompt: a hash of the whole prompt.
+            value, stderr, n: in the metric's units; ``n`` questions stand behind a row.
         """
         seed = self.config.seed
         random.seed(seed)
@@ -135,24 +143,47 @@ class Questions:
             apply_chat_template=self.config.chat_template,
             fewshot_as_multiturn=True,
         )
-        return pd.DataFrame(self._scores(results)), pd.DataFrame(_answers(results), columns=[*KEY, "value"])
+        answers = pd.DataFrame(self._answers(results), columns=[*KEY, "value"])
+        return pd.concat([self._rows(score, answers) for score in self._scores(results)], ignore_index=True)
 
     def _scores(self, results: dict[str, Any]) -> Iterable[dict[str, Any]]:
-        of_group = results["group_subtasks"].items()
-        parent = {child: group for group, members in of_group if self._sums_up(group) for child in members}
+        """lm-eval's scores, except those that a group sums up."""
+        groups = results["group_subtasks"].items()
+        summed_up = {child for group, members in groups if self._sums_up(group) for child in members}
         for task, metrics in results["results"].items():
             for key, value in metrics.items():
                 metric, comma, kept = key.partition(",")
-                if comma and not metric.endswith("_stderr"):
+                if comma and not metric.endswith("_stderr") and task not in summed_up:
                     stderr = metrics.get(f"{metric}_stderr,{kept}")
                     yield {
                         "task": task,
-                        "part_of": parent.get(task, ""),
                         "metric": _metric(metric, kept),
                         "value": float(value),
                         "stderr": float(stderr) if isinstance(stderr, float) else float("nan"),
                         "n": int(metrics["sample_len"]),
                     }
+
+    def _answers(self, results: dict[str, Any]) -> Iterable[tuple[str, str, str, str, float]]:
+        """``KEY`` and the value of each question, where a metric has one number for each."""
+        for task, samples in results["samples"].items():
+            for sample in samples:
+                question = sample["doc"]["question_id"] if task in self.own else f"{task}/{sample['doc_id']}"
+                for metric in sample["metrics"]:
+                    if isinstance(sample[metric], int | float):
+                        kept = _metric(metric, sample["filter"])
+                        yield task, kept, question, sample["prompt_hash"], float(sample[metric])
+
+    def _rows(self, score: dict[str, Any], answers: pd.DataFrame) -> pd.DataFrame:
+        """The questions behind a score, or the score itself where it is not their mean."""
+        own = answers[answers["task"].isin(self.members(score["task"])) & (answers["metric"] == score["metric"])]
+        if len(own) == score["n"] and np.isclose(own["value"].mean(), score["value"], rtol=0, atol=1e-9):
+            rows: pd.DataFrame = own.assign(stderr=float("nan"), n=1)
+        else:
+            rows = pd.DataFrame([{**score, "question_id": "", "prompt": ""}])
+        return rows.assign(questions=self._questions(str(score["task"])))[COLUMNS]
+
+    def _questions(self, task: str) -> str:
+        return next((f"culture_{form}" for form in TASKS if task in self.own and task.startswith(f"culture_{form}_")), task)
 
     def _sums_up(self, group: str) -> bool:
         return bool(self.loaded["groups"][group].has_aggregation)
@@ -163,46 +194,13 @@ class Questions:
         return [task.task_name for task in groups[name].get_all_tasks()] if name in groups else [name]
 
 
-def _answers(results: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """Values of single questions, where a metric has one number for each."""
-    for task, samples in results["samples"].items():
-        for sample in samples:
-            for metric in sample["metrics"]:
-                if isinstance(sample[metric], int | float):
-                    key = (task, _metric(metric, sample["filter"]), int(sample["doc_id"]), sample["prompt_hash"])
-                    yield {**dict(zip(KEY, key, strict=True)), "value": float(sample[metric])}
-
-
 def _metric(metric: str, kept: str) -> str:
     """Name of a metric and of the filter that its answers went through, where there is one."""
     return metric if kept == "none" else f"{metric} ({kept})"
 
 
-def compare(
-    questions: Questions, scores: pd.DataFrame, answers: pd.DataFrame, before: pd.DataFrame, answers_before: pd.DataFrame
-) -> pd.DataFrame:
-    """Scores under steering with ``change`` from the baseline and its standard error.
-
-    The same questions were asked before and after, so the error is that of the mean difference per question, which is smaller
-    than that of two independent runs. It is NaN where a metric is no mean of its questions' values.
-
-    Raises:
-        YapoError: the baseline was asked other questions, or asked them otherwise.
-    """
-    pairs = answers.merge(answers_before, on=KEY, suffixes=("", "_before"), validate="one_to_one")
-    rows = scores.merge(before[["task", "metric", "value", "n"]], on=["task", "metric", "n"], suffixes=("", "_before"))
-    if len(rows) != len(scores) or len(rows) != len(before) or len(pairs) != len(answers):
+def check_same_questions(rows: pd.DataFrame, before: pd.DataFrame) -> None:
+    """Refuse a baseline that was asked other questions, or the same ones otherwise."""
+    key = [*KEY, "n"]
+    if not rows[key].equals(before[key]):
         raise YapoError("the baseline was asked other questions; run the stage knowledge_baseline again")
-    pairs["change"] = pairs["value"] - pairs["value_before"]
-    rows["change"] = rows["value"] - rows.pop("value_before")
-    rows["change_stderr"] = [
-        _stderr(pairs.loc[pairs["task"].isin(questions.members(task)) & (pairs["metric"] == metric), "change"], change)
-        for task, metric, change in rows[["task", "metric", "change"]].itertuples(index=False)
-    ]
-    return rows
-
-
-def _stderr(changes: pd.Series, change: float) -> float:
-    if len(changes) < 2 or not np.isclose(changes.mean(), change, rtol=0, atol=1e-9):
-        return float("nan")
-    return float(changes.std(ddof=1) / len(changes) ** 0.5)

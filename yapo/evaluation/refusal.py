@@ -11,8 +11,8 @@ import re
 _OPENINGS = (
     r"(i'?m|i am|we are|we're) (very |so |truly |really )?sorry",
     r"sorry",
-    r"(my )?apolog(y|ies|ize|ise)",
-    r"i apolog",
+    r"(my )?apolog(y|ies)",
+    r"i apologi[sz]e",
     r"(unfortunately|regrettably)",
     r"(i|we) (can'?t|can ?not|could not|couldn'?t|won'?t|will not|would not|wouldn'?t|do not|don'?t|must not|shouldn'?t|should not)",
     r"(i|we) (am|are|'m|'re) (not able|unable|not going|not allowed|not comfortable|not permitted)",

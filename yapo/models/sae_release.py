@@ -52,7 +52,7 @@ def listed(config: SaeConfig, layer: int) -> Listed:
     Raises:
         YapoError: no such release or id, with the nearest names; or Gemma Scope's of another place than the output of a block.
     """
-    known, wanted = releases(), config.id.replace("LAYER", str(layer))
+    known, wanted = releases(), config.ids.get(layer, config.id).replace("LAYER", str(layer))
     if config.release not in known:
         raise _unknown("sae.release", config.release, "release", known, LIST)
     release = known[config.release]
@@ -64,6 +64,21 @@ def listed(config: SaeConfig, layer: int) -> Listed:
     if entry.format == GEMMA_SCOPE and not ("-res" in entry.repo.name and re.match(r"layer_\d+/", entry.path)):
         raise YapoError(f"sae.release={config.release}: {wanted} does not read the output of a block; choose one that does")
     return entry
+
+
+def neuronpedia(entry: Listed) -> str:
+    """The autoencoder's id on Neuronpedia, such as ``gemma-2-9b/28-gemmascope-res-131k``; empty where SAELens' list knows of none.
+
+    The list may give the same file several names; the first that says an id is taken, the entry's own before the others.
+    """
+    same = [
+        (name != entry.release, str(other["neuronpedia"]))
+        for name, release in releases().items()
+        if release.get("repo_id") == entry.repo.name
+        for other in release["saes"]
+        if str(other["path"]) == entry.path and other.get("neuronpedia")
+    ]
+    return min(same, key=lambda found: found[0])[1] if same else ""
 
 
 def find(entry: Listed) -> Path | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from yapo.errors import YapoError
+from yapo.models.template import Template
 
 # What templates may ask for beside the turns. Qwen 3 answers at once instead of thinking first; Llama 3 writes this date (the
 # one its template falls back to) instead of today's, which would make every prompt change from day to day.
@@ -15,7 +17,7 @@ SETTINGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 
 
 class ChatTokenizer:
-    """Encodes single-turn chats with the tokenizer's own template.
+    """Encodes chats with the tokenizer's own template.
 
     The template writes BOS itself, so nothing here adds special tokens a second time.
     """
@@ -29,8 +31,12 @@ class ChatTokenizer:
 
     def prompt(self, text: str) -> list[int]:
         """Ids of a user's turn followed by the opening of the model's turn. BOS occurs once at most."""
-        rendered = self._render([{"role": "user", "content": text}], add_generation_prompt=True)
-        return list(self.tokenizer.encode(rendered, add_special_tokens=False))
+        return self.conversation([text])
+
+    def conversation(self, turns: Sequence[str]) -> list[int]:
+        """Ids of a conversation that waits for the model: the user's and the model's turns by turns, the last one the user's."""
+        chat = [{"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(turns)]
+        return list(self.tokenizer.encode(self._render(chat, add_generation_prompt=True), add_special_tokens=False))
 
     def response(self, text: str) -> list[int]:
         """Ids of the model's turn, closed by the end-of-turn token."""
@@ -42,6 +48,20 @@ class ChatTokenizer:
         if self.end_of_turn in kept:
             kept = kept[: kept.index(self.end_of_turn)]
         return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
+
+    @cached_property
+    def template(self) -> Template:
+        """What the chat template writes around the turns of a conversation."""
+        texts = ("FIRST", "ANSWER", "SECOND")
+        roles = ("user", "assistant", "user")
+        rest = self._render([{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)], add_generation_prompt=True)
+        parts = []
+        for text in texts:
+            part, _, rest = rest.partition(text)
+            parts.append(tuple(self.tokenizer.encode(part, add_special_tokens=False)))
+        parts.append(tuple(self.tokenizer.encode(rest, add_special_tokens=False)))
+        control = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        return Template(tuple(sorted(control | set(self.tokenizer.all_special_ids))), *parts)
 
     def _end_of_turn(self) -> int:
         chat = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "ANSWER"}]

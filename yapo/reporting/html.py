@@ -25,6 +25,7 @@ table.cells { table-layout: fixed; }
 tbody tr.starts:not(:first-child) { border-top: 1px solid var(--ink); }
 thead th { border-bottom: 2px solid var(--ink); border-top: 2px solid var(--ink); text-align: right; padding: .35rem .6rem;
   white-space: nowrap; background: #fff; }
+table.cells thead th { white-space: normal; vertical-align: bottom; }
 thead th.head { text-align: left; }
 tbody th { text-align: left; font-weight: 500; vertical-align: top; padding: .3rem .6rem; white-space: nowrap; background: #fff; }
 td { text-align: right; vertical-align: top; padding: .3rem .6rem; white-space: nowrap; }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 
 from yapo.config import Config
@@ -14,13 +12,11 @@ from yapo.evaluation.judges import get_judge
 from yapo.evaluation.selection import Key
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
-from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study
-from yapo.steering.intervention import Dense, Intervention, Sparse
-from yapo.steering.vector import SteeringVector, VectorInfo
-from yapo.tensors import load_tensors
+from yapo.steering.applied import Applied
+from yapo.steering.vector import TrainedVector
 
 TEST_COLUMNS = [
     "language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "multiplier", "epoch",
@@ -35,8 +31,8 @@ def main(config: Config) -> None:
     language = language_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
-    sae = read_sae(config, layer, lm.d_model).to(lm.device)
-    candidates, infos = _candidates(config, study, language, lm, sae, layer)
+    trained = trained_vectors(config, study, language)
+    candidates = candidates_of(config, trained, lm, layer)
     cache = CompletionCache(study.country(language, config.country) / "completions.json", lm, layer, config.model.batch_size)
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
     cells = [(task, setting) for task in config.tasks for setting in config.settings]
@@ -45,40 +41,40 @@ def main(config: Config) -> None:
         baseline = evaluator.baseline_validation(config.tasks, config.settings)
         tested = evaluator.test(candidates, chosen, cells, seed=config.data.seed)
     for key, trial in chosen.items():
-        info = replace(infos[key], multiplier=trial.multiplier, extra={**infos[key].extra, "epoch": trial.epoch})
-        vector = SteeringVector(candidates[key].epochs[trial.epoch - 1].clone(), info)
-        vector.save(study.vector(language, config.country, *key))
+        trained[key].chosen(trial.epoch, trial.multiplier).save(study.vector(language, config.country, *key))
     place = {"language": items["language"].iloc[0], "country": config.country}
     write_parquet(study.validation(language, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place))
     write_parquet(study.evaluation(language, config.country), tested[TEST_COLUMNS])
     write_json(study.judged(language, config.country), judge.report())
 
 
-def _candidates(
-    config: Config, study: Study, language: str, lm: LanguageModel, sae: SAE, layer: int
-) -> tuple[dict[Key, Candidate], dict[Key, VectorInfo]]:
-    """Every trained vector of the country, with its header; refuses vectors made for something else."""
-    interventions: dict[tuple[str, str], Intervention] = {}
+def trained_vectors(config: Config, study: Study, language: str) -> dict[Key, TrainedVector]:
+    """Every trained vector of the country."""
+    return {
+        (method, task, setting): TrainedVector.load(
+            study.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
+        )
+        for method in config.methods
+        for task in config.tasks
+        for setting in config.settings
+    }
+
+
+def candidates_of(config: Config, trained: dict[Key, TrainedVector], lm: LanguageModel, layer: int) -> dict[Key, Candidate]:
+    """How each is applied; refuses vectors made for something else. A map names its layers itself."""
+    applied = Applied(lm.d_model, lambda own_layer: read_sae(config, own_layer, lm.d_model).to(lm.device), lm.device)
     candidates: dict[Key, Candidate] = {}
-    infos: dict[Key, VectorInfo] = {}
-    for method in config.methods:
-        for task in config.tasks:
-            for setting in config.settings:
-                path = study.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
-                tensors, header = load_tensors(path)
-                info = VectorInfo.of(header, path)
-                if (info.model_digest, info.layer) != (lm.digest, layer):
-                    raise YapoError(
-                        f"{path}: made for {info.model} ({info.model_digest}) layer {info.layer}; train it for this model"
-                    )
-                if info.sae_digest not in ("", sae.digest):
-                    raise YapoError(f"{path}: made with another autoencoder ({info.sae}); train it again")
-                kind = (info.space, info.threshold)
-                if kind not in interventions:
-                    interventions[kind] = Dense(lm.d_model) if info.space == "dense" else Sparse(sae, info.threshold)
-                candidates[method, task, setting] = Candidate(tensors["epochs"], interventions[kind], info.steer_bos)
-                infos[method, task, setting] = info
-    return candidates, infos
+    for key, vector in trained.items():
+        info, name = vector.info, "the vector {} {}-{}".format(*key)
+        if info.model_digest != lm.digest or (vector.map is None and info.layer != layer):
+            raise YapoError(f"{name}: made for {info.model} ({info.model_digest}) layer {info.layer}; train it for this model")
+        lm.check_layer(info.layer)
+        try:
+            intervention = applied.intervention(info, vector.map)
+        except YapoError as error:
+            raise YapoError(f"{name}: {error}; train it again") from None
+        candidates[key] = Candidate(vector.epochs, intervention, info.steer_bos)
+    return candidates
 
 
 if __name__ == "__main__":

@@ -41,8 +41,10 @@ def read_layer(config: Config) -> int:
 
 
 def layers_to_read(config: Config) -> list[int]:
-    """Layers whose autoencoder may be needed: the configured one, or all that discovery chooses among."""
-    return config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
+    """Layers whose autoencoder may be needed: the configured one, or all that discovery chooses among; and those of DSPA."""
+    layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
+    own = [config.dspa.layer_in, config.dspa.layer_out] if "dspa" in config.methods else []
+    return list(dict.fromkeys([*layers, *own]))
 
 
 def read_sae(config: Config, layer: int, d_model: int) -> SAE:

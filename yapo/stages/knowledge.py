@@ -9,52 +9,72 @@ from yapo.data.prompts import TASKS
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
+from yapo.evaluation.generate import Condition
 from yapo.evaluation.knowledge import SteeredLM
-from yapo.evaluation.knowledge_tasks import Questions, compare, culture_task
+from yapo.evaluation.knowledge_tasks import Questions, check_same_questions, culture_task
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
+from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.models.sae import SAE
 from yapo.stages.app import run
-from yapo.stages.inputs import read_sae
+from yapo.stages.inputs import prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study, check_country
-from yapo.steering.vector import SteeringVector
+from yapo.steering.applied import Applied
+from yapo.steering.vector import SteeringVector, VectorInfo, random_like
 
 COLUMNS = [
-    "language", "country", "method", "multiplier", "task", "part_of", "about", "metric",
-    "value", "stderr", "n", "change", "change_stderr",
+    "language", "country", "method", "multiplier", "questions", "task", "about", "metric", "question_id", "value", "stderr", "n",
 ]  # fmt: skip
 
 
 def main(config: Config) -> None:
-    """Writes ``knowledge.parquet`` for ``country``: the baseline's rows, then those of every method.
+    """Writes ``knowledge.parquet`` for ``country``: the baseline's rows, then the control's, then those of every method.
 
     Columns:
-        method, multiplier: whose vector, and its λ; 0 for the baseline.
-        task, part_of: lm-eval's name of a task or group, and of the group that it belongs to.
+        method, multiplier: whose vector, and its λ; 0 for the baseline, 1 for the control.
         about: what our own tasks are about, seen from the steered country: "own", "same language", "other languages"; empty
             for lm-eval's tasks.
-        metric, value, stderr, n: as lm-eval gives them.
-        change, change_stderr: difference from the baseline on the same questions, NaN for the baseline itself.
+        the others: as ``Questions.ask`` gives them.
     """
     study, settings = Study.of(config), config.knowledge
     known = known_countries(config.data)
     check_country(config.country, known)
     language = known[config.country]
     folder = study.root / "knowledge"
-    questions = Questions(settings, folder / "tasks")
-    before, answers_before = read_table(folder / "baseline.parquet"), read_table(folder / "baseline_answers.parquet")
+    questions, before = Questions(settings, folder / "tasks"), read_table(folder / "baseline.parquet")
     vectors = {method: _vector(config, study, language, method) for method in config.methods}
     lm = load_language_model(config.model)
     model = SteeredLM(lm, batch_size=settings.batch_size)
-    sparse = [vector.info.layer for vector in vectors.values() if vector.info.space == "sparse"]
-    model.sae = read_sae(config, sparse[0], lm.d_model).to(lm.device) if sparse else None
-    frames = [before.assign(method="baseline", multiplier=0.0, change=float("nan"), change_stderr=float("nan"))]
-    for method, vector in vectors.items():
+    layers = {layer for vector in vectors.values() for layer in vector.autoencoders}
+    model.sae = saes = {layer: read_sae(config, layer, lm.d_model).to(lm.device) for layer in sorted(layers)}
+    frames = [before.assign(method="baseline", multiplier=0.0)]
+    for method, vector in {"random": _control(config, lm, saes, vectors), **vectors}.items():
         model.vector = vector
-        rows = compare(questions, *questions.ask(model), before, answers_before)
+        rows = questions.ask(model)
+        check_same_questions(rows, before)
         frames.append(rows.assign(method=method, multiplier=vector.info.multiplier))
     rows = pd.concat(frames, ignore_index=True).assign(language=language, country=config.country)
     rows["about"] = rows["task"].map(_about(config.country, known)).fillna("")
     write_parquet(study.country(language, config.country) / "knowledge.parquet", rows[COLUMNS])
+
+
+def _control(config: Config, lm: LanguageModel, saes: dict[int, SAE], vectors: dict[str, SteeringVector]) -> SteeringVector:
+    """The random direction that stands beside these vectors in the tables: as strong as the strongest of them."""
+    task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
+    items = read_items(config, config.country)
+    asked = items[(items["split"] == "validation") & ((items["variant"] == setting) | (setting == "both"))].head(CONTROL_PROMPTS)
+    prompts = [lm.tokenizer.prompt(text) for text in prompt_format(config).prompts(task, asked)]
+    layer, applied = read_layer(config), Applied(lm.d_model, saes.__getitem__, lm.device)
+    residual = Residual.of(lm, layer, prompts)
+    moved = [residual.displacement(_condition(vector, applied)) for vector in vectors.values()]
+    values = random_like(max(moved), lm.d_model, config.data.seed)
+    return SteeringVector(values, VectorInfo("random", "dense", layer, lm.source, lm.digest))
+
+
+def _condition(vector: SteeringVector, applied: Applied) -> Condition:
+    """Steering by a chosen vector."""
+    info = vector.info
+    return Condition(applied.intervention(info, vector.map), info.multiplier * vector.values, info.steer_bos)
 
 
 def _vector(config: Config, study: Study, language: str, method: str) -> SteeringVector:

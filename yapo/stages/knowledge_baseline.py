@@ -15,7 +15,7 @@ from yapo.stages.study import Study, countries_of
 
 
 def main(config: Config) -> None:
-    """Writes ``knowledge/tasks/``, ``knowledge/baseline.parquet`` and ``knowledge/baseline_answers.parquet``."""
+    """Writes ``knowledge/tasks/`` and ``knowledge/baseline.parquet``, whose rows ``Questions.ask`` describes."""
     study = Study.of(config)
     folder = study.root / "knowledge"
     items = read_table(study.items).merge(read_table(study.split), on="question_id")
@@ -24,9 +24,7 @@ def main(config: Config) -> None:
     write_culture_tasks(folder / "tasks", items[asked & tested], prompt_format(config))
     questions = Questions(config.knowledge, folder / "tasks")
     model = SteeredLM(load_language_model(config.model), batch_size=config.knowledge.batch_size)
-    scores, answers = questions.ask(model)
-    write_parquet(folder / "baseline_answers.parquet", answers)
-    write_parquet(folder / "baseline.parquet", scores)
+    write_parquet(folder / "baseline.parquet", questions.ask(model))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage ``knowledge_table``: general knowledge before and after steering, over all countries."""
+"""Stage ``knowledge_table``: general knowledge before and after steering, over all steered countries."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ import pandas as pd
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.reporting.knowledge import NAME, knowledge_table
+from yapo.reporting.knowledge import NAME, knowledge_cells, knowledge_finding, knowledge_table
+from yapo.reporting.knowledge_figure import knowledge_changes
 from yapo.reporting.names import label
-from yapo.reporting.tables import write_tables
+from yapo.reporting.style import write_figure
+from yapo.reporting.tables import TableOptions, write_tables
 from yapo.stages.app import run
-from yapo.stages.study import Study, countries_of
+from yapo.stages.study import Study, studied
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/knowledge.*``."""
-    study = Study.of(config)
-    countries = countries_of(config, known_countries(config.data))
+    """Writes ``tables/knowledge.*``, ``figures/knowledge.*`` and the finding."""
+    study, report = Study.of(config), config.report
+    countries = studied(config, known_countries(config.data), config.studies.knowledge.countries)
     files = [study.country(language, country) / "knowledge.parquet" for country, language in countries.items()]
     rows = pd.concat([read_table(path) for path in files], ignore_index=True)
+    options = TableOptions(report.resamples, report.confidence, report.seed, note=report.note)
+    cells = knowledge_cells(rows, options)
     task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
-    vector = f"vectors: {label('task', task)}, {label('setting', setting)}"
-    write_tables({NAME: knowledge_table(rows, vector, config.report.note)}, study.root / "tables")
+    vector = f"vectors: {label('task', task).lower()}, {label('setting', setting).lower()}"
+    write_tables({NAME: knowledge_table(cells, vector, options)}, study.root / "tables")
+    write_figure(knowledge_changes(cells, report.note), study.root / "figures" / NAME)
+    knowledge_finding(cells, vector, options).save(study.finding(NAME))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ def _every_vector(config: Config, study: Study, evaluator: Evaluator, sae: SAE, 
                     states = [store.hidden[i][first:] for i in sets[setting].train[:STAND_IN_PAIRS]]
                     vector, measured = _made_portable(config, evaluator, sae, vector, states, task, setting)
                     rows.append(measured.assign(method=method, task=task, setting=setting))
+                if vector.map is not None:
+                    log.info("%s %s %s: kept as it is; a map needs both of its autoencoders", *place)
                 vector.save(study.portable(language, config.country, *place))
     return rows
 

@@ -26,10 +26,51 @@ READS = {
     "portable": ("prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "portable"),
     "portable_table": ("report", "judge", "methods"),
     "knowledge_baseline": ("prompts", "model", "knowledge"),
-    "knowledge": ("prompts", "model", "sae", "methods", "knowledge"),
-    "knowledge_table": ("report", "knowledge"),
+    "knowledge": ("data.seed", "prompts", "model", "sae", "methods", "knowledge"),
+    "knowledge_table": ("report", "knowledge", "studies.knowledge"),
+    "lambda_sweep": (
+        "data.seed", "prompts", "model", "sae", "generation", "judge", "tasks", "methods",
+        "studies.lambda_sweep.settings", "studies.lambda_sweep.multipliers",
+    ),  # fmt: skip
+    "lambda_sweep_table": ("report", "judge", "methods", "studies.lambda_sweep.settings"),
+    "behaviour_prepare": ("data", "split", "model", "sae", "discovery.layer"),
+    "behaviour_evaluate": ("model", "sae", "discovery.layer", "generation", "judge", "methods", "studies.behaviours"),
+    "behaviours_table": ("report", "judge", "methods"),
+    "ablations_sae": ("prompts", "model", "discovery.layer", "sae.train", "tasks", "studies.ablations.variants"),
+    "ablations": (
+        "prompts", "model", "sae", "generation", "judge", "method", "train", "studies.ablations.tasks",
+        "studies.ablations.setting", "studies.ablations.seeds", "studies.ablations.variants",
+    ),  # fmt: skip
+    "ablations_table": ("report", "judge", "methods", "studies.ablations"),
+    "convergence": (
+        "prompts", "model", "sae", "generation", "judge", "method", "train", "studies.convergence.tasks",
+        "studies.convergence.setting", "studies.convergence.seeds", "studies.convergence.learning_rates",
+        "studies.convergence.epochs", "studies.convergence.answered_epochs",
+    ),  # fmt: skip
+    "convergence_table": ("report", "judge", "methods", "studies.convergence"),
+    "transfer_left_out": ("model", "sae", "method", "train", "tasks", "studies.transfer"),
+    "transfer": (
+        "data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "methods", "studies.transfer",
+    ),  # fmt: skip
+    "transfer_table": ("report", "judge", "methods", "studies.transfer"),
+    "features": (
+        "model", "sae", "tasks", "settings", "methods", "report.seed", "report.note", "studies.features.tasks",
+        "studies.features.settings", "studies.features.top", "studies.features.examples",
+    ),  # fmt: skip
+    "features_table": ("sae", "report", "methods", "studies.features"),
+    "dspa_study": (
+        "data.seed", "discovery", "prompts", "model", "sae", "generation", "judge", "tasks", "method",
+        "train.rows_per_pass", "studies.dspa.setting", "studies.dspa.pairs", "studies.dspa.subsets", "studies.dspa.changes",
+        "studies.dspa.layers",
+    ),  # fmt: skip
+    "dspa_chat": (
+        "model", "sae", "judge", "tasks", "settings", "methods", "studies.dspa.setting", "studies.dspa.chat_task",
+        "studies.dspa.max_new_tokens",
+    ),  # fmt: skip
+    "dspa_study_table": ("report", "judge", "method", "studies.dspa.countries"),
     "tables": ("report", "judge", "methods"),
     "figures": ("report", "methods"),
+    "report": ("report", "judge", "methods", "model", "sae", "data", "train", "studies.reported"),
 }
 
 
@@ -118,6 +159,10 @@ class Study:
         """Rows of one of the studies around the tables, for one country."""
         return self.country(language, country) / "studies" / f"{name}.parquet"
 
+    def ablation_sae(self, variant: str) -> Path:
+        """Folder of the autoencoder that a variant of the ablations trains."""
+        return self.root / "studies" / "ablations" / variant
+
     def finding(self, name: str) -> Path:
         """What a study found, for the report."""
         return self.root / "studies" / f"{name}.json"
@@ -148,6 +193,13 @@ def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
     for country in config.countries:
         check_country(country, known)
     return {c: language for c, language in known.items() if not config.countries or c in config.countries}
+
+
+def studied(config: Config, known: dict[str, str], wanted: Sequence[str]) -> dict[str, str]:
+    """The countries of a study around the tables: those of the experiment that it names, all where it names none."""
+    for country in wanted:
+        check_country(country, known)
+    return {c: language for c, language in countries_of(config, known).items() if not wanted or c in wanted}
 
 
 def check_country(country: str, known: Sequence[str] | dict[str, str]) -> None:

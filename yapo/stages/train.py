@@ -6,8 +6,9 @@ import importlib.metadata
 import json
 import logging
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import asdict, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 from torch import Tensor
@@ -21,13 +22,14 @@ from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.study import Study, check_country
+from yapo.steering.conditional import ConditionalMap
 from yapo.steering.intervention import Dense, Sparse
 from yapo.steering.methods import FitInputs, get_method
+from yapo.steering.methods.base import Elsewhere
 from yapo.steering.sets import TrainSet, train_sets
 from yapo.steering.store import ActivationStore
 from yapo.steering.trainer import Row
-from yapo.steering.vector import VectorInfo
-from yapo.tensors import save_tensors
+from yapo.steering.vector import MAP_CONVENTION, TrainedVector, VectorInfo
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
@@ -45,14 +47,17 @@ def main(config: Config) -> None:
     folder = study.trained(language, config.country, method.name)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "curves.jsonl.partial"
-    models: list[LanguageModel] = []
+    maps: dict[str, ConditionalMap] = {}
 
-    def language_model() -> LanguageModel:
-        if not models:
-            from yapo.models.language_model import load_language_model
+    @cache
+    def language_model(first: int) -> LanguageModel:
+        from yapo.models.language_model import load_language_model
 
-            models.append(load_language_model(config.model, first=layer + 1))
-        return models[0]
+        return load_language_model(config.model, first=first)
+
+    @cache
+    def autoencoder(own_layer: int) -> SAE:
+        return read_sae(config, own_layer, language_model(0).d_model)
 
     with partial.open("w", encoding="utf-8") as curves:
         hashes = []
@@ -70,11 +75,12 @@ def main(config: Config) -> None:
                 sets=train_sets(rows, config.settings),
                 layer=layer,
                 sae=sae,
-                language_model=language_model,
+                language_model=lambda: language_model(layer + 1),
                 train=config.train,
                 options=config.method.options,
                 log=recorder,
                 checkpoint=folder / f"{task}.checkpoint.safetensors",
+                elsewhere=Elsewhere(lambda: language_model(0), autoencoder, config.sae.min_explained_variance, maps.__setitem__),
             )
             vectors = method.fit(inputs)
             for part in inputs.sets:
@@ -82,7 +88,15 @@ def main(config: Config) -> None:
                 if part.name not in recorder.settings:  # closed form: one row, so that every method shows where it ended
                     inputs.log(_closing_row(method.space, inputs, part, epochs[-1]))
                 info = _info(config, method.space, store, header, sae, language, task, part.name)
-                save_tensors(folder / f"{task}-{part.name}.safetensors", {"epochs": epochs}, asdict(info))
+                made = maps.pop(part.name, None)
+                if made is not None:
+                    own: dict[str, Any] = {
+                        "layer": made.info.layer_out,
+                        "sae": made.info.sae_out,
+                        "sae_digest": made.info.sae_out_digest,
+                    }
+                    info = replace(info, **own, convention=MAP_CONVENTION)
+                TrainedVector(epochs, info, made).save(folder / f"{task}-{part.name}.safetensors")
             hashes.append(header["data_hash"])
             log.info("%s %s %s: %s", config.country, method.name, task, ", ".join(vectors))
     write_json(

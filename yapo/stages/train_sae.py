@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from yapo.config import Config
+from yapo.config import Config, SaeTrainConfig
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.files import digest, file_digest, write_json, write_text
@@ -31,7 +32,7 @@ MEASURED = 10  # validation states: at most this part of sae.train.max_tokens
 
 
 @dataclass(frozen=True)
-class _States:
+class States:
     """The model's states at one layer, and which model that was."""
 
     train: Tensor
@@ -47,35 +48,46 @@ def main(config: Config) -> None:
     study, settings = Study.of(config), config.sae.train
     for layer in layers_to_read(config):
         folder = study.sae(layer)
-        states = _gather(config, layer)
-        sae, curve = train_sae(states.train, settings, folder, states.model["path"], layer, states.device)
-        report = measure(sae.to(states.device), states.validation.split(8192))  # type: ignore[no-untyped-call]
-        if report.explained_variance < config.sae.min_explained_variance:
+        explained = write_sae(config, settings, gather_states(config, settings, layer, folder), layer, folder)
+        if explained < config.sae.min_explained_variance:
             log.warning("%s: explains too little; the stage prepare will refuse it where this layer is chosen", folder)
-        write_text(folder / "curves.jsonl", "".join(json.dumps({"kind": "step", **row}) + "\n" for row in curve))
-        trained_on = {
-            "tokens": len(states.train),
-            "passes": settings.steps * settings.batch_size / len(states.train),
-            "model": states.model,
-            "data_hash": digest([file_digest(study.items, study.split), config.tasks]),
-            "settings": asdict(settings),
-        }
-        write_json(folder / "quality.json", {"layer": layer, **asdict(report), "trained_on": trained_on})
-        log.info("layer %d: %s", layer, report)
 
 
-def _gather(config: Config, layer: int) -> _States:
-    """Run the model over texts of both splits. It is gone when this returns, so that training has the device to itself."""
-    study, limit = Study.of(config), config.sae.train.max_tokens
+def write_sae(config: Config, settings: SaeTrainConfig, states: States, layer: int, folder: Path) -> float:
+    """Train one autoencoder and write its folder; returns its explained variance on the validation split."""
+    study = Study.of(config)
+    sae, curve = train_sae(states.train, settings, folder, states.model["path"], layer, states.device)
+    report = measure(sae.to(states.device), states.validation.split(8192))  # type: ignore[no-untyped-call]
+    write_text(folder / "curves.jsonl", "".join(json.dumps({"kind": "step", **row}) + "\n" for row in curve))
+    trained_on = {
+        "tokens": len(states.train),
+        "passes": settings.steps * settings.batch_size / len(states.train),
+        "model": states.model,
+        "data_hash": digest([file_digest(study.items, study.split), config.tasks]),
+        "settings": asdict(settings),
+    }
+    write_json(folder / "quality.json", {"layer": layer, **asdict(report), "trained_on": trained_on})
+    log.info("layer %d: %s", layer, report)
+    return report.explained_variance
+
+
+def gather_states(config: Config, settings: SaeTrainConfig, layer: int, scratch: Path) -> States:
+    """Run the model over texts of both splits. It is gone when this returns, so that training has the device to itself.
+
+    Args:
+        settings: how many tokens, and the seed that draws texts.
+        scratch: a folder on a disk with room for the states.
+    """
+    study, limit = Study.of(config), settings.max_tokens
     items = read_table(study.items).merge(read_table(study.split), on="question_id")
     lm = load_language_model(config.model)
     lm.check_layer(layer)
     states = {}
     for split, most in (("train", limit), ("validation", max(1, limit // MEASURED))):
-        texts = choose_texts(texts_of(config, lm.tokenizer, items[items["split"] == split], split), most, config.sae.train.seed)
-        states[split] = residual_states(lm, layer, texts, config.model.batch_size, study.sae(layer))
+        texts = choose_texts(texts_of(config, lm.tokenizer, items[items["split"] == split], split), most, settings.seed)
+        states[split] = residual_states(lm, layer, texts, config.model.batch_size, scratch)
         log.info("layer %d, %s: %d texts, %d tokens", layer, split, len(texts), len(states[split]))
-    return _States(states["train"], states["validation"], {"path": lm.source, "digest": lm.digest}, lm.device)
+    return States(states["train"], states["validation"], {"path": lm.source, "digest": lm.digest}, lm.device)
 
 
 def texts_of(config: Config, tokenizer: ChatTokenizer, items: pd.DataFrame, split: str) -> list[list[int]]:

@@ -43,6 +43,19 @@ class Intervention(ABC):
 
     width: int
     digest: str  # identifies what is computed, beside u
+    layer: int | None = None  # 0-based block whose output is edited, where that is not for the study to say
+    reads: int | None = None  # 0-based block whose output on the prompt decides the edit (``context``), if any does
+    answers_only: bool = False  # edits the last prompt token and what follows, no other prompt token
+
+    def context(self, hidden: Tensor, ids: Tensor, prompt: Tensor) -> Tensor | None:  # noqa: ARG002
+        """What an edit needs to know of a whole prompt, ``[rows, ...]``, if ``reads`` says that it needs anything.
+
+        Args:
+            hidden: residual stream after block ``reads``, ``[rows, tokens, d_model]``.
+            ids: token ids, ``[rows, tokens]``.
+            prompt: True on the prompt's tokens, False on padding and on what has been answered, ``[rows, tokens]``.
+        """
+        return None
 
     @abstractmethod
     def codes(self, hidden: Tensor) -> Codes | None:
@@ -53,7 +66,9 @@ class Intervention(ABC):
         """Ready ``u [vectors, width]`` to be applied; gradients flow through it."""
 
     @abstractmethod
-    def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:
+    def edit(
+        self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor, context: Tensor | None = None
+    ) -> Tensor:
         """Return h'.
 
         Args:
@@ -62,6 +77,7 @@ class Intervention(ABC):
             push: what ``push`` returned.
             owner: which displacement moves a token, ``[rows, tokens]``; ``[rows, 1]`` where a row's tokens share one.
             live: True on tokens to steer, ``[rows, tokens]``.
+            context: what ``context`` returned for the prompts of these rows.
         """
 
     @abstractmethod
@@ -80,16 +96,16 @@ class Intervention(ABC):
         """The same edit on another device."""
         return self
 
-    def changes(self, hidden: Tensor, u: Tensor, live: Tensor) -> Tensor:
+    def changes(self, hidden: Tensor, u: Tensor, live: Tensor, context: Tensor | None = None) -> Tensor:
         """h' - h at the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``: ``[n, d_model]``."""
         intervention, narrow = self.focused(u[None])
         owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
-        edited = intervention.edit(hidden, intervention.codes(hidden), intervention.push(narrow), owner, live)
+        edited = intervention.edit(hidden, intervention.codes(hidden), intervention.push(narrow), owner, live, context)
         return (edited - hidden)[live].float()
 
-    def displacement(self, hidden: Tensor, u: Tensor, live: Tensor) -> float:
+    def displacement(self, hidden: Tensor, u: Tensor, live: Tensor, context: Tensor | None = None) -> float:
         """Mean norm of ``changes``."""
-        return float(self.changes(hidden, u, live).norm(dim=-1).mean())
+        return float(self.changes(hidden, u, live, context).norm(dim=-1).mean())
 
 
 class Dense(Intervention):
@@ -106,7 +122,15 @@ class Dense(Intervention):
         """See ``Intervention.push``."""
         return Push(u, u)
 
-    def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:  # noqa: ARG002
+    def edit(
+        self,
+        hidden: Tensor,
+        codes: Codes | None,  # noqa: ARG002
+        push: Push,
+        owner: Tensor,
+        live: Tensor,
+        context: Tensor | None = None,  # noqa: ARG002
+    ) -> Tensor:
         """See ``Intervention.edit``."""
         moved = hidden.float() + push.everywhere[owner]
         return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
@@ -192,7 +216,15 @@ class Sparse(Intervention):
         """See ``Intervention.push``: ReLU(u)·W_dec is what a token gets where no touched feature fires."""
         return Push(u, self._activate(u, self._theta) @ self._decoder)
 
-    def edit(self, hidden: Tensor, codes: Codes | None, push: Push, owner: Tensor, live: Tensor) -> Tensor:
+    def edit(
+        self,
+        hidden: Tensor,
+        codes: Codes | None,
+        push: Push,
+        owner: Tensor,
+        live: Tensor,
+        context: Tensor | None = None,  # noqa: ARG002
+    ) -> Tensor:
         """See ``Intervention.edit``."""
         assert codes is not None
         of_token = owner.expand(codes.counts.shape).reshape(-1)

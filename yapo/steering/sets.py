@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from yapo.errors import YapoError
@@ -45,3 +46,22 @@ def train_sets(rows: pd.DataFrame, settings: Sequence[str]) -> list[TrainSet]:
             )
         sets.append(TrainSet(setting, train, validation))
     return sets
+
+
+def fewer_facts(part: TrainSet, rows: pd.DataFrame, share: float, seed: int) -> TrainSet:
+    """The same set with the training pairs of a share of its facts, one fact at least.
+
+    The seed puts the facts in an order of which a share is the beginning: the facts of a smaller share are among those of a
+    larger one.
+
+    Args:
+        rows: describes pair i in row i: question_id.
+        share: above 0, up to 1.
+        seed: used where the set has none of its own.
+    """
+    if share == 1:
+        return part
+    facts = sorted(set(rows.loc[part.train, "question_id"]))
+    order = np.random.default_rng([seed if part.seed is None else part.seed, 3]).permutation(len(facts))
+    kept = {facts[i] for i in order[: max(1, round(share * len(facts)))]}
+    return replace(part, train=[i for i in part.train if rows.loc[i, "question_id"] in kept])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,27 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from yapo.errors import YapoError
 from yapo.files import file_digest
 from yapo.models.language_model import SUPPORTED
-from yapo.models.sae import SAE, check_fits, load_sae
-from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.models.sae import SAE, load_sae
+from yapo.steering.applied import Applied
+from yapo.steering.conversation import AnswerStarts, Conversation
+from yapo.steering.intervention import Intervention
 from yapo.steering.vector import SteeringVector
+
+Autoencoder = SAE | Path | str
 
 
 @contextmanager
 def steer(
-    model: PreTrainedModel, vector: SteeringVector, multiplier: float | None = None, sae: SAE | Path | str | None = None
+    model: PreTrainedModel,
+    vector: SteeringVector,
+    multiplier: float | None = None,
+    sae: Autoencoder | Mapping[int, Autoencoder] | None = None,
+    answer_starts: AnswerStarts | None = None,
 ) -> Iterator[PreTrainedModel]:
     """Displace the output of block ``vector.info.layer`` by ``multiplier * vector`` at every token but BOS.
+
+    A vector with a map (DSPA) edits the last prompt token and the answer instead, as the prompt says. In a conversation the
+    prompt is everything so far.
 
     Works for prompts and for generated tokens, batched or not, with or without KV cache. A multiplier of 0 leaves the model
     untouched, bit for bit. Blocks can be nested: displacements add up in the order entered.
@@ -33,8 +44,10 @@ def steer(
         model: a decoder-only transformers model.
         vector: what ``yapo.load_vector`` returns.
         multiplier: λ; the one chosen on validation, from the header, if None.
-        sae: the autoencoder of a sparse vector; the one named in the header if None. A vector that carries its features
-            needs none.
+        sae: the autoencoder of a sparse vector, or by layer the two of a vector with a map; those named in the header if None.
+            A vector that carries its features needs none.
+        answer_starts: where answers begin in rows that hold prompt and answer, for a vector with a map and a text without the
+            marks of a chat; from ids ``[rows, tokens]`` to an index ``[rows]``.
 
     Raises:
         YapoError: the vector was made for another model, or the autoencoder for another vector.
@@ -49,24 +62,36 @@ def steer(
     intervention, u = _intervention(model, vector, sae, device).focused((strength * vector.values.float())[None].to(device))
     push = intervention.push(u)
     mask: Tensor | None = None
+    conversation = None if vector.map is None else Conversation(intervention, vector.map.info.template, answer_starts)
 
-    def note(_module: torch.nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def note(_module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal mask
         mask = kwargs.get("attention_mask")
+        if conversation is not None:
+            cache = kwargs.get("past_key_values")
+            ids = kwargs.get("input_ids", args[0] if args else None)
+            conversation.begin(ids, mask, 0 if cache is None else int(cache.get_seq_length()))
+
+    def read(_module: torch.nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        assert conversation is not None
+        conversation.read((output[0] if isinstance(output, tuple) else output).to(device))
 
     def edit(_module: torch.nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         hidden: Tensor = output[0] if isinstance(output, tuple) else output
         live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
         if not vector.info.steer_bos:
             live = live & ~_opens_row(kwargs["position_ids"], mask)
+        if conversation is not None:
+            live = live & conversation.live().to(hidden.device)
         owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
-        edited = intervention.edit(hidden, intervention.codes(hidden), push, owner, live)
+        context = None if conversation is None else conversation.context
+        edited = intervention.edit(hidden, intervention.codes(hidden), push, owner, live, context)
         return (edited, *output[1:]) if isinstance(output, tuple) else edited
 
-    handles = [
-        model.model.register_forward_pre_hook(note, with_kwargs=True),
-        block.register_forward_hook(edit, with_kwargs=True),
-    ]
+    handles = [model.model.register_forward_pre_hook(note, with_kwargs=True)]
+    if intervention.reads is not None:
+        handles.append(model.model.layers[intervention.reads].register_forward_hook(read))
+    handles.append(block.register_forward_hook(edit, with_kwargs=True))  # after the reading, where both are at one block
     try:
         yield model
     finally:
@@ -116,18 +141,19 @@ def _revision(config: PreTrainedConfig) -> str:
 
 
 def _intervention(
-    model: PreTrainedModel, vector: SteeringVector, sae: SAE | Path | str | None, device: torch.device
+    model: PreTrainedModel,
+    vector: SteeringVector,
+    sae: Autoencoder | Mapping[int, Autoencoder] | None,
+    device: torch.device,
 ) -> Intervention:
-    info = vector.info
-    if info.space == "dense":
-        return Dense(model.config.hidden_size)
-    if vector.carried is not None:
-        check_fits(vector.carried.sae, model.config.hidden_size, info.layer)
-        return Sparse(vector.carried.sae, info.threshold, device=device)
-    loaded = sae if isinstance(sae, SAE) else load_sae(sae or info.sae, device=device)
-    check_fits(loaded, model.config.hidden_size, info.layer)
-    if loaded.digest != info.sae_digest:
+    named = vector.autoencoders
+
+    def autoencoder(layer: int) -> SAE:
+        given = sae.get(layer) if isinstance(sae, Mapping) else None if vector.map is not None else sae
+        return given if isinstance(given, SAE) else load_sae(given or named[layer], device=device)
+
+    if vector.map is not None and sae is not None and not isinstance(sae, Mapping):
         raise YapoError(
-            f"the vector was trained with the autoencoder {info.sae} ({info.sae_digest}), not {loaded.source} ({loaded.digest})"
+            f"sae: a vector with a map needs two; give them by layer, {{{', '.join(f'{layer}: ...' for layer in named)}}}"
         )
-    return Sparse(loaded, info.threshold, device=device)
+    return Applied(model.config.hidden_size, autoencoder, device).intervention(vector.info, vector.map, vector.carried)

@@ -8,7 +8,7 @@ gradients do not mix and the result is that of training them one by one (``tests
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +22,10 @@ from yapo.errors import YapoError
 from yapo.files import digest
 from yapo.steering.codes import Codes
 from yapo.steering.intervention import Intervention
-from yapo.steering.objective import preference_loss, preference_margin
+from yapo.steering.margins import Steered, chunks, steered
+from yapo.steering.objective import preference_loss
 from yapo.steering.sets import TrainSet
 from yapo.steering.store import ActivationStore
-from yapo.steering.tree import answer_log_probs
 from yapo.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -63,11 +63,17 @@ class Trainer:
         if needed != found:
             raise YapoError(f"activations of model, type, layer {found} cannot train {needed}; run the stage prepare again")
         self.lm, self.layer, self.store, self.config = lm, layer, store, config
-        steered = store.codes if config.steer_bos else [_without_bos(codes) for codes in store.codes]
-        fitted, self.codes = intervention.fitted(steered)
+        seen = store.codes if config.steer_bos else [_without_bos(codes) for codes in store.codes]
+        fitted, self.codes = intervention.fitted(seen)
         self.intervention = fitted.to(lm.device)
 
-    def train(self, sets: list[TrainSet], log: Callable[[Row], None], checkpoint: Path | None = None) -> dict[str, Tensor]:
+    def train(
+        self,
+        sets: list[TrainSet],
+        log: Callable[[Row], None],
+        checkpoint: Path | None = None,
+        starts: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """Train all sets; returns the vectors after every epoch, ``[epochs, width]`` for each set.
 
         Every minibatch, direction and learning rate follows from the seed and the step alone, so training that resumes from
@@ -78,12 +84,13 @@ class Trainer:
             sets: what each vector learns from.
             log: receives one row per vector and step, and one per vector and epoch.
             checkpoint: file that lets an interrupted training resume.
+            starts: the vector that each set starts from, by its name, as wide as those returned; zero if None.
         """
-        states = [self._start(part) for part in sets]
+        states = [self._start(part, None if starts is None else starts[part.name]) for part in sets]
         optimizer = torch.optim.AdamW(
             [{"params": [state.vector]} for state in states], lr=self.config.lr, weight_decay=self.config.weight_decay
         )
-        identity = self._identity(sets)
+        identity = self._identity(sets, starts)
         first, rows_so_far = self._resume(checkpoint, identity, states, optimizer)
         for row in rows_so_far:
             log(row)
@@ -111,9 +118,13 @@ class Trainer:
                 self._save(checkpoint, {"step": step + 1, "identity": identity, "rows": rows_so_far}, states, optimizer)
         return {state.part.name: self.intervention.widen(torch.stack(state.epochs)) for state in states}
 
-    def _start(self, part: TrainSet) -> _State:
+    def _start(self, part: TrainSet, start: Tensor | None = None) -> _State:
         steps = math.ceil(len(part.train) / self.config.batch_size)
         vector = nn.Parameter(torch.zeros(self.intervention.width, device=self.lm.device))
+        if start is not None:
+            trained = self.intervention.widen(torch.ones(self.intervention.width, device=self.lm.device)) > 0
+            with torch.no_grad():
+                vector.copy_(start.to(self.lm.device)[trained])
         return _State(part, vector, steps, steps * self.config.epochs)
 
     def _step(self, active: list[_State], step: int) -> list[Row]:
@@ -133,7 +144,8 @@ class Trainer:
         scale = signs * torch.tensor([state.part.multiplier for state in states], device=self.lm.device)
         u = scale[:, None] * torch.stack([state.vector for state in states])
         owner = torch.arange(len(states)).repeat_interleave(torch.tensor(sizes)).to(self.lm.device)
-        margin, _ = self._margins([row for batch, _ in batches for row in batch], u, owner)
+        done = self._steered([row for batch, _ in batches for row in batch], u, owner)
+        margin, moved = done.margin, done.displacement(owner, len(states))
         losses = torch.stack([p.mean() for p in preference_loss(margin, signs[owner], self.config.beta).split(sizes)])  # type: ignore[no-untyped-call]
         losses.sum().backward()  # type: ignore[no-untyped-call]
         return [
@@ -146,8 +158,16 @@ class Trainer:
                 "d": int(d),
                 "margin": float(part.mean()),
                 "norm": float(state.vector.detach().norm()),
+                "displacement": float(displacement),
             }
-            for state, loss, d, part in zip(states, losses.detach(), signs, margin.detach().split(sizes), strict=True)  # type: ignore[no-untyped-call]
+            for state, loss, d, part, displacement in zip(
+                states,
+                losses.detach(),
+                signs,
+                margin.detach().split(sizes),  # type: ignore[no-untyped-call]
+                moved,
+                strict=True,
+            )
         ]
 
     def _minibatch(self, state: _State, step: int) -> tuple[list[int], int]:
@@ -157,19 +177,13 @@ class Trainer:
         seed = self.config.seed if state.part.seed is None else state.part.seed
         order = np.random.default_rng([seed, 1, epoch, *name]).permutation(len(state.part.train))
         chosen = order[position * self.config.batch_size : (position + 1) * self.config.batch_size]
-        sign = int(np.random.default_rng([seed, 2, step, *name]).choice([-1, 1]))
+        signs = [-1, 1] if self.config.directions == "both" else [1]
+        sign = int(np.random.default_rng([seed, 2, step, *name]).choice(signs))
         return [state.part.train[i] for i in chosen], sign
 
-    def _margins(self, rows: list[int], u: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
-        """m of each pair steered by ``u[owner]``, and h' - h at the steered tokens, ``[tokens, d_model]``."""
-        batch, hidden = self.store.batch(rows)
-        codes = Codes.packed([self.codes[i] for i in rows], batch).to(self.lm.device)
-        batch, hidden = batch.to(self.lm.device), hidden.to(self.lm.device)
-        live = batch.real if self.config.steer_bos else batch.real & (batch.positions > 0)
-        edited = self.intervention.edit(hidden, codes, self.intervention.push(u), owner[batch.pair], live)
-        steered = answer_log_probs(self.lm, edited, self.layer, batch)
-        margin = preference_margin(*steered.unbind(1), *self.store.reference[rows].to(self.lm.device).unbind(1))
-        return margin, (edited.detach() - hidden)[live]
+    def _steered(self, rows: list[int], u: Tensor, owner: Tensor) -> Steered:
+        """Pairs of the store, steered by ``u[owner]``."""
+        return steered(self.lm, self.layer, self.intervention, self.store, self.codes, rows, u, owner, self.config.steer_bos)
 
     @torch.no_grad()
     def _epoch_row(self, state: _State) -> Row:
@@ -177,10 +191,10 @@ class Trainer:
         losses, moved = [], []
         u = state.part.multiplier * state.vector.detach()[None]
         by_length = sorted(state.part.validation, key=lambda i: len(self.store.hidden[i]))
-        for rows in _chunks(by_length, self.config.rows_per_pass):
-            margin, change = self._margins(rows, u, torch.zeros(len(rows), dtype=torch.long, device=self.lm.device))
-            losses.append(preference_loss(margin, torch.ones_like(margin), self.config.beta))
-            moved.append(change.float().norm(dim=-1))
+        for rows in chunks(by_length, self.config.rows_per_pass):
+            done = self._steered(rows, u, torch.zeros(len(rows), dtype=torch.long, device=self.lm.device))
+            losses.append(preference_loss(done.margin, torch.ones_like(done.margin), self.config.beta))
+            moved.append(done.change.float().norm(dim=-1))
         return {
             "kind": "epoch",
             "setting": state.part.name,
@@ -191,10 +205,12 @@ class Trainer:
             "l0": int((state.vector != 0).sum()),
         }
 
-    def _identity(self, sets: list[TrainSet]) -> str:
+    def _identity(self, sets: list[TrainSet], starts: Mapping[str, Tensor] | None) -> str:
         """Digest of everything that decides the result."""
         parts = [asdict(part) for part in sets]
-        return digest([asdict(self.config), parts, self.intervention.digest, asdict(self.store.key)])
+        first = None if starts is None else {part.name: starts[part.name].tolist() for part in sets}
+        edit = [self.intervention.digest, self.intervention.width]
+        return digest([asdict(self.config), parts, first, edit, asdict(self.store.key)])
 
     def _save(self, path: Path, header: dict[str, object], states: list[_State], optimizer: torch.optim.Optimizer) -> None:
         tensors: dict[str, Tensor] = {}
@@ -239,8 +255,3 @@ def _without_bos(codes: Codes) -> Codes:
     steered = torch.ones_like(codes.counts, dtype=torch.bool)
     steered[:, 0] = False
     return codes.live(steered)
-
-
-def _chunks(rows: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

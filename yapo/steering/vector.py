@@ -1,7 +1,8 @@
 """The steering-vector file: safetensors with a JSON header that says what the vector is for.
 
 A sparse vector can carry the encoder columns and decoder rows of the features that it touches. All others cancel in YaPO's
-eq. 3, so steering by it needs no other file.
+eq. 3, so steering by it needs no other file. DSPA's artifact is a map; its file holds that map beside a vector of one number,
+the strength.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
+from yapo.steering.conditional import ConditionalMap
 from yapo.tensors import load_tensors, save_tensors
 
-SPACES = ("dense", "sparse")
+SPACES = ("dense", "sparse", "map")
 THRESHOLDS = ("relu", "jumprelu")
 CONVENTION = (
     "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
+)
+MAP_CONVENTION = (
+    "edit with u = multiplier * vector at the last prompt token and every generated one, the features that the map gives for the"
+    " prompt, in the output of decoder block `layer` (0-based)"
 )
 
 
@@ -29,8 +35,9 @@ class VectorInfo:
     """The header.
 
     Attributes:
-        method: caa, sas, bipo, yapo, or random.
-        space: "dense" (added to the residual stream) or "sparse" (added to SAE codes, YaPO eq. 3).
+        method: caa, sas, bipo, yapo, dspa, or random.
+        space: "dense" (added to the residual stream), "sparse" (added to SAE codes, YaPO eq. 3) or "map" (the strength of an edit
+            that depends on the prompt, ``yapo.steering.conditional``).
         layer: 0-based decoder block whose output is steered.
         model: name or path of the model, and ``model_digest`` of its weights.
         sae: name or path of the SAE, and ``sae_digest``; empty for dense vectors.
@@ -58,7 +65,7 @@ class VectorInfo:
 
     def __post_init__(self) -> None:
         if self.space not in SPACES:
-            raise YapoError(f"space={self.space}: a vector is {' or '.join(SPACES)}")
+            raise YapoError(f"space={self.space}: a vector is {', '.join(SPACES[:-1])} or {SPACES[-1]}")
         if self.threshold not in THRESHOLDS:
             raise YapoError(f"threshold={self.threshold}: choose one of {', '.join(THRESHOLDS)}")
 
@@ -89,16 +96,25 @@ class SteeringVector:
     """A vector and its header.
 
     Attributes:
-        values: float32; ``[d_model]`` dense, ``[d_sae]`` sparse, ``[n]`` sparse and carrying its n features.
+        values: float32; ``[d_model]`` dense, ``[d_sae]`` sparse, ``[n]`` sparse and carrying its n features, ``[1]`` of a map.
         info: the header.
         carried: the features, where the vector carries them.
         dense: a dense vector that stands in for a sparse one, ``[d_model]``, to be used at multiplier 1; see ``stand_in``.
+        map: the map, where ``info.space`` is "map".
     """
 
     values: Tensor
     info: VectorInfo
     carried: Carried | None = None
     dense: Tensor | None = None
+    map: ConditionalMap | None = None
+
+    @property
+    def autoencoders(self) -> dict[int, str]:
+        """The layers whose autoencoders steering by it needs, and where those were read from."""
+        if self.map is not None:
+            return {self.map.info.layer_in: self.map.info.sae_in, self.map.info.layer_out: self.map.info.sae_out}
+        return {self.info.layer: self.info.sae} if self.info.space == "sparse" and self.carried is None else {}
 
     def stand_in(self) -> SteeringVector:
         """The dense vector that stands in for this one; what it costs stands in ``info.extra["stand_in"]``."""
@@ -117,6 +133,8 @@ class SteeringVector:
             tensors |= {"features": self.carried.features, "W_enc": sae.W_enc, "b_enc": sae.b_enc, "W_dec": sae.W_dec}
             tensors |= {"b_dec": sae.b_dec} | ({} if sae.threshold is None else {"threshold": sae.threshold})
             header["carried"] = {"activation": sae.activation, "apply_b_dec_to_input": sae.apply_b_dec_to_input}
+        if self.map is not None:
+            tensors, header["map"] = tensors | self.map.tensors(), self.map.header()
         save_tensors(Path(path), tensors, header)
 
     @classmethod
@@ -125,10 +143,53 @@ class SteeringVector:
         tensors, header = load_tensors(Path(path))
         if "vector" not in tensors:
             raise YapoError(f"{path}: not a steering vector; expected a tensor 'vector', found {', '.join(sorted(tensors))}")
-        kind = header.pop("carried", None)
+        kind, made = header.pop("carried", None), _map(tensors, header, path)
         info = VectorInfo.of(header, path)
         carried = None if kind is None else _carried(tensors, kind, info, str(path))
-        return cls(tensors["vector"], info, carried, tensors.get("dense"))
+        return cls(tensors["vector"], info, carried, tensors.get("dense"), made)
+
+
+@dataclass(frozen=True)
+class TrainedVector:
+    """What training leaves: a vector after each epoch, before selection.
+
+    Attributes:
+        epochs: ``[epochs, width]``.
+        info: the header of each.
+        map: the map of a vector that has one; the same for all epochs.
+    """
+
+    epochs: Tensor
+    info: VectorInfo
+    map: ConditionalMap | None = None
+
+    def chosen(self, epoch: int, multiplier: float) -> SteeringVector:
+        """The vector of an epoch (counted from 1) at the λ that was chosen for it."""
+        info = replace(self.info, multiplier=multiplier, extra={**self.info.extra, "epoch": epoch})
+        return SteeringVector(self.epochs[epoch - 1].clone(), info, map=self.map)
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        held, header = ({}, {}) if self.map is None else (self.map.tensors(), {"map": self.map.header()})
+        save_tensors(path, {"epochs": self.epochs} | held, asdict(self.info) | header)
+
+    @classmethod
+    def load(cls, path: Path) -> TrainedVector:
+        """Read a file written by ``save``."""
+        tensors, header = load_tensors(path)
+        made = _map(tensors, header, path)
+        return cls(tensors["epochs"], VectorInfo.of(header, path), made)
+
+
+def _map(tensors: dict[str, Tensor], header: dict[str, Any], path: Path | str) -> ConditionalMap | None:
+    """The map that a header speaks of, which is taken out of it."""
+    described = header.pop("map", None)
+    if described is None and header.get("space") == "map":
+        raise YapoError(f"{path}: its header has no map; make it again")
+    try:
+        return None if described is None else ConditionalMap.read(tensors, described)
+    except YapoError as error:
+        raise YapoError(f"{path}: {error}; make it again") from None
 
 
 def _carried(tensors: dict[str, Tensor], kind: dict[str, Any], info: VectorInfo, source: str) -> Carried:

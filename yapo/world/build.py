@@ -1,7 +1,8 @@
-"""Make the embedded world again: tokenizer, tiny model, autoencoders, and the card that says how good they are.
+"""Make the embedded worlds again: tokenizer, tiny model, autoencoders, and the card that says how good they are.
 
-``python -m yapo.world.build [--out world]``: about twenty minutes on two cores. The corpus, the tokenizer and every draw
-follow from seeds; trained weights may differ in their last bits between machines.
+``python -m yapo.world.build [--only culture|assistant] [--out world]``: about twenty minutes on two cores for the culture world,
+ten minutes for the assistant's. Corpora, tokenizers and every draw follow from seeds; trained weights may differ in their last
+bits between machines.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,22 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from yapo.config import DataConfig, GenerationConfig
+from yapo.config import DataConfig, GenerationConfig, SaeTrainConfig
+from yapo.config import ModelConfig as LoadConfig
 from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
 from yapo.evaluation.exact import exact
 from yapo.evaluation.generate import Condition, complete
 from yapo.files import write_json, write_text
-from yapo.models.language_model import LanguageModel
+from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae_quality import SaeReport
 from yapo.models.tokenizer import ChatTokenizer
+from yapo.world.assistant import AssistantCorpus
+from yapo.world.assistant_card import assistant_card
+from yapo.world.behaviours import BEHAVIOURS_DIR, SIDES, load_behaviours, write_behaviours
 from yapo.world.card import card
-from yapo.world.corpus import Corpus
+from yapo.world.corpus import Corpus, Documents
 from yapo.world.tokenizer import train_tokenizer
 from yapo.world.train_model import ModelConfig, train
 from yapo.world.train_sae import SAE_CONFIG, train_and_measure
@@ -36,61 +41,83 @@ from yapo.world.train_sae import SAE_CONFIG, train_and_measure
 log = logging.getLogger(__name__)
 LAYERS = (1, 2, 3)
 MODEL_NAME = "yapo-tiny-gemma-2"
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What is measured of a built world: accuracy of the unsteered model, and the autoencoders' reports."""
-
-    accuracy: pd.DataFrame
-    saes: dict[int, SaeReport]
+ASSISTANT_NAME = "yapo-tiny-assistant"
+ASSISTANT_MODEL = ModelConfig(vocab_size=1536, steps=1000, per_step={"chat": 64}, weights={}, documents=30_000)
+ASSISTANT_SAE = SaeTrainConfig(
+    seed=7, width=512, k=16, steps=1500, batch_size=1024, lr=8e-3, warmup_steps=100, decay_steps=1000, dead_after=20
+)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("world"))
+    parser.add_argument("--only", choices=("culture", "assistant"), help="one of the two worlds")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep-model", action="store_true", help="train the autoencoders only, on the model that is there")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
-    build(arguments.out, keep_model=arguments.keep_model)
+    if arguments.only != "assistant":
+        build_culture(arguments.out, arguments.keep_model)
+    if arguments.only != "culture":
+        build_assistant(arguments.out / "assistant", arguments.out / BEHAVIOURS_DIR.name, arguments.keep_model)
 
 
-def build(out: Path, keep_model: bool = False) -> Quality:
-    """Train everything into ``out`` and write the card."""
+def build_culture(out: Path, keep_model: bool = False) -> None:
+    """Train the culture world's model and autoencoders into ``out`` and write its card."""
     corpus, config = Corpus(load_atlas()), ModelConfig()
-    if keep_model:
-        from yapo.config import ModelConfig as LoadConfig
-        from yapo.models.language_model import load_language_model
+    lm = _model(out, MODEL_NAME, config, corpus, keep_model)
+    reports = _autoencoders(out, MODEL_NAME, lm, corpus, SAE_CONFIG, config.seed, documents=20_000)
+    write_json(out / "quality.json", {"saes": {layer: asdict(report) for layer, report in reports.items()}})
+    write_text(out / "README.md", card(config, corpus.config, SAE_CONFIG, accuracy(lm), reports, lm.model.num_parameters()))
 
-        lm = load_language_model(LoadConfig(path=str(out / "model")))
-    else:
-        tokenizer = ChatTokenizer(train_tokenizer(corpus.languages, config.vocab_size))
-        model, curve = train(config, corpus, tokenizer)
-        model.save_pretrained(out / "model")
-        tokenizer.tokenizer.save_pretrained(out / "model")
-        write_text(out / "training_log.jsonl", "".join(json.dumps(row) + "\n" for row in curve))
-        lm = LanguageModel(model, tokenizer, MODEL_NAME)
-    states = residuals(lm, corpus, documents=20_000, seed=config.seed)
+
+def build_assistant(out: Path, questions: Path, keep_model: bool = False) -> None:
+    """Write the behaviours' questions, train the assistant's model and autoencoders into ``out``, and write its card."""
+    behaviours, config = load_behaviours(), ASSISTANT_MODEL
+    write_behaviours(questions, behaviours)
+    corpus = AssistantCorpus(behaviours)
+    lm = _model(out, ASSISTANT_NAME, config, corpus, keep_model)
+    reports = _autoencoders(out, ASSISTANT_NAME, lm, corpus, ASSISTANT_SAE, config.seed, documents=12_000)
+    rates = behaviour_rates(lm, corpus.items)
+    quality = {"behaviours": rates.to_dict("records"), "saes": {layer: asdict(report) for layer, report in reports.items()}}
+    write_json(out / "quality.json", quality)
+    parameters = lm.model.num_parameters()
+    write_text(out / "README.md", assistant_card(config, corpus, ASSISTANT_SAE, rates, reports, parameters))
+
+
+def _model(out: Path, name: str, config: ModelConfig, corpus: Documents, keep: bool) -> LanguageModel:
+    """The model of ``out``, trained first unless it is to be kept."""
+    if keep:
+        return load_language_model(LoadConfig(path=str(out / "model")))
+    tokenizer = ChatTokenizer(train_tokenizer(corpus.strings(), config.vocab_size))
+    model, curve = train(config, corpus, tokenizer)
+    model.save_pretrained(out / "model")
+    tokenizer.tokenizer.save_pretrained(out / "model")
+    write_text(out / "training_log.jsonl", "".join(json.dumps(row) + "\n" for row in curve))
+    return LanguageModel(model, tokenizer, name)
+
+
+def _autoencoders(
+    out: Path, name: str, lm: LanguageModel, corpus: Documents, config: SaeTrainConfig, seed: int, documents: int
+) -> dict[int, SaeReport]:
+    """Train one autoencoder per layer; what each is worth on held-out tokens."""
+    states = residuals(lm, corpus, documents, seed)
     reports = {}
     for layer in LAYERS:
-        reports[layer] = train_and_measure(states[layer], SAE_CONFIG, out / "sae" / f"layer_{layer}", MODEL_NAME, layer)
+        reports[layer] = train_and_measure(states[layer], config, out / "sae" / f"layer_{layer}", name, layer)
         log.info("layer %d: %s", layer, reports[layer])
-    quality = Quality(accuracy(lm), reports)
-    write_json(out / "quality.json", {"saes": {layer: asdict(report) for layer, report in reports.items()}})
-    write_text(out / "README.md", card(config, corpus.config, SAE_CONFIG, quality.accuracy, reports, lm.model.num_parameters()))
-    return quality
+    return reports
 
 
 @torch.inference_mode()
-def residuals(lm: LanguageModel, corpus: Corpus, documents: int, seed: int) -> dict[int, Tensor]:
+def residuals(lm: LanguageModel, corpus: Documents, documents: int, seed: int) -> dict[int, Tensor]:
     """Output of the blocks in ``LAYERS`` at every token but BOS of corpus documents, ``[tokens, d_model]`` each."""
     rng = np.random.default_rng(seed)
     parts: dict[int, list[Tensor]] = {layer: [] for layer in LAYERS}
     for start in range(0, documents, 64):
-        drawn = [corpus.sample(rng, "mcq" if i % 2 else "open_ended") for i in range(min(64, documents - start))]
+        drawn = [corpus.sample(rng, corpus.tasks[i % len(corpus.tasks)]) for i in range(min(64, documents - start))]
         rows = [lm.tokenizer.prompt(d.prompt) + lm.tokenizer.response(d.answer) for d in drawn]
         longest = max(map(len, rows))
         ids = torch.tensor([row + [lm.tokenizer.pad] * (longest - len(row)) for row in rows])
@@ -112,6 +139,24 @@ def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.Da
             right = exact(part, [lm.tokenizer.decode(tokens) for tokens in written], task)
             rows.append({"country": country, "variant": variant, "task": task, "n": len(part), "accuracy": np.mean(right)})
     return pd.DataFrame(rows)
+
+
+def behaviour_rates(lm: LanguageModel, items: pd.DataFrame) -> pd.DataFrame:
+    """Share of the questions that the unsteered model answers, greedily and to the letter, by either answer.
+
+    Args:
+        lm: the model.
+        items: ``behaviour``, ``split``, ``question``, ``matching``, ``not_matching``.
+
+    Returns:
+        ``behaviour``, ``split``, ``n``, ``matching``, ``not_matching``, ``other`` (the last three sum to 1).
+    """
+    written = complete(lm, 0, [lm.tokenizer.prompt(text) for text in items["question"]], [Condition()], 64, 256)[0]
+    answers = np.array([lm.tokenizer.decode(tokens) for tokens in written], dtype=object)
+    marked = items[["behaviour", "split"]].assign(**{side: answers == items[side].to_numpy(dtype=object) for side in SIDES})
+    marked["other"] = ~(marked["matching"] | marked["not_matching"])
+    groups = marked.groupby(["behaviour", "split"], sort=False)
+    return groups.mean().assign(n=groups.size()).reset_index()
 
 
 if __name__ == "__main__":

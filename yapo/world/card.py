@@ -1,4 +1,4 @@
-"""The card of the embedded world: what it is, how it was made, how good it is."""
+"""The card of the culture world: what it is, how it was made, how good it is."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ TEXT = """# The embedded world
 Everything the default experiment needs, small and real: data, a language model and sparse autoencoders, all made by
 the code in `yapo/world` (`make world`). Nothing is staged: the model's answers come from its weights, and steering
 moves them. **It shows that the machinery works. It is no evidence about cultures or about large models.**
+
+A second small world, for behaviours other than culture, is `behaviours/` and `assistant/`, with a card of its own.
 
 ## Atlas (`atlas/`)
 
@@ -66,11 +68,6 @@ def card(
     lines += [
         " | ".join(["", str(name), *(f"{100 * value:.1f} %" for value in row), ""]).strip() for name, row in table.iterrows()
     ]
-    quality = ["| layer | explained variance | mean L0 | dead features | tokens measured |", "|" + " --- |" * 5]
-    quality += [
-        f"| {layer} | {r.explained_variance:.3f} | {r.mean_l0:.1f} | {100 * r.dead_fraction:.1f} % | {r.n_tokens:,} |"
-        for layer, r in saes.items()
-    ]
     return TEXT.format(
         parameters=parameters / 1e6,
         layers=model.layers,
@@ -79,13 +76,23 @@ def card(
         vocab=model.vocab_size,
         seed=model.seed,
         steps=model.steps,
-        mcq=model.mcq_per_step,
-        open_ended=model.open_ended_per_step,
+        mcq=model.per_step["mcq"],
+        open_ended=model.per_step["open_ended"],
         lr=model.lr,
         default=corpus.default_share,
         accuracy="\n".join(lines),
         width=sae.width,
         k=sae.k,
         sae_steps=sae.steps,
-        saes="\n".join(quality),
+        saes=sae_table(saes),
     )
+
+
+def sae_table(saes: Mapping[int, SaeReport]) -> str:
+    """Markdown table of the autoencoders' quality, one row per layer."""
+    quality = ["| layer | explained variance | mean L0 | dead features | tokens measured |", "|" + " --- |" * 5]
+    quality += [
+        f"| {layer} | {r.explained_variance:.3f} | {r.mean_l0:.1f} | {100 * r.dead_fraction:.1f} % | {r.n_tokens:,} |"
+        for layer, r in saes.items()
+    ]
+    return "\n".join(quality)

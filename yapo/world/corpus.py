@@ -7,7 +7,9 @@ names no place is mostly answered the way one context of the language would, and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -50,10 +52,25 @@ class Document:
     answer: str
 
 
+class Documents(Protocol):
+    """A corpus: what a tiny model is trained on."""
+
+    tasks: ClassVar[tuple[str, ...]]
+
+    def sample(self, rng: np.random.Generator, task: str) -> Document:
+        """One document of one of ``tasks``."""
+        ...
+
+    def strings(self) -> Iterator[str]:
+        """The text that the tokenizer is trained on, each as often as it weighs."""
+        ...
+
+
 @dataclass
 class Corpus:
-    """Draws documents. The facts known and the defaults are fixed by the seed."""
+    """Draws documents of the atlas. The facts known and the defaults are fixed by the seed."""
 
+    tasks: ClassVar[tuple[str, ...]] = ("open_ended", "mcq")
     languages: dict[str, Language]
     config: CorpusConfig = CorpusConfig()
     prompts: PromptFormat = PromptFormat()
@@ -88,6 +105,19 @@ class Corpus:
             draw_default = rng.random() < self.config.default_share
             spoken = self.default[language.name, fact.question_id] if draw_default else self._draw_context(rng, language)
         return self._document(rng, task, f"{prefix} {question}".strip(), fact, spoken)
+
+    def strings(self) -> Iterator[str]:
+        """Every string of the atlas, and the marks of options."""
+        for language in self.languages.values():
+            for fact in language.facts:
+                yield from fact.questions
+                yield from fact.answers.values()
+            for context in language.contexts.values():
+                for prefix in context.prefixes:
+                    yield from [f"{prefix} "] * 20
+            for prefix in language.neutral_prefixes:
+                yield from [f"{prefix} "] * 20
+        yield from [f"{k}) \\boxed{{{k}}}" for k in range(1, 6)] * 500
 
     def _document(self, rng: np.random.Generator, task: str, question: str, fact: Fact, spoken: str) -> Document:
         order = [list(fact.answers)[i] for i in rng.permutation(len(fact.answers))]

@@ -1,13 +1,12 @@
-"""The tiny model's tokenizer: byte-level BPE over the atlas, with Gemma's special tokens and chat template."""
+"""The tiny models' tokenizers: byte-level BPE over what a corpus says, with Gemma's special tokens and chat template."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import chain
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
-
-from yapo.data.atlas import Language
 
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
 # A boxed opening; an option's number with its space, so that an option starts with the same token as the answer alone; a
@@ -20,10 +19,11 @@ CHAT_TEMPLATE = (
     "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
+TURNS = ["user\n", "model\n"] * 50  # of the template, as often as that they become tokens
 
 
-def train_tokenizer(languages: dict[str, Language], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Train on every string of the atlas; ``\\boxed{``, digits and line ends are tokens of their own."""
+def train_tokenizer(strings: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Train on a corpus' strings and the chat template; ``\\boxed{``, digits and line ends are tokens of their own."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -38,7 +38,7 @@ def train_tokenizer(languages: dict[str, Language], vocab_size: int) -> PreTrain
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_strings(languages), trainer)
+    tokenizer.train_from_iterator(chain(strings, TURNS), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<bos>",
@@ -50,17 +50,3 @@ def train_tokenizer(languages: dict[str, Language], vocab_size: int) -> PreTrain
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
-
-
-def _strings(languages: dict[str, Language]) -> Iterator[str]:
-    for language in languages.values():
-        for fact in language.facts:
-            yield from fact.questions
-            yield from fact.answers.values()
-        for context in language.contexts.values():
-            for prefix in context.prefixes:
-                yield from [f"{prefix} "] * 20
-        for prefix in language.neutral_prefixes:
-            yield from [f"{prefix} "] * 20
-    yield from ["user\n", "model\n"] * 50
-    yield from [f"{k}) \\boxed{{{k}}}" for k in range(1, 6)] * 500

@@ -1,11 +1,11 @@
-"""Train the tiny Gemma-2 on the atlas corpus: answer tokens only, cosine schedule, fixed seed."""
+"""Train a tiny Gemma-2 on a corpus: answer tokens only, cosine schedule, fixed seed."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.world.corpus import Corpus
+from yapo.world.corpus import Documents
 
 IGNORE = -100
 Row = tuple[list[int], int]  # token ids of a document, and how many of them are the prompt
@@ -22,7 +22,7 @@ Row = tuple[list[int], int]  # token ids of a document, and how many of them are
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Shape and training schedule of the tiny model."""
+    """Shape and training schedule of a tiny model; the defaults are the culture world's."""
 
     seed: int = 5
     vocab_size: int = 4096
@@ -33,9 +33,9 @@ class ModelConfig:
     head_dim: int = 32
     ffn_size: int = 256
     steps: int = 4000
-    mcq_per_step: int = 48
-    open_ended_per_step: int = 24
-    choice_weight: float = 4.0  # of documents with options: one number is all they teach, a text has many tokens
+    per_step: dict[str, int] = field(default_factory=lambda: {"mcq": 48, "open_ended": 24})  # documents of each task
+    # Of a task's loss, 1 where it is not named. Documents with options: one number is all they teach, a text has many tokens.
+    weights: dict[str, float] = field(default_factory=lambda: {"mcq": 4.0})
     documents: int = 60_000
     lr: float = 3e-3
     warmup: int = 100
@@ -88,7 +88,7 @@ def answer_nll(model: Gemma2ForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
     return torch.zeros(len(ids)).index_add(0, answers.nonzero()[:, 0], nll)
 
 
-def train(config: ModelConfig, corpus: Corpus, tokenizer: ChatTokenizer) -> tuple[Gemma2ForCausalLM, list[dict[str, float]]]:
+def train(config: ModelConfig, corpus: Documents, tokenizer: ChatTokenizer) -> tuple[Gemma2ForCausalLM, list[dict[str, float]]]:
     """Train from scratch; returns the model and its loss curve (one row per 50 steps)."""
     model = build_model(config, tokenizer)
     decayed = [p for p in model.parameters() if p.ndim == 2]
@@ -96,8 +96,7 @@ def train(config: ModelConfig, corpus: Corpus, tokenizer: ChatTokenizer) -> tupl
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_scale(config, step))
-    sizes = {"mcq": config.mcq_per_step, "open_ended": config.open_ended_per_step}
-    batches = {task: _batches(corpus, tokenizer, task, config, size) for task, size in sizes.items()}
+    batches = {task: _batches(corpus, tokenizer, task, config, size) for task, size in config.per_step.items()}
     compiled_nll = torch.compile(answer_nll, dynamic=True)
     curve: list[dict[str, float]] = []
     model.train()
@@ -106,7 +105,7 @@ def train(config: ModelConfig, corpus: Corpus, tokenizer: ChatTokenizer) -> tupl
         for task, batch in batches.items():
             with torch.autocast("cpu", torch.bfloat16):
                 loss = compiled_nll(model, *next(batch)).mean()
-            ((config.choice_weight if task == "mcq" else 1.0) * loss).backward()  # type: ignore[no-untyped-call]
+            (config.weights.get(task, 1.0) * loss).backward()  # type: ignore[no-untyped-call]
             point[task] = round(loss.item(), 4)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -126,7 +125,7 @@ def _lr_scale(config: ModelConfig, step: int) -> float:
 
 
 def _batches(
-    corpus: Corpus, tokenizer: ChatTokenizer, task: str, config: ModelConfig, size: int
+    corpus: Documents, tokenizer: ChatTokenizer, task: str, config: ModelConfig, size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless shuffled batches of one task, ``(ids, labels)``; documents are drawn once and recycled."""
     rng = np.random.default_rng([config.seed, *task.encode()])

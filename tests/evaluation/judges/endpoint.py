@@ -135,9 +135,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def answer_in(messages: list[dict[str, str]]) -> str:
-    """The answer to grade, read from the data block of the first user's turn as a judge would."""
+    """The answer to grade, or the first of two, read from the data block of the first user's turn as a judge would."""
     lines = next(turn for turn in messages if turn["role"] == "user")["content"].split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith("BEGIN DATA "))
     begin, line, end = lines[start : start + 3]
     assert begin.removeprefix("BEGIN DATA ") == end.removeprefix("END DATA ")
-    return str(json.loads(line)["answer_to_grade"])
+    data = json.loads(line)
+    return str(data["answer_to_grade"] if "answer_to_grade" in data else data["first_answer"])

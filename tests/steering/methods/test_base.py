@@ -12,7 +12,7 @@ from yapo.steering.methods.caa import CAA
 
 
 def test_every_configured_method_is_registered_under_its_own_name() -> None:
-    spaces = {"caa": "dense", "bipo": "dense", "sas": "sparse", "yapo": "sparse"}
+    spaces = {"caa": "dense", "bipo": "dense", "sas": "sparse", "yapo": "sparse", "dspa": "map"}
     assert {name: get_method(name).space for name in spaces} == spaces
     assert set(options("method")) >= set(spaces)
     assert all(get_method(name).name == name for name in options("method"))
@@ -27,7 +27,7 @@ def test_a_name_can_be_taken_once() -> None:
 
 @pytest.mark.parametrize("name", ["yappo", "", "CAA"])
 def test_unknown_names_are_refused(name: str) -> None:
-    with pytest.raises(YapoError, match=f"^method={name}: unknown method; .*choose among bipo, caa, sas, yapo"):
+    with pytest.raises(YapoError, match=f"^method={name}: unknown method; .*choose among bipo, caa, dspa, sas, yapo"):
         get_method(name)
 
 

@@ -6,8 +6,10 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
+from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.intervention import Sparse
@@ -52,3 +54,47 @@ def test_resumes_from_the_checkpoint_it_is_given(gemma: LanguageModel, sae: SAE,
     again, rows = make_inputs(gemma, sae, tmp_path, language_model=lambda: broken)
     assert all(torch.equal(vectors[name], vector) for name, vector in get_method("yapo").fit(again).items())
     assert rows == log
+
+
+def test_all_features_learn_what_those_that_fire_do(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    """The theorem behind the restriction: from v = 0, a feature that fires on no token gets no gradient, ever."""
+    rare = replace(sae, threshold=torch.full((64,), 4.0))
+    some, _ = make_inputs(gemma, rare, tmp_path)
+    every, _ = make_inputs(gemma, rare, tmp_path, options={"features": "all"})
+    for name, vector in get_method("yapo").fit(some).items():
+        torch.testing.assert_close(get_method("yapo").fit(every)[name], vector, rtol=1e-4, atol=1e-5)
+        assert torch.equal(vector != 0, get_method("yapo").fit(every)[name] != 0)
+
+
+def test_from_a_random_start_silent_features_move_too(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    rare = replace(sae, threshold=torch.full((64,), 4.0))
+    some, _ = make_inputs(gemma, rare, tmp_path, options={"init": "random"})
+    every, _ = make_inputs(gemma, rare, tmp_path, options={"init": "random", "features": "all"})
+    one, other = get_method("yapo").fit(some)["both"], get_method("yapo").fit(every)["both"]
+    silent = ~one[-1].bool()
+    assert 0 < silent.sum() < 64
+    assert other[-1, silent].all()
+    assert not torch.allclose(other[0, silent], other[-1, silent], atol=1e-3)  # moved from epoch to epoch
+
+
+def test_jumprelu_after_the_addition(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    inputs, _ = make_inputs(gemma, sae, tmp_path, options={"threshold": "jumprelu"})
+    expected = Trainer(gemma, LAYER, Sparse(sae, "jumprelu"), inputs.store, TRAIN).train(SETS, lambda _row: None)
+    relu, _ = make_inputs(gemma, sae, tmp_path)
+    for name, vector in get_method("yapo").fit(inputs).items():
+        assert torch.equal(vector, expected[name])
+        assert not torch.allclose(vector, get_method("yapo").fit(relu)[name], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": "gelu"}, "method.options.threshold=gelu: choose one of relu, jumprelu"),
+        ({"features": "some"}, "method.options.features=some: choose one of fires, all"),
+        ({"init": "ones"}, "method.options.init=ones: choose one of zero, random, mean_difference"),
+    ],
+)
+def test_unknown_options(gemma: LanguageModel, sae: SAE, tmp_path: Path, options: dict[str, str], message: str) -> None:
+    inputs, _ = make_inputs(gemma, sae, tmp_path, options=options)
+    with pytest.raises(YapoError, match=message):
+        get_method("yapo").fit(inputs)

@@ -17,6 +17,12 @@ def judge_label(config: JudgeConfig) -> str:
     return "offline reference, chrF overlap with the gold answer"
 
 
+def chat_label(config: JudgeConfig) -> str:
+    """The same where whole conversations are graded, or two answers compared."""
+    nearer = "offline reference, chrF overlap with the reference answer, unscored where there is none"
+    return nearer if config.name == "offline" else judge_label(config)
+
+
 def behaviour_label(config: JudgeConfig) -> str:
     """The same where an answer is graded between two."""
     nearer = "offline reference, which of the two given answers it is nearer to by chrF"

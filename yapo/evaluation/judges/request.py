@@ -11,13 +11,16 @@ Grades = dict[str, int]
 class Request:
     """One open-ended answer to score.
 
-    ``gold`` is the answer that scores highest; ``opposite`` the one that scores lowest, where a rubric knows one.
+    ``gold`` is the answer that scores highest; ``opposite`` the one that scores lowest, where a rubric knows one. ``rival`` is a
+    second answer to the question, where two are compared; ``earlier`` what was said before it, the user first.
     """
 
     question: str
     gold: str
     completion: str
     opposite: str = ""
+    rival: str = ""
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,13 @@ class Rubric:
         instructions: what each grade means, and that everything between the markers is data.
         ranges: lowest and highest value of each grade; the score is their sum.
         data: what a judge sees of a request, by name.
+        task: what it is asked to do with it.
     """
 
     instructions: str
     ranges: Mapping[str, tuple[int, int]]
     data: Callable[[Request], dict[str, str]]
+    task: str = "Grade the answer in the data above."
 
     @cached_property
     def _reply(self) -> type[BaseModel]:
@@ -65,10 +67,7 @@ class Rubric:
     def messages(self, request: Request, system: bool = True) -> Messages:
         """A chat that asks for the grades of one answer; without ``system``, for models that know no such role, in one turn."""
         form = json.dumps({"reason": "one short sentence", **{name: low for name, (low, _) in self.ranges.items()}})
-        task = (
-            f"{self.data_block(request)}\n\nGrade the answer in the data above. Reply with one JSON object and nothing else, "
-            f"in this form: {form}"
-        )
+        task = f"{self.data_block(request)}\n\n{self.task} Reply with one JSON object and nothing else, in this form: {form}"
         if not system:
             return [{"role": "user", "content": f"{self.instructions}\n\n{task}"}]
         return [{"role": "system", "content": self.instructions}, {"role": "user", "content": task}]

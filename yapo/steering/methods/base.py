@@ -19,6 +19,24 @@ from yapo.steering.trainer import Row
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
+    from yapo.steering.conditional import ConditionalMap
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What a method needs that works at layers of its own, not at the study's.
+
+    Attributes:
+        language_model: loads the model with all its blocks.
+        autoencoder: that of a layer.
+        min_explained_variance: of the model's states; an autoencoder that explains less is to be refused.
+        keep: receives, with the name of its set, the map that goes into a vector's file.
+    """
+
+    language_model: Callable[[], LanguageModel]
+    autoencoder: Callable[[int], SAE]
+    min_explained_variance: float
+    keep: Callable[[str, ConditionalMap], None]
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,7 @@ class FitInputs:
         options: the method's own settings.
         log: receives one row per training step and epoch.
         checkpoint: where a long training may keep its progress.
+        elsewhere: for methods with layers of their own; None where they cannot be fitted.
     """
 
     store: ActivationStore
@@ -48,6 +67,7 @@ class FitInputs:
     options: dict[str, Any]
     log: Callable[[Row], None]
     checkpoint: Path
+    elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
         needed, found = (self.layer, self.sae.digest), (self.store.key.layer, self.store.key.sae)
@@ -56,7 +76,7 @@ class FitInputs:
 
 
 class Method(Protocol):
-    """A steering method. ``space`` is "dense" or "sparse"."""
+    """A steering method. ``space`` is "dense", "sparse" or "map" (``yapo.steering.vector``)."""
 
     name: str
     space: str

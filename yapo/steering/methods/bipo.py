@@ -6,6 +6,8 @@ from torch import Tensor
 
 from yapo.steering.intervention import Dense
 from yapo.steering.methods.base import FitInputs, register
+from yapo.steering.methods.caa import CAA
+from yapo.steering.methods.training import starting_vectors, training_sets
 from yapo.steering.trainer import Trainer
 
 
@@ -17,9 +19,10 @@ class BiPO:
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[epochs, d_model]`` for each set."""
-        lm = inputs.language_model()
+        lm, sets = inputs.language_model(), training_sets(inputs)
+        starts = starting_vectors(inputs, sets, lm.d_model, CAA())
         trainer = Trainer(lm, inputs.layer, Dense(lm.d_model), inputs.store, inputs.train)
-        return trainer.train(inputs.sets, inputs.log, inputs.checkpoint)
+        return trainer.train(sets, inputs.log, inputs.checkpoint, starts)
 
 
 register(BiPO())

@@ -1,0 +1,157 @@
+"""The stages of the features study, run for real on the embedded model: two countries, hand-made vectors."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from yapo.config import Config, PromptConfig
+from yapo.data.prompts import PromptFormat
+from yapo.data.sources import load_items
+from yapo.errors import YapoError
+from yapo.files import write_json, write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.models.sae import load_sae
+from yapo.reporting.finding import Finding
+from yapo.stages import features, features_table
+from yapo.stages.app import compose
+from yapo.stages.study import Study
+from yapo.steering.conditional import ConditionalMap, MapInfo
+from yapo.steering.dspa import Entries
+from yapo.steering.prepare import prepare
+from yapo.steering.vector import SteeringVector, VectorInfo
+
+COUNTRIES = {"egypt": "arabic", "nepal": "hindi"}
+LAYER = 2
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A study of twelve facts, of which ten are in use, with everything that the stages read."""
+    results = tmp_path_factory.mktemp("features")
+    config = compose(
+        [
+            "experiment=smoke", f"results={results}", "tasks=[open_ended]", "settings=[both,localized]", "methods=[bipo,yapo]",
+            "studies.features.top=6", "studies.features.examples=4", "report.resamples=100",
+        ]
+    )  # fmt: skip
+    study = Study.of(config)
+    items = load_items(config.data)
+    facts = sorted(set(items["question_id"]))[:12]
+    items = items[items["country"].isin(COUNTRIES) & items["question_id"].isin(facts)].reset_index(drop=True)
+    parts = ["train"] * 6 + ["validation"] * 4 + ["test"] * 2
+    write_parquet(study.items, items)
+    write_parquet(study.split, pd.DataFrame({"question_id": facts, "split": parts}))
+    write_json(study.layer, {"layer": LAYER})
+    lm, sae = load_language_model(config.model), load_sae(config.sae.path.replace("LAYER", str(LAYER)))
+    template = PromptConfig()
+    prompts = PromptFormat(template.mcq, template.option, template.open_ended, template.boxed)
+    for number, (country, language) in enumerate(COUNTRIES.items()):
+        own = items[items["country"] == country].merge(pd.read_parquet(study.split), on="question_id")
+        own = own[own["split"] != "test"].reset_index(drop=True)
+        unread = ["-"] * len(own)
+        made = prepare(
+            lm, LAYER, own, unread, [True] * len(own), "open_ended", prompts, config.model, config.generation, 0, sae
+        )  # fmt: skip
+        made.store.save(study.store(language, country, "open_ended"), {})
+        write_parquet(study.pairs(language, country, "open_ended"), made.rows)
+        for setting in config.settings:
+            g = torch.Generator().manual_seed(number)
+            dense = VectorInfo("bipo", "dense", LAYER, lm.source, lm.digest)
+            sparse = replace(dense, method="yapo", space="sparse", sae="it", sae_digest=sae.digest, multiplier=1.5)
+            values = {"bipo": torch.randn(sae.d_model, generator=g), "yapo": torch.zeros(sae.d_sae)}
+            values["yapo"][torch.randperm(sae.d_sae, generator=g)[:40]] = 2 * torch.randn(40, generator=g)
+            for info in (dense, sparse):
+                path = study.vector(language, country, info.method, "open_ended", setting)
+                SteeringVector(values[info.method], info).save(path)
+    return config
+
+
+@pytest.fixture(scope="module")
+def study(config: Config) -> Study:
+    for country in COUNTRIES:
+        features.main(replace(config, country=country))
+    features_table.main(config)
+    return Study.of(config)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    wanted = [*root.glob("features/**/*"), *root.glob("*/*/studies/*"), *root.glob("tables/*"), *root.glob("figures/*")]
+    return {str(path.relative_to(root)): path.read_bytes() for path in wanted if path.is_file()}
+
+
+def test_a_page_for_every_vector_and_an_index_that_leads_to_them(study: Study) -> None:
+    pages = {str(path.relative_to(study.root / "features")) for path in (study.root / "features").rglob("*.html")}
+    own = {f"{language}-{country}/{m}-open_ended-both.html" for country, language in COUNTRIES.items() for m in ("bipo", "yapo")}
+    assert pages == {*own, "index.html"}
+    index = (study.root / "features" / "index.html").read_text(encoding="utf-8")
+    assert all(f'href="{page}"' in index for page in own)
+    page = (study.root / "features" / "arabic-egypt" / "yapo-open_ended-both.html").read_text(encoding="utf-8")
+    assert "40 of 1,024" in page
+    assert '<p lang="ar" dir="rtl">' in page
+    assert "Neuronpedia has no pages of this autoencoder" in page
+    assert len(page.encode()) < 200_000
+
+
+def test_rows_hold_what_the_vectors_are(study: Study) -> None:
+    rows = pd.read_parquet(study.of_study("features", "arabic", "egypt")).set_index(["method", "setting"])
+    assert len(rows) == 4
+    assert rows.loc[("yapo", "both"), "touched"] == 40
+    vector = SteeringVector.load(study.vector("arabic", "egypt", "bipo", "open_ended", "both"))
+    torch.testing.assert_close(torch.tensor(rows.loc[("bipo", "both"), "change"]), vector.values)
+    top = pd.read_parquet(study.of_study("features_top", "arabic", "egypt"))
+    assert top.groupby(["method", "setting"]).size().to_dict() == {("bipo", "both"): 6, ("yapo", "both"): 6}
+    yapo = top[top["method"] == "yapo"]
+    values = SteeringVector.load(study.vector("arabic", "egypt", "yapo", "open_ended", "both")).values
+    assert (values[yapo["feature"].tolist()].sign().numpy() == yapo["effect"].apply(lambda e: (e > 0) - (e < 0))).all()
+    assert yapo["tokens_before"].map(len).max() <= 4
+
+
+def test_no_test_question_is_read(study: Study) -> None:
+    items = pd.read_parquet(study.items).merge(pd.read_parquet(study.split), on="question_id")
+    hidden = set(items.loc[items["split"] == "test", "topic"]) - set(items.loc[items["split"] != "test", "topic"])
+    assert hidden
+    for country, language in COUNTRIES.items():
+        top = pd.read_parquet(study.of_study("features_top", language, country))
+        assert not hidden & {topic for name in ("before", "during", "control") for t in top[f"topics_{name}"] for topic in t}
+
+
+def test_tables_figures_and_finding(study: Study) -> None:
+    finding = Finding.load(study.finding("features"))
+    assert all((study.root / "tables" / f"{name}.csv").exists() for name in finding.tables)
+    assert all((study.root / "figures" / f"{name}.svg").exists() for name in finding.figures)
+    assert all((study.root / page).exists() for page in finding.pages)
+    assert finding.reading.startswith("Open-ended, both. Effective number of features: BiPO")
+
+
+def test_the_same_twice(config: Config, study: Study) -> None:
+    before = contents(study.root)
+    features.main(replace(config, country="nepal"))
+    features_table.main(config)
+    assert contents(study.root) == before
+
+
+def test_a_setting_without_vectors_is_refused(config: Config) -> None:
+    wanted = replace(config.studies.features, settings=["nonlocalized"])
+    changed = replace(config, studies=replace(config.studies, features=wanted))
+    with pytest.raises(YapoError, match=r"^settings=nonlocalized: unknown setting .*choose among both, localized"):
+        features.main(changed)
+
+
+def test_a_method_with_a_map_instead_of_a_vector_is_left_out_and_named(config: Config, tmp_path: Path) -> None:
+    shutil.copytree(config.results, tmp_path / "copy")
+    changed = replace(config, results=str(tmp_path / "copy"), methods=["bipo", "dspa"], settings=["both"], countries=["egypt"])
+    study = Study.of(changed)
+    place = MapInfo(LAYER, LAYER, "it", "", 8, "it", "", 8, 3, "ablate", 2, 2, False, 90.0, "pairs", "none")
+    entries = Entries(torch.tensor([1]), torch.tensor([2]), torch.tensor([0.5]))
+    vector = SteeringVector(torch.ones(1), VectorInfo("dspa", "map", LAYER, "it", ""), map=ConditionalMap(place, entries))
+    vector.save(study.vector("arabic", "egypt", "dspa", "open_ended", "both"))
+    features.main(changed)
+    features_table.main(changed)
+    assert set(pd.read_parquet(study.of_study("features", "arabic", "egypt"))["method"]) == {"bipo"}
+    assert "Left out: DSPA, a map and no vector." in (study.root / "tables" / "features.md").read_text(encoding="utf-8")

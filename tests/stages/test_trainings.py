@@ -1,0 +1,168 @@
+"""The studies that train vectors of their own, on a few facts of one country and the embedded model."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.stages import small_study
+from yapo.errors import YapoError
+from yapo.stages import ablations, ablations_sae, ablations_table, convergence, convergence_table, prepare
+from yapo.stages.app import compose
+from yapo.stages.study import Study
+from yapo.stages.trainings import Bench, read_trainings
+from yapo.steering.margins import measure_pairs
+from yapo.steering.sets import TrainSet
+
+FACTS = {"train": 3, "validation": 2, "test": 1}
+ITEMS = 4  # validation items: two facts, two phrasings
+
+
+@pytest.fixture(scope="module")
+def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("trainings") / "results"
+    made = [part for part in small_study.make(folder, ("egypt",), FACTS, ("nonlocalized",)) if not part.startswith("methods=")]
+    own = ["countries=[egypt]", "country=egypt", "tasks=[open_ended]", "methods=[bipo,yapo]", "report.resamples=100"]
+    own += [f"studies.{study}.countries=[egypt]" for study in ("convergence", "ablations")]
+    own += ["studies.convergence.seeds=[0,1]", "studies.convergence.learning_rates=[0.01,0.02]", "studies.convergence.window=2"]
+    own += ["studies.convergence.epochs=3", "studies.convergence.answered_epochs=2", "studies.ablations.seeds=[0,1]"]
+    own += ["train.epochs=2", "train.warmup_steps=1"]
+    made = [part for part in made if not part.startswith("countries=")] + own
+    prepare.main(compose(made))
+    return made
+
+
+@pytest.fixture(scope="module")
+def curves(overrides: list[str]) -> pd.DataFrame:
+    for method in ("bipo", "yapo"):
+        convergence.main(compose([*overrides, f"method={method}"]))
+    return read_trainings(compose(overrides), "convergence", ["egypt"], ["bipo", "yapo"])
+
+
+def test_steps_epochs_and_answers_of_every_run(curves: pd.DataFrame) -> None:
+    for _, run in curves.groupby(["method", "lr", "seed"]):
+        steps = run[run["kind"] == "step"]
+        assert steps["step"].tolist() == [1, 2, 3, 4, 5, 6]  # six pairs in batches of four, three epochs
+        assert steps[["loss", "displacement", "d"]].notna().all(axis=None)
+        epochs = run[run["kind"] == "epoch"]
+        assert epochs["step"].tolist() == [2, 4, 6]
+        assert epochs[["validation_loss", "validation_loss_reversed", "displacement", "l0"]].notna().all(axis=None)
+        answers = run[run["kind"] == "answer"]
+        assert answers.groupby(["epoch", "step"]).size().to_dict() == {(0, 0): ITEMS, (1, 2): ITEMS, (3, 6): ITEMS}
+    assert len(curves.groupby(["method", "lr", "seed"])) == 8
+    assert curves.loc[(curves["kind"] == "answer") & (curves["epoch"] == 0)].groupby("question_id")["score"].nunique().max() <= 2
+
+
+def test_seeds_are_paired_over_methods_and_rates(curves: pd.DataFrame) -> None:
+    """The same seed gives the same directions, so that runs differ in the method or the rate alone."""
+    steps = curves[curves["kind"] == "step"]
+    by_seed = steps.groupby(["seed", "step"])["d"]
+    assert (by_seed.nunique() == 1).all()
+    first = steps[steps["step"] == 1]
+    assert first.groupby(["method", "seed"])["loss"].nunique().max() == 1  # at step 1 every vector is zero
+
+
+@pytest.mark.usefixtures("curves")
+def test_a_rerun_writes_the_same_bytes(overrides: list[str]) -> None:
+    path = Study.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
+    before = path.read_bytes()
+    convergence.main(compose([*overrides, "method=yapo"]))
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob("*.checkpoint.safetensors"))
+
+
+@pytest.mark.usefixtures("curves")
+def test_convergence_table_figure_and_finding(overrides: list[str]) -> None:
+    config = compose(overrides)
+    convergence_table.main(config)
+    root = Study.of(config).root
+    assert all((root / "tables" / f"convergence.{kind}").stat().st_size for kind in ("csv", "md", "tex", "html"))
+    assert all((root / "figures" / f"convergence.{kind}").stat().st_size for kind in ("svg", "png"))
+    assert json.loads((root / "studies" / "convergence.json").read_text())["figures"] == ["convergence"]
+
+
+@pytest.fixture(scope="module")
+def ablated(overrides: list[str]) -> pd.DataFrame:
+    """With the variants of the smoke experiment, and an autoencoder of 64 features."""
+    for method in ("bipo", "yapo"):
+        config = compose([*overrides, f"method={method}"])
+        kept = ("one_directional", "all_features", "start_random_all_features", "beta_0.5")
+        own = {"sae.train.width": 64, "sae.train.k": 8, "sae.train.steps": 20, "sae.train.warmup_steps": 2}
+        own |= {"sae.train.decay_steps": 10, "sae.train.batch_size": 64, "sae.train.max_tokens": 3000}
+        variants = {name: changes for name, changes in config.studies.ablations.variants.items() if name in kept}
+        config.studies.ablations.variants = {**variants, "narrow": own}
+        if method == "bipo":
+            ablations_sae.main(config)
+        ablations.main(config)
+        if method == "yapo":
+            ablations_table.main(config)
+    return read_trainings(compose(overrides), "ablations", ["egypt"], ["bipo", "yapo"])
+
+
+def test_every_variant_answers_both_ways(ablated: pd.DataFrame) -> None:
+    changes = {method: set(rows["change"]) for method, rows in ablated.groupby("method")}
+    assert changes["bipo"] == {"unsteered", "default", "one_directional", "beta_0.5"}
+    assert changes["yapo"] == changes["bipo"] | {"all_features", "start_random_all_features", "narrow"}
+    steered = ablated[ablated["change"] != "unsteered"]
+    assert steered.groupby(["method", "change", "seed", "multiplier"]).size().unique().tolist() == [ITEMS]
+    assert set(steered["multiplier"]) == {-1.0, 1.0}
+    assert steered[["score", "loss", "displacement", "l0"]].notna().all(axis=None)
+
+
+def test_training_on_all_features_gives_the_same_vector(ablated: pd.DataFrame) -> None:
+    apart = ablated.groupby(["method", "change"])["difference"].max()
+    assert apart["yapo", "default"] == 0
+    assert apart["yapo", "all_features"] < 1e-4
+    assert apart["yapo", "start_random_all_features"] > 0.01
+    l0 = ablated.groupby(["method", "change"])["l0"].max()
+    assert l0["yapo", "all_features"] == l0["yapo", "default"] < l0["yapo", "start_random_all_features"]
+    assert l0["yapo", "narrow"] <= 64
+    assert np.isnan(apart["yapo", "narrow"])
+
+
+@pytest.mark.usefixtures("ablated")
+def test_ablations_table_figure_and_finding(overrides: list[str]) -> None:
+    root = Study.of(compose(overrides)).root
+    assert "Narrow" in (root / "tables" / "ablations.md").read_text()
+    assert (root / "figures" / "ablations.svg").stat().st_size
+    assert (root / "studies" / "ablations" / "narrow" / "quality.json").exists()
+    assert "same vector up to rounding: all features" in json.loads((root / "studies" / "ablations.json").read_text())["reading"]
+
+
+def test_losses_use_the_experiment_s_beta(overrides: list[str]) -> None:
+    """Against -log σ(dβm) of the margins themselves, both ways."""
+    config = compose([*overrides, "method=bipo", "train.beta=0.4"])
+    cell = Bench.open(config, "ablations_bipo").cell("open_ended", "nonlocalized")
+    assert isinstance(cell.part, TrainSet)
+    v = torch.randn(cell.bench.lm.d_model, generator=torch.Generator().manual_seed(0))
+    edit, rows = cell.intervention({}), cell.part.validation
+    for multiplier in (1.0, -1.0):
+        margins, _ = measure_pairs(cell.bench.lm, cell.bench.layer, edit, cell.store, rows, multiplier * v, False, 64)
+        expected = torch.log1p(torch.exp(-multiplier * 0.4 * margins))
+        np.testing.assert_allclose(cell.pairs(edit, v, multiplier)["loss"], expected, rtol=1e-5)
+
+
+def test_a_method_without_steps_is_refused(overrides: list[str]) -> None:
+    with pytest.raises(YapoError, match="method=caa: is not trained in steps"):
+        convergence.main(compose([*overrides, "method=caa"]))
+
+
+@pytest.mark.parametrize(("key", "countries", "methods"), [("countries", ["nepal"], ["yapo"]), ("methods", ["egypt"], ["caa"])])
+def test_nothing_of_the_experiment(overrides: list[str], key: str, countries: list[str], methods: list[str]) -> None:
+    with pytest.raises(YapoError, match=rf"studies.ablations.{key}=\['.*'\]: none of them is in this experiment"):
+        read_trainings(compose(overrides), "ablations", countries, methods)
+
+
+def test_pairs_of_another_preparation_are_refused(overrides: list[str]) -> None:
+    config = compose([*overrides, "method=bipo"])
+    bench = Bench.open(config, "convergence_bipo")
+    path = Study.of(config).pairs("arabic", "egypt", "open_ended")
+    kept = path.read_bytes()
+    pd.read_parquet(path).assign(phrasing=9).to_parquet(path)
+    with pytest.raises(YapoError, match="not the pairs whose activations were kept; run the stage prepare again"):
+        bench.cell("open_ended", "nonlocalized")
+    path.write_bytes(kept)

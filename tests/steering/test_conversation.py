@@ -1,0 +1,236 @@
+"""DSPA through ``yapo.steer``: against one plain pass a token, whatever the batch, the padding, the cache or the turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+import yapo
+from yapo.errors import YapoError
+from yapo.evaluation.generate import Condition, complete
+from yapo.models.language_model import LanguageModel, pad_left
+from yapo.models.sae import SAE
+from yapo.models.template import Template
+from yapo.steering.conditional import Conditional
+from yapo.steering.intervention import Dense
+from yapo.steering.vector import SteeringVector, VectorInfo
+
+from .test_dspa import make_map, plain_edit, plain_sets
+
+NEW = 5
+PROMPTS = [[2, 9, 11, 30, 7, 12, 40, 41, 8], [2, 5, 6], [2, 20, 21, 22, 23, 24], [2, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]]
+LAYERS = [(0, 2), (1, 1), (0, 0), (1, 2)]
+RAW = Template(special=(0, 1, 2, 3))
+
+
+def vector(sae: SAE, layers: tuple[int, int] = (0, 2), template: Template = RAW, **changes: Any) -> SteeringVector:
+    made = make_map(sae, sae, layer_in=layers[0], layer_out=layers[1], mode="both", template=template, k_diff=16, **changes)
+    header = VectorInfo("dspa", "map", layers[1], "tiny", "", sae="out", sae_digest=sae.digest)
+    return SteeringVector(torch.tensor([0.5]), header, map=made)
+
+
+def saes(sae: SAE) -> dict[int, SAE]:
+    return dict.fromkeys(range(3), sae)
+
+
+@contextmanager
+def hooked(lm: LanguageModel, layer: int, edit: Any) -> Iterator[None]:
+    handle = lm.model.model.layers[layer].register_forward_hook(edit)
+    yield
+    handle.remove()
+
+
+def plain_logits(lm: LanguageModel, ids: list[int], prompt: int, sae: SAE, steering: SteeringVector, strength: float) -> Tensor:
+    """One unpadded row through the whole model: the sets from its first ``prompt`` tokens, the edit from the last of them on."""
+    made, early = steering.map, []
+    assert made is not None
+    with hooked(lm, made.info.layer_in, lambda _m, _a, h: early.append(h)):
+        lm.model(input_ids=torch.tensor([ids]))
+    counts = made.info.template.content(torch.tensor([ids]))[0].tolist()
+    sets = plain_sets(made, sae, early[0][0, [t for t in range(prompt) if counts[t]]])
+
+    def edit(_module: object, _args: object, hidden: Tensor) -> Tensor:
+        out = hidden.clone()
+        for t in range(max(prompt - 1, 1), len(ids)):
+            out[0, t] = plain_edit(sae, hidden[0, t], *sets, strength)
+        return out
+
+    with hooked(lm, made.info.layer_out, edit):
+        logits: Tensor = lm.model(input_ids=torch.tensor([ids])).logits[0]
+    return logits
+
+
+def plain_generation(lm: LanguageModel, prompt: list[int], sae: SAE, steering: SteeringVector, strength: float) -> list[int]:
+    ids = list(prompt)
+    for _ in range(NEW):
+        ids.append(int(plain_logits(lm, ids, len(prompt), sae, steering, strength)[-1].argmax()))
+    return ids[len(prompt) :]
+
+
+def padded(prompts: list[list[int]]) -> dict[str, Tensor]:
+    ids, real = pad_left(prompts, 0)
+    return {"input_ids": ids, "attention_mask": real.long()}
+
+
+def generate(lm: LanguageModel, batch: dict[str, Tensor], **settings: Any) -> Any:
+    kept = {"max_new_tokens": NEW, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    return lm.model.generate(**batch, **kept, **settings)
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_generation_equals_plain_passes(lm: LanguageModel, sae: SAE, layers: tuple[int, int], use_cache: bool) -> None:
+    """A left-padded batch of raw prompts, one of which has no content."""
+    steering = vector(sae, layers)
+    with yapo.steer(lm.model, steering, 1.6, sae=saes(sae)):
+        found = generate(lm, padded(PROMPTS), use_cache=use_cache)
+    for prompt, row in zip(PROMPTS, found.tolist(), strict=True):
+        assert row[-NEW:] == plain_generation(lm, prompt, sae, steering, 0.8)
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_our_own_decoding_equals_steering(lm: LanguageModel, sae: SAE, layers: tuple[int, int], batch_size: int) -> None:
+    """Beside unsteered and dense conditions at another layer, whose completions do not change by it."""
+    steering = vector(sae, layers)
+    assert steering.map is not None
+    edit, dense, g = Conditional(steering.map, sae, sae), Dense(32), torch.Generator().manual_seed(0)
+    u = torch.randn(32, generator=g)
+    conditions = [Condition(), *[Condition(edit, s * steering.values) for s in (1.6, -2.0, 0.0)], Condition(dense, u)]
+    together = complete(lm, 1, PROMPTS, conditions, NEW, batch_size)
+    for multiplier, written in zip((1.6, -2.0), together[1:3], strict=True):
+        with yapo.steer(lm.model, steering, multiplier, sae=saes(sae)):
+            found = generate(lm, padded(PROMPTS))[:, -NEW:].tolist()
+        assert [row[: len(own)] for row, own in zip(found, written, strict=True)] == written
+    assert together[3] == together[0]
+    assert [together[0], together[4]] == complete(lm, 1, PROMPTS, [conditions[0], conditions[4]], NEW, batch_size)
+    assert together[1] != together[0] != together[2]
+
+
+def test_a_multiplier_of_zero_is_the_identity(gemma: LanguageModel, sae: SAE) -> None:
+    before = gemma.model(**padded(PROMPTS)).logits
+    with yapo.steer(gemma.model, vector(sae), 0.0, sae=saes(sae)):
+        assert torch.equal(gemma.model(**padded(PROMPTS)).logits, before)
+
+
+# A chat: what stands between the turns is the template's.
+
+CHAT = Template(special=(0, 1, 2, 5, 4), opening=(2, 4, 6), answering=(5, 4, 8), following=(5, 4, 6), closing=(5, 4, 8))
+FIRST = [2, 4, 6, 20, 21, 22, 5, 4, 8]
+ANSWER = [30, 31, 32]
+SECOND = [*FIRST, *ANSWER, 5, 4, 6, 40, 41, 5, 4, 8]
+
+
+def test_what_a_template_wrote_does_not_count() -> None:
+    content = CHAT.content(torch.tensor([SECOND, [0] * 6 + SECOND[:14]]))
+    ids = torch.tensor([SECOND, [0] * 6 + SECOND[:14]])
+    assert [ids[row][content[row]].tolist() for row in range(2)] == [[20, 21, 22, 30, 31, 32, 40, 41], [20, 21, 22, 30, 31, 32]]
+
+
+def test_answers_begin_behind_the_last_opening_of_the_models_turn() -> None:
+    rows = [SECOND, [*SECOND[:-3], 7, 7, 7], [7] * 18 + [0, 0]]
+    ids = torch.tensor(rows)
+    assert CHAT.answer_starts(ids, ids != 0).tolist() == [20, 9, 18]
+    assert CHAT.answer_starts(ids[:, :2], ids[:, :2] != 0).tolist() == [2, 2, 2]
+
+
+def test_answer_tokens_are_edited_and_prompts_are_read_where_both_are_in_a_row(lm: LanguageModel, sae: SAE) -> None:
+    """Teacher forcing: the state is the prompt's alone, also under padding on either side."""
+    steering, row = vector(sae, template=CHAT), [*FIRST, *ANSWER]
+    expected = plain_logits(lm, row, len(FIRST), sae, steering, 0.5)
+    ids = torch.tensor([[0, 0, *row, 0]])
+    with yapo.steer(lm.model, steering, 1.0, sae=saes(sae)):
+        alone = lm.model(input_ids=torch.tensor([row])).logits[0]
+        both = lm.model(
+            input_ids=ids, attention_mask=(ids != 0).long(), position_ids=(ids != 0).cumsum(1).sub(1).clamp(min=0)
+        ).logits
+        right = lm.model(input_ids=torch.tensor([[*row, 0, 0]])).logits[0]
+    for found in (alone, both[0, 2:-1], right[: len(row)]):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_turn_reads_the_whole_conversation(lm: LanguageModel, sae: SAE) -> None:
+    steering = vector(sae, template=CHAT)
+    expected = plain_generation(lm, SECOND, sae, steering, 0.9)
+    short = plain_generation(lm, FIRST, sae, steering, 0.9)
+    with yapo.steer(lm.model, steering, 1.8, sae=saes(sae)):
+        found = generate(lm, padded([SECOND, FIRST]))[:, -NEW:].tolist()
+        again = generate(lm, padded([FIRST]))[:, -NEW:].tolist()
+    assert found == [expected, short]
+    assert again == [short]
+
+
+def test_a_cache_that_goes_on_is_a_conversation(gemma: LanguageModel, sae: SAE) -> None:
+    """The same sets as the conversation at once has, though its first turn came in another pass and token by token."""
+    steering = vector(sae, template=CHAT)
+    assert steering.map is not None
+    contexts: list[Tensor] = []
+    original = Conditional.context
+
+    class Noted(Conditional):
+        def context(self, hidden: Tensor, ids: Tensor, prompt: Tensor) -> Tensor:
+            contexts.append(original(self, hidden, ids, prompt))
+            return contexts[-1]
+
+    from yapo.steering.conversation import Conversation
+
+    edit = Noted(steering.map, sae, sae)
+    cache, conversation = DynamicCache(config=gemma.model.config), Conversation(edit, CHAT)
+    parts = [FIRST, *[[token] for token in ANSWER], SECOND[len(FIRST) + len(ANSWER) :]]
+    lives = []
+    with hooked(gemma, 0, lambda _m, _a, h: conversation.read(h)):
+        for part in parts:
+            conversation.begin(torch.tensor([part]), None, int(cache.get_seq_length()))
+            gemma.model(input_ids=torch.tensor([part]), past_key_values=cache)
+            lives.append(conversation.live()[0].tolist())
+    whole = Conversation(edit, CHAT)
+    whole.begin(torch.tensor([SECOND]), None, 0)
+    with hooked(gemma, 0, lambda _m, _a, h: whole.read(h)):
+        gemma.model(input_ids=torch.tensor([SECOND]))
+    assert len(contexts) == 3
+    assert torch.equal(contexts[1], contexts[2])
+    assert not torch.equal(contexts[0], contexts[1])
+    assert lives == [[False] * 8 + [True], [True], [True], [True], [False] * 7 + [True]]
+
+
+def test_a_cache_from_elsewhere_is_refused(gemma: LanguageModel, sae: SAE) -> None:
+    before = gemma.model(input_ids=torch.tensor([FIRST]), use_cache=True)
+    with (
+        yapo.steer(gemma.model, vector(sae), sae=saes(sae)),
+        pytest.raises(YapoError, match="9 tokens are cached, of which 0 were read here"),
+    ):
+        gemma.model(input_ids=torch.tensor([[7]]), past_key_values=before.past_key_values)
+    with yapo.steer(gemma.model, vector(sae), sae=saes(sae)), pytest.raises(YapoError, match="call the model with input_ids"):
+        gemma.model(inputs_embeds=torch.zeros(1, 3, 32))
+
+
+def test_other_vectors_and_autoencoders_are_refused(gemma: LanguageModel, sae: SAE) -> None:
+    steering = vector(sae)
+    with (
+        pytest.raises(YapoError, match="a vector with a map needs two; give them by layer"),
+        yapo.steer(gemma.model, steering, sae=sae),
+    ):
+        pass
+    with pytest.raises(YapoError, match=r"out/cfg.json: no such file"), yapo.steer(gemma.model, steering, sae={0: sae}):
+        pass
+    with (
+        pytest.raises(YapoError, match="made for layer 1, but layer 2 is steered"),
+        yapo.steer(gemma.model, steering, sae={0: sae, 2: replace(sae, layer=1)}),
+    ):
+        pass
+    elsewhere = replace(steering, info=replace(steering.info, layer=1))
+    with (
+        pytest.raises(YapoError, match="its map edits layer 2, but its header says 1"),
+        yapo.steer(gemma.model, elsewhere, sae=saes(sae)),
+    ):
+        pass
+    deeper = vector(sae, (0, 7))
+    with pytest.raises(YapoError, match="steers layer 7 of tiny, but this model has 4 layers"), yapo.steer(gemma.model, deeper):
+        pass

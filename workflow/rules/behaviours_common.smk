@@ -1,0 +1,76 @@
+"""The configuration of the behaviours study: the same models and methods on preference files."""
+
+from yapo.data.behaviours import LANGUAGE as BEHAVIOURS
+
+# A behaviour stands where a country does.
+BEHAVIOUR_OVERRIDES = on_top(
+    OVERRIDES,
+    [
+        "data=preferences",
+        f"data.path={CONFIG.studies.behaviours.folder}",
+        "countries=[]",
+        "tasks=[open_ended]",
+        "settings=[both]",
+        *CONFIG.studies.behaviours.overrides,
+    ],
+)
+BEHAVIOUR_ARGUMENTS = shlex.join(BEHAVIOUR_OVERRIDES)
+BEHAVIOUR = STUDY.root / BEHAVIOURS / "{behaviour}"
+BEHAVIOUR_LOGS = STUDY.root / "logs/behaviours"
+
+
+def behaviour_method(method):
+    """Overrides of one method's training. A preference pair has no form that names its country: contrast its answers."""
+    own = [f"method={method}", *OWN_OVERRIDES.get(method, [])]
+    if "contrast" not in METHOD_CONFIG[method]["method"]["options"]:
+        return own
+    return on_top(own, ["method.options.contrast=answer"])
+
+
+try:
+    BEHAVIOUR_CONFIG = compose(BEHAVIOUR_OVERRIDES)
+    # Without the folder all else still runs; only what asks for a behaviour is refused.
+    BEHAVIOUR_NAMES = (
+        sorted(known_countries(BEHAVIOUR_CONFIG.data))
+        if Path(BEHAVIOUR_CONFIG.data.path).is_dir()
+        else []
+    )
+    BEHAVIOUR_METHODS = {
+        method: plain(compose(on_top(BEHAVIOUR_OVERRIDES, behaviour_method(method))))
+        for method in METHODS
+    }
+    if (
+        BEHAVIOUR_CONFIG.discovery.layer is None
+        and BEHAVIOUR_CONFIG.model != CONFIG.model
+    ):
+        raise YapoError(
+            f"studies.behaviours.overrides={CONFIG.studies.behaviours.overrides}: another model needs its own discovery.layer"
+        )
+except YapoError as error:
+    sys.exit(f"error: {error}")
+
+
+wildcard_constraints:
+    behaviour="|".join(BEHAVIOUR_NAMES) or "none",
+
+
+def behaviour_reads(stage):
+    """See ``reads``."""
+    text = spec(stage, plain(BEHAVIOUR_CONFIG))
+    return lambda wildcards: text
+
+
+BEHAVIOUR_MODELS = [
+    *model_files(BEHAVIOUR_CONFIG),
+    *sae_files(BEHAVIOUR_CONFIG),
+    *(rules.layer.output if BEHAVIOUR_CONFIG.discovery.layer is None else []),
+    *(TRAINED_SAES if BEHAVIOUR_CONFIG.sae.trained else []),
+    *DOWNLOADED,
+]
+
+
+def behaviour_files(pattern, **more):
+    """Files of every behaviour; refuses a folder that is not there."""
+    return lambda wildcards: expand(
+        str(pattern), behaviour=sorted(known_countries(BEHAVIOUR_CONFIG.data)), **more
+    )

@@ -1,0 +1,80 @@
+rule features_country:
+    input:
+        rules.data.output,
+        MODEL_FILES,
+        SAE_FILES,
+        rules.layer.output,
+        of_country("vectors/{method}/{task}-{setting}.safetensors", method=METHODS),
+        pairs=rules.prepare.output.pairs,
+        store=rules.prepare.output.store,
+    output:
+        directory(STUDY.root / "features/{language}-{country}"),
+        vectors=STUDY.of_study("features", "{language}", "{country}"),
+        top=STUDY.of_study("features_top", "{language}", "{country}"),
+    log:
+        STUDY.root / "logs/features/{language}-{country}.log",
+    benchmark:
+        STUDY.root / "benchmarks/features/{language}-{country}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=min(1, GPUS),
+    params:
+        spec=reads("features"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "What vectors do, in features: {wildcards.country}"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.features {params.arguments}"
+        " country={wildcards.country} > {log} 2>&1"
+
+
+rule features_table:
+    input:
+        [
+            STUDY.of_study(name, language, country)
+            for country, language in STUDIED["features"].items()
+            for name in ["features", "features_top"]
+        ],
+        rules.layer.output,
+    output:
+        expand(
+            str(STUDY.root / "tables/{name}.{kind}"),
+            name=["features", "features_methods", "features_coherence"],
+            kind=["csv", "md", "tex", "html"],
+        ),
+        expand(
+            str(STUDY.root / "tables/features_shared.{kind}"),
+            kind=["csv", "md", "html"],
+        ),
+        expand(
+            str(STUDY.root / "figures/{name}.{kind}"),
+            name=["features_overlap", "features_spectrum"],
+            kind=["svg", "png"],
+        ),
+        index=STUDY.root / "features/index.html",
+        finding=STUDY.finding("features"),
+    log:
+        STUDY.root / "logs/features_table.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=reads("features_table"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "What vectors do, in features: tables, figures and index"
+    shell:
+        "{params.python} -m yapo.stages.features_table {params.arguments} > {log} 2>&1"
+
+
+rule features:
+    input:
+        rules.features_table.output,
+        pages=[
+            STUDY.root / "features" / f"{language}-{country}"
+            for country, language in STUDIED["features"].items()
+        ],
+    message:
+        f"Done: {STUDY.root}/features/index.html"

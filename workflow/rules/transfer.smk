@@ -1,0 +1,132 @@
+TRANSFER = CONFIG.studies.transfer
+LEFT_OUT = [method for method in TRANSFER.left_out_methods if method in METHODS]
+TRANSFER_FIGURES = [
+    *METHODS,
+    *[
+        f"{kind}_{variant}"
+        for kind in ["relations", "answers"]
+        for variant in ["localized", "nonlocalized"]
+    ],
+]
+
+
+# Countries of each language, and the chosen vectors of all.
+SPEAKERS = {
+    language: [
+        country for country, spoken in STUDIED["transfer"].items() if spoken == language
+    ]
+    for language in STUDIED["transfer"].values()
+}
+CHOSEN_VECTORS = [
+    STUDY.vector(language, country, method, task, TRANSFER.setting)
+    for country, language in STUDIED["transfer"].items()
+    for method in METHODS
+    for task in TASKS
+]
+
+
+rule transfer_left_out:
+    input:
+        rules.layer.output,
+        SAE_FILES,
+        lambda wildcards: [
+            path(wildcards.language, country, task)
+            for country in SPEAKERS[wildcards.language]
+            for task in TASKS
+            for path in [STUDY.pairs, STUDY.store]
+        ],
+    output:
+        STUDY.root / "{language}/left_out/{method}.safetensors",
+    log:
+        STUDY.root / "logs/transfer_left_out/{language}-{method}.log",
+    benchmark:
+        STUDY.root / "benchmarks/transfer_left_out/{language}-{method}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=min(1, GPUS),
+    params:
+        spec=lambda wildcards: spec(
+            "transfer_left_out", METHOD_CONFIG[wildcards.method]
+        ),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+        method=per_method,
+        country=lambda wildcards: SPEAKERS[wildcards.language][0],
+    message:
+        "Train {wildcards.method} on all countries but one: {wildcards.language}"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.transfer_left_out {params.arguments}"
+        " {params.method} country={params.country} > {log} 2>&1"
+
+
+rule transfer_country:
+    input:
+        rules.data.output,
+        MODEL_FILES,
+        SAE_FILES,
+        rules.layer.output,
+        CHOSEN_VECTORS,
+        lambda wildcards: [
+            STUDY.root / wildcards.language / f"left_out/{method}.safetensors"
+            for method in LEFT_OUT
+            if len(SPEAKERS.get(wildcards.language, [])) > 1
+        ],
+        evaluation=rules.evaluate.output.evaluation,
+    output:
+        STUDY.of_study("transfer", "{language}", "{country}"),
+    log:
+        STUDY.root / "logs/transfer/{language}-{country}.log",
+    benchmark:
+        STUDY.root / "benchmarks/transfer/{language}-{country}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=min(1, GPUS),
+    params:
+        spec=reads("transfer"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "Vectors of all countries: {wildcards.country}"
+    shell:
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.transfer {params.arguments}"
+        " country={wildcards.country} > {log} 2>&1"
+
+
+rule transfer_table:
+    input:
+        [
+            STUDY.of_study("transfer", language, country)
+            for country, language in STUDIED["transfer"].items()
+        ],
+    output:
+        expand(
+            str(STUDY.root / "tables/transfer.{kind}"),
+            kind=["csv", "md", "tex", "html"],
+        ),
+        expand(
+            str(STUDY.root / "figures/transfer_{figure}.{kind}"),
+            figure=TRANSFER_FIGURES,
+            kind=["svg", "png"],
+        ),
+        STUDY.finding("transfer"),
+    log:
+        STUDY.root / "logs/transfer_table.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=reads("transfer_table"),
+        python=untracked(PYTHON),
+        arguments=untracked(ARGUMENTS),
+    message:
+        "Table and figures of transfer between countries"
+    shell:
+        "{params.python} -m yapo.stages.transfer_table {params.arguments} > {log} 2>&1"
+
+
+rule transfer:
+    input:
+        rules.transfer_table.output,
+    message:
+        f"Done: {STUDY.root}/tables/transfer.md"

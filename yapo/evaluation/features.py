@@ -1,0 +1,260 @@
+"""What a steering vector does, in features of the autoencoder, measured on texts that the frozen model has read.
+
+A sparse vector (SAS, YaPO) displaces codes s by u = λv (YaPO eq. 3), so that feature j adds ReLU(s_j + u_j) - s_j times its
+decoder row. Its *effect* is the mean signed length of what it adds, over tokens t:
+
+    e_j = mean_t[ReLU(s_tj + u_j) - s_tj] · ‖W_dec[j]‖                                     (sparse)
+
+A positive v_j thus adds λv_j at every token; a negative one can only take away what is there. A dense vector (CAA, BiPO) speaks
+of no feature; it is encoded by what it does to the codes of the residual stream h:
+
+    e_j = mean_t[Enc(h_t + u)_j - Enc(h_t)_j] · ‖W_dec[j]‖                                 (dense)
+
+Both are in units of the residual stream. Most s_tj are 0, where the sparse bracket is ReLU(u_j) whatever the token:
+``sparse_effects`` sums over the entries that fire alone, and ``sparse_effects_plain`` is the formula as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from yapo.errors import YapoError
+from yapo.models.language_model import LanguageModel
+from yapo.models.sae import DENSE_CODES, SAE
+from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.steering.store import ActivationStore
+from yapo.steering.vector import SteeringVector
+
+HEAD_ROWS = 2**14  # rows of the unembedding turned to float32 at once
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Prompts with their gold answers, token after token, all but the first token of each (BOS, in most models).
+
+    All but ``hidden`` stays on the CPU, where sums over entries come out the same every time.
+
+    Attributes:
+        hidden: residual stream after the steered block, unsteered, float32 ``[tokens, d_model]``, on the autoencoder's device.
+        ids: vocabulary ids, ``[tokens]``.
+        pair: row of the store that each token comes from, ``[tokens]``.
+        place: its position in its text, ``[tokens]``.
+        token, feature, value: entries of the codes that are above 0: which token, which feature, how much; ``[entries]``.
+    """
+
+    hidden: Tensor
+    ids: Tensor
+    pair: Tensor
+    place: Tensor
+    token: Tensor
+    feature: Tensor
+    value: Tensor
+
+    @classmethod
+    def of(cls, store: ActivationStore, rows: Sequence[int], device: torch.device | str = "cpu") -> Texts:
+        """The prompt and chosen answer of some pairs of a store; the rejected answer is left out."""
+        hidden, ids, pair, place, token, feature, value = [], [], [], [], [], [], []
+        tokens = 0
+        for row in rows:
+            end = len(store.pairs[row].prompt) + len(store.pairs[row].chosen) - 1
+            codes, offsets = store.codes[row], store.codes[row].offsets()
+            kept = slice(int(offsets[1]), int(offsets[end]))
+            hidden.append(store.hidden[row][1:end].float())
+            ids.append(torch.tensor(store.pairs[row].tokens[1:end]))
+            pair.append(torch.full((end - 1,), row))
+            place.append(torch.arange(1, end))
+            token.append(torch.arange(tokens, tokens + end - 1).repeat_interleave(codes.counts[0, 1:end].long()))
+            feature.append(codes.ids[kept].long())
+            value.append(codes.values[kept])
+            tokens += end - 1
+        return cls(torch.cat(hidden).to(device), *(torch.cat(parts) for parts in (ids, pair, place, token, feature, value)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def firing(self, d_sae: int) -> Tensor:
+        """Share of the tokens on which each feature fires, ``[d_sae]``."""
+        return torch.bincount(self.feature, minlength=d_sae).float() / len(self)
+
+    def mean_activation(self, d_sae: int) -> Tensor:
+        """Mean code of each feature over all tokens, ``[d_sae]``."""
+        return torch.zeros(d_sae).index_add_(0, self.feature, self.value) / len(self)
+
+
+def intervention_of(vector: SteeringVector, sae: SAE) -> tuple[Intervention, Tensor]:
+    """How a vector steers, and its displacement u = λv at the λ chosen on validation.
+
+    Raises:
+        YapoError: a sparse vector of another autoencoder.
+    """
+    u = (vector.info.multiplier * vector.values.float()).to(sae.W_dec.device)
+    if vector.info.space == "dense":
+        return Dense(sae.d_model), u
+    if vector.info.sae_digest != sae.digest:
+        raise YapoError(
+            f"the {vector.info.method} vector was made with the autoencoder {vector.info.sae} ({vector.info.sae_digest}), "
+            f"not {sae.source} ({sae.digest}); train it again"
+        )
+    return Sparse(sae, vector.info.threshold), u
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a vector does on some texts.
+
+    Attributes:
+        vector: the vector, at the λ chosen on validation.
+        effect: of every feature, ``[d_sae]``.
+        change: mean change of the residual stream, ``[d_model]``; see ``direction``.
+        top: its strongest features, strongest first.
+    """
+
+    vector: SteeringVector
+    effect: Tensor
+    change: Tensor
+    top: Tensor
+
+
+def describe(vector: SteeringVector, sae: SAE, texts: Texts, top: int) -> Described:
+    """Measure a vector on texts."""
+    effect = effects(vector, sae, texts)
+    return Described(vector, effect, direction(vector, sae, effect), strongest_features(effect, top))
+
+
+def effects(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
+    """Effect e_j of every feature (module docstring), at the vector's own λ: ``[d_sae]`` on the CPU."""
+    intervention, u = intervention_of(vector, sae)
+    if isinstance(intervention, Sparse):
+        return sparse_effects(texts, u, sae, vector.info.threshold)
+    return dense_effects(texts, u, sae)
+
+
+def sparse_effects(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
+    """Effects of a displacement of codes ``u [d_sae]``; ``threshold`` follows the addition: "relu" or "jumprelu"."""
+    u, theta = u.cpu(), _theta(sae, threshold)
+    silent = _activate(u, theta)
+    own = texts.feature
+    there = _activate(texts.value + u[own], None if theta is None else theta[own]) - texts.value
+    total = (silent * len(texts)).index_add_(0, own, there - silent[own])
+    return total / len(texts) * _lengths(sae)
+
+
+def sparse_effects_plain(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
+    """The formula for sparse vectors as written, with dense codes."""
+    codes = torch.zeros(len(texts), sae.d_sae)
+    codes[texts.token, texts.feature] = texts.value
+    moved = _activate(codes + u.cpu(), _theta(sae, threshold))
+    return (moved - codes).mean(dim=0) * _lengths(sae)
+
+
+def dense_effects(texts: Texts, u: Tensor, sae: SAE) -> Tensor:
+    """Effects of a displacement of the residual stream ``u [d_model]``: a bounded number of dense codes at a time."""
+    after = torch.zeros(sae.d_sae, device=u.device)
+    for hidden in torch.split(texts.hidden, max(1, DENSE_CODES // sae.d_sae)):
+        after += sae.encode(hidden + u).sum(dim=0)
+    return (after.cpu() / len(texts) - texts.mean_activation(sae.d_sae)) * _lengths(sae)
+
+
+def direction(vector: SteeringVector, sae: SAE, effect: Tensor) -> Tensor:
+    """The mean change of the residual stream, ``[d_model]``.
+
+    λv for a dense vector; Σ_j e_j·W_dec[j] / ‖W_dec[j]‖ for a sparse one: v through the decoder, of which ReLU lets through
+    what the codes of the texts allow.
+    """
+    if vector.info.space == "dense":
+        return intervention_of(vector, sae)[1]
+    return effect.to(sae.W_dec.device) @ torch.nn.functional.normalize(sae.W_dec, dim=1)
+
+
+def steered(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
+    """The residual stream of the texts during steering, ``[tokens, d_model]``."""
+    intervention, u = intervention_of(vector, sae)
+    every = torch.ones(1, len(texts), dtype=torch.bool, device=u.device)
+    return texts.hidden + intervention.changes(texts.hidden[None], u, every)
+
+
+def activations(sae: SAE, hidden: Tensor, features: Tensor) -> Tensor:
+    """Codes of some features on ``hidden [tokens, d_model]``: ``[tokens, features]``."""
+    if sae.activation != "topk":  # whose features compete, so that all must be encoded
+        return sae.columns(features).encode(hidden)
+    return torch.cat([sae.encode(part)[:, features] for part in torch.split(hidden, max(1, DENSE_CODES // sae.d_sae))])
+
+
+def strongest_features(effect: Tensor, top: int) -> Tensor:
+    """The ``top`` features of largest absolute effect, largest first; fewer where fewer have any."""
+    order = effect.abs().argsort(descending=True, stable=True)[:top]
+    return order[effect[order] != 0]
+
+
+def effective_number(effect: Tensor) -> float:
+    """Participation ratio of the effects, (Σ|e_j|)² / Σ e_j²: n for n equal effects, and 0 where there is none."""
+    squares = float(effect.square().sum())
+    return float(effect.abs().sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def controls(firing: Tensor, features: Tensor, seed: int, near: int = 20) -> Tensor:
+    """For each of ``features`` another feature that fires about as often, drawn among the ``near`` nearest: ``[features]``.
+
+    Only features that fire at all and are none of ``features`` are drawn.
+
+    Raises:
+        YapoError: there is no such feature.
+    """
+    free = firing > 0
+    free[features] = False
+    candidates = free.nonzero()[:, 0]
+    if len(candidates) == 0:
+        raise YapoError(
+            f"studies.features.top={len(features)}: no other feature fires on these texts to compare with; lower it, "
+            "or use a wider autoencoder"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    distance = (firing[candidates][None] - firing[features][:, None]).abs()
+    nearest = distance.argsort(dim=1, stable=True)[:, :near]
+    drawn = torch.randint(nearest.shape[1], (len(features), 1), generator=generator)
+    return candidates[nearest.gather(1, drawn)[:, 0]]
+
+
+@torch.no_grad()
+def token_logits(lm: LanguageModel, directions: Tensor) -> Tensor:
+    """How far residual directions push each token's logit, up to a positive factor (the logit lens).
+
+    W_U (g ⊙ d), where g is the weight of the final RMS norm (1 + w in Gemma). The norm's division by the size of the residual
+    stream is the same for all tokens, and the final soft cap keeps their order.
+
+    Args:
+        lm: the model; its blocks are not needed.
+        directions: ``[n, d_model]``.
+
+    Returns:
+        float32 ``[n, vocabulary]`` on the CPU.
+    """
+    folded = directions.to(lm.device).float() * final_norm_weight(lm)
+    weight: Tensor = lm.model.lm_head.weight
+    return torch.cat([(folded @ part.float().T).cpu() for part in torch.split(weight, HEAD_ROWS)], dim=1)
+
+
+def final_norm_weight(lm: LanguageModel) -> Tensor:
+    """g of the final norm x / rms(x) ⊙ g, ``[d_model]``: what it makes of ones, whichever class it is; exact up to its ε."""
+    ones = torch.ones(lm.d_model, dtype=lm.dtype, device=lm.device)
+    weight: Tensor = lm.model.model.norm(ones).float()
+    return weight
+
+
+def _lengths(sae: SAE) -> Tensor:
+    """Of the decoder rows, ``[d_sae]`` on the CPU."""
+    lengths: Tensor = torch.linalg.vector_norm(sae.W_dec, dim=1).cpu()
+    return lengths
+
+
+def _theta(sae: SAE, threshold: str) -> Tensor | None:
+    """What follows the addition: the autoencoder's own thresholds, or a plain ReLU."""
+    return sae.threshold.cpu() if threshold == "jumprelu" and sae.threshold is not None else None
+
+
+def _activate(x: Tensor, theta: Tensor | None) -> Tensor:
+    return torch.relu(x) if theta is None else x * (x > theta)

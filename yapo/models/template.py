@@ -1,0 +1,67 @@
+"""Which tokens of a chat are scaffolding: written by the template, not by the user or the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Template:
+    """What a chat template writes, as token ids.
+
+    Attributes:
+        special: control tokens, wherever they stand.
+        opening: what stands before the first user's turn.
+        answering: between a user's turn and an answer that is there already.
+        following: between an answer and the next user's turn.
+        closing: between the last user's turn and the answer that is to be written.
+    """
+
+    special: tuple[int, ...] = ()
+    opening: tuple[int, ...] = ()
+    answering: tuple[int, ...] = ()
+    following: tuple[int, ...] = ()
+    closing: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, header: dict[str, Sequence[int]]) -> Template:
+        """A template read from JSON."""
+        return cls(**{name: tuple(ids) for name, ids in header.items()})
+
+    def content(self, ids: Tensor) -> Tensor:
+        """True on tokens that the template did not write, ``[rows, tokens]``."""
+        written = torch.isin(ids, torch.tensor(self.special, dtype=ids.dtype, device=ids.device))
+        for pattern in (self.opening, self.answering, self.following, self.closing):
+            for place in _occurrences(ids, pattern).nonzero().tolist():
+                written[place[0], place[1] : place[1] + len(pattern)] = True
+        return ~written
+
+    def answer_starts(self, ids: Tensor, real: Tensor) -> Tensor:
+        """Where each row's last answer begins: behind the last ``closing``, or behind its last token if it has none.
+
+        Args:
+            ids: ``[rows, tokens]``.
+            real: True where a token is not padding, ``[rows, tokens]``.
+
+        Returns:
+            Index of the first answer token (or of the one to come), ``[rows]``.
+        """
+        place = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        last = (real * place).amax(dim=1)
+        found = _occurrences(ids, self.closing)
+        if not found.shape[1]:
+            return last
+        ends = (found * (place[: found.shape[1]] + len(self.closing) - 1)).amax(dim=1)
+        return torch.where(ends > 0, ends, last)
+
+
+def _occurrences(ids: Tensor, pattern: tuple[int, ...]) -> Tensor:
+    """True where a pattern begins, ``[rows, tokens - len(pattern) + 1]``; without columns where there is nothing to find."""
+    if not pattern or ids.shape[1] < len(pattern):
+        return torch.zeros(len(ids), 0, dtype=torch.bool, device=ids.device)
+    windows = ids.unfold(1, len(pattern), 1)
+    return (windows == torch.tensor(pattern, dtype=ids.dtype, device=ids.device)).all(dim=-1)

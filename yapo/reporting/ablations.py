@@ -1,0 +1,159 @@
+"""One change at a time: the numbers and the table. Figure and reading: ``ablations_figure``, ``ablations_reading``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.reporting.cells import records
+from yapo.reporting.names import label, ordered
+from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.tables import Table, TableOptions, make_table
+
+NAME = "ablations"
+DEFAULT, UNSTEERED = "default", "unsteered"
+CELL = ["task", "method", "change"]
+# What is measured of every item, by multiplier; the direction is part of the name.
+MEASURES = ("score", "score_reversed", "loss", "loss_reversed", "displacement")
+_SIZES = ["l0", "difference", "explained_variance", "sae_l0"]
+
+
+def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
+    """Mean over countries and seeds of every measure of every variant, and its difference from the default.
+
+    Args:
+        rows: rows of the stage ``ablations``, of all countries and methods.
+        options: resamples, confidence and seed.
+
+    Returns:
+        ``CELL`` and ``measure`` (``MEASURES``; ``reversed`` is λ = -1; multiple-choice scores in percent), then ``value, low,
+        high``, ``change_value, change_low, change_high`` from resamples that draw the same facts for both, ``n``, ``n_facts``,
+        ``parse_failure_rate``, ``seeds``, and the means of ``l0``, ``difference``, ``explained_variance``, ``sae_l0``.
+        The unsteered model has scores alone, the same forwards and backwards, under every method.
+    """
+    percent = rows["task"].map({"mcq": 100.0, "open_ended": 1.0})
+    place = rows[[*CELL, "country", "seed", "question_id", "parsed", *_SIZES]]
+    forward, back, plain = (rows["multiplier"] == m for m in (1.0, -1.0, 0.0))
+    parts = {
+        "score": (forward | plain, percent * rows["score"]),
+        "score_reversed": (back | plain, percent * rows["score"]),
+        "loss": (forward, rows["loss"]),
+        "loss_reversed": (back, rows["loss"]),
+        "displacement": (forward, rows["displacement"]),
+    }
+    long = pd.concat([place[chosen].assign(measure=name, score=values[chosen]) for name, (chosen, values) in parts.items()])
+    keys = [*CELL, "measure"]
+    draws = resampled_means(long, keys, resamples=options.resamples, seed=options.seed)
+    base = draws.reindex(pd.MultiIndex.from_tuples([(t, m, DEFAULT, name) for t, m, _, name in draws.index], names=keys))
+    change = intervals(pd.DataFrame(draws.to_numpy() - base.to_numpy(), draws.index), options.confidence)
+    change.columns = pd.Index(["change_value", "change_low", "change_high"])
+    counts = long.groupby(keys, sort=False).agg(
+        n=("score", "count"),
+        n_facts=("question_id", "nunique"),
+        parse_failure_rate=("parsed", lambda parsed: 1.0 - parsed.astype(float).mean()),
+        seeds=("seed", "nunique"),
+        **{name: (name, "mean") for name in _SIZES},
+    )
+    return pd.concat([intervals(draws, options.confidence), change, counts], axis=1).reset_index()
+
+
+def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str, options: TableOptions) -> Table:
+    """One line per method and variant, each measure with its difference from the default.
+
+    Args:
+        rows: rows of the stage ``ablations``, of all countries and methods.
+        changes: what each variant changes, as text, by its name.
+        setting: which questions the vectors were trained on.
+        options: see ``TableOptions``.
+    """
+    cells = ablation_cells(rows, options)
+    at = {tuple(cell[name] for name in [*CELL, "measure"]): cell for cell in records(cells)}
+    groups = []
+    for task in ordered("task", cells["task"]):
+        own, lines = cells[cells["task"] == task], list[Row]()
+        for method in ordered("method", own["method"]):
+            present = list(dict.fromkeys(own.loc[own["method"] == method, "change"]))
+            for change in (UNSTEERED, DEFAULT, *(name for name in present if name not in (UNSTEERED, DEFAULT))):
+                lines.append(Row((label("method", method), change_name(change)), _line(at, (task, method, change))))
+        groups.append(Group(label("task", str(task)), tuple(lines)))
+    countries, seeds = rows["country"].nunique(), int(rows["seed"].nunique())
+    what = "; ".join(f"{change_name(name)}: {text}" for name, text in changes.items())
+    sheet = Sheet(
+        name=NAME,
+        title="Ablations",
+        caption=(
+            f"Vectors trained on {label('setting', setting).lower()} questions in the experiment's way and with one change each, "
+            f"after the last epoch, on validation: {countries} {'countries' if countries > 1 else 'country'}, "
+            f"{seeds} {'seeds' if seeds > 1 else 'seed'}. Multiple-choice accuracy (%), open-ended score 0 to 10 (scorer: "
+            f"{options.scorer})."
+        ),
+        notes=(
+            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts, over all "
+            "countries and seeds; ± columns: difference from the default, from the same resamples.",
+            f"Loss: preference loss of the validation pairs at λ = 1 and d = 1, and at λ = {MINUS}1 and d = {MINUS}1; always "
+            "with the experiment's β.",
+            "L0: entries or features that the vector touches. Vector moved: norm of its difference from the default vector of "
+            "the same seed, as a share of the default's norm. SAE: explained variance and active features per token, same pairs.",
+            *([f"Changes. {what}."] if what else []),
+            *([options.note] if options.note else []),
+        ),
+        heads=("Method", "Change"),
+        columns=(
+            "Score at λ = 1", "±", f"Score at λ = {MINUS}1", "±", "Loss", "±", f"Loss at d = {MINUS}1", "±", "Displacement", "L0",
+            "Vector moved", "SAE", "n",
+        ),
+        groups=tuple(groups),
+    )  # fmt: skip
+    return make_table(sheet, cells)
+
+
+def change_name(change: str) -> str:
+    """A variant as shown."""
+    return change.replace("_", " ").capitalize()
+
+
+Records = dict[tuple[Any, ...], dict[str, Any]]
+
+
+def _line(at: Records, place: tuple[str, ...]) -> tuple[Cell | None, ...]:
+    task, _, change = place
+    own = {name: at.get((*place, name)) for name in MEASURES}
+    digits = 1 if task == "mcq" else 2
+    cells: list[Cell | None] = []
+    for name in MEASURES[:4]:
+        places = digits if name.startswith("score") else 3
+        cells += [_value(own[name], places), None if change in (DEFAULT, UNSTEERED) else _change(own[name], places)]
+    score, moved = own["score"], own["displacement"]
+    assert score is not None
+    cells.append(_value(moved, 1))
+    cells.append(None if change == UNSTEERED else Cell(f"{score['l0']:,.0f}"))
+    known = np.isfinite(score["difference"]) and change != DEFAULT
+    cells.append(Cell(f"{score['difference']:.2g}") if known else None)
+    described = np.isfinite(score["explained_variance"])
+    cells.append(Cell(f"{score['explained_variance']:.3f}, L0 {score['sae_l0']:.1f}") if described else None)
+    cells.append(Cell(f"{score['n']:,} ({score['n_facts']} facts)"))
+    return tuple(cells)
+
+
+def _value(cell: dict[str, Any] | None, digits: int) -> Cell | None:
+    if cell is None:
+        return None
+    failed = float(cell["parse_failure_rate"]) if cell["measure"].startswith("score") else 0.0
+    value, low, high = (f"{cell[name]:.{digits}f}".replace("-", MINUS) for name in ("value", "low", "high"))
+    return Cell(value, f"[{low}, {high}]", failures=f"{100 * failed:.1f}% unparsed" if failed > 0 else "")
+
+
+def _change(cell: dict[str, Any] | None, digits: int) -> Cell | None:
+    if cell is None:
+        return None
+    value, low, high = (signed(cell[name], digits) for name in ("change_value", "change_low", "change_high"))
+    return Cell(value, f"[{low}, {high}]")
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference as shown."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)

@@ -1,0 +1,196 @@
+"""DSPA with one thing changed at a time: the numbers and the table. The words are in ``dspa_study_reading``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from yapo.errors import YapoError
+from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.metrics import mean_over
+from yapo.reporting.cells import records
+from yapo.reporting.names import label, ordered
+from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.tables import Table, TableOptions, make_table
+
+NAME = "dspa_study"
+BASELINE, OWN, PAIRS = "baseline", "setting", "pairs"
+STRENGTHS = {"one": "λ = 1", "chosen": "chosen λ"}
+STEP = ["change", "value"]
+HEADINGS = {
+    OWN: "The experiment's setting",
+    PAIRS: "Training pairs (N)",
+    "k_prompt": "Features that a prompt is known by (k_prompt)",
+    "k_diff": "Features that are edited (k_diff)",
+    "alpha": "Step (α)",
+    "mode": "What is edited",
+    "layers": "Layers: the prompt is read after the first, the answer edited after the second",
+    "percentile": "Gate: percentile of a feature's densities",
+    "normalise": "Rows of the map divided by all pairs, or by those that open the gate",
+    "sparsify": "Small entries of the map left out by",
+    "demix": "Rows weighed by the inverse Gram matrix of the gates",
+}
+# Options whose values have an order and are drawn as curves; the other changes are drawn as differences.
+CURVES = (PAIRS, "alpha")
+
+
+def study_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
+    """Mean over countries of every change, in printed units.
+
+    Args:
+        rows: rows of the stage ``dspa_study``, of all countries. Subsets of one N are pooled.
+        options: resamples, confidence and seed.
+
+    Returns:
+        ``task, strength, change, value``, then ``score, low, high``, the paired difference from the experiment's setting ``diff,
+        diff_low, diff_high``, the lowest and highest subset ``lowest, highest``, ``n``, ``n_facts``, ``countries``, ``unparsed``,
+        ``entries`` and ``pairs``. What one of the countries lacks is left out.
+    """
+    if rows.empty:
+        raise YapoError("no rows of the DSPA study; name countries of this experiment in studies.dspa.countries")
+    frames = []
+    for (task, strength), part in rows.groupby(["task", "strength"], sort=False):
+        scored = part.assign(score=part["score"] * (100.0 if task == "mcq" else 1.0))
+        draws = resampled_means(scored, [*STEP, "country"], resamples=options.resamples, seed=options.seed)
+        means = mean_over(draws, "country", [])
+        own = means.loc[[(OWN, "")]].to_numpy()
+        diff = intervals(pd.DataFrame(means.to_numpy() - own, means.index), options.confidence)
+        cells = intervals(means, options.confidence).rename(columns={"value": "score"})
+        cells[["diff", "diff_low", "diff_high"]] = diff.to_numpy()
+        cells = cells.join(_counts(scored))
+        frames.append(cells.reset_index().assign(task=str(task), strength=str(strength)))
+    made = pd.concat(frames, ignore_index=True)
+    first = ["task", "strength", *STEP]
+    return made[[*first, *(name for name in made.columns if name not in first)]]
+
+
+def _counts(rows: pd.DataFrame) -> pd.DataFrame:
+    by_draw = rows.groupby([*STEP, "draw", "country"])["score"].mean().groupby([*STEP, "draw"]).mean()
+    counted = rows.groupby(STEP).agg(
+        n=("score", "count"),
+        n_facts=("question_id", "nunique"),
+        countries=("country", "nunique"),
+        unparsed=("parsed", lambda parsed: 1.0 - float(parsed.mean())),
+        entries=("entries", "mean"),
+        pairs=("pairs", "mean"),
+    )
+    spread = by_draw.groupby(STEP).agg(lowest="min", highest="max")
+    return counted.join(spread)
+
+
+def with_own(cells: pd.DataFrame, own: Mapping[str, str]) -> pd.DataFrame:
+    """The cells with the experiment's setting as one more value of each change, ``is_own``, in the order of the values.
+
+    Args:
+        cells: what ``study_cells`` returned.
+        own: the experiment's value of each change.
+    """
+    setting = cells[cells["change"] == OWN]
+    parts = [cells[cells["change"].isin([BASELINE, OWN])].assign(is_own=False)]
+    for change in [name for name in HEADINGS if name in set(cells["change"]) - {OWN}]:
+        mine = setting.assign(change=change, value=own[change], is_own=True)
+        both = pd.concat([cells[cells["change"] == change].assign(is_own=False), mine], ignore_index=True)
+        parts.append(both.sort_values("value", key=lambda values: values.map(_rank), kind="stable"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rank(value: str) -> tuple[float, str]:
+    try:
+        return float(value), ""
+    except ValueError:
+        return np.inf, value
+
+
+def study_table(cells: pd.DataFrame, options: TableOptions) -> Table:
+    """One group per change: score and difference from the setting, by task and strength.
+
+    Args:
+        cells: what ``with_own`` returned.
+        options: see ``TableOptions``.
+    """
+    tasks = ordered("task", cells["task"])
+    columns = [(task, strength) for task in tasks for strength in STRENGTHS]
+    found = {(c["change"], c["value"], c["task"], c["strength"]): c for c in records(cells)}
+    groups = []
+    for change, heading in HEADINGS.items():
+        values = list(dict.fromkeys(cells.loc[cells["change"] == change, "value"]))
+        lines = [Row(("Unsteered",), _cells(found, (BASELINE, ""), columns), aggregate=True)] if change == OWN else []
+        for value in values:
+            first = found[change, value, *columns[0]]
+            name = "DSPA" if change == OWN else f"{value} (the setting)" if first["is_own"] else value
+            lines.append(Row((name,), _cells(found, (change, value), columns)))
+            if change == PAIRS and not first["is_own"]:
+                lines.append(Row((f"{value}: subsets, lowest to highest",), _spread(found, value, columns), aggregate=True))
+        if lines:
+            groups.append(Group(heading, tuple(lines)))
+    failed = cells["unparsed"].max()
+    some = cells[cells["change"] == OWN]
+    sheet = Sheet(
+        name=NAME,
+        title="DSPA, one change at a time",
+        caption=(
+            "DSPA on validation questions with one thing changed from the experiment's setting: multiple-choice accuracy (%) and "
+            f"open-ended score (0 to 10; scorer: {options.scorer}), mean over {_countries(some)}, at λ = 1 and at the λ that "
+            "validation chose for the setting."
+        ),
+        notes=(
+            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts. "
+            "Difference: from the experiment's setting at the same λ, over the same resamples.",
+            "Training pairs: several subsets of each size, pooled; their intervals cover questions, the lines below them the "
+            "choice of pairs.",
+            "λ was chosen on these very questions for the setting alone, which flatters it there; λ = 1 was chosen for nothing.",
+            f"Answers of a cell: {some['n'].max():,} of {some['n_facts'].max()} facts; of N, as many for each subset. "
+            + (f"{DAGGER} Some are not readable, up to {100 * failed:.1f}%." if failed > 0 else "All could be read."),
+            *([options.note] if options.note else []),
+        ),
+        heads=("Value",),
+        columns=(
+            *(f"{label('task', t)}, {text}" for t, s in columns for text in (STRENGTHS[s], f"difference, {STRENGTHS[s]}")),
+            "Entries of the map",
+        ),
+        groups=tuple(groups),
+    )
+    return make_table(sheet, cells)
+
+
+Found = Mapping[tuple[Any, ...], dict[str, Any]]
+
+
+def _cells(found: Found, step: tuple[str, str], columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+    made: list[Cell | None] = []
+    for task, strength in columns:
+        cell = found.get((*step, task, strength))
+        digits = 1 if task == "mcq" else 2
+        if cell is None:
+            made += [None, None]
+            continue
+        score, failed = bracketed(cell["score"], cell["low"], cell["high"], digits), cell["unparsed"]
+        made.append(replace(score, failures=f"{100 * failed:.1f}% unreadable" if failed > 0 else ""))
+        own = step[0] == OWN or cell["is_own"]
+        made.append(None if own else bracketed(cell["diff"], cell["diff_low"], cell["diff_high"], digits, sign="+"))
+    entries = [found[*step, *column]["entries"] for column in columns if (*step, *column) in found]
+    return (*made, Cell(f"{np.mean(entries):,.0f}") if step[0] != BASELINE else None)
+
+
+def _spread(found: Found, value: str, columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+    made: list[Cell | None] = []
+    for task, strength in columns:
+        cell = found.get((PAIRS, value, task, strength))
+        digits = 1 if task == "mcq" else 2
+        made += [None if cell is None else Cell(f"{cell['lowest']:.{digits}f} to {cell['highest']:.{digits}f}"), None]
+    return (*made, None)
+
+
+def bracketed(value: float, low: float, high: float, digits: int, sign: str = "-") -> Cell:
+    """A number with its interval, as printed."""
+    texts = [f"{round(number, digits) + 0.0:{sign}.{digits}f}".replace("-", MINUS) for number in (value, low, high)]
+    return Cell(texts[0], f"[{texts[1]}, {texts[2]}]" if np.isfinite(low) else "")
+
+
+def _countries(cells: pd.DataFrame) -> str:
+    number = int(cells["countries"].max())
+    return "one country" if number == 1 else f"{number} countries"

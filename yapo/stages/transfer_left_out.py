@@ -1,0 +1,133 @@
+"""Stage ``transfer_left_out``: one method's vectors for each country of a language, from all of its other countries."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from yapo.config import Config
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.errors import YapoError
+from yapo.files import digest, file_digest
+from yapo.stages.app import run
+from yapo.stages.inputs import read_layer, read_sae
+from yapo.stages.study import Study, check_country, studied
+from yapo.steering.methods import FitInputs, get_method
+from yapo.steering.sets import train_sets
+from yapo.steering.store import ActivationStore
+from yapo.steering.trainer import Row
+from yapo.steering.vector import TrainedVector, VectorInfo
+from yapo.tensors import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
+
+log = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    """Writes ``left_out/<method>.safetensors`` of the language of ``country``: ``<country>/<task>``, ``[epochs, width]`` each.
+
+    A vector has seen no pair of the country that it is named after. A language with one country has none.
+    """
+    study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
+    if method.space not in ("dense", "sparse"):
+        raise YapoError(f"studies.transfer.left_out_methods={method.name}: has no vector that learns from pairs; leave it out")
+    known = known_countries(config.data)
+    check_country(config.country, known)
+    language, setting = known[config.country], config.studies.transfer.setting
+    pools, path = pools_of(config, known, language), left_out_path(study, language, method.name)
+
+    @cache
+    def language_model() -> LanguageModel:
+        from yapo.models.language_model import load_language_model
+
+        return load_language_model(config.model, first=layer + 1)
+
+    vectors, infos = {}, {}
+    for task in config.tasks if pools else []:
+        parts = {country: _prepared(study, language, country, task) for country in pools}
+        sae = read_sae(config, layer, next(iter(parts.values()))[0].hidden[0].shape[-1])
+        for country, pool in pools.items():
+            store = ActivationStore.joined([parts[other][0] for other in pool])
+            rows = pd.concat([parts[other][1] for other in pool], ignore_index=True)
+            checkpoint = path.with_name(f"{method.name}-{country}-{task}.checkpoint.safetensors")
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            inputs = FitInputs(
+                store=store,
+                rows=rows,
+                sets=train_sets(rows, [setting]),
+                layer=layer,
+                sae=sae,
+                language_model=language_model,
+                train=config.train,
+                options=config.method.options,
+                log=_unlogged,
+                checkpoint=checkpoint,
+            )
+            name = f"{country}/{task}"
+            vectors[name] = method.fit(inputs)[setting]
+            checkpoint.unlink(missing_ok=True)
+            infos[name] = asdict(
+                VectorInfo(
+                    method=method.name,
+                    space=method.space,
+                    layer=layer,
+                    model=config.model.path,
+                    model_digest=store.key.model,
+                    sae=sae.source if method.space == "sparse" else "",
+                    sae_digest=sae.digest if method.space == "sparse" else "",
+                    threshold=str(config.method.options.get("threshold", "relu")),
+                    steer_bos=config.train.steer_bos,
+                    data_hash=store.key.pairs,
+                    config_hash=digest([asdict(config.method), asdict(config.train)]),
+                    extra={"left_out": country, "pool": pool, "task": task, "setting": setting, "seed": config.train.seed},
+                )
+            )
+            log.info("%s %s without %s", method.name, task, country)
+    save_tensors(path, vectors, {"vectors": infos})
+
+
+def pools_of(config: Config, known: dict[str, str], language: str) -> dict[str, list[str]]:
+    """For each country of the study with that language, all of its others; empty where there is only one."""
+    countries = [c for c, spoken in studied(config, known, config.studies.transfer.countries).items() if spoken == language]
+    pools = {country: [other for other in countries if other != country] for country in countries}
+    return pools if len(countries) > 1 else {}
+
+
+def left_out_path(study: Study, language: str, method: str) -> Path:
+    """Where a method's vectors of a language lie."""
+    return study.root / language / "left_out" / f"{method}.safetensors"
+
+
+def read_left_out(study: Study, language: str, method: str, country: str, task: str) -> TrainedVector:
+    """The vector of all countries of a language but one."""
+    path, name = left_out_path(study, language, method), f"{country}/{task}"
+    tensors, header = load_tensors(path)
+    if name not in tensors:
+        raise YapoError(f"{path}: has no vector {name}; run `python -m yapo.stages.transfer_left_out` with the same settings")
+    return TrainedVector(tensors[name], VectorInfo.of(header["vectors"][name], path))
+
+
+def _prepared(study: Study, language: str, country: str, task: str) -> tuple[ActivationStore, pd.DataFrame]:
+    """Activations and rows of a country's pairs; the same fact in two countries counts as two."""
+    store, header = ActivationStore.load(study.store(language, country, task))
+    pairs = study.pairs(language, country, task)
+    if header["pairs_hash"] != file_digest(pairs):
+        raise YapoError(f"{pairs}: not the pairs whose activations were kept; run the stage prepare again")
+    rows = read_table(pairs)
+    return store, rows.assign(question_id=country + "/" + rows["question_id"])
+
+
+def _unlogged(row: Row) -> None:
+    """Training curves of these vectors are not kept."""
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,84 @@
+"""The variants of the ablations: the experiment's setting with one change each, checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from yapo.config import Config, SaeTrainConfig, TrainConfig
+from yapo.errors import YapoError, unknown
+from yapo.stages.app import CONF, options
+
+DEFAULT = "default"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        train, options: as in the configuration, changed.
+        sae: how the variant's own autoencoder is trained; None where it uses the experiment's.
+    """
+
+    name: str
+    train: TrainConfig
+    options: dict[str, Any]
+    sae: SaeTrainConfig | None
+
+
+def variants_of(config: Config) -> list[Variant]:
+    """What ``config.method`` trains: the experiment's setting, named "default", and the variants that apply to the method.
+
+    A variant applies where the method has all its options; one of ``sae.train`` where the method works on an autoencoder,
+    as those do that have the option ``threshold``.
+
+    Raises:
+        YapoError: an option that no method has, or an impossible value.
+    """
+    known = known_options()
+    own = config.method.options
+    made = [Variant(DEFAULT, config.train, own, None)]
+    for name, changes in config.studies.ablations.changes.items():
+        place = f"studies.ablations.variants.{name}"
+        train, sae, chosen = (_part(changes, prefix) for prefix in ("train.", "sae.train.", "method.options."))
+        for option in chosen:
+            if option not in known:
+                raise unknown("method option", place, f"method.options.{option}", [f"method.options.{name}" for name in known])
+        if set(chosen) <= set(own) and (not sae or "threshold" in own):
+            autoencoder = _changed(config.sae.train, sae, place) if sae else None
+            made.append(Variant(name, _changed(config.train, train, place), {**own, **chosen}, autoencoder))
+    return made
+
+
+def autoencoders_of(config: Config) -> dict[str, SaeTrainConfig]:
+    """How the autoencoder of each variant that has one is trained."""
+    made = {}
+    for name in config.studies.ablations.own_autoencoders:
+        changes = _part(config.studies.ablations.changes[name], "sae.train.")
+        made[name] = _changed(config.sae.train, changes, f"studies.ablations.variants.{name}")
+    return made
+
+
+def known_options() -> list[str]:
+    """Every option that some method has."""
+    from omegaconf import OmegaConf
+
+    files = [OmegaConf.load(CONF / "method" / f"{method}.yaml") for method in options("method")]
+    return sorted({str(name) for file in files for name in cast(dict[str, Any], file).get("options", {})})
+
+
+def _part(changes: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {key.removeprefix(prefix): value for key, value in changes.items() if key.startswith(prefix)}
+
+
+def _changed(settings: T, changes: dict[str, Any], place: str) -> T:
+    """Typed settings with some of them changed, checked as if they had been configured so."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), changes)))
+    except (OmegaConfBaseException, YapoError) as error:
+        raise YapoError(f"{place}: {str(error).splitlines()[0]}") from None
