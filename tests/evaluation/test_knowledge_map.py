@@ -16,7 +16,7 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE, load_sae
 from yapo.steering.vector import SteeringVector, VectorInfo
 
-from ..steering.test_dspa import make_map, plain_edit, plain_sets
+from ..steering.test_dspa import block_output, make_map, plain_edit, plain_sets
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (1, 3)
@@ -50,10 +50,10 @@ def vector(tiny: LanguageModel, saes: dict[int, SAE]) -> SteeringVector:
 
 def plain_logits(tiny: LanguageModel, saes: dict[int, SAE], steering: SteeringVector, ids: list[int], context: int) -> Tensor:
     """One unpadded row, edited from the last token of its context on."""
-    states = tiny.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
+    early = block_output(tiny, torch.tensor([ids]), 1)[0]
     content = tiny.tokenizer.template.content(torch.tensor([ids]))[0].tolist()
     assert steering.map is not None
-    sets = plain_sets(steering.map, saes[1], states[2][0, [t for t in range(context) if content[t]]])
+    sets = plain_sets(steering.map, saes[1], early[[t for t in range(context) if content[t]]])
 
     def edit(_module: object, _args: object, hidden: Tensor) -> Tensor:
         out = hidden.clone()

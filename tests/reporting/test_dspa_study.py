@@ -100,7 +100,7 @@ def test_the_table_shows_the_setting_among_the_values_of_each_change() -> None:
     values = [start for start in starts if start != "Value"]
     assert values == [
         "*Unsteered*", "DSPA",
-        "25", "*25: subsets, lowest to highest*", "50", "*50: subsets, lowest to highest*", "100 (the setting)",
+        "25", "*25: subsets*", "50", "*50: subsets*", "100 (the setting)",
         "0.1", "0.2 (the setting)", "0.8",
         "ablate", "both (the setting)",
         "1 to 2", "1 to 3 (the setting)",
@@ -156,7 +156,7 @@ def test_grades_by_turn_and_win_rates_in_percent() -> None:
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Mean over 2 countries", "## Steered towards Egypt", "## Steered towards Nepal",
     ]  # fmt: skip
-    assert "| 50.0 [50.0, 50.0] | 0.0 | – | – | 8.0 | 4.0 |" in text
+    assert "| 50.0 [50.0, 50.0] | 0.0 | – | – | 8.0 (4.0) |" in text
     assert "†" in text and "up to 16.7%" in text
 
 

@@ -67,6 +67,8 @@ def test_default_files_agree_with_the_typed_defaults() -> None:
     typed = asdict(Config())
     for group in set(GROUPS) - {"experiment"}:
         values = written(group, defaults[group])
+        if group == "method":  # options are each method's own: a typed default would be every method's
+            del values["options"]
         assert {key: typed[group][key] for key in values} == values
 
 

@@ -20,7 +20,7 @@ from yapo.stages.study import Study
 from yapo.steering.conditional import Conditional
 from yapo.steering.vector import TrainedVector, VectorInfo
 
-from ..steering.test_dspa import make_map
+from ..steering.test_dspa import block_output, make_map
 from .test_inputs import write_sae
 
 LAYER = 1
@@ -98,10 +98,10 @@ def test_an_edit_at_another_layer_counts_by_its_share(config: Config, gemma: Lan
     prompts = [[2, 20, 21, 22], [2, 30, 31, 32]]
     found = Residual.of(gemma, LAYER, prompts).displacement(Condition(edit, u))
     ids = torch.tensor(prompts)
-    states = gemma.model(input_ids=ids, output_hidden_states=True).hidden_states
-    context, last = edit.context(states[1], ids, torch.ones_like(ids, dtype=torch.bool)), torch.zeros_like(ids, dtype=torch.bool)
+    early, here, late = (block_output(gemma, ids, layer) for layer in (0, LAYER, 2))
+    context, last = edit.context(early, ids, torch.ones_like(ids, dtype=torch.bool)), torch.zeros_like(ids, dtype=torch.bool)
     last[:, -1] = True
-    moved = float(edit.changes(states[3], u, last, context).norm(dim=-1).mean())
-    norms = [float(states[layer + 1][:, 1:].norm(dim=-1).mean()) for layer in (LAYER, 2)]
+    moved = float(edit.changes(late, u, last, context).norm(dim=-1).mean())
+    norms = [float(states[:, 1:].norm(dim=-1).mean()) for states in (here, late)]
     assert moved > 0
     assert found == pytest.approx(moved * norms[0] / norms[1], rel=1e-4)

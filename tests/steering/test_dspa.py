@@ -15,6 +15,7 @@ from scipy import sparse
 from torch import Tensor
 
 from yapo.errors import YapoError
+from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.models.template import Template
 from yapo.steering.conditional import Conditional, ConditionalMap, MapInfo
@@ -127,6 +128,16 @@ def make_map(sae_in: SAE, sae_out: SAE, **changes: Any) -> ConditionalMap:
     info = replace(info, **changes)
     opened = (torch.rand(9, sae_in.d_sae, generator=g) < 0.4).nonzero().T if info.demix else None
     return ConditionalMap(info, Entries.of(sparse.csr_matrix(dense.numpy())), opened)
+
+
+def block_output(lm: LanguageModel, ids: Tensor, layer: int) -> Tensor:
+    """Residual stream after a block, by the library's own pass over rows without padding."""
+    seen: list[Tensor] = []
+    handle = lm.model.model.layers[layer].register_forward_hook(lambda _m, _a, hidden: seen.append(hidden))
+    with torch.no_grad():
+        lm.model(input_ids=ids)
+    handle.remove()
+    return seen[0]
 
 
 def dense_map(made: ConditionalMap) -> Tensor:

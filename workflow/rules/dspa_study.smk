@@ -1,20 +1,11 @@
 DSPA = CONFIG.studies.dspa
 
+DSPA_OVERRIDES = ["method=dspa", *OWN_OVERRIDES.get("dspa", [])]
+
 try:
-    DSPA_CONFIG = METHOD_CONFIG.get("dspa") or plain(
-        compose([*OVERRIDES, "method=dspa"])
-    )
+    DSPA_CONFIG = plain(compose([*OVERRIDES, *DSPA_OVERRIDES]))
 except YapoError as error:
     sys.exit(f"error: {error}")
-
-
-def dspa_reads(stage):
-    """See ``reads``; the method is DSPA."""
-    text = spec(stage, DSPA_CONFIG)
-    return lambda wildcards: text
-
-
-DSPA_METHOD = shlex.join(["method=dspa", *OWN_OVERRIDES.get("dspa", [])])
 
 
 rule dspa_study_country:
@@ -38,10 +29,10 @@ rule dspa_study_country:
     resources:
         gpu=min(1, GPUS),
     params:
-        spec=dspa_reads("dspa_study"),
+        spec=lambda wildcards: spec("dspa_study", DSPA_CONFIG),
         python=untracked(PYTHON),
         arguments=untracked(ARGUMENTS),
-        method=untracked(DSPA_METHOD),
+        method=untracked(shlex.join(DSPA_OVERRIDES)),
     message:
         "DSPA, one change at a time: {wildcards.country}"
     shell:
@@ -106,10 +97,10 @@ rule dspa_study_table:
     conda:
         "../../environment.yml"
     params:
-        spec=dspa_reads("dspa_study_table"),
+        spec=lambda wildcards: spec("dspa_study_table", DSPA_CONFIG),
         python=untracked(PYTHON),
         arguments=untracked(ARGUMENTS),
-        method=untracked(DSPA_METHOD),
+        method=untracked(shlex.join(DSPA_OVERRIDES)),
     message:
         "Tables and figure of DSPA's own studies"
     shell:

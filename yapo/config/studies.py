@@ -209,7 +209,7 @@ class DspaConfig:
     conversations: str = "world/questions/mt.jsonl"  # in MT-Bench's format
     instructions: str = "world/questions/instructions.jsonl"  # in AlpacaEval's format
     chat_task: str = "open_ended"  # which vectors of each method answer them
-    max_new_tokens: int = 24  # of one answer in them
+    max_new_tokens: int | None = None  # of one answer in them; null: as many as of an open-ended answer
 
     def __post_init__(self) -> None:
         key = "studies.dspa."
@@ -222,8 +222,9 @@ class DspaConfig:
         require(all(layer >= 0 for layer in self.layers), key + "layers", self.layers, "layers count from 0")
         for name in self.changes:
             one_of(key + "changes", name, DSPA_OPTIONS)
-        for name, count in (("subsets", self.subsets), ("max_new_tokens", self.max_new_tokens)):
-            require(count > 0, key + name, count, "at least 1")
+        require(self.subsets > 0, key + "subsets", self.subsets, "at least 1")
+        limit = self.max_new_tokens
+        require(limit is None or limit > 0, key + "max_new_tokens", limit, "at least 1, or null")
 
 
 @dataclass

@@ -106,7 +106,7 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         heads=("Method",),
         columns=(
             "Both turns", "First turn", "Second turn", "Tokens of a turn", "Win rate (%)", "Answers changed (%)",
-            "Orders agree (%)", "First preferred (%)", "Tokens of an answer", "Tokens, unsteered",
+            "Orders agree (%)", "First preferred (%)", "Tokens (unsteered)",
         ),
         groups=tuple(groups),
     )  # fmt: skip
@@ -118,10 +118,10 @@ def _chat_row(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> tupl
     said, pair = found.get(("grade", 0, method)), found.get(("pair", 1, method))
     tokens = None if said is None else Cell(f"{said['tokens']:.1f}")
     if pair is None:
-        return (*grades, tokens, *[None] * 6)
+        return (*grades, tokens, *[None] * 5)
     shares = [_percent(pair[name]) for name in ("changed", "agree", "first")]
-    lengths = [Cell(f"{pair[name]:.1f}") for name in ("tokens", "base_tokens")]
-    return (*grades, tokens, _judged(pair, 1), *shares, *lengths)
+    lengths = Cell(f"{pair['tokens']:.1f} ({pair['base_tokens']:.1f})")
+    return (*grades, tokens, _judged(pair, 1), *shares, lengths)
 
 
 def _judged(cell: dict[str, Any] | None, digits: int) -> Cell | None:

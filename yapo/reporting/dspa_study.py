@@ -24,15 +24,15 @@ STEP = ["change", "value"]
 HEADINGS = {
     OWN: "The experiment's setting",
     PAIRS: "Training pairs (N)",
-    "k_prompt": "Features that a prompt is known by (k_prompt)",
-    "k_diff": "Features that are edited (k_diff)",
+    "k_prompt": "Prompt features (k_prompt)",
+    "k_diff": "Edited features (k_diff)",
     "alpha": "Step (α)",
     "mode": "What is edited",
-    "layers": "Layers: the prompt is read after the first, the answer edited after the second",
-    "percentile": "Gate: percentile of a feature's densities",
-    "normalise": "Rows of the map divided by all pairs, or by those that open the gate",
-    "sparsify": "Small entries of the map left out by",
-    "demix": "Rows weighed by the inverse Gram matrix of the gates",
+    "layers": "Layers (read to edited)",
+    "percentile": "Gate percentile",
+    "normalise": "Rows of the map divided by",
+    "sparsify": "Entries left out by",
+    "demix": "De-mixing",
 }
 # Options whose values have an order and are drawn as curves; the other changes are drawn as differences.
 CURVES = (PAIRS, "alpha")
@@ -124,7 +124,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions) -> Table:
             name = "DSPA" if change == OWN else f"{value} (the setting)" if first["is_own"] else value
             lines.append(Row((name,), _cells(found, (change, value), columns)))
             if change == PAIRS and not first["is_own"]:
-                lines.append(Row((f"{value}: subsets, lowest to highest",), _spread(found, value, columns), aggregate=True))
+                lines.append(Row((f"{value}: subsets",), _spread(found, value, columns), aggregate=True))
         if lines:
             groups.append(Group(heading, tuple(lines)))
     failed = cells["unparsed"].max()
@@ -140,8 +140,11 @@ def study_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         notes=(
             f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts. "
             "Difference: from the experiment's setting at the same λ, over the same resamples.",
-            "Training pairs: several subsets of each size, pooled; their intervals cover questions, the lines below them the "
-            "choice of pairs.",
+            "Training pairs: several subsets of each size, pooled; their intervals cover questions, the lines below them (from "
+            "the lowest to the highest subset) the choice of pairs.",
+            "Prompt features: what a prompt is known by. Layers: 0-based; the prompt is read after the first, the answer edited "
+            "after the second. Rows of the map are divided by all pairs or by those that open the gate, and weighed by the "
+            "inverse Gram matrix of the gates where they are de-mixed.",
             "λ was chosen on these very questions for the setting alone, which flatters it there; λ = 1 was chosen for nothing.",
             f"Answers of a cell: {some['n'].max():,} of {some['n_facts'].max()} facts; of N, as many for each subset. "
             + (f"{DAGGER} Some are not readable, up to {100 * failed:.1f}%." if failed > 0 else "All could be read."),

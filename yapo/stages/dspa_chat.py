@@ -41,9 +41,10 @@ def main(config: Config) -> None:
     reader = VectorReader(config, lm, layer)
     vectors = {m: reader.read(language, config.country, m, asked.chat_task, asked.setting) for m in config.methods}
     conditions = [Condition(), *(vector.chosen for vector in vectors.values())]
+    limit = asked.max_new_tokens or config.generation.max_new_tokens("open_ended")
     path = Study.of(config).of_study(NAME, language, config.country)
     with CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size) as cache:
-        talker = Talker(cache, asked.max_new_tokens, config.model.max_prompt_tokens)
+        talker = Talker(cache, limit, config.model.max_prompt_tokens)
         talks = talker.converse(conversations, conditions)
         answers = talker.converse(instructions, conditions)
     about = [("baseline", 0.0), *((method, vector.multiplier) for method, vector in vectors.items())]

@@ -33,8 +33,8 @@ READS = {
         "studies.lambda_sweep.settings", "studies.lambda_sweep.multipliers",
     ),  # fmt: skip
     "lambda_sweep_table": ("report", "judge", "methods", "studies.lambda_sweep.settings"),
-    "behaviour_prepare": ("data", "split", "model", "sae", "discovery.layer"),
-    "behaviour_evaluate": ("model", "sae", "discovery.layer", "generation", "judge", "methods", "studies.behaviours"),
+    "behaviour_prepare": ("data.path", "split", "model", "sae", "discovery.layer"),
+    "behaviour_evaluate": ("data.seed", "model", "sae", "discovery.layer", "generation", "judge", "methods", "studies.behaviours"),
     "behaviours_table": ("report", "judge", "methods"),
     "ablations_sae": ("prompts", "model", "discovery.layer", "sae.train", "tasks", "studies.ablations.variants"),
     "ablations": (
@@ -59,18 +59,21 @@ READS = {
     ),  # fmt: skip
     "features_table": ("sae", "report", "methods", "studies.features"),
     "dspa_study": (
-        "data.seed", "discovery", "prompts", "model", "sae", "generation", "judge", "tasks", "method",
-        "train.rows_per_pass", "studies.dspa.setting", "studies.dspa.pairs", "studies.dspa.subsets", "studies.dspa.changes",
-        "studies.dspa.layers",
+        "data.seed", "discovery.layer", "discovery.candidates", "prompts", "model", "sae", "generation", "judge", "tasks",
+        "method", "train.rows_per_pass", "studies.dspa.setting", "studies.dspa.pairs", "studies.dspa.subsets",
+        "studies.dspa.changes", "studies.dspa.layers",
     ),  # fmt: skip
     "dspa_chat": (
-        "model", "sae", "judge", "tasks", "settings", "methods", "studies.dspa.setting", "studies.dspa.chat_task",
-        "studies.dspa.max_new_tokens",
+        "model", "sae", "judge", "methods", "generation.max_new_tokens_open_ended", "studies.dspa.setting",
+        "studies.dspa.chat_task", "studies.dspa.max_new_tokens",
     ),  # fmt: skip
     "dspa_study_table": ("report", "judge", "method", "studies.dspa.countries"),
     "tables": ("report", "judge", "methods"),
     "figures": ("report", "methods"),
-    "report": ("report", "judge", "methods", "model", "sae", "data", "train", "studies.reported"),
+    "report": (
+        "report", "judge", "methods", "model", "sae", "data", "split.seed", "studies.reported", "train.epochs",
+        "train.batch_size", "train.beta", "train.seed",
+    ),  # fmt: skip
 }
 
 

@@ -21,7 +21,7 @@ from yapo.steering.sets import TrainSet
 from yapo.steering.trainer import Row
 from yapo.steering.tree import Pair
 
-from ..test_dspa import dense_map, plain_edit, plain_gates, plain_map, plain_sets, plain_sparsified
+from ..test_dspa import block_output, dense_map, plain_edit, plain_gates, plain_map, plain_sets, plain_sparsified
 from .inputs import PAIRS, SETS, TRAIN, make_inputs, no_model
 
 OPTIONS: dict[str, Any] = {
@@ -47,8 +47,7 @@ def fit_inputs(
 
 def states(lm: LanguageModel, ids: list[int], layer: int) -> Tensor:
     """After a block, by one pass of the library over one row."""
-    found: Tensor = lm.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[layer + 1][0]
-    return found.detach()
+    return block_output(lm, torch.tensor([ids]), layer)[0]
 
 
 def density(sae: SAE, hidden: Tensor) -> list[float]:
