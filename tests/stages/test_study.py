@@ -13,7 +13,8 @@ from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages.app import compose, plain
 from yapo.stages.code import PACKAGE, code_of
-from yapo.stages.study import READS, Study, check_country, countries_of, spec
+from yapo.stages.reads import READS
+from yapo.stages.study import Study, check_country, countries_of, spec
 
 STAGES = list(READS)
 

@@ -67,7 +67,7 @@ def listed(config: SaeConfig, layer: int) -> Listed:
 
 
 def neuronpedia(entry: Listed) -> str:
-    """The autoencoder's id on Neuronpedia, such as ``gemma-2-9b/28-gemmascope-res-131k``; empty where SAELens' list knows of none.
+    """The autoencoder's id on Neuronpedia, such as ``gemma-2-9b/28-gemmascope-res-131k``; empty where no list has one.
 
     The list may give the same file several names; the first that says an id is taken, the entry's own before the others.
     """

@@ -17,7 +17,7 @@ body { margin: 0 auto; padding: 1.5rem; max-width: 78rem; background: #fff; colo
 h1 { font-size: 1.45rem; margin: 0 0 .4rem; }
 h2 { font-size: 1.1rem; margin: 1.6rem 0 .5rem; }
 p.caption { margin: 0 0 .5rem; max-width: 60rem; }
-nav { font-size: .9rem; margin: .5rem 0 0; }
+nav { display: flex; flex-wrap: wrap; font-size: .9rem; margin: .5rem 0 0; }
 nav a { color: var(--mark); margin-right: 1rem; white-space: nowrap; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }

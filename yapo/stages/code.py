@@ -9,7 +9,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 
 # Reading, writing, naming and checking: what every stage shares and no result depends on.
-PLUMBING = {"config", "errors.py", "files.py", "stages/app.py", "stages/code.py", "stages/inputs.py", "stages/study.py"}
+PLUMBING = {
+    "config",
+    "errors.py",
+    "files.py",
+    "stages/app.py",
+    "stages/code.py",
+    "stages/inputs.py",
+    "stages/reads.py",
+    "stages/study.py",
+}
 # Where items come from: what that code makes reaches the stages after ``data`` as files.
 DATA = {"data/atlas.py", "data/schema.py", "data/sources.py"}
 
