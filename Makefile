@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study test ui report lint format types world bench clean help
+.PHONY: study studies test ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -14,6 +14,10 @@ $(BIN)/.ready: pyproject.toml
 study: $(BIN)/.ready  ## run the whole study on the embedded world: all tables and figures
 	$(BIN)/snakemake --cores $(CORES) all_tables
 	@echo "Tables: results/embedded/tables   Figures: results/embedded/figures   Curves: make ui"
+
+studies: $(BIN)/.ready  ## run the studies around the tables too, and write results/embedded/report.html
+	$(BIN)/snakemake --cores $(CORES) all_studies
+	@echo "Open results/embedded/report.html"
 
 test: $(BIN)/.ready  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -43,7 +43,7 @@ def test_every_table_with_its_control(tables: dict[str, Table]) -> None:
 
 def test_the_reading_is_made_of_the_numbers(tables: dict[str, Table]) -> None:
     text = features_reading(tables, ["both"])
-    assert text.startswith("Multiple choice, both. Effective number of features: BiPO 2, YaPO 2.")
+    assert text.startswith("Multiple choice, both.\nEffective number of features: BiPO 2, YaPO 2.")
     assert "share a language: BiPO 1.00, YaPO 1.00; that do not: BiPO 0.00, YaPO 0.00" in text
     assert "vectors of one language are closer under 2 and less close under 0 of 2 methods" in text
     assert "have cosine 1.00 [1.00, 1.00] (another country's: 0.33 [" in text

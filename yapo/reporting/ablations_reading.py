@@ -52,7 +52,7 @@ def ablations_reading(cells: pd.DataFrame) -> str:
             parts.append(f"{label('method', method)}, {label('task', task).lower()}: {_default(own, task)}.")
             parts += [_effects(own, "score", "λ = 1", task), _effects(own, "score_reversed", f"λ = {MINUS}1", task)]
             parts += [_nothing(own), _unchanged(own)]
-    return " ".join(part for part in parts if part)
+    return "\n".join(part for part in parts if part)
 
 
 def _default(cells: pd.DataFrame, task: str) -> str:

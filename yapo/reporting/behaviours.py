@@ -158,7 +158,7 @@ def behaviours_finding(cells: pd.DataFrame, scorer: str) -> Finding:
         name=NAME,
         title="Behaviours other than culture",
         question="Do the same methods turn behaviours other than culture up, and with the sign changed, down?",
-        reading=" ".join(sentences),
+        reading="\n".join(sentences),
         limits=(
             "The scale runs with the behaviour: a method with a wide range is a strong lever, not a safer model.",
             f"Scorer: {scorer}.",

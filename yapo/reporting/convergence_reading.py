@@ -60,7 +60,7 @@ def convergence_reading(rows: pd.DataFrame, losses: Sequence[float], window: int
         if {"bipo", "yapo"} <= set(own["method"]):
             parts.append(_claim(own))
         parts.append(_answers(cells[cells["task"] == task], task))
-    return " ".join(parts)
+    return "\n".join(parts)
 
 
 def _standing(runs: pd.DataFrame) -> str:

@@ -57,7 +57,7 @@ def features_reading(tables: dict[str, Table], settings: Sequence[str]) -> str:
             own = [frame[(frame["task"] == task) & (frame["setting"] == setting)] for frame in (overlap, methods, coherence)]
             parts.append(f"{label('task', task)}, {label('setting', setting).lower()}.")
             parts += [_spread(own[0]), _countries(own[0]), _methods(own[1]), _steered(own[2]), _abroad(own[2])]
-    return " ".join(part for part in parts if part)
+    return "\n".join(part for part in parts if part)
 
 
 def _spread(cells: pd.DataFrame) -> str:

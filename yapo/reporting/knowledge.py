@@ -151,7 +151,7 @@ def knowledge_finding(cells: pd.DataFrame, vector: str, options: TableOptions) -
         name=NAME,
         title="General knowledge",
         question="What does a vector that pulls towards one country do to the rest of what the model knows?",
-        reading=" ".join(
+        reading="\n".join(
             [
                 f"Mean over {_steered(cells)} ({vector}).",
                 *(_sentence(p) for _, p in cells.groupby(LINE, sort=False)),

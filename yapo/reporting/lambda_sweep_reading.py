@@ -68,7 +68,7 @@ def lambda_sweep_reading(rows: pd.DataFrame, options: TableOptions) -> str:
             _failures(own[own["measure"] == "unparsed"]),
             _costs(own[own["multiplier"] == 1.0], float(gold[task])),
         ]
-    return " ".join(parts)
+    return "\n".join(part for part in parts if part)
 
 
 def _where(best: pd.DataFrame, top: float) -> str:

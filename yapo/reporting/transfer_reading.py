@@ -56,7 +56,7 @@ def transfer_reading(cells: TransferCells) -> str:
             told.append(f"{label('method', method)} {shown}")
         parts.append(f"{label('task', task)} ({unsteered}): {'; '.join(told)}.")
         parts += _whose(at, task, methods)
-    return " ".join(parts)
+    return "\n".join(parts)
 
 
 def _whose(at: dict[tuple[str, str, str, str], dict[str, Any]], task: str, methods: list[str]) -> list[str]:
