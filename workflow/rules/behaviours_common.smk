@@ -24,7 +24,7 @@ def behaviour_method(method):
     own = [f"method={method}", *OWN_OVERRIDES.get(method, [])]
     if "contrast" not in METHOD_CONFIG[method]["method"]["options"]:
         return own
-    return on_top(own, ["method.options.contrast=answer"])
+    return [*own, "method.options.contrast=answer"]
 
 
 try:
@@ -36,7 +36,7 @@ try:
         else []
     )
     BEHAVIOUR_METHODS = {
-        method: plain(compose(on_top(BEHAVIOUR_OVERRIDES, behaviour_method(method))))
+        method: plain(compose([*BEHAVIOUR_OVERRIDES, *behaviour_method(method)]))
         for method in METHODS
     }
     if (

@@ -81,12 +81,14 @@ def per_method(wildcards, threads):
 
 
 def on_top(overrides, more):
-    """Overrides with others in their place: Hydra takes a group's choice once."""
+    """Overrides with others in their place. Hydra takes a group's choice once; its settings go with the choice they were for."""
     keys = {override.partition("=")[0] for override in more}
-    return [
-        *(override for override in overrides if override.partition("=")[0] not in keys),
-        *more,
+    kept = [
+        override
+        for override in overrides
+        if not keys & {(key := override.partition("=")[0]), key.partition(".")[0]}
     ]
+    return [*kept, *more]
 
 
 def local_files(path, pattern):
