@@ -28,14 +28,14 @@ def test_both_formats(tmp_path: Path) -> None:
     records = [
         {"question_id": 81, "category": "writing", "turns": ["Write.", "Rewrite."], "reference": ["Written."]},
         {"question_id": 82, "category": "math", "turns": ["1 + 1?"], "reference": [" 2 "], "source": "ours"},
-        {"instruction": "Say hello.", "output": "Hello.", "dataset": "greetings", "generator": "someone"},
-        {"instruction": "Say hello.", "output": "Hello.", "reference": "Good day."},
-        {"instruction": "Say nothing.", "output": None},
+        {"instruction": "Say hello.", "output": "Bye.", "dataset": "greetings", "generator": "someone"},  # as published
+        {"instruction": "Say hello.", "output": "Bye.", "generator": "someone", "reference": "Good day."},
+        {"instruction": "Say nothing.", "reference": None},
     ]
     expected = [
         ChatQuestion("81", "writing", ("Write.", "Rewrite."), ("Written.", "")),
         ChatQuestion("82", "math", ("1 + 1?",), ("2",)),
-        ChatQuestion("3", "greetings", ("Say hello.",), ("Hello.",)),
+        ChatQuestion("3", "greetings", ("Say hello.",), ("",)),
         ChatQuestion("4", "", ("Say hello.",), ("Good day.",)),
         ChatQuestion("5", "", ("Say nothing.",), ("",)),
     ]
@@ -68,7 +68,7 @@ def test_any_texts_come_back_as_they_were(
         ({"turns": ["a", 3]}, "turns holds 3; give a text"),
         ({"turns": ["a", "  "]}, "turns holds '  '; give a text"),
         ({"instruction": ""}, "instruction holds ''; give a text"),
-        ({"instruction": "a", "output": ["b"]}, "output holds .'b'.; give a text"),
+        ({"instruction": "a", "reference": ["b"]}, "reference holds .'b'.; give a text"),
         ({"turns": ["a"], "reference": ["b", "c"]}, "reference holds 2 texts for 1 turns; give at most one a turn"),
         (["a"], "record 1: list where an object belongs"),
     ],

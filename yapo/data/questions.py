@@ -1,8 +1,8 @@
 """Questions for judged chat evaluation, from files in MT-Bench's or AlpacaEval's format.
 
 MT-Bench: ``question_id``, ``category``, ``turns`` (one or two texts), perhaps ``reference`` (a text for each turn). AlpacaEval:
-``instruction``, perhaps ``output`` or ``reference`` (a text) and ``dataset``. Which of the two a file is, its keys say; other
-keys are ignored.
+``instruction``, perhaps ``reference`` (a text) and ``dataset``. Which of the two a file is, its keys say; other keys are ignored:
+AlpacaEval's ``output`` too, which is what some model (``generator``) answered, right or wrong, and no reference.
 """
 
 from __future__ import annotations
@@ -70,17 +70,16 @@ def _question(where: str, number: int, row: dict[str, Any]) -> ChatQuestion:
     if len(kinds) != 1:
         found = " and ".join(kinds) or f"neither (its keys: {', '.join(row) or 'none'})"
         raise YapoError(f"{where}: has {found}; give turns (as MT-Bench) or instruction (as AlpacaEval)")
+    given = row.get("reference")
     if kinds == ["turns"]:
         turns = _texts(where, "turns", row["turns"])
         if not 1 <= len(turns) <= MOST_TURNS:
             raise YapoError(f"{where}: turns holds {len(turns)} texts; give one or two")
-        given = row.get("reference")
         references = () if given is None else _texts(where, "reference", given, empty=True)
         category = row.get("category")
     else:
         turns = (_text(where, "instruction", row["instruction"]),)
-        named = next((name for name in ("reference", "output") if row.get(name) is not None), None)
-        references = () if named is None else (_text(where, named, row[named], empty=True),)
+        references = () if given is None else (_text(where, "reference", given, empty=True),)
         category = row.get("dataset")
     if len(references) > len(turns):
         raise YapoError(f"{where}: reference holds {len(references)} texts for {len(turns)} turns; give at most one a turn")
