@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,19 @@ import torch
 
 from tests.stages import small_study
 from yapo.errors import YapoError
-from yapo.stages import ablations, ablations_sae, ablations_table, convergence, convergence_table, prepare
+from yapo.stages import (
+    ablations,
+    ablations_sae,
+    ablations_table,
+    convergence,
+    convergence_table,
+    prepare,
+    transfer,
+    transfer_left_out,
+)
 from yapo.stages.app import compose
 from yapo.stages.study import Study
-from yapo.stages.trainings import Bench, read_trainings
+from yapo.stages.trainings import Bench, check_study_methods, read_trainings
 from yapo.steering.margins import measure_pairs
 from yapo.steering.sets import TrainSet
 
@@ -149,6 +159,26 @@ def test_losses_use_the_experiment_s_beta(overrides: list[str]) -> None:
 def test_a_method_without_steps_is_refused(overrides: list[str]) -> None:
     with pytest.raises(YapoError, match="method=caa: is not trained in steps"):
         convergence.main(compose([*overrides, "method=caa"]))
+
+
+@pytest.mark.parametrize("stage", [convergence, ablations, transfer, transfer_left_out])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("convergence.methods=[yapo,dspa]", "convergence.methods=dspa: is not trained in steps; .* choose among bipo, yapo$"),
+        ("convergence.methods=[yapoo,yapo]", "convergence.methods=yapoo: unknown method; did you mean yapo?"),
+        ("ablations.methods=[caa]", "ablations.methods=caa: is not trained in steps; leave it out, or choose among bipo, yapo$"),
+        ("transfer.left_out_methods=[capo]", "transfer.left_out_methods=capo: unknown method"),
+        ("transfer.left_out_methods=[caa,dspa]", "transfer.left_out_methods=dspa: has no vector that learns from pairs"),
+    ],
+)
+def test_a_method_that_a_study_cannot_train_is_refused_before_anything_is_read(stage: Any, override: str, message: str) -> None:
+    with pytest.raises(YapoError, match=rf"^studies\.{message}"):
+        stage.main(compose(["results=nowhere", "methods=[yapo]", f"studies.{override}"]))
+
+
+def test_a_study_may_name_methods_that_the_experiment_lacks() -> None:
+    check_study_methods(compose(["methods=[yapo]"]))
 
 
 @pytest.mark.parametrize(("key", "countries", "methods"), [("countries", ["nepal"], ["yapo"]), ("methods", ["egypt"], ["caa"])])

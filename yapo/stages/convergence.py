@@ -13,7 +13,7 @@ from yapo.config import Config
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.stages.app import run
-from yapo.stages.trainings import Bench, Cell
+from yapo.stages.trainings import Bench, Cell, check_study_methods
 
 log = logging.getLogger(__name__)
 NAME = "convergence"
@@ -32,6 +32,7 @@ def main(config: Config) -> None:
     epoch: validation loss at d = 1 and, ``reversed``, at d = -1; displacement of the validation pairs by v; norm; l0.
     answer: one validation item answered at multiplier 1 by the vector of that epoch; step 0 is the unsteered model.
     """
+    check_study_methods(config)
     settings = config.studies.convergence
     bench = Bench.open(config, f"{NAME}_{config.method.name}")
     frames, checkpoints = list[pd.DataFrame](), []
