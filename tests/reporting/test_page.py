@@ -45,6 +45,15 @@ class Page(HTMLParser):
         assert tag not in ("script", "link", "iframe")
 
 
+def split_by_medium(style: str) -> tuple[list[str], list[str], list[str]]:
+    """The style sheet's rules: those of every medium, of screens and of paper."""
+    rules: dict[str, list[str]] = {"": [], "screen": [], "print": []}
+    for medium, inner, rule in re.findall(r"@media ([^{]*?) *{((?:[^{}]*{[^{}]*})*)\s*}|([^{}]*{[^{}]*})", style):
+        found = re.findall(r"[^{}]*{[^{}]*}", inner) if medium else [rule]
+        rules[medium if medium in rules else "screen"] += [" ".join(text.split()) for text in found]
+    return rules[""], rules["screen"], rules["print"]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     rows = (Row(("Egypt",), (Cell("1.0", "[0.5, 1.5]"),)),)
@@ -92,6 +101,29 @@ def test_a_table_comes_whole_and_no_id_stands_twice(folder: Path) -> None:
     ids = Page(text).ids
     assert len(ids) == len(set(ids))
     assert len(re.findall(r"<details open>", text)) == 1
+
+
+def test_on_paper_every_table_is_there_with_its_title_whatever_is_folded(folder: Path) -> None:
+    """What a closed ``<details>`` holds is not printed, so that nothing but the title may be in one."""
+    text = made(folder, FINDING, Finding("again", "Again", "?", "!", tables=("transfer",)))
+    style, _, body = text.partition("</style>")
+    assert re.findall(r"<details(?: open)?>(.*?)</details>", body) == ["<summary>Transfer</summary>"] * 2
+    assert len(re.findall(r'</details>\s*<div class="folded"><h3>Transfer</h3>(?:(?!</?details).)*?<table', body, re.DOTALL)) == 2
+    everywhere, screen, paper = split_by_medium(style)
+    assert "details:not([open]) + .folded { display: none; }" in screen
+    assert ".folded" not in "".join(rule for rule in everywhere + paper if "none" in rule or "hidden" in rule)
+    assert "details { display: none; }" in paper
+
+
+def test_on_paper_a_table_takes_the_width_there_is(folder: Path) -> None:
+    text = made(folder, FINDING)
+    everywhere, screen, paper = split_by_medium(text.partition("</style>")[0])
+    assert re.findall(r'<table class="cells" style="([^"]*)">', text) == ["--columns: 2"] * 2  # no width of its own
+    assert "table.cells { min-width: calc(7rem * var(--columns)); }" in screen
+    assert not [rule for rule in everywhere if rule.startswith("table.cells") and "min-width" in rule]
+    assert "@page { size: landscape; margin: 12mm; }" in everywhere
+    for rule in ("tr { break-inside: avoid; }", "thead { display: table-header-group; }", ".wide { overflow: visible; }"):
+        assert rule in paper
 
 
 @pytest.mark.parametrize("missing", ["tables/transfer.html", "figures/transfer"])

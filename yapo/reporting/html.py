@@ -22,6 +22,7 @@ nav a { color: var(--mark); margin-right: 1rem; white-space: nowrap; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 table.cells { table-layout: fixed; }
+@media screen { table.cells { min-width: calc(7rem * var(--columns)); } }
 tbody tr.starts:not(:first-child) { border-top: 1px solid var(--ink); }
 thead th { border-bottom: 2px solid var(--ink); border-top: 2px solid var(--ink); text-align: right; padding: .35rem .6rem;
   white-space: nowrap; background: #fff; }
@@ -55,8 +56,12 @@ article [lang="hi"] { font-family: "Noto Sans Devanagari", "Kohinoor Devanagari"
 .wrong { color: #a32020; }
 @media screen { .sticky { position: sticky; left: 0; } }
 @media (max-width: 40rem) { body { padding: .8rem; } }
-@media print { body { max-width: none; padding: 0; font-size: 10px; } section { break-inside: avoid; }
-  .wide { overflow: visible; } nav { display: none; } }
+@page { size: landscape; margin: 12mm; }
+@media print { html { font-size: 9pt; } body { max-width: none; padding: 0; font-size: 8pt; } section { break-inside: avoid; }
+  h1, h2, h3, p.caption { break-after: avoid; } .wide { overflow: visible; } nav { display: none; }
+  small, .delta { font-size: .85em; } tr { break-inside: avoid; } thead { display: table-header-group; }
+  td, thead th, tbody th { white-space: normal; overflow-wrap: anywhere; padding: .2em .3em; }
+  table.cells { font-size: clamp(4.5pt, calc(100pt / var(--columns)), 8pt); } article table { min-width: 0; } }
 """
 
 _PAGE = """\
@@ -94,7 +99,7 @@ _TABLE = """\
 <h2>{{ group.heading }}</h2>
 {%- endif %}
 <div class="wide" tabindex="0">
-<table class="cells" style="min-width: {{ 7 * (sheet.heads|length + sheet.columns|length) }}rem">
+<table class="cells" style="--columns: {{ sheet.heads|length + sheet.columns|length }}">
 <thead><tr>
 {%- for name in sheet.heads %}<th class="head{{ ' sticky' if loop.last }}" scope="col">{{ name }}</th>{% endfor %}
 {%- for name in sheet.columns %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>

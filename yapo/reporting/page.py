@@ -24,16 +24,20 @@ p { max-width: 60rem; margin: .4rem 0; }
 p.question { font-style: italic; color: var(--soft); }
 img { display: block; max-width: 100%; height: auto; margin: .8rem 0; }
 @media screen and (max-width: 40rem) { img { max-width: none; width: 44rem; } }
-details { margin: .5rem 0; }
-details h2 { font-size: 1rem; }
+details { margin: .5rem 0 0; }
 summary { cursor: pointer; color: var(--mark); }
+.folded h2, .folded h3 { font-size: 1rem; }
 ul.limits { padding-left: 1.1rem; max-width: 60rem; font-size: .9rem; color: var(--soft); }
 table.facts { width: auto; margin: .6rem 0; }
 table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; font-size: .9rem; }
 pre { background: var(--fill); padding: .6rem .8rem; overflow-x: auto; font-size: .85rem; }
 nav a { display: inline-block; padding: .15rem 0; }
-@media print { section.finding { break-inside: auto; } details > summary { display: none; } img { max-height: 22cm; } }
+@media screen { details:not([open]) + .folded { display: none; } .folded h3 { display: none; } }
+@media print { section.finding { break-inside: auto; } img { max-height: 15cm; width: auto; } details { display: none; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; } }
 """
+# A table stands after its <details>, not in it: what a closed one holds is not printed, and not every browser can be told to.
+# On the screen the style sheet hides it while the fold is closed; on paper nothing does, and a heading says what the fold says.
 
 _BODY = """\
 {%- for part in parts %}
@@ -44,12 +48,13 @@ _BODY = """\
 <p>{{ line }}</p>
 {%- endfor %}
 {%- for name, source in part.figures %}
-<div class="wide"><img src="{{ source }}" alt="Figure {{ name }}" loading="lazy"></div>
+<div class="wide"><img src="{{ source }}" alt="Figure {{ name }}"></div>
 {%- endfor %}
 {%- for name, title, content in part.tables %}
-<details{{ ' open' if part.open and loop.first }}><summary>{{ title }}</summary>
+<details{{ ' open' if part.open and loop.first }}><summary>{{ title }}</summary></details>
+<div class="folded"><h3>{{ title }}</h3>
 {{ content }}
-</details>
+</div>
 {%- endfor %}
 {%- if part.finding.pages %}
 <p>More: {% for path in part.finding.pages %}<a href="{{ path }}">{{ path }}</a>{{ ", " if not loop.last }}{% endfor %}</p>
