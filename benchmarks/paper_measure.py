@@ -125,7 +125,7 @@ def lengths_of(study: Path) -> dict[str, Lengths]:
 def main() -> None:
     """Measure, and write results/paper_runs.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("study", type=Path, help="a finished embedded study")
+    parser.add_argument("study", type=Path, help="a finished embedded study, run with YAPO_WARM= (a job's start is a price)")
     study = parser.parse_args().study
     report = measure.Report("paper_runs", {"threads": torch.get_num_threads()})
     for name, value in parts():
@@ -135,8 +135,8 @@ def main() -> None:
         report.add("lengths of the embedded study", {"task": task, **sizes})
     taken: pd.DataFrame = jobs(study)
     for stage, rows in taken.groupby("stage", sort=False):
-        job: dict[str, measure.Cell] = {"stage": str(stage), "jobs": len(rows), "CPU seconds": float(rows["cpu_time"].mean())}
-        report.add("embedded study", {**job, "peak MB": float(rows["max_rss"].max())})
+        job: dict[str, measure.Cell] = {"stage": str(stage), "jobs": len(rows), "CPU seconds": float(rows["cpu"].mean())}
+        report.add("embedded study", {**job, "peak MB": float(rows["peak_mb"].max())})
     report.finish(measure.Options(False, None, [], 0, torch.device("cpu")))
 
 

@@ -1,40 +1,39 @@
-"""Where a study's time went, from the benchmark file that Snakemake writes for each job.
+"""Where a study's CPU time went, from the last line of each job's log.
 
 python benchmarks/where_time_goes.py results/embedded
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+# As yapo/stages/app.py writes it.
+SPENT = re.compile(r"took ([\d.]+) s of CPU, at most (\d+) MB of memory")
+
 
 def jobs(study: Path) -> pd.DataFrame:
-    """One row per job: stage, wall seconds, CPU seconds, peak resident memory in MB."""
+    """One row per job: stage, CPU seconds, peak resident memory in MB."""
     rows = []
-    for path in sorted((study / "benchmarks").rglob("*.tsv")):
-        stage = path.relative_to(study / "benchmarks").parts[0].removesuffix(".tsv")
+    for path in sorted((study / "logs").rglob("*.log")):
+        stage = path.relative_to(study / "logs").parts[0].removesuffix(".log")
         if stage == "train":
             stage = f"train {path.stem.rpartition('-')[2]}"
-        rows.append({"stage": stage, **pd.read_csv(path, sep="\t").iloc[0][["s", "cpu_time", "max_rss"]]})
-    return pd.DataFrame(rows)
+        found = SPENT.findall(path.read_text(encoding="utf-8"))
+        rows += [{"stage": stage, "cpu": float(cpu), "peak_mb": float(peak)} for cpu, peak in found[-1:]]
+    return pd.DataFrame(rows, columns=["stage", "cpu", "peak_mb"])
 
 
 def main(study: Path) -> None:
-    """Print a table per stage."""
+    """Print a table per stage, the dearest first."""
     table = jobs(study)
-    summary = table.groupby("stage", sort=False).agg(
-        jobs=("s", "size"), wall=("s", "sum"), mean_wall=("s", "mean"), cpu=("cpu_time", "sum"), peak_mb=("max_rss", "max")
-    )
-    summary.loc["total"] = [
-        summary["jobs"].sum(),
-        summary["wall"].sum(),
-        table["s"].mean(),
-        summary["cpu"].sum(),
-        table["max_rss"].max(),
-    ]
+    stages = table.groupby("stage")
+    summary = stages.agg(jobs=("cpu", "size"), cpu=("cpu", "sum"), mean=("cpu", "mean"), peak_mb=("peak_mb", "max"))
+    summary = summary.sort_values("cpu", ascending=False)
+    summary.loc["total"] = [len(table), table["cpu"].sum(), table["cpu"].mean(), table["peak_mb"].max()]
     print(summary.round(1).to_string())
 
 

@@ -17,8 +17,6 @@ if ABLATION_SAES:
             ABLATION_SAES,
         log:
             STUDY.root / "logs/ablations_sae.log",
-        benchmark:
-            STUDY.root / "benchmarks/ablations_sae.tsv"
         conda:
             "../../environment.yml"
         resources:
@@ -30,7 +28,7 @@ if ABLATION_SAES:
         message:
             "Train the autoencoders of the ablations"
         shell:
-            "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.ablations_sae {params.arguments} > {log} 2>&1"
+            "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.ablations_sae {params.arguments} > {log} 2>&1"
 
 
 rule ablations_country:
@@ -46,8 +44,6 @@ rule ablations_country:
         STUDY.of_study("ablations_{method}", "{language}", "{country}"),
     log:
         STUDY.root / "logs/ablations/{language}-{country}-{method}.log",
-    benchmark:
-        STUDY.root / "benchmarks/ablations/{language}-{country}-{method}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -60,7 +56,7 @@ rule ablations_country:
     message:
         "Ablations of {wildcards.method}: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.ablations {params.arguments} {params.method}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.ablations {params.arguments} {params.method}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -92,7 +88,7 @@ rule ablations_table:
     message:
         "Table and figure of the ablations"
     shell:
-        "{params.python} -m yapo.stages.ablations_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.ablations_table {params.arguments} > {log} 2>&1"
 
 
 rule ablations:

@@ -11,8 +11,6 @@ rule behaviour_prepare:
         store=keep(BEHAVIOUR / "prepared/open_ended.safetensors"),
     log:
         BEHAVIOUR_LOGS / "prepare-{behaviour}.log",
-    benchmark:
-        STUDY.root / "benchmarks/behaviours/prepare-{behaviour}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -24,7 +22,7 @@ rule behaviour_prepare:
     message:
         "Preference pairs and activations: {wildcards.behaviour}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.behaviour_prepare {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.behaviour_prepare {params.arguments}"
         " country={wildcards.behaviour} > {log} 2>&1"
 
 
@@ -39,8 +37,6 @@ rule behaviour_train:
         run=BEHAVIOUR / "train/{method}/run.json",
     log:
         BEHAVIOUR_LOGS / "train-{behaviour}-{method}.log",
-    benchmark:
-        STUDY.root / "benchmarks/behaviours/train-{behaviour}-{method}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -53,7 +49,7 @@ rule behaviour_train:
     message:
         "Train {wildcards.method}: {wildcards.behaviour}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.train {params.arguments} {params.method}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.train {params.arguments} {params.method}"
         " country={wildcards.behaviour} > {log} 2>&1"
 
 
@@ -78,8 +74,6 @@ rule behaviour_evaluate:
         judge=BEHAVIOUR / "judge.json",
     log:
         BEHAVIOUR_LOGS / "evaluate-{behaviour}.log",
-    benchmark:
-        STUDY.root / "benchmarks/behaviours/evaluate-{behaviour}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -91,7 +85,7 @@ rule behaviour_evaluate:
     message:
         "Select on validation and test at both signs: {wildcards.behaviour}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.behaviour_evaluate {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.behaviour_evaluate {params.arguments}"
         " country={wildcards.behaviour} > {log} 2>&1"
 
 
@@ -116,7 +110,7 @@ rule behaviours_table:
     message:
         "Table of behaviours"
     shell:
-        "{params.python} -m yapo.stages.behaviours_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.behaviours_table {params.arguments} > {log} 2>&1"
 
 
 rule behaviours:

@@ -19,6 +19,7 @@ from yapo.stages.app import compose, plain
 from yapo.stages.download import wanted
 from yapo.stages.inputs import layers_to_read
 from yapo.stages.study import Study, countries_of, spec, studied
+from yapo.warm import VARIABLE, place
 
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 
@@ -54,6 +55,8 @@ PYTHON = sys.executable
 ARGUMENTS = shlex.join(OVERRIDES)
 GPUS = len(devices())
 workflow.global_resources.setdefault("gpu", GPUS)
+if not GPUS:
+    os.environ.setdefault(VARIABLE, place(os.getpid()))
 
 
 wildcard_constraints:

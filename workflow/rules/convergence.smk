@@ -15,8 +15,6 @@ rule convergence_country:
         STUDY.of_study("convergence_{method}", "{language}", "{country}"),
     log:
         STUDY.root / "logs/convergence/{language}-{country}-{method}.log",
-    benchmark:
-        STUDY.root / "benchmarks/convergence/{language}-{country}-{method}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -29,7 +27,7 @@ rule convergence_country:
     message:
         "Convergence of {wildcards.method}: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.convergence {params.arguments} {params.method}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.convergence {params.arguments} {params.method}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -61,7 +59,7 @@ rule convergence_table:
     message:
         "Table and figure of convergence"
     shell:
-        "{params.python} -m yapo.stages.convergence_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.convergence_table {params.arguments} > {log} 2>&1"
 
 
 rule convergence:

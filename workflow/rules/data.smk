@@ -7,8 +7,6 @@ rule data:
         STUDY.leakage,
     log:
         STUDY.root / "logs/data.log",
-    benchmark:
-        STUDY.root / "benchmarks/data.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -18,4 +16,4 @@ rule data:
     message:
         "Items and their split"
     shell:
-        "{params.python} -m yapo.stages.data {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.data {params.arguments} > {log} 2>&1"

@@ -5,8 +5,6 @@ if WANTED:
             STUDY.download,
         log:
             STUDY.root / "logs/download.log",
-        benchmark:
-            STUDY.root / "benchmarks/download.tsv"
         localrule: True
         conda:
             "../../environment.yml"

@@ -22,8 +22,6 @@ rule dspa_study_country:
         flops=STUDY.of_study("dspa_flops", "{language}", "{country}"),
     log:
         STUDY.root / "logs/dspa_study/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/dspa_study/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -36,7 +34,7 @@ rule dspa_study_country:
     message:
         "DSPA, one change at a time: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.dspa_study {params.arguments} {params.method}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.dspa_study {params.arguments} {params.method}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -60,8 +58,6 @@ rule dspa_chat:
         ),
     log:
         STUDY.root / "logs/dspa_chat/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/dspa_chat/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -73,7 +69,7 @@ rule dspa_chat:
     message:
         "Judged conversations: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.dspa_chat {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.dspa_chat {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -104,7 +100,7 @@ rule dspa_study_table:
     message:
         "Tables and figure of DSPA's own studies"
     shell:
-        "{params.python} -m yapo.stages.dspa_study_table {params.arguments} {params.method} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.dspa_study_table {params.arguments} {params.method} > {log} 2>&1"
 
 
 rule dspa_study:

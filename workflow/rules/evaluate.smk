@@ -14,8 +14,6 @@ rule evaluate:
         judge=STUDY.root / "{language}/{country}/judge.json",
     log:
         STUDY.root / "logs/evaluate/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/evaluate/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -27,5 +25,5 @@ rule evaluate:
     message:
         "Select on validation and test: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.evaluate {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.evaluate {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"

@@ -13,8 +13,6 @@ rule features_country:
         top=STUDY.of_study("features_top", "{language}", "{country}"),
     log:
         STUDY.root / "logs/features/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/features/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -26,7 +24,7 @@ rule features_country:
     message:
         "What vectors do, in features: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.features {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.features {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -66,7 +64,7 @@ rule features_table:
     message:
         "What vectors do, in features: tables, figures and index"
     shell:
-        "{params.python} -m yapo.stages.features_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.features_table {params.arguments} > {log} 2>&1"
 
 
 rule features:

@@ -15,8 +15,6 @@ rule knowledge_baseline:
         KNOWLEDGE / "baseline.parquet",
     log:
         STUDY.root / "logs/knowledge_baseline.log",
-    benchmark:
-        STUDY.root / "benchmarks/knowledge_baseline.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -28,7 +26,7 @@ rule knowledge_baseline:
     message:
         "What the unsteered model knows"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.knowledge_baseline {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.knowledge_baseline {params.arguments}"
         " > {log} 2>&1"
 
 
@@ -48,8 +46,6 @@ rule knowledge_country:
         STUDY.root / "{language}/{country}/knowledge.parquet",
     log:
         STUDY.root / "logs/knowledge/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/knowledge/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -61,7 +57,7 @@ rule knowledge_country:
     message:
         "What the model knows when steered: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.knowledge {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.knowledge {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -80,8 +76,6 @@ rule knowledge_table:
         STUDY.finding("knowledge"),
     log:
         STUDY.root / "logs/knowledge_table.log",
-    benchmark:
-        STUDY.root / "benchmarks/knowledge_table.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -91,7 +85,7 @@ rule knowledge_table:
     message:
         "Table and figure of general knowledge"
     shell:
-        "{params.python} -m yapo.stages.knowledge_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.knowledge_table {params.arguments} > {log} 2>&1"
 
 
 rule knowledge:

@@ -18,8 +18,6 @@ rule lambda_sweep_country:
         STUDY.of_study("lambda_sweep", "{language}", "{country}"),
     log:
         STUDY.root / "logs/lambda_sweep/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/lambda_sweep/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -31,7 +29,7 @@ rule lambda_sweep_country:
     message:
         "All multipliers: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.lambda_sweep {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.lambda_sweep {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -64,7 +62,7 @@ rule lambda_sweep_table:
     message:
         "Table and figures of all multipliers"
     shell:
-        "{params.python} -m yapo.stages.lambda_sweep_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.lambda_sweep_table {params.arguments} > {log} 2>&1"
 
 
 rule lambda_sweep:

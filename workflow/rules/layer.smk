@@ -6,8 +6,6 @@ rule layer:
         STUDY.layer,
     log:
         STUDY.root / "logs/layer.log",
-    benchmark:
-        STUDY.root / "benchmarks/layer.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -19,4 +17,4 @@ rule layer:
     message:
         "Layer discovery: activation patching and steerability"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.layer {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.layer {params.arguments} > {log} 2>&1"

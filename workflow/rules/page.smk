@@ -24,7 +24,7 @@ rule report:
     message:
         "Report"
     shell:
-        "{params.python} -m yapo.stages.report {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.report {params.arguments} > {log} 2>&1"
 
 
 rule all_studies:

@@ -12,8 +12,6 @@ rule portable:
         scores=STUDY.root / "{language}/{country}/portable/validation.parquet",
     log:
         STUDY.root / "logs/portable/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/portable/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -25,7 +23,7 @@ rule portable:
     message:
         "Free-standing vectors: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.portable {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.portable {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -48,7 +46,7 @@ rule portable_table:
     message:
         "Table of free-standing vectors"
     shell:
-        "{params.python} -m yapo.stages.portable_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.portable_table {params.arguments} > {log} 2>&1"
 
 
 rule all_portable:

@@ -10,8 +10,6 @@ rule prepare:
         store=keep(of_country("prepared/{task}.safetensors")),
     log:
         STUDY.root / "logs/prepare/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/prepare/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -23,5 +21,5 @@ rule prepare:
     message:
         "Preference pairs and activations: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.prepare {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.prepare {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"

@@ -33,8 +33,6 @@ rule tables:
         ),
     log:
         STUDY.root / "logs/tables.log",
-    benchmark:
-        STUDY.root / "benchmarks/tables.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -44,7 +42,7 @@ rule tables:
     message:
         "Tables"
     shell:
-        "{params.python} -m yapo.stages.tables {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.tables {params.arguments} > {log} 2>&1"
 
 
 rule figures:
@@ -66,8 +64,6 @@ rule figures:
         ),
     log:
         STUDY.root / "logs/figures.log",
-    benchmark:
-        STUDY.root / "benchmarks/figures.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -77,4 +73,4 @@ rule figures:
     message:
         "Figures"
     shell:
-        "{params.python} -m yapo.stages.figures {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.figures {params.arguments} > {log} 2>&1"

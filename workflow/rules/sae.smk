@@ -8,8 +8,6 @@ if CONFIG.sae.trained:
             [STUDY.root / "sae/layer_{layer}" / name for name in SAE_NAMES],
         log:
             STUDY.root / "logs/train_sae/layer_{layer}.log",
-        benchmark:
-            STUDY.root / "benchmarks/train_sae/layer_{layer}.tsv"
         wildcard_constraints:
             layer=r"\d+",
         conda:
@@ -23,5 +21,5 @@ if CONFIG.sae.trained:
         message:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:
-            "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.train_sae {params.arguments}"
+            "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.train_sae {params.arguments}"
             " discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} dspa.layer_out={wildcards.layer} > {log} 2>&1"

@@ -6,8 +6,6 @@ rule mlflow:
         touch(STUDY.root / "mlflow.done"),
     log:
         STUDY.root / "logs/mlflow.log",
-    benchmark:
-        STUDY.root / "benchmarks/mlflow.tsv"
     conda:
         "../../environment.yml"
     params:

@@ -10,8 +10,6 @@ rule train:
         run=STUDY.root / "{language}/{country}/train/{method}/run.json",
     log:
         STUDY.root / "logs/train/{language}-{country}-{method}.log",
-    benchmark:
-        STUDY.root / "benchmarks/train/{language}-{country}-{method}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -24,5 +22,5 @@ rule train:
     message:
         "Train {wildcards.method}: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.train {params.arguments} {params.method}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.train {params.arguments} {params.method}"
         " country={wildcards.country} > {log} 2>&1"

@@ -39,8 +39,6 @@ rule transfer_left_out:
         STUDY.root / "{language}/left_out/{method}.safetensors",
     log:
         STUDY.root / "logs/transfer_left_out/{language}-{method}.log",
-    benchmark:
-        STUDY.root / "benchmarks/transfer_left_out/{language}-{method}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -56,7 +54,7 @@ rule transfer_left_out:
     message:
         "Train {wildcards.method} on all countries but one: {wildcards.language}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.transfer_left_out {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.transfer_left_out {params.arguments}"
         " {params.method} country={params.country} > {log} 2>&1"
 
 
@@ -77,8 +75,6 @@ rule transfer_country:
         STUDY.of_study("transfer", "{language}", "{country}"),
     log:
         STUDY.root / "logs/transfer/{language}-{country}.log",
-    benchmark:
-        STUDY.root / "benchmarks/transfer/{language}-{country}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -90,7 +86,7 @@ rule transfer_country:
     message:
         "Vectors of all countries: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.stages.transfer {params.arguments}"
+        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.transfer {params.arguments}"
         " country={wildcards.country} > {log} 2>&1"
 
 
@@ -122,7 +118,7 @@ rule transfer_table:
     message:
         "Table and figures of transfer between countries"
     shell:
-        "{params.python} -m yapo.stages.transfer_table {params.arguments} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.stages.transfer_table {params.arguments} > {log} 2>&1"
 
 
 rule transfer:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +18,7 @@ from typing import Any, cast
 from yapo.config import Config
 from yapo.errors import YapoError, nearest, unknown
 
+log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 
@@ -75,12 +78,19 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
             return
         _limit_threads(config.threads)
         stage(config)
+        log.info("took %.1f s of CPU, at most %.0f MB of memory", *_spent())
     except YapoError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         sys.stderr.write(f"error: {error.filename}: {error.strerror}; give a folder you may write to\n")
         sys.exit(2)
+
+
+def _spent() -> tuple[float, float]:
+    """CPU seconds of this process, and the most memory it held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return time.process_time(), peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
 
 
 def _limit_threads(threads: int) -> None:
