@@ -40,6 +40,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     own += [f"studies.{study}.countries=[egypt]" for study in ("convergence", "ablations")]
     own += ["studies.convergence.seeds=[0,1]", "studies.convergence.learning_rates=[0.01,0.02]", "studies.convergence.window=2"]
     own += ["studies.convergence.epochs=3", "studies.convergence.answered_epochs=2", "studies.ablations.seeds=[0,1]"]
+    own += ["studies.convergence.train_facts=2"]
     own += ["train.epochs=2", "train.warmup_steps=1"]
     made = [part for part in made if not part.startswith("countries=")] + own
     prepare.main(compose(made))
@@ -62,9 +63,41 @@ def test_steps_epochs_and_answers_of_every_run(curves: pd.DataFrame) -> None:
         assert epochs["step"].tolist() == [2, 4, 6]
         assert epochs[["validation_loss", "validation_loss_reversed", "displacement", "l0"]].notna().all(axis=None)
         answers = run[run["kind"] == "answer"]
-        assert answers.groupby(["epoch", "step"]).size().to_dict() == {(0, 0): ITEMS, (1, 2): ITEMS, (3, 6): ITEMS}
+        sizes = {("train", 1, 2): 2, ("train", 3, 6): 2, ("validation", 1, 2): ITEMS, ("validation", 3, 6): ITEMS}
+        assert answers.groupby(["split", "epoch", "step"]).size().to_dict() == sizes
+        moved = epochs.set_index("epoch")["displacement"]  # an answer stands at the displacement of its epoch's vector
+        assert (answers["displacement"] == answers["epoch"].map(moved)).all()
+        assert (answers["displacement"] > 0).all()
     assert len(curves.groupby(["method", "lr", "seed"])) == 8
-    assert curves.loc[(curves["kind"] == "answer") & (curves["epoch"] == 0)].groupby("question_id")["score"].nunique().max() <= 2
+
+
+def test_the_unsteered_model_answers_once(curves: pd.DataFrame) -> None:
+    """Not once per seed, which would count its answers several times."""
+    start = curves[(curves["kind"] == "answer") & (curves["epoch"] == 0)]
+    assert set(start.groupby(["method", "lr", "split"]).size().to_dict().values()) == {2, ITEMS}
+    assert start["seed"].isna().all()
+    assert (start["displacement"] == 0).all()
+
+
+def test_training_questions_are_the_same_for_all_and_trained_on(curves: pd.DataFrame, overrides: list[str]) -> None:
+    split = pd.read_parquet(Study.of(compose(overrides)).split).set_index("question_id")["split"]
+    answers = curves[(curves["kind"] == "answer") & (curves["split"] == "train")]
+    assert set(answers["question_id"].map(split)) == {"train"}
+    asked = answers.groupby(["method", "lr", "epoch", "seed"], dropna=False)[["question_id", "phrasing"]].apply(
+        lambda run: tuple(sorted(run.itertuples(index=False, name=None)))
+    )
+    assert asked.nunique() == 1
+    assert answers["question_id"].nunique() == 2
+
+
+@pytest.mark.usefixtures("curves")
+def test_training_questions_can_be_left_out(overrides: list[str]) -> None:
+    path = Study.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
+    kept = path.read_bytes()
+    convergence.main(compose([*overrides, "method=yapo", "studies.convergence.train_facts=0"]))
+    rows = pd.read_parquet(path)
+    assert set(rows.loc[rows["kind"] == "answer", "split"]) == {"validation"}
+    path.write_bytes(kept)
 
 
 def test_seeds_are_paired_over_methods_and_rates(curves: pd.DataFrame) -> None:

@@ -67,6 +67,7 @@ class ConvergenceConfig:
     learning_rates: list[float] = field(default_factory=lambda: [5e-4])
     epochs: int = 20
     answered_epochs: int = 6  # how many epochs' vectors answer the validation questions
+    train_facts: int = 16  # training facts, one phrasing of each, that they answer too; 0: none
     losses: list[float] = field(default_factory=lambda: [0.5, 0.3, 0.1])  # training losses whose steps are counted
     window: int = 20  # training losses are means over this many steps
 
@@ -79,6 +80,7 @@ class ConvergenceConfig:
         require(bool(self.losses) and min(self.losses) > 0, f"{key}.losses", self.losses, "give at least one, all above 0")
         for name, count in (("epochs", self.epochs), ("answered_epochs", self.answered_epochs), ("window", self.window)):
             require(count > 0, f"{key}.{name}", count, "at least 1")
+        require(self.train_facts >= 0, f"{key}.train_facts", self.train_facts, "0 (none) or more")
 
 
 @dataclass

@@ -20,8 +20,8 @@ NAME = "convergence"
 
 COLUMNS = [
     "language", "country", "task", "setting", "method", "lr", "seed", "kind", "step", "epoch", "d", "loss", "margin", "norm",
-    "displacement", "l0", "validation_loss", "validation_loss_reversed", "variant", "question_id", "phrasing", "score",
-    "parsed", "exact",
+    "displacement", "l0", "validation_loss", "validation_loss_reversed", "split", "variant", "question_id", "phrasing",
+    "score", "parsed", "exact",
 ]  # fmt: skip
 
 
@@ -30,7 +30,8 @@ def main(config: Config) -> None:
 
     step: minibatch loss, direction d, margin, norm, and the displacement of the residual stream by d·v.
     epoch: validation loss at d = 1 and, ``reversed``, at d = -1; displacement of the validation pairs by v; norm; l0.
-    answer: one validation item answered at multiplier 1 by the vector of that epoch; step 0 is the unsteered model.
+    answer: one item, of validation or of a sample of the training facts (``split``), answered at multiplier 1 by the vector
+        of that epoch; displacement of the validation pairs by v. Step 0 is the unsteered model: once, without a seed.
     """
     check_study_methods(config)
     settings = config.studies.convergence
@@ -44,7 +45,7 @@ def main(config: Config) -> None:
                 train = replace(config.train, lr=lr, epochs=settings.epochs)
                 vectors, rows = cell.fit(train, config.method.options, settings.seeds, checkpoints[-1])
                 reversed_losses = _reversed(cell, config, vectors)
-                answers = _answers(cell, config, vectors, steps=rows[rows["kind"] == "epoch"])
+                answers = _answers(cell, config, vectors, ends=rows[rows["kind"] == "epoch"])
                 frames += [
                     part.assign(task=task, setting=settings.setting, lr=lr)
                     for part in (rows.merge(reversed_losses, on=["kind", "seed", "epoch"], how="left"), answers)
@@ -70,19 +71,27 @@ def _reversed(cell: Cell, config: Config, vectors: dict[int, Tensor]) -> pd.Data
     )
 
 
-def _answers(cell: Cell, config: Config, vectors: dict[int, Tensor], steps: pd.DataFrame) -> pd.DataFrame:
-    """Validation items answered by the unsteered model and after some epochs, early ones closer together."""
+def _answers(cell: Cell, config: Config, vectors: dict[int, Tensor], ends: pd.DataFrame) -> pd.DataFrame:
+    """Questions answered by the unsteered model and after some epochs, early ones closer together.
+
+    Args:
+        ends: logged rows of the epochs.
+    """
     settings, intervention = config.studies.convergence, cell.intervention(config.method.options)
     epochs = sorted({round(epoch) for epoch in np.geomspace(1, settings.epochs, settings.answered_epochs)})
-    asked = [(seed, epoch) for seed in vectors for epoch in (0, *epochs)]
-    conditions = [
-        Condition(intervention, vectors[seed][epoch - 1], config.train.steer_bos) if epoch else Condition()
-        for seed, epoch in asked
-    ]
-    ends = {(int(seed), int(epoch)): int(step) for seed, epoch, step in steps[["seed", "epoch", "step"]].to_numpy()}
+    asked = [(seed, epoch) for seed in vectors for epoch in epochs]
+    steered = [Condition(intervention, vectors[seed][epoch - 1], config.train.steer_bos) for seed, epoch in asked]
+    at = ends.set_index(["seed", "epoch"])
+    items = {"validation": None, "train": cell.training_items(settings.train_facts)}
+    if not settings.train_facts:
+        del items["train"]
     frames: list[pd.DataFrame] = []
-    for (seed, epoch), frame in zip(asked, cell.answers(conditions), strict=True):
-        frames.append(frame.assign(kind="answer", seed=seed, epoch=epoch, step=ends.get((seed, epoch), 0)))
+    for split, questions in items.items():
+        unsteered, *answers = cell.answers([Condition(), *steered], questions)
+        frames.append(unsteered.assign(kind="answer", split=split, epoch=0, step=0, displacement=0.0))
+        for (seed, epoch), frame in zip(asked, answers, strict=True):
+            where = {name: at.loc[(seed, epoch), name] for name in ("step", "displacement")}
+            frames.append(frame.assign(kind="answer", split=split, seed=seed, epoch=epoch, **where))
     return pd.concat(frames)
 
 

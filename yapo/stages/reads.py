@@ -34,7 +34,7 @@ READS = {
     "convergence": (
         "prompts", "model", "sae", "generation", "judge", "method", "train", "studies.convergence.tasks",
         "studies.convergence.setting", "studies.convergence.seeds", "studies.convergence.learning_rates",
-        "studies.convergence.epochs", "studies.convergence.answered_epochs",
+        "studies.convergence.epochs", "studies.convergence.answered_epochs", "studies.convergence.train_facts",
     ),
     "convergence_table": ("report", "judge", "methods", "studies.convergence"),
     "transfer_left_out": ("model", "sae", "method", "train", "tasks", "studies.transfer"),

@@ -173,12 +173,18 @@ class Cell:
         loss = preference_loss(margins, torch.full_like(margins, 1.0 if multiplier > 0 else -1.0), train.beta)
         return self.rows.loc[rows, ITEM].assign(loss=loss.numpy(), displacement=moved.numpy()).reset_index(drop=True)
 
-    def answers(self, conditions: Sequence[Condition]) -> list[pd.DataFrame]:
-        """Validation items answered under each condition: ``ITEM, score, parsed, exact``."""
-        items = self.bench.items[self.bench.items["split"] == "validation"]
-        asked = items if self.setting == "both" else items[items["variant"] == self.setting]
+    def training_items(self, facts: int) -> pd.DataFrame:
+        """One item of each of so many facts of the training pairs, drawn by ``train.seed``: the same for every method."""
+        pairs = self.rows.loc[self.part.train, ITEM].sample(frac=1, random_state=self.bench.config.train.seed)
+        return self.bench.items.merge(pairs.drop_duplicates("question_id").head(facts), on=ITEM)
+
+    def answers(self, conditions: Sequence[Condition], items: pd.DataFrame | None = None) -> list[pd.DataFrame]:
+        """Items, all of validation if none are given, answered under each condition: ``ITEM, score, parsed, exact``."""
+        if items is None:
+            items = self.bench.items[self.bench.items["split"] == "validation"]
+            items = items if self.setting == "both" else items[items["variant"] == self.setting]
         columns = [*ITEM, "score", "parsed", "exact"]
-        return [frame[columns] for frame in self.bench.answerer.ask(asked, self.task, conditions)]
+        return [frame[columns] for frame in self.bench.answerer.ask(items, self.task, conditions)]
 
 
 def read_trainings(config: Config, name: str, countries: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:
