@@ -19,6 +19,7 @@ from yapo.models.language_model import LanguageModel, pad_left
 from yapo.models.sae import SAE
 from yapo.models.template import Template
 from yapo.steering.conditional import Conditional
+from yapo.steering.conversation import Conversation
 from yapo.steering.intervention import Dense
 from yapo.steering.vector import SteeringVector, VectorInfo
 
@@ -47,19 +48,39 @@ def hooked(lm: LanguageModel, layer: int, edit: Any) -> Iterator[None]:
     handle.remove()
 
 
-def plain_logits(lm: LanguageModel, ids: list[int], prompt: int, sae: SAE, steering: SteeringVector, strength: float) -> Tensor:
-    """One unpadded row through the whole model: the sets from its first ``prompt`` tokens, the edit from the last of them on."""
+def plain_logits(
+    lm: LanguageModel,
+    ids: list[int],
+    prompt: int,
+    sae: SAE,
+    steering: SteeringVector,
+    strength: float,
+    before: tuple[int, int] | None = None,
+) -> Tensor:
+    """One unpadded row through the whole model: the sets from its first ``prompt`` tokens, the edit from the last of them on.
+
+    Args:
+        before: length of the prompt of the turn before, and where its cached passes end: until there its sets hold.
+    """
     made, early = steering.map, []
     assert made is not None
     with hooked(lm, made.info.layer_in, lambda _m, _a, h: early.append(h)):
         lm.model(input_ids=torch.tensor([ids]))
     counts = made.info.template.content(torch.tensor([ids]))[0].tolist()
-    sets = plain_sets(made, sae, early[0][0, [t for t in range(prompt) if counts[t]]])
+
+    def sets_of(length: int) -> tuple[list[int], list[int]]:
+        turns = [t + 3 for t in range(length - 2) if tuple(ids[t : t + 3]) == made.info.template.following]
+        first = turns[-1] if turns and made.info.turns == "last" else 0
+        return plain_sets(made, sae, early[0][0, [t for t in range(first, length) if counts[t]]])
+
+    length, end = before or (prompt, 0)
+    once, now, everywhere = sets_of(length), sets_of(prompt), made.info.edits == "all"
 
     def edit(_module: object, _args: object, hidden: Tensor) -> Tensor:
         out = hidden.clone()
-        for t in range(max(prompt - 1, 1), len(ids)):
-            out[0, t] = plain_edit(sae, hidden[0, t], *sets, strength)
+        for t in range(1, len(ids)):
+            if everywhere or t >= (length if t < end else prompt) - 1:
+                out[0, t] = plain_edit(sae, hidden[0, t], *(once if t < end else now), strength)
         return out
 
     with hooked(lm, made.info.layer_out, edit):
@@ -84,22 +105,26 @@ def generate(lm: LanguageModel, batch: dict[str, Tensor], **settings: Any) -> An
     return lm.model.generate(**batch, **kept, **settings)
 
 
-@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize(("layers", "edits"), [*((layers, "answer") for layers in LAYERS), ((0, 2), "all"), ((1, 1), "all")])
 @pytest.mark.parametrize("use_cache", [True, False])
-def test_generation_equals_plain_passes(lm: LanguageModel, sae: SAE, layers: tuple[int, int], use_cache: bool) -> None:
+def test_generation_equals_plain_passes(
+    lm: LanguageModel, sae: SAE, layers: tuple[int, int], edits: str, use_cache: bool
+) -> None:
     """A left-padded batch of raw prompts, one of which has no content."""
-    steering = vector(sae, layers)
+    steering = vector(sae, layers, edits=edits)
     with yapo.steer(lm.model, steering, 1.6, sae=saes(sae)):
         found = generate(lm, padded(PROMPTS), use_cache=use_cache)
     for prompt, row in zip(PROMPTS, found.tolist(), strict=True):
         assert row[-NEW:] == plain_generation(lm, prompt, sae, steering, 0.8)
 
 
-@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize(("layers", "edits"), [*((layers, "answer") for layers in LAYERS), ((0, 2), "all")])
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_our_own_decoding_equals_steering(lm: LanguageModel, sae: SAE, layers: tuple[int, int], batch_size: int) -> None:
+def test_our_own_decoding_equals_steering(
+    lm: LanguageModel, sae: SAE, layers: tuple[int, int], edits: str, batch_size: int
+) -> None:
     """Beside unsteered and dense conditions at another layer, whose completions do not change by it."""
-    steering = vector(sae, layers)
+    steering = vector(sae, layers, edits=edits)
     assert steering.map is not None
     edit, dense, g = Conditional(steering.map, sae, sae), Dense(32), torch.Generator().manual_seed(0)
     u = torch.randn(32, generator=g)
@@ -156,8 +181,9 @@ def test_answer_tokens_are_edited_and_prompts_are_read_where_both_are_in_a_row(l
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_second_turn_reads_the_whole_conversation(lm: LanguageModel, sae: SAE) -> None:
-    steering = vector(sae, template=CHAT)
+@pytest.mark.parametrize("turns", ["all", "last"])
+def test_a_second_turn_reads_the_whole_conversation_or_its_last_turn(lm: LanguageModel, sae: SAE, turns: str) -> None:
+    steering = vector(sae, template=CHAT, turns=turns)
     expected = plain_generation(lm, SECOND, sae, steering, 0.9)
     short = plain_generation(lm, FIRST, sae, steering, 0.9)
     with yapo.steer(lm.model, steering, 1.8, sae=saes(sae)):
@@ -165,6 +191,47 @@ def test_a_second_turn_reads_the_whole_conversation(lm: LanguageModel, sae: SAE)
         again = generate(lm, padded([FIRST]))[:, -NEW:].tolist()
     assert found == [expected, short]
     assert again == [short]
+
+
+@pytest.mark.parametrize(("edits", "turns"), [("answer", "all"), ("answer", "last"), ("all", "all")])
+def test_two_turns_of_a_padded_batch_with_a_cache(lm: LanguageModel, sae: SAE, edits: str, turns: str) -> None:
+    """By the model's own generate, against each conversation alone, without padding or cache."""
+    steering = vector(sae, template=CHAT, edits=edits, turns=turns)
+    firsts, asked = [FIRST, [2, 4, 6, 50, 5, 4, 8]], [[5, 4, 6, 40, 41, 5, 4, 8], [5, 4, 6, 44, 45, 5, 4, 8]]
+    batch, cache = padded(firsts), DynamicCache(config=lm.model.config)
+    with yapo.steer(lm.model, steering, 1.6, sae=saes(sae)):
+        so_far = generate(lm, batch, past_key_values=cache)
+        more = torch.cat([so_far, torch.tensor(asked)], dim=1)
+        mask = torch.cat([batch["attention_mask"], torch.ones(2, NEW + 8, dtype=torch.long)], dim=1)
+        after = generate(lm, {"input_ids": more, "attention_mask": mask}, past_key_values=cache)
+    plain, unsteered = [], generate(lm, {"input_ids": more, "attention_mask": mask})[:, -NEW:].tolist()
+    for first, answer, question in zip(firsts, so_far[:, -NEW:].tolist(), asked, strict=True):
+        assert answer == plain_generation(lm, first, sae, steering, 0.8)
+        ids = [*first, *answer, *question]
+        prompt, before = len(ids), (len(first), len(first) + NEW - 1)  # the answer's last token is read in the second turn
+        for _ in range(NEW):
+            ids.append(int(plain_logits(lm, ids, prompt, sae, steering, 0.8, before)[-1].argmax()))
+        plain.append(ids[prompt:])
+    assert after[:, -NEW:].tolist() == plain
+    assert plain != unsteered
+
+
+def test_a_later_mask_says_what_was_padding(sae: SAE) -> None:
+    """A first pass without a mask, and a second one whose mask covers both."""
+    made = vector(sae, template=CHAT).map
+    assert made is not None
+    edit, ids = Conditional(made, sae, sae), torch.tensor([[20, 20, *SECOND]])
+    mask = (torch.arange(ids.shape[1]) >= 2)[None]
+    hidden = torch.randn(1, ids.shape[1], 32, generator=torch.Generator().manual_seed(0))
+    contexts = []
+    for first, then in ((None, mask), (mask[:, :11], mask), (mask[:, :11], mask[:, 11:])):
+        conversation = Conversation(edit, CHAT)
+        for part, known, cached in ((slice(0, 11), first, 0), (slice(11, None), then, 11)):
+            conversation.begin(ids[:, part], known, cached)
+            conversation.read(hidden[:, part])
+        assert conversation.real.tolist() == mask.tolist()
+        contexts.append(conversation.context)
+    assert all(context is not None and torch.equal(context, contexts[2]) for context in contexts)  # type: ignore[arg-type]
 
 
 def test_a_cache_that_goes_on_is_a_conversation(gemma: LanguageModel, sae: SAE) -> None:
@@ -178,8 +245,6 @@ def test_a_cache_that_goes_on_is_a_conversation(gemma: LanguageModel, sae: SAE) 
         def context(self, hidden: Tensor, ids: Tensor, prompt: Tensor) -> Tensor:
             contexts.append(original(self, hidden, ids, prompt))
             return contexts[-1]
-
-    from yapo.steering.conversation import Conversation
 
     edit = Noted(steering.map, sae, sae)
     cache, conversation = DynamicCache(config=gemma.model.config), Conversation(edit, CHAT)

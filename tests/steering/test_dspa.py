@@ -33,9 +33,9 @@ def percentile(values: list[float], p: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def plain_gates(rho: Rows, p: float) -> list[list[int]]:
+def plain_gates(rho: Rows, p: float, fires: bool = True) -> list[list[int]]:
     tau = [percentile([row[i] for row in rho], p) for i in range(len(rho[0]))]
-    return [[int(row[i] > 0 and row[i] >= tau[i] - 1e-12) for i in range(len(row))] for row in rho]
+    return [[int((row[i] > 0 or not fires) and row[i] >= tau[i] - 1e-12) for i in range(len(row))] for row in rho]
 
 
 def plain_map(opens: list[list[int]], difference: Rows, normalise: str) -> Rows:
@@ -77,13 +77,16 @@ def counts(draw: st.DrawFn) -> tuple[Rows, Rows]:
     normalise=st.sampled_from(["pairs", "gate"]),
     rule=st.sampled_from(["rows", "threshold"]),
     k=st.integers(1, 3),
+    fires=st.booleans(),
 )
-def test_the_map_equals_the_definition(sides: tuple[Rows, Rows], p: float, normalise: str, rule: str, k: int) -> None:
+def test_the_map_equals_the_definition(
+    sides: tuple[Rows, Rows], p: float, normalise: str, rule: str, k: int, fires: bool
+) -> None:
     rho, difference = sides
-    opens = gates(sparse.csr_matrix(np.array(rho)), p)
-    assert opens.toarray().tolist() == plain_gates(rho, p)
+    opens = gates(sparse.csr_matrix(np.array(rho)), p, fires)
+    assert opens.toarray().tolist() == plain_gates(rho, p, fires)
     found = conditional_map(opens, sparse.csr_matrix(np.array(difference)), normalise, rule, k).toarray()
-    whole = torch.tensor(plain_map(plain_gates(rho, p), difference, normalise)).tolist()  # float32, in which entries tie
+    whole = torch.tensor(plain_map(plain_gates(rho, p, fires), difference, normalise)).tolist()  # float32, where entries tie
     np.testing.assert_allclose(found, plain_sparsified(whole, rule, k), rtol=1e-6)
 
 
@@ -159,8 +162,8 @@ def plain_sets(made: ConditionalMap, sae_in: SAE, states: Tensor) -> tuple[list[
         opened[made.gates[0], made.gates[1]] = 1
         part = opened[:, firing]
         s = (a[firing].T @ torch.linalg.pinv(part.T @ part / info.pairs) @ torch.ones(len(firing), dtype=torch.float64)).tolist()
-    ablate = [j for j in sorted(range(info.width_out), key=lambda j: (s[j], j)) if s[j] < 0][: info.k_diff]
-    augment = [j for j in sorted(range(info.width_out), key=lambda j: (-s[j], j)) if s[j] > 0][: info.k_diff]
+    ablate = [j for j in sorted(range(info.width_out), key=lambda j: (s[j], j)) if s[j] < 0 or not info.signed][: info.k_diff]
+    augment = [j for j in sorted(range(info.width_out), key=lambda j: (-s[j], j)) if s[j] > 0 or not info.signed][: info.k_diff]
     return ablate if info.mode != "augment" else [], augment if info.mode != "ablate" else []
 
 
@@ -169,12 +172,12 @@ def plain_edit(sae_out: SAE, h: Tensor, ablate: list[int], augment: list[int], a
     if alpha < 0:
         ablate, augment, alpha = augment, ablate, -alpha
     f = sae_out.encode(h)
-    edited, largest = f.clone(), f.max()
+    edited, largest, shared = f.clone(), f.max(), set(ablate) & set(augment)
     for j in ablate:
-        if f[j] > 0:
+        if f[j] > 0 and j not in shared:
             edited[j] = max(f[j] - alpha * largest, torch.tensor(0.0))
     for j in augment:
-        if f[j] > 0:
+        if f[j] > 0 and j not in shared:
             edited[j] = f[j] + alpha * largest
     return h + (edited - f) @ sae_out.W_dec
 
@@ -189,6 +192,8 @@ CHANGES = [
     {"mode": "both"},
     {"mode": "both", "demix": True},
     {"mode": "both", "k_prompt": 500, "k_diff": 80},
+    {"mode": "both", "k_prompt": 1, "k_diff": 30, "signed": False},  # a quarter of the scores are not 0
+    {"mode": "augment", "k_prompt": 500, "k_diff": 62, "signed": False},
 ]
 
 
@@ -206,10 +211,10 @@ def test_the_sets_of_a_prompt_equal_the_definition(any_sae: SAE, sae: SAE, chang
 
 
 @pytest.mark.parametrize("alpha", [0.3, 5.0, -0.3])
-@pytest.mark.parametrize("mode", ["ablate", "augment", "both"])
-def test_the_edit_equals_the_definition(sae: SAE, any_sae: SAE, mode: str, alpha: float) -> None:
-    """At live tokens; of several strengths each row follows its own."""
-    made = make_map(sae, any_sae, mode=mode, k_diff=12)
+@pytest.mark.parametrize(("mode", "signed"), [("ablate", True), ("augment", True), ("both", True), ("both", False)])
+def test_the_edit_equals_the_definition(sae: SAE, any_sae: SAE, mode: str, signed: bool, alpha: float) -> None:
+    """At live tokens; of several strengths each row follows its own. Sets that are not signed share features."""
+    made = make_map(sae, any_sae, mode=mode, k_diff=12 if signed else 40, signed=signed)
     edit, hidden = Conditional(made, sae, any_sae), states(3)
     context = edit.context(states(1), IDS, PROMPT)
     live = PROMPT & (torch.arange(10) > 6)
@@ -217,14 +222,14 @@ def test_the_edit_equals_the_definition(sae: SAE, any_sae: SAE, mode: str, alpha
     edited = edit.edit(hidden, None, push, owner, live, context)
     assert torch.equal(edited[~live], hidden[~live])
     assert torch.equal(edited[1], hidden[1])
-    moved = 0
     for row in (0, 2):
-        sets = plain_sets(made, sae, states(1)[row, CONTENT[row]])
+        sets, moved = plain_sets(made, sae, states(1)[row, CONTENT[row]]), 0
+        assert bool(set(sets[0]) & set(sets[1])) != signed
         for t in live[row].nonzero()[:, 0].tolist():
             expected = plain_edit(any_sae, hidden[row, t], *sets, alpha)
             torch.testing.assert_close(edited[row, t], expected, rtol=1e-5, atol=1e-5)
             moved += not torch.equal(expected, hidden[row, t])
-    assert moved or (mode == "ablate") == (alpha < 0)
+        assert moved
 
 
 def test_negative_strength_swaps_the_sets(sae: SAE) -> None:
@@ -234,6 +239,35 @@ def test_negative_strength_swaps_the_sets(sae: SAE) -> None:
     swapped = context.roll(made.info.k_diff, dims=1)
     one, other = (edit.changes(hidden, torch.tensor([u]), live, c) for u, c in ((-0.4, context), (0.4, swapped)))
     assert torch.equal(one, other) and one.abs().max() > 0.1
+
+
+TURNS = Template(special=(0, 1, 2, 5), opening=(2, 4, 9), answering=(5, 4, 8), following=(5, 4, 9), closing=(5, 4, 8))
+THREE = [[2, 4, 9, 20, 5, 4, 8, 30, 5, 4, 9, 21, 22, 5, 4, 8, 31, 5, 4, 9, 23, 5, 4, 8], [0] * 17 + [2, 4, 9, 24, 5, 4, 8]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({}, [[3, 7, 11, 12, 16, 20], [20]]),
+        ({"count_template": True}, [[*range(24)], [*range(17, 24)]]),
+        ({"turns": "last"}, [[20], [20]]),
+        ({"turns": "last", "count_template": True}, [[20, 21, 22, 23], [*range(17, 24)]]),
+    ],
+    ids=str,
+)
+def test_which_tokens_of_a_conversation_count(sae: SAE, changes: dict[str, Any], counts: list[list[int]]) -> None:
+    made = make_map(sae, sae, mode="both", template=TURNS, **changes)
+    ids, g = torch.tensor(THREE), torch.Generator().manual_seed(6)
+    hidden = torch.randn(2, 24, 32, generator=g)
+    assert [row.nonzero()[:, 0].tolist() for row in made.info.counts(ids, ids != 0)] == counts
+    context = Conditional(made, sae, sae).context(hidden, ids, ids != 0)
+    for row, (found, content) in enumerate(zip(context.tolist(), counts, strict=True)):
+        ablate, augment = plain_sets(made, sae, hidden[row, content])
+        assert [[j for j in part if j >= 0] for part in (found[:4], found[4:])] == [ablate, augment]
+        assert ablate and augment
+    early = ids.new_ones(1, 24, dtype=torch.bool) & (torch.arange(24) < 16)  # the second turn, though a third is in the row
+    if changes.get("turns") == "last":
+        assert made.info.counts(ids[:1], early)[0].nonzero()[:, 0].tolist()[:2] == [11, 12]
 
 
 def test_a_prompt_without_content_is_not_edited(sae: SAE) -> None:
@@ -267,6 +301,14 @@ def test_other_autoencoders_are_refused(sae: SAE) -> None:
         Conditional(made, sae, replace(sae, b_enc=sae.b_enc + 1))
 
 
+def test_a_map_from_before_the_readings_were_settings_is_read(sae: SAE) -> None:
+    made = make_map(sae, sae)
+    old = made.header()
+    for name in ("gate_fires", "count_template", "count_end", "edits", "signed", "turns"):
+        old.pop(name)
+    assert ConditionalMap.read(made.tensors(), old).info == made.info
+
+
 @pytest.mark.parametrize("demix", [False, True])
 def test_a_map_is_read_as_it_was_written(sae: SAE, demix: bool) -> None:
     made = make_map(sae, sae, demix=demix)
@@ -280,6 +322,16 @@ def test_a_map_is_read_as_it_was_written(sae: SAE, demix: bool) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda _t, h: h.update(mode="forget"), "mode=forget: choose one of ablate, augment, both"),
+        (lambda _t, h: h.update(edits="prompt"), "edits=prompt: choose one of answer, all"),
+        (lambda _t, h: h.update(turns="first"), "turns=first: choose one of all, last"),
+        (lambda t, _h: t.pop("gate_pairs"), "a part of its map is missing"),
+        (
+            lambda t, _h: t.update(gate_pairs=t["gate_pairs"][1:]),
+            r"its map has \d+ gate_pairs but \d+ gate_features",
+        ),
+        (lambda t, _h: t.update(gate_pairs=t["gate_pairs"] + 1), "the gate_pairs of its map do not fit the 9 that its header"),
+        (lambda t, _h: t.update(gate_features=t["gate_features"] - 9), "the gate_features of its map do not fit the 64 that"),
         (lambda t, _h: t.pop("map_values"), "a part of its map is missing"),
         (lambda _t, h: h.pop("k_diff"), "a part of its map is missing"),
         (lambda _t, h: h.update(more=1), "a part of its map is missing or foreign"),
@@ -288,7 +340,7 @@ def test_a_map_is_read_as_it_was_written(sae: SAE, demix: bool) -> None:
     ],
 )
 def test_damaged_maps_are_refused(sae: SAE, change: Callable[..., Any], message: str) -> None:
-    made = make_map(sae, sae)
+    made = make_map(sae, sae, demix=True)
     tensors, header = made.tensors(), made.header()
     change(tensors, header)
     with pytest.raises(YapoError, match=message):

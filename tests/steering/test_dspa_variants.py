@@ -28,6 +28,12 @@ CHANGES: dict[str, list[Any]] = {
     "k_diff": [1],
     "normalise": ["gate"],
     "demix": [True],
+    "gate_fires": [False],
+    "count_template": [True],
+    "count_end": [True],
+    "edits": ["all"],
+    "signed": [False],
+    "turns": ["last"],
 }
 PART = SETS[2]
 
@@ -47,6 +53,12 @@ def test_one_change_at_a_time_and_none_twice() -> None:
         ("k_diff", "1", 0),
         ("normalise", "gate", 0),
         ("demix", "true", 0),
+        ("gate_fires", "false", 0),
+        ("count_template", "true", 0),
+        ("count_end", "true", 0),
+        ("edits", "all", 0),
+        ("signed", "false", 0),
+        ("turns", "last", 0),
         (LAYERS, "0 to 0", 0),
         (LAYERS, "2 to 2", 0),
     ]
@@ -55,7 +67,7 @@ def test_one_change_at_a_time_and_none_twice() -> None:
         allowed = {LAYERS: {"layer_in", "layer_out"}, PAIRS: set(), OWN: set()}.get(variant.change, {variant.change})
         assert differs <= allowed and (differs or not allowed)
     own = own_values(OWN_OPTIONS, 4)
-    assert {own[v.change] for v in made[1:]} & {v.value for v in made[1:] if v.change != PAIRS} == set()
+    assert all(own[v.change] != v.value for v in made[1:] if v.change != PAIRS)
     assert (own[PAIRS], own[LAYERS], own["alpha"], own["demix"], own["percentile"]) == ("4", "0 to 2", "0.4", "false", "75")
 
 
@@ -81,7 +93,7 @@ def test_each_is_what_dspa_makes_of_its_options_and_pairs(gemma: LanguageModel, 
     fitted = fit_variants(inputs, PART, listed(), seed=0)
     assert [f.variant for f in fitted] == listed()
     counted = len(loaded) // 2
-    assert counted == 6  # the setting with all subsets; k_diff, normalise and demix; two pairs of layers
+    assert counted == 9  # the setting with all subsets; k_diff, normalise, demix; what counts (3); two pairs of layers
     for f in fitted:
         options, part = f.variant.options, PART
         if f.variant.change == PAIRS:

@@ -19,6 +19,13 @@ class DspaSettings:
     percentile: float = 90.0  # of a feature's densities, above which its gate opens
     mode: str = "ablate"  # ablate | augment | both
     sparsify: str = "threshold"  # threshold | rows
+    # Readings where the paper is silent.
+    gate_fires: bool = True  # a gate needs a density above 0
+    count_template: bool = False  # what the chat template writes counts in prompts' densities, special tokens too
+    count_end: bool = False  # the end-of-turn token counts in answers' densities
+    edits: str = "answer"  # tokens that are edited: answer (the last prompt token and what follows) | all
+    signed: bool = True  # only s_j < 0 are ablated and only s_j > 0 augmented
+    turns: str = "all"  # the prompt of a later turn: all (the conversation so far) | last (the user's last turn)
 
     def __post_init__(self) -> None:
         require(self.layer_in >= 0, "dspa.layer_in", self.layer_in, "layers count from 0")

@@ -15,7 +15,10 @@ from yapo.errors import unknown
 STUDIES = ("lambda_sweep", "convergence", "ablations", "transfer", "features", "dspa_study", "behaviours", "knowledge")
 
 # Options of DSPA that its study may change; layers and number of pairs have lists of their own.
-DSPA_OPTIONS = ("k_prompt", "k_diff", "alpha", "mode", "percentile", "normalise", "sparsify", "demix")
+DSPA_OPTIONS = (
+    "k_prompt", "k_diff", "alpha", "mode", "percentile", "normalise", "sparsify", "demix", "gate_fires", "count_template",
+    "count_end", "edits", "signed", "turns",
+)  # fmt: skip
 
 
 def _distinct(key: str, values: list[str]) -> None:

@@ -40,6 +40,21 @@ class Template:
                 written[place[0], place[1] : place[1] + len(pattern)] = True
         return ~written
 
+    def last_turn(self, ids: Tensor, prompt: Tensor) -> Tensor:
+        """True on the tokens of the last user's turn and behind it: on all of a row with one turn.
+
+        Args:
+            ids: ``[rows, tokens]``.
+            prompt: True on the tokens among which a turn may begin, ``[rows, tokens]``.
+        """
+        place = torch.arange(ids.shape[1], device=ids.device)
+        found = _occurrences(ids, self.following)
+        if not found.shape[1]:
+            return torch.ones_like(ids, dtype=torch.bool)
+        length = len(self.following)
+        begin = (found * prompt[:, length - 1 :] * (place[: found.shape[1]] + length)).amax(dim=1)
+        return place >= begin[:, None]
+
     def answer_starts(self, ids: Tensor, real: Tensor) -> Tensor:
         """Where each row's last answer begins: behind the last ``closing``, or behind its last token if it has none.
 

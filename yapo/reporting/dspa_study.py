@@ -33,6 +33,12 @@ HEADINGS = {
     "normalise": "Rows of the map divided by",
     "sparsify": "Entries left out by",
     "demix": "De-mixing",
+    "gate_fires": "A gate needs a density above 0",
+    "count_template": "The template's tokens count",
+    "count_end": "The end of an answer counts",
+    "edits": "Tokens that are edited",
+    "signed": "Only scores of the right sign",
+    "turns": "Prompt of a later turn",
 }
 # Options whose values have an order and are drawn as curves; the other changes are drawn as differences.
 CURVES = (PAIRS, "alpha")

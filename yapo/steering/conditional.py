@@ -4,14 +4,15 @@ For a prompt x and the map A (``yapo.steering.dspa``):
 
     S(x)   the k_prompt features of the input autoencoder with the highest density on x
     s(x)   Σ_{i in S} A_i; de-mixed: A_Sᵀ M_S⁺ 1, M the gates' Gram matrix (1/N) Σ_k g(x_k) g(x_k)ᵀ
-    S_abl  the k_diff most negative s_j below 0;   S_aug  the k_diff largest above 0
+    S_abl  the k_diff most negative s_j below 0;   S_aug  the k_diff largest above 0  (``signed``; else whatever their sign)
 
 and at a steered token, with output codes f̃ and M_t their maximum, only where f̃_j > 0:
 
     f̃'_j = max(f̃_j - u·M_t, 0) for j in S_abl,   max(f̃_j + u·M_t, 0) for j in S_aug
     h'    = h + (f̃' - f̃)·W_dec
 
-The displacement u is one number, λ·α. A negative one swaps the two sets; 0 leaves h untouched, bit for bit.
+A feature in both sets, which only unsigned ones can share, stays as it is. The displacement u is one number, λ·α. A negative one
+swaps the two sets; 0 leaves h untouched, bit for bit.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from yapo.config.checks import one_of
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.models.template import Template
@@ -33,6 +35,8 @@ from yapo.steering.dspa import Entries
 from yapo.steering.intervention import Intervention, Push
 
 MODES = ("ablate", "augment", "both")
+EDITS = ("answer", "all")  # the last prompt token and what follows, or every token
+TURNS = ("all", "last")  # what the prompt of a later turn is: the conversation so far, or the last user's turn
 TENSORS = ("map_rows", "map_columns", "map_values")
 GATES = ("gate_pairs", "gate_features")
 
@@ -49,7 +53,11 @@ class MapInfo:
         k_prompt, k_diff: sizes of the sets.
         demix: whether s is de-mixed.
         percentile, normalise, sparsify: how A was made (``yapo.steering.dspa``).
-        template: the tokens that no user wrote, which densities leave out.
+        template: the tokens that no user wrote.
+        gate_fires: whether a gate needs a density above 0. count_template: whether those tokens count in prompts' densities.
+            count_end: whether the end-of-turn token counts in answers'. edits: one of ``EDITS``. signed: whether only s_j of
+            the right sign enter a set. turns: one of ``TURNS``. All are readings where the paper is silent
+            (docs/decisions/0009-dspa.md); a file without them was made with these defaults.
     """
 
     layer_in: int
@@ -69,11 +77,29 @@ class MapInfo:
     normalise: str
     sparsify: str
     template: Template = field(default_factory=Template)
+    gate_fires: bool = True
+    count_template: bool = False
+    count_end: bool = False
+    edits: str = "answer"
+    signed: bool = True
+    turns: str = "all"
 
     @classmethod
     def of(cls, header: dict[str, Any]) -> MapInfo:
-        """Read from JSON."""
-        return cls(**{**header, "template": Template.of(header["template"])})
+        """Read from JSON.
+
+        Raises:
+            YapoError: it asks for an edit that there is not.
+        """
+        info = cls(**{**header, "template": Template.of(header["template"])})
+        for name, known in (("mode", MODES), ("edits", EDITS), ("turns", TURNS)):
+            one_of(name, getattr(info, name), known)
+        return info
+
+    def counts(self, ids: Tensor, prompt: Tensor) -> Tensor:
+        """True on the tokens of the prompts that count in their densities; both ``[rows, tokens]``."""
+        counts = prompt if self.count_template else prompt & self.template.content(ids)
+        return counts & self.template.last_turn(ids, prompt) if self.turns == "last" else counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,18 +127,25 @@ class ConditionalMap:
         """From what a file holds.
 
         Raises:
-            YapoError: a part is missing, or the entries do not fit the widths that the header states.
+            YapoError: a part is missing, the header asks for what there is not, or entries or gates do not fit what it states.
         """
         try:
             info = MapInfo.of(header)
             entries = Entries(*(tensors[name] for name in TENSORS))
-            gates = torch.stack([tensors[name] for name in GATES]) if info.demix else None
+            opened = [tensors[name] for name in GATES] if info.demix else None
         except (KeyError, TypeError, AttributeError) as error:
             raise YapoError(f"a part of its map is missing or foreign ({error})") from None
         for axis, places, width in (("rows", entries.rows, info.width_in), ("columns", entries.columns, info.width_out)):
             if len(places) != len(entries.values) or (len(places) and not 0 <= int(places.min()) <= int(places.max()) < width):
                 raise YapoError(f"the {axis} of its map do not fit the {width} features that its header states")
-        return cls(info, entries, gates)
+        if opened is None:
+            return cls(info, entries)
+        if len(opened[0]) != len(opened[1]):
+            raise YapoError(f"its map has {len(opened[0])} {GATES[0]} but {len(opened[1])} {GATES[1]}; make it again")
+        for name, places, most in zip(GATES, opened, (info.pairs, info.width_in), strict=True):
+            if len(places) and not 0 <= int(places.min()) <= int(places.max()) < most:
+                raise YapoError(f"the {name} of its map do not fit the {most} that its header states; make it again")
+        return cls(info, entries, torch.stack(opened))
 
     def header(self) -> dict[str, Any]:
         """``info`` for JSON."""
@@ -152,14 +185,13 @@ class Conditional(Intervention):
         YapoError: the autoencoders are others.
     """
 
-    answers_only = True
-
     def __init__(self, conditional: ConditionalMap, sae_in: SAE, sae_out: SAE, device: torch.device | None = None) -> None:
         conditional.check(sae_in, sae_out)
         self.map, self.info, self.width = conditional, conditional.info, 1
         self.device = sae_out.W_dec.device if device is None else device
         self.sae_in, self.sae_out = sae_in.to(self.device), sae_out.to(self.device)
         self.layer, self.reads = self.info.layer_out, self.info.layer_in
+        self.answers_only = self.info.edits == "answer"
         self.digest = f"conditional {conditional.digest}"
 
     @cached_property
@@ -170,7 +202,9 @@ class Conditional(Intervention):
 
     @cached_property
     def _columns(self) -> Tensor:
-        """Output features that A speaks of, ascending."""
+        """Output features that may be edited, ascending: those that A speaks of, or all where s_j = 0 may enter a set."""
+        if not self.info.signed:
+            return torch.arange(self.info.width_out, device=self.device)
         columns: Tensor = torch.unique(self.map.entries.columns.long())
         return columns.to(self.device)
 
@@ -191,9 +225,9 @@ class Conditional(Intervention):
     def context(self, hidden: Tensor, ids: Tensor, prompt: Tensor) -> Tensor:
         """The features to edit, ``[rows, 2 * k_diff]``: first those to ablate, then those to augment; -1 where there are fewer.
 
-        See ``Intervention.context``. A prompt on which no feature fires is not edited.
+        See ``Intervention.context``. A prompt on which no feature fires has s = 0, and so is not edited where sets are signed.
         """
-        scores = self.scores(*self.select(hidden, prompt & self.info.template.content(ids)))
+        scores = self.scores(*self.select(hidden, self.info.counts(ids, prompt)))
         return torch.cat(
             [
                 self._lowest(scores, self.info.mode != "augment"),
@@ -219,7 +253,7 @@ class Conditional(Intervention):
         return top.indices, top.values >= width
 
     def scores(self, features: Tensor, fires: Tensor) -> Tensor:
-        """s(x) of the output features that A speaks of, ``[rows, columns]`` float64, from what ``select`` gives.
+        """s(x) of the output features that may be edited, ``[rows, columns]`` float64, from what ``select`` gives.
 
         Sums of float32 entries in float64: exact unless they differ by more than 2^24 or so, and so the same in any order.
         """
@@ -242,11 +276,16 @@ class Conditional(Intervention):
         return weights[..., 0]
 
     def _lowest(self, scores: Tensor, wanted: bool) -> Tensor:
-        """The ``k_diff`` features with the lowest scores below 0, the lower number where two are equal, ``[rows, k_diff]``."""
+        """The ``k_diff`` features with the lowest scores, below 0 if ``signed``; the lower number where two are equal.
+
+        Returns:
+            ``[rows, k_diff]``, -1 where there are fewer.
+        """
         chosen = torch.full((len(scores), self.info.k_diff), -1, device=scores.device)
         if wanted:
             low, place = scores.sort(dim=1, stable=True)
-            ids = torch.where(low < 0, self._columns[place], -1)[:, : self.info.k_diff]
+            enters = low < 0 if self.info.signed else torch.ones_like(low, dtype=torch.bool)
+            ids = torch.where(enters, self._columns[place], -1)[:, : self.info.k_diff]
             chosen[:, : ids.shape[1]] = ids
         return chosen
 

@@ -50,15 +50,21 @@ class Conversation:
             raise YapoError(
                 f"{cached} tokens are cached, of which {seen} were read here; begin the conversation inside this block"
             )
-        real = torch.ones_like(ids, dtype=torch.bool) if mask is None or mask.ndim != 2 else mask[:, -ids.shape[1] :].bool()
         self.new, repeated = ids.shape[1], not cached and self._repeats(ids)
         self.turn = not repeated and (not cached or self.new > 1)
         self.ids = torch.cat([self.ids, ids], dim=1) if cached else ids
-        self.real = torch.cat([self.real, real], dim=1) if cached else real
+        self.real = self._real(ids, mask, cached)
         if not cached:
             self.states = []
         if self.turn:
             self.starts = self._starts()
+
+    def _real(self, ids: Tensor, mask: Tensor | None, cached: int) -> Tensor:
+        """Which tokens so far are not padding. A mask that covers them all says so of the earlier ones too."""
+        real = torch.ones_like(ids, dtype=torch.bool) if mask is None or mask.ndim != 2 else mask.bool()
+        if not cached or real.shape[1] == self.ids.shape[1]:
+            return real[:, -self.ids.shape[1] :]
+        return torch.cat([self.real, real[:, -ids.shape[1] :]], dim=1)
 
     def _repeats(self, ids: Tensor) -> bool:
         """Whether a pass is the last one and one token more."""
@@ -80,8 +86,10 @@ class Conversation:
             self.context = self.intervention.context(self.states[0], ids, prompt)
 
     def live(self) -> Tensor:
-        """The tokens of the pass that are edited: the last of the prompt, and all after it, ``[rows, tokens]``."""
+        """The tokens of the pass that are edited, ``[rows, tokens]``: the last of the prompt and all after it, or all."""
         start = self.ids.shape[1] - self.new
+        if not self.intervention.answers_only:
+            return self.real[:, start:]
         return self.real[:, start:] & (self._places(start) >= self.starts[:, None] - 1)
 
     def _places(self, start: int) -> Tensor:

@@ -4,7 +4,7 @@ For preference pairs k = 1..N with prompt x_k and answers y⁺_k, y⁻_k:
 
     ρ_i(x)     share of the prompt's tokens on which feature i of the input autoencoder fires
     ρ̃_j(x, y)  share of the answer's tokens on which feature j of the output autoencoder fires
-    g_i(x)     1 where ρ_i(x) > 0 and ρ_i(x) ≥ τ_i, the p-th percentile of ρ_i over the N prompts
+    g_i(x)     1 where ρ_i(x) ≥ τ_i (and ρ_i(x) > 0), the p-th percentile of ρ_i over the N prompts
     A          (1/N) Σ_k g(x_k) [ρ̃(x_k, y⁺_k) - ρ̃(x_k, y⁻_k)]ᵀ
 
 All of it is sparse and stays so: no array of input features times output features is ever held.
@@ -68,17 +68,28 @@ def densities(sae: SAE, hidden: Tensor, owner: Tensor, owners: int) -> sparse.cs
     return counts
 
 
-def gates(prompts: sparse.csr_matrix, percentile: float) -> sparse.csr_matrix:
-    """Which prompts open each feature's gate, as 1 in ``[prompts, d_sae]``, from their densities."""
+def gates(prompts: sparse.csr_matrix, percentile: float, fires: bool = True) -> sparse.csr_matrix:
+    """Which prompts open each feature's gate, as 1 in ``[prompts, d_sae]``.
+
+    Args:
+        prompts: their densities, ``[prompts, d_sae]``.
+        percentile: p.
+        fires: whether a gate needs ρ > 0. Without it a gate whose τ is 0 is open on every prompt, as most are, and nothing is
+            sparse any more.
+    """
     by_feature = prompts.tocsc()
     tau = np.zeros(prompts.shape[1])
-    fires = np.flatnonzero(np.diff(by_feature.indptr))
-    for part in _blocks(fires):
+    for part in _blocks(np.flatnonzero(np.diff(by_feature.indptr))):
         tau[part] = np.quantile(by_feature[:, part].toarray(), percentile / 100, axis=0)
     opens = prompts.copy()
     opens.data = (prompts.data >= tau[prompts.indices]).astype(np.float64)
     opens.eliminate_zeros()
-    return opens
+    if fires:
+        return opens
+    number, always = prompts.shape[0], np.flatnonzero(tau == 0)
+    rows = np.arange(number + 1) * len(always)
+    everywhere = sparse.csr_matrix((np.ones(rows[-1]), np.tile(always, number), rows), shape=prompts.shape)
+    return opens.maximum(everywhere).tocsr()
 
 
 def conditional_map(

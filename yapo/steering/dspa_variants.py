@@ -1,6 +1,7 @@
 """DSPA with one thing changed at a time: fewer pairs, another option, another pair of layers.
 
-What a map is made of depends on the pairs, the layers and how A is counted; ``k_prompt``, ``mode`` and α only say how it is used.
+What a map is made of depends on the pairs, the layers and how A is counted; ``k_prompt``, ``mode``, ``edits``, ``signed``,
+``turns`` and α only say how it is used.
 So the variants are fitted together where they share a map, and the model runs once over the pairs for each pair of layers and
 each way to count.
 """
@@ -121,12 +122,13 @@ def fit_variants(inputs: FitInputs, part: TrainSet, wanted: Sequence[Variant], s
 
 def _counted(options: Options) -> Options:
     """The same, whatever says only how the map is used."""
-    return replace(options, k_prompt=1, mode="ablate", alpha=1.0)
+    return replace(options, k_prompt=1, mode="ablate", alpha=1.0, edits="answer", signed=True, turns="all")
 
 
 def _used(made: ConditionalMap, options: Options) -> ConditionalMap:
     """The map, used as the options say."""
-    return replace(made, info=replace(made.info, k_prompt=options.k_prompt, mode=options.mode))
+    used = {name: getattr(options, name) for name in ("k_prompt", "mode", "edits", "signed", "turns")}
+    return replace(made, info=replace(made.info, **used))
 
 
 def _set_name(variant: Variant) -> str:

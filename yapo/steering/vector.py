@@ -25,8 +25,8 @@ CONVENTION = (
     "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
 )
 MAP_CONVENTION = (
-    "edit with u = multiplier * vector at the last prompt token and every generated one, the features that the map gives for the"
-    " prompt, in the output of decoder block `layer` (0-based)"
+    "edit with u = multiplier * vector at the last prompt token and every generated one (at every token if the map's `edits` is"
+    " `all`), the features that the map gives for the prompt, in the output of decoder block `layer` (0-based)"
 )
 
 

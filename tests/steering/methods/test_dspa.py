@@ -26,7 +26,8 @@ from .inputs import PAIRS, SETS, TRAIN, make_inputs, no_model
 
 OPTIONS: dict[str, Any] = {
     "layer_in": 0, "layer_out": 2, "alpha": 0.4, "mode": "both", "k_prompt": 6, "k_diff": 3, "percentile": 75.0,
-    "normalise": "pairs", "sparsify": "threshold", "demix": False, "pairs": None, "seed": 0,
+    "normalise": "pairs", "sparsify": "threshold", "demix": False, "pairs": None, "seed": 0, "gate_fires": True,
+    "count_template": False, "count_end": False, "edits": "answer", "signed": True, "turns": "all",
 }  # fmt: skip
 
 
@@ -54,12 +55,14 @@ def density(sae: SAE, hidden: Tensor) -> list[float]:
     return [float((column > 0).sum()) / max(len(hidden), 1) for column in sae.encode(hidden).T]
 
 
-def plain_counts(lm: LanguageModel, sae_in: SAE, sae_out: SAE, pair: Pair) -> tuple[list[float], list[float]]:
-    """Densities of the prompt's own text, and the difference of those of the answers without their end of turn."""
-    content = lm.tokenizer.template.content(torch.tensor([pair.prompt]))[0]
+def plain_counts(
+    lm: LanguageModel, sae_in: SAE, sae_out: SAE, pair: Pair, template: bool = False, end: bool = False
+) -> tuple[list[float], list[float]]:
+    """Densities of the prompt's own text, or all of it, and the difference of those of the answers, with their end or without."""
+    content = lm.tokenizer.template.content(torch.tensor([pair.prompt]))[0] | template
     rho = density(sae_in, states(lm, pair.prompt, OPTIONS["layer_in"])[content])
     sides = [
-        density(sae_out, states(lm, pair.prompt + answer, OPTIONS["layer_out"])[len(pair.prompt) : -1])
+        density(sae_out, states(lm, pair.prompt + answer, OPTIONS["layer_out"])[len(pair.prompt) :][: len(answer) - (not end)])
         for answer in (pair.chosen, pair.rejected)
     ]
     return rho, [chosen - rejected for chosen, rejected in zip(*sides, strict=True)]
@@ -80,6 +83,34 @@ def test_maps_equal_the_definition(lm: LanguageModel, sae: SAE, tmp_path: Path, 
         info = kept[part.name].info
         assert (info.pairs, info.width_in, info.width_out, info.layer_in, info.layer_out) == (len(part.train), 64, 40, 0, 2)
         assert info.template == lm.tokenizer.template
+
+
+@pytest.mark.parametrize("reading", ["count_template", "count_end", "gate_fires"])
+def test_other_readings_make_other_maps(gemma: LanguageModel, sae: SAE, tmp_path: Path, reading: str) -> None:
+    inputs, _, kept = fit_inputs(gemma, sae, tmp_path)
+    get_method("dspa").fit(inputs)
+    usual = dense_map(kept["both"]).float()
+    get_method("dspa").fit(replace(inputs, options={**OPTIONS, reading: not OPTIONS[reading]}))
+    made = kept["both"]
+    template, end = reading == "count_template", reading == "count_end"
+    counted = [plain_counts(gemma, sae, other(sae), PAIRS[i], template, end) for i in SETS[2].train]
+    opens = plain_gates([rho for rho, _ in counted], 75, reading != "gate_fires")
+    whole = torch.tensor(plain_map(opens, [difference for _, difference in counted], "pairs"))
+    expected = torch.tensor(plain_sparsified(whole.tolist(), "threshold", OPTIONS["k_diff"]))
+    torch.testing.assert_close(dense_map(made).float(), expected)
+    assert not torch.allclose(expected, usual)
+    assert getattr(made.info, reading) is not OPTIONS[reading]
+
+
+def test_how_a_map_is_used_is_in_its_header_and_its_digest(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
+    inputs, _, kept = fit_inputs(gemma, sae, tmp_path)
+    get_method("dspa").fit(inputs)
+    digests = {kept["both"].digest}
+    for change in ({"edits": "all"}, {"signed": False}, {"turns": "last"}):
+        get_method("dspa").fit(replace(inputs, options={**OPTIONS, **change}))
+        assert {name: kept["both"].header()[name] for name in change} == change
+        digests.add(kept["both"].digest)
+    assert len(digests) == 4
 
 
 def test_passes_of_few_pairs_give_the_same(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
@@ -135,6 +166,8 @@ REFUSED = [
     ({"percentile": 100.0}, r"method.options.percentile=100.0: between 0 and 100"),
     ({"normalise": "n"}, r"method.options.normalise=n: choose one of pairs, gate"),
     ({"sparsify": "top"}, r"method.options.sparsify=top: choose one of threshold, rows"),
+    ({"edits": "prompt"}, r"method.options.edits=prompt: choose one of answer, all"),
+    ({"turns": "first"}, r"method.options.turns=first: choose one of all, last"),
     ({"demix": True, "normalise": "gate"}, r"method.options.demix=True: de-mixing is defined for method.options.normalise=pairs"),
     ({"explained": 0.99}, r"random jumprelu: explains -?\d.* of the variance of this model's states"),
     ({"kdiff": 3}, r"method.options.kdiff: DSPA reads layer_in, .* give these and no others"),
@@ -178,6 +211,9 @@ def test_the_settings_are_those_that_the_method_reads() -> None:
     assert set(options) == set(OPTIONS)
     read = (options["layer_in"], options["layer_out"], options["alpha"], options["k_prompt"], options["k_diff"], options["mode"])
     assert read == (7, 24, 0.2, 32, 16, "ablate")
+    readings = ("gate_fires", "count_template", "count_end", "edits", "signed", "turns")
+    assert {name: options[name] for name in readings} == {name: OPTIONS[name] for name in readings}
+    assert compose(["method=dspa", "dspa.edits=all"]).method.options["edits"] == "all"
     assert compose(["method=dspa", "dspa.layer_in=2", "method.options.k_diff=4"]).method.options["layer_in"] == 2
 
 

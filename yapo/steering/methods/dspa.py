@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from yapo.config.checks import check_seed, one_of, require
 from yapo.errors import YapoError
 from yapo.models.sae_quality import check_quality, reconstruction_quality
-from yapo.steering.conditional import MODES, Conditional, ConditionalMap, MapInfo
+from yapo.steering.conditional import EDITS, MODES, TURNS, Conditional, ConditionalMap, MapInfo
 from yapo.steering.dspa import Entries, conditional_map, densities, gates
 from yapo.steering.methods.base import FitInputs, register
 from yapo.steering.sets import TrainSet
@@ -42,6 +42,12 @@ class Options:
     demix: bool
     pairs: int | None
     seed: int
+    gate_fires: bool
+    count_template: bool
+    count_end: bool
+    edits: str
+    signed: bool
+    turns: str
 
     def __post_init__(self) -> None:
         key = "method.options."
@@ -58,6 +64,8 @@ class Options:
         require(not self.demix or self.normalise == "pairs", key + "demix", self.demix, theory)
         require(self.pairs is None or self.pairs > 0, key + "pairs", self.pairs, "at least 1, or null for all")
         check_seed(key + "seed", self.seed)
+        one_of(key + "edits", self.edits, EDITS)
+        one_of(key + "turns", self.turns, TURNS)
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> Options:
@@ -119,7 +127,7 @@ class Counted:
 def count(
     lm: LanguageModel, pairs: Sequence[Pair], options: Options, sae_in: SAE, sae_out: SAE, batch_size: int, explained: float
 ) -> Counted:
-    """Densities of every pair. Its prompt runs once for both answers; an answer's end-of-turn token does not count.
+    """Densities of every pair. Its prompt runs once for both answers.
 
     Args:
         batch_size: pairs of one forward pass.
@@ -127,7 +135,7 @@ def count(
     """
     prompts: list[sparse.csr_matrix] = []
     differences: list[sparse.csr_matrix] = []
-    for part in _chunks(pairs, batch_size):
+    for part in _chunks(counted_pairs(pairs, options), batch_size):
         batch = tree_batch(part).to(lm.device)
         ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in part])
         masks = lm.masks(batch.allowed, batch.positions, batch.positions)
@@ -136,7 +144,7 @@ def count(
         if not prompts:
             for sae, states in ((sae_in, early), (sae_out, late)):
                 check_quality(sae, reconstruction_quality(sae, [states[batch.real & (batch.positions > 0)]])[0], explained)
-        side = batch.packed([_sides(lm, pair) for pair in part])
+        side = batch.packed([_sides(lm, pair, options) for pair in part])
         rho, chosen, rejected = (
             densities(sae, states[side == which], batch.pair[side == which], len(part))
             for which, sae, states in ((1, sae_in, early), (2, sae_out, late), (3, sae_out, late))
@@ -167,9 +175,22 @@ def displacement(lm: LanguageModel, edit: Conditional, pairs: Sequence[Pair], st
     return float(torch.cat(moved).mean())
 
 
-def _sides(lm: LanguageModel, pair: Pair) -> Tensor:
+def counted_pairs(pairs: Sequence[Pair], options: Options) -> Sequence[Pair]:
+    """Pairs whose last answer token, which a pass leaves out, is one that does not count."""
+    if not options.count_end:
+        return pairs
+    return [replace(p, chosen=p.chosen + p.chosen[-1:], rejected=p.rejected + p.rejected[-1:]) for p in pairs]
+
+
+def prompt_counts(lm: LanguageModel, pair: Pair, options: Options) -> Tensor:
+    """True on the tokens of a pair's prompt, one user's turn, that count in its densities."""
+    ids = torch.tensor([pair.prompt])
+    return torch.ones_like(ids[0], dtype=torch.bool) if options.count_template else lm.tokenizer.template.content(ids)[0]
+
+
+def _sides(lm: LanguageModel, pair: Pair, options: Options) -> Tensor:
     """What each token of a pair counts for: 1 the prompt, 2 the chosen answer, 3 the rejected one, 0 nothing."""
-    prompt = lm.tokenizer.template.content(torch.tensor([pair.prompt]))[0].long()
+    prompt = prompt_counts(lm, pair, options).long()
     answers = [torch.full((len(answer) - 1,), side) for side, answer in ((2, pair.chosen), (3, pair.rejected))]
     return torch.cat([prompt, *answers]).to(lm.device)
 
@@ -187,7 +208,7 @@ def _training_pairs(part: TrainSet, options: Options) -> list[int]:
 
 
 def _map(name: str, counted: Counted, options: Options, lm: LanguageModel, sae_in: SAE, sae_out: SAE) -> ConditionalMap:
-    opens = gates(counted.prompts, options.percentile)
+    opens = gates(counted.prompts, options.percentile, options.gate_fires)
     if not opens.nnz:
         raise YapoError(
             f"{name}: no gate opens, since {sae_in.source} fires on no token of any training prompt; give another layer_in"
@@ -215,6 +236,12 @@ def _map(name: str, counted: Counted, options: Options, lm: LanguageModel, sae_i
         normalise=options.normalise,
         sparsify=options.sparsify,
         template=lm.tokenizer.template,
+        gate_fires=options.gate_fires,
+        count_template=options.count_template,
+        count_end=options.count_end,
+        edits=options.edits,
+        signed=options.signed,
+        turns=options.turns,
     )
     opened = torch.from_numpy(np.stack(opens.nonzero()).astype(np.int64)) if options.demix else None
     return ConditionalMap(info, Entries.of(made), opened)
