@@ -68,7 +68,7 @@ def python(code: str, home: Path, hub: Hub | None = None, **variables: str) -> s
 
 
 def put_in_cache(home: Path, repo: str, files: Path, commit: str = COMMIT, kind: str = "models") -> Path:
-    """The hub's cache with one repository, laid out as its client does; returns the snapshot."""
+    """Put a repository, or another commit of it, into the hub's cache, laid out as its client does; returns the snapshot."""
     folder = home / "hub" / f"{kind}--{repo.replace('/', '--')}"
     for path in sorted(path for path in files.rglob("*") if path.is_file()):
         blob = folder / "blobs" / hashlib.sha256(path.read_bytes()).hexdigest()
@@ -77,7 +77,7 @@ def put_in_cache(home: Path, repo: str, files: Path, commit: str = COMMIT, kind:
             place.parent.mkdir(parents=True, exist_ok=True)
         blob.write_bytes(path.read_bytes())
         link.symlink_to(os.path.relpath(blob, link.parent))
-    (folder / "refs").mkdir()
+    (folder / "refs").mkdir(exist_ok=True)
     (folder / "refs" / "main").write_text(commit)
     return folder / "snapshots" / commit
 

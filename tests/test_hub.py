@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
-from yapo.hub import Repo, commit_of, is_hub_id
+from yapo.hub import Repo, commit_of, is_hub_id, snapshot_commit, snapshot_of, snapshots_with_weights
 
 from .hub_server import COMMIT, ROOT, Hub, put_in_cache, python, serving
 
@@ -121,6 +122,28 @@ def test_a_cache_that_was_copied(tmp_path: Path) -> None:
 def test_what_reads_as_a_hub_id(path: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert is_hub_id(path) == expected
+
+
+def test_commits_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of ``main`` first; one of which only the tokenizer was fetched is none that a model can have been loaded from."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    repo, tokenizer = Repo("model.path", "owner/tiny"), tmp_path / "tokenizer"
+    assert snapshots_with_weights(repo) == []
+    tokenizer.mkdir()
+    shutil.copy(MODEL / "tokenizer.json", tokenizer)
+    put_in_cache(tmp_path, "owner/tiny", tokenizer, "c" * 40)
+    first, main = (put_in_cache(tmp_path, "owner/tiny", MODEL, digit * 40) for digit in "ab")
+    assert snapshots_with_weights(repo) == [main, first]
+    assert snapshot_of(Repo("model.path", "owner/tiny", "a" * 40)) == first
+
+
+def test_which_folders_are_snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = put_in_cache(tmp_path, "owner/tiny", MODEL)
+    (tmp_path / "link").symlink_to(snapshot)
+    monkeypatch.chdir(snapshot)
+    assert snapshot_commit(snapshot) == snapshot_commit(Path()) == snapshot_commit(tmp_path / "link") == COMMIT
+    others = MODEL, snapshot.parent, tmp_path / "snapshots" / COMMIT, snapshot.parent / "main", snapshot / "sub"
+    assert [snapshot_commit(folder) for folder in others] == [""] * 5
 
 
 def test_pages() -> None:

@@ -104,10 +104,32 @@ def commit_of(path: Path) -> str:
     return parts[len(parts) - parts[::-1].index("snapshots")]
 
 
+def is_commit(text: str) -> bool:
+    """Whether a text is a commit in full."""
+    return bool(re.fullmatch(r"[0-9a-f]{40}", text))
+
+
+def snapshot_commit(folder: Path) -> str:
+    """The commit of a model's folder in a cache, wherever that cache lies; empty for any other folder."""
+    folder = folder.resolve()
+    return commit_of(folder) if folder.match("models--*/snapshots/*") and is_commit(folder.name) else ""
+
+
 def cached_commit(repo: Repo) -> str:
     """The commit that a branch or tag had when it was downloaded."""
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo.name, repo_type=repo.kind)
-    return (folder / "refs" / repo.revision).read_text(encoding="utf-8").strip()
+    return (_cache(repo) / "refs" / repo.revision).read_text(encoding="utf-8").strip()
+
+
+def snapshot_of(repo: Repo) -> Path:
+    """Where the cache keeps a repository whose revision is a commit; the folder need not be there."""
+    return _cache(repo) / "snapshots" / repo.revision
+
+
+def snapshots_with_weights(repo: Repo) -> list[Path]:
+    """Folders of all commits whose weights the cache holds, in any number; that of the revision first."""
+    folders = {path.parent for path in (_cache(repo) / "snapshots").glob("*/*.safetensors")}
+    first = cached_commit(repo) if (_cache(repo) / "refs" / repo.revision).is_file() else repo.revision
+    return sorted(folders, key=lambda folder: (folder.name != first, folder.name))
 
 
 @contextmanager
@@ -120,6 +142,10 @@ def explained(repo: Repo) -> Iterator[None]:
         raise YapoError(f"{setting}: {repo.name} has no such branch, tag or commit; see {repo.page}/tree/main") from error
     except (OSError, HTTPError, EntryNotFoundError, HFValidationError) as error:
         raise YapoError(f"{repo.key}={repo.name}: {_reason(repo, error)}") from error
+
+
+def _cache(repo: Repo) -> Path:
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo.name, repo_type=repo.kind)
 
 
 def _snapshot(repo: Repo, only: Sequence[str] | None, offline: bool) -> Path:

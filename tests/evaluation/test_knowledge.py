@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from huggingface_hub import constants
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
 from torch import Tensor
@@ -23,6 +25,8 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import load_sae
 from yapo.steering.intervention import sparse_edit_plain
 from yapo.steering.vector import SteeringVector, VectorInfo
+
+from ..hub_server import COMMIT, put_in_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = 2
@@ -76,6 +80,24 @@ def requests(kind: str, arguments: list[tuple[object, ...]]) -> list[Instance]:
 
 def scored(model: SteeredLM) -> list[tuple[float, bool]]:
     return model.loglikelihood(requests("loglikelihood", [*pairs(model)]), disable_tqdm=True)
+
+
+@pytest.mark.parametrize("space", ["dense", "sparse"])
+def test_a_model_of_the_hub_is_steered_as_its_folder_is(
+    tiny: LanguageModel, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The digest is its commit, and the model is loaded from the cache; a vector of another commit is refused."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    put_in_cache(tmp_path, "own/tiny", ROOT / "world" / "model")
+    lm = load_language_model(ModelConfig(path="own/tiny"), device="cpu")
+    assert lm.digest == COMMIT
+    asked = scored(SteeredLM(lm, make_vector(space, lm), batch_size=4))
+    assert asked == scored(SteeredLM(tiny, make_vector(space, tiny), batch_size=4))
+    assert asked == scored(SteeredLM("own/tiny", make_vector(space, lm), batch_size=4, device="cpu"))
+    vector = make_vector(space, lm)
+    other = replace(vector, info=replace(vector.info, model_digest="f" * 40))
+    with pytest.raises(YapoError, match=f"made for tiny .{'f' * 40}.; .* has other weights .{COMMIT}."):
+        scored(SteeredLM(lm, other))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

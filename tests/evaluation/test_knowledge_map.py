@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 from lm_eval.api.instance import Instance
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE, load_sae
 from yapo.steering.vector import SteeringVector, VectorInfo
 
+from ..hub_server import COMMIT, put_in_cache
 from ..steering.test_dspa import block_output, make_map, plain_edit, plain_sets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +91,18 @@ def test_log_likelihoods_equal_one_plain_pass_each(
         assert greedy == bool((log_probs.argmax(dim=-1) == targets).all())
         moved = max(moved, abs(value - float(plain.gather(1, targets[:, None]).sum())))
     assert moved > 0.01
+
+
+def test_a_model_of_the_hub_is_steered_as_its_folder_is(
+    tiny: LanguageModel, saes: dict[int, SAE], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    put_in_cache(tmp_path, "own/tiny", ROOT / "world" / "model")
+    lm = load_language_model(ModelConfig(path="own/tiny"), device="cpu")
+    asked = [Instance(request_type="loglikelihood", doc={}, arguments=(f"Q: {q}\nA:", " Tea"), idx=0) for q in QUESTIONS]
+    values = [SteeredLM(each, vector(each, saes), sae=saes).loglikelihood(asked, disable_tqdm=True) for each in (lm, tiny)]
+    assert lm.digest == COMMIT
+    assert values[0] == values[1]
 
 
 def test_sizes_that_lm_eval_tries_are_no_error(tiny: LanguageModel, saes: dict[int, SAE]) -> None:

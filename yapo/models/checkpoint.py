@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from yapo.errors import YapoError
+from yapo.files import file_digest
 from yapo.hub import NEWEST, Repo, cached_snapshot, download_snapshot, is_hub_id
 
 # At the top of the repository; not the PyTorch copies of the weights that some have too.
@@ -38,6 +39,12 @@ def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> 
     if missing is not None:
         raise YapoError(f"{key}={path}: {missing} is missing; download or copy the rest of it")
     return folder
+
+
+def weights_digest(folder: Path) -> str:
+    """Digest of a folder's weights; empty where it has none."""
+    weights = sorted(folder.glob("*.safetensors"))
+    return file_digest(*weights) if weights else ""
 
 
 def missing_file(folder: Path) -> str | None:

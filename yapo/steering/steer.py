@@ -13,13 +13,14 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from yapo.errors import YapoError
-from yapo.files import file_digest
+from yapo.hub import Repo, is_commit, snapshot_commit, snapshot_of, snapshots_with_weights
+from yapo.models.checkpoint import missing_file, weights_digest
 from yapo.models.language_model import SUPPORTED
 from yapo.models.sae import SAE, load_sae
 from yapo.steering.applied import Applied
 from yapo.steering.conversation import AnswerStarts, Conversation
 from yapo.steering.intervention import Intervention
-from yapo.steering.vector import SteeringVector
+from yapo.steering.vector import SteeringVector, VectorInfo
 
 Autoencoder = SAE | Path | str
 
@@ -111,7 +112,11 @@ def _opens_row(positions: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
-    """Refuse a vector made for another model: other depth, other width, or (for a local folder) other weights."""
+    """Refuse a vector made for another model.
+
+    Raises:
+        YapoError: other depth, other width, other weights, or a name that does not tell whether the weights are the same.
+    """
     info, config = vector.info, model.config
     if config.model_type not in SUPPORTED:
         raise YapoError(f"architecture '{config.model_type}' is not supported; use one of {', '.join(SUPPORTED)}")
@@ -123,21 +128,42 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
         raise YapoError(
             f"the vector has {vector.values.shape[-1]} entries for {info.model}; this model is {config.hidden_size} wide"
         )
-    weights = sorted(Path(config.name_or_path).glob("*.safetensors")) if config.name_or_path else []
-    if not weights and config.name_or_path == info.model and _revision(config) not in ("", info.model_digest):
+    if config.name_or_path:  # a model made in memory has no weights to compare
+        _check_weights(config, info)
+
+
+def _check_weights(config: PreTrainedConfig, info: VectorInfo) -> None:
+    """Refuse other weights: commits are compared with commits, digests with digests."""
+    name, made, folders = config.name_or_path, info.model_digest, _folders(config)
+    of_hub = is_commit(made)
+    here = [snapshot_commit(folder) for folder in folders]
+    if of_hub and not any(here):  # a folder outside a cache has no commit, but may be a copy of what the cache holds of it
+        original = snapshot_of(Repo("model.path", info.model, made))
+        made = weights_digest(original) if missing_file(original) is None else ""
+    if not is_commit(made):
+        here = [weights_digest(folder) for folder in folders] if made else []
+    vectors = f"the vector was made for {info.model} ({info.model_digest})"
+    right = f"{info.model} at revision {info.model_digest}" if of_hub else "the weights it was made for"
+    fix = f"load {right}, or make a vector for this model"
+    if not any(here):
+        if name != info.model or Path(name).is_dir():  # a folder may bear the name of a hub model
+            raise YapoError(f"{vectors}; nothing here tells whether {name} has the same weights; {fix}")
+    elif made not in here:
+        raise YapoError(f"{vectors}; {name} has other weights ({', '.join(here)}); {fix}")
+    elif made != here[0]:
         warnings.warn(
-            f"the vector was made for revision {info.model_digest} of {info.model}; this is {_revision(config)}", stacklevel=4
-        )
-    if weights and file_digest(*weights) != info.model_digest:
-        raise YapoError(
-            f"the vector was made for {info.model} with weights {info.model_digest}; {config.name_or_path} has other weights "
-            f"({file_digest(*weights)})"
+            f"{vectors}; the cache holds {len(here)} commits of {name}, and a model loaded by its name does not say which it is; "
+            f"load it from {folders[here.index(made)]} to be sure",
+            stacklevel=5,
         )
 
 
-def _revision(config: PreTrainedConfig) -> str:
-    """Commit that a model came from; empty where it was not read from a hub."""
-    return str(vars(config).get("_commit_hash") or "")
+def _folders(config: PreTrainedConfig) -> list[Path]:
+    """Where a model was read from; of one loaded by its name on the hub, all that the cache holds, the likeliest first."""
+    name, commit = config.name_or_path, str(vars(config).get("_commit_hash") or "")
+    if Path(name).is_dir():
+        return [Path(name)]
+    return [snapshot_of(Repo("model.path", name, commit))] if commit else snapshots_with_weights(Repo("model.path", name))
 
 
 def _intervention(
