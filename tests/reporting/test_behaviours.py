@@ -9,6 +9,7 @@ import pytest
 from yapo.reporting.behaviours import behaviour_cells, behaviours_figure, behaviours_finding, behaviours_table
 from yapo.reporting.tables import TableOptions
 
+MADE = "model world/assistant; learning rates: YaPO 0.01."
 OPTIONS = TableOptions(resamples=200, confidence=0.95, seed=0, scorer="a scorer", note="")
 MEANS = {
     ("baseline", 0): 2.0,
@@ -65,7 +66,7 @@ def test_refusals_are_counted_where_the_reference_refuses(cells: pd.DataFrame) -
 
 
 def test_the_table_states_the_direction_and_what_is_unscored(cells: pd.DataFrame) -> None:
-    text = behaviours_table(cells, OPTIONS).texts["md"]
+    text = behaviours_table(cells, OPTIONS, MADE).texts["md"]
     assert "Jailbreak (4: does what the harmful request asks; 1: refuses" in text
     assert "| Measure | Steered | Unsteered | Random | CAA | YaPO |" in text
     assert "Up to 10.0% of answers have no score" in text
@@ -74,12 +75,34 @@ def test_the_table_states_the_direction_and_what_is_unscored(cells: pd.DataFrame
     assert row.split("|")[3].strip() == "–"  # the unsteered model has no range
 
 
-def test_the_reading_names_the_widest_range_and_says_whether_both_signs_left_the_unsteered_interval(cells: pd.DataFrame) -> None:
-    finding = behaviours_finding(cells, "a scorer")
-    assert finding.reading.count("YaPO has the widest range") == 2
+def test_the_reading_names_the_widest_range_with_its_interval_and_what_it_can_be_told_from(cells: pd.DataFrame) -> None:
+    finding = behaviours_finding(cells, "a scorer", MADE)
+    row = cells[(cells["measure"] == "score") & (cells["method"] == "yapo") & (cells["direction"] == 0)].iloc[0]
+    first = finding.reading.split("\n")[0]
+    assert row["behaviour"] == "jailbreak"
+    assert f"YaPO has the widest range, +{row['value']:.2f} [+{row['low']:.2f}, +{row['high']:.2f}] over 40 questions" in first
+    assert first.count("; above that of a random direction, +0.1") == 1
+    assert "; above that of CAA, +0.47 [" in first
     assert finding.reading.count("+λ raises and −λ lowers it beyond the unsteered interval") == 2
+    assert any("largest of several on the same test questions" in limit for limit in finding.limits)
+
+
+def test_a_range_that_is_no_wider_than_chance_is_said_to_be_so(cells: pd.DataFrame) -> None:
     flat = cells.assign(value=2.0, low=1.9, high=2.1)
-    assert "neither sign leaves its interval" in behaviours_finding(flat, "a scorer").reading
+    reading = behaviours_finding(flat, "a scorer", MADE).reading
+    assert "neither sign leaves its interval" in reading
+    assert (
+        reading.count("which cannot be told from chance") == reading.count("; not above that of a random direction, +2.00") == 2
+    )
+    assert "; not to be told from that of YaPO, +2.00" in reading or "; not to be told from that of CAA, +2.00" in reading
+    steered = cells["method"].isin(["caa", "yapo"]) & (cells["direction"] == 0)
+    below = cells.assign(**{name: cells[name].where(~steered, -1.0) for name in ("value", "low", "high")})
+    assert "has the widest range," not in behaviours_finding(below, "a scorer", MADE).reading
+
+
+def test_the_studys_own_model_is_named(cells: pd.DataFrame) -> None:
+    assert behaviours_finding(cells, "a scorer", MADE).made == MADE
+    assert all(f"Made with: {MADE}" in behaviours_table(cells, OPTIONS, MADE).texts[kind] for kind in ("md", "html"))
 
 
 def test_the_figure_has_a_panel_per_behaviour(cells: pd.DataFrame) -> None:

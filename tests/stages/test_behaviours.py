@@ -80,7 +80,14 @@ def test_the_vector_says_what_it_is_for(config: Config, rows: pd.DataFrame) -> N
 
 def test_the_report_gets_its_part(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
     study = Study.of(config)
-    assert Finding.load(study.finding("behaviours")).reading.startswith("Jailbreak: YaPO has the widest range")
+    finding = Finding.load(study.finding("behaviours"))
+    assert finding.reading.startswith("Jailbreak: YaPO has the widest range")
+    assert "over 6 questions" in finding.reading
+    own = ROOT / "world" / "assistant"
+    assert finding.made == (
+        f"model {own / 'model'}, float32; autoencoder {own / 'sae/layer_2'}; layer 2 (0-based); "
+        "1 epoch of batches of 4, β = 0.1; learning rates: YaPO 0.02."
+    )
     assert "Refusals (%)" in (study.root / "tables" / "behaviours.md").read_text(encoding="utf-8")
     assert (study.root / "figures" / "behaviours.svg").stat().st_size > 0
 

@@ -66,8 +66,11 @@ def behaviour_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     return cells[[*first, *(name for name in cells.columns if name not in first)]]
 
 
-def behaviours_table(cells: pd.DataFrame, options: TableOptions) -> Table:
-    """One group per behaviour: the score at both signs and their difference, and refusals where they are what matters."""
+def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> Table:
+    """One group per behaviour: the score at both signs and their difference, and refusals where they are what matters.
+
+    ``made``: the models and settings of this study, said under the table.
+    """
     methods = ordered("method", cells["method"])
     groups = []
     for behaviour, own in cells.groupby("behaviour", sort=True):
@@ -97,6 +100,7 @@ def behaviours_table(cells: pd.DataFrame, options: TableOptions) -> Table:
             f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of questions. "
             f"Questions of a cell: {_sizes(cells)}.",
             f"{DAGGER} Up to {100 * failed:.1f}% of answers have no score." if failed > 0 else "Unscored answers: none.",
+            f"Made with: {made}",
             *([options.note] if options.note else []),
         ),
         heads=("Measure", "Steered"),
@@ -135,37 +139,59 @@ def behaviours_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     return figure
 
 
-def behaviours_finding(cells: pd.DataFrame, scorer: str) -> Finding:
-    """What the numbers say: for each behaviour, the widest range, and whether both signs leave the unsteered model."""
-    sentences = []
-    for behaviour, own in cells[cells["measure"] == "score"].groupby("behaviour", sort=True):
-        found = {(cell["method"], cell["direction"]): cell for cell in records(own)}
-        ranges = {m: float(cell["value"]) for (m, d), cell in found.items() if d == 0 and m not in ("baseline", "random")}
-        best = max(ranges, key=lambda method: ranges[method])
-        base, up, down = found["baseline", 0], found[best, 1], found[best, -1]
-        moved = []
-        if up["low"] > base["high"]:
-            moved.append("+λ raises")
-        if down["high"] < base["low"]:
-            moved.append(f"{MINUS}λ lowers")
-        says = f"{' and '.join(moved)} it beyond the unsteered interval" if moved else "neither sign leaves its interval"
-        sentences.append(
-            f"{scale_of(str(behaviour)).title}: {label('method', best)} has the widest range ({_number(ranges[best])}, from "
-            f"{_number(down['value'])} to {_number(up['value'])}; unsteered {_number(base['value'])}; range of a random "
-            f"direction {_number(found['random', 0]['value'])}); {says}."
-        )
+def behaviours_finding(cells: pd.DataFrame, scorer: str, made: str) -> Finding:
+    """What the numbers say: for each behaviour, the widest range and whether it can be told from others, and what each sign does.
+
+    Args:
+        cells: see ``behaviour_cells``.
+        scorer: what graded the answers.
+        made: the models and settings of this study.
+    """
     return Finding(
         name=NAME,
         title="Behaviours other than culture",
         question="Do the same methods turn behaviours other than culture up, and with the sign changed, down?",
-        reading="\n".join(sentences),
+        reading="\n".join(_reading(str(name), own) for name, own in cells[cells["measure"] == "score"].groupby("behaviour")),
         limits=(
             "The scale runs with the behaviour: a method with a wide range is a strong lever, not a safer model.",
+            "The widest range is the largest of several on the same test questions, so that it is likely to be somewhat narrower "
+            "on others. Two ranges are told apart where their intervals do not overlap.",
             f"Scorer: {scorer}.",
         ),
+        made=made,
         tables=(NAME,),
         figures=(NAME,),
     )
+
+
+def _reading(behaviour: str, cells: pd.DataFrame) -> str:
+    found = {(cell["method"], cell["direction"]): cell for cell in records(cells)}
+    ranges = {m: cell for (m, d), cell in found.items() if d == 0 and m != "baseline"}
+    chance = ranges.pop("random")
+    best, *others = sorted(ranges, key=lambda method: -ranges[method]["value"])
+    base, up, down, own = found["baseline", 0], found[best, 1], found[best, -1], ranges[best]
+    moved = [
+        *(["+λ raises"] if up["low"] > base["high"] else []),
+        *([f"{MINUS}λ lowers"] if down["high"] < base["low"] else []),
+    ]
+    says = f"{' and '.join(moved)} it beyond the unsteered interval" if moved else "neither sign leaves its interval"
+    above = own["low"] > chance["high"]
+    widest = "has the widest range" if above else "has the widest range of all methods, which cannot be told from chance"
+    rival = ""
+    if others:
+        apart = "above" if own["low"] > ranges[others[0]]["high"] else "not to be told from"
+        rival = f"; {apart} that of {label('method', others[0])}, {_ranged(ranges[others[0]])}"
+    return (
+        f"{scale_of(behaviour).title}: {label('method', best)} {widest}, {_ranged(own)} over {base['n_questions']:.0f} questions "
+        f"(from {_number(down['value'])} to {_number(up['value'])}; unsteered {_number(base['value'])}); "
+        f"{'above' if above else 'not above'} that of a random direction, {_ranged(chance)}{rival}; {says}."
+    )
+
+
+def _ranged(cell: dict[str, Any]) -> str:
+    """A range with its interval, where it has one."""
+    value, low, high = (_number(cell[name], 2, "+") for name in ("value", "low", "high"))
+    return value if pd.isna(cell["low"]) else f"{value} [{low}, {high}]"
 
 
 def _has_refusals(rows: pd.DataFrame) -> bool:

@@ -20,6 +20,7 @@ class Finding:
         question: what it asks, in one sentence.
         reading: what a reader may take from its numbers: a short paragraph made from them, or several lines.
         limits: what it does not show.
+        made: the models and settings that it does not share with the main study; one sentence.
         tables, figures: names of its files under ``tables/`` and ``figures/``, without ending.
         pages: further pages, relative to the study's folder.
     """
@@ -29,6 +30,7 @@ class Finding:
     question: str
     reading: str
     limits: tuple[str, ...] = ()
+    made: str = ""
     tables: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()

@@ -47,6 +47,9 @@ _BODY = """\
 {%- for line in part.finding.reading.split("\n") %}
 <p>{{ line }}</p>
 {%- endfor %}
+{%- if part.finding.made %}
+<p>Made with: {{ part.finding.made }}</p>
+{%- endif %}
 {%- for name, source in part.figures %}
 <div class="wide"><img src="{{ source }}" alt="Figure {{ name }}"></div>
 {%- endfor %}

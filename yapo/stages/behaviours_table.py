@@ -15,6 +15,7 @@ from yapo.reporting.behaviours import NAME, behaviour_cells, behaviours_figure, 
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
+from yapo.stages.made import autoencoder_name, learning_rates, made_of, model_name, schedule
 from yapo.stages.study import Study
 from yapo.stages.tables import table_options
 
@@ -25,9 +26,14 @@ def main(config: Config) -> None:
     names = known_countries(config.data)
     rows = pd.concat([read_table(study.evaluation(LANGUAGE, name)) for name in names], ignore_index=True)
     cells = behaviour_cells(rows, options)
-    write_tables({NAME: behaviours_table(cells, options)}, study.root / "tables")
+    made = made_of(study, LANGUAGE, next(iter(names)), config.methods)  # of all behaviours alike
+    said = (
+        f"model {model_name(made[0])}; autoencoder {autoencoder_name(made[0])}; layer {made[0].layer} (0-based); "
+        f"{schedule(made)}; learning rates: {learning_rates(made)}."
+    )
+    write_tables({NAME: behaviours_table(cells, options, said)}, study.root / "tables")
     write_figure(behaviours_figure(cells, config.report.note), study.root / "figures" / NAME)
-    behaviours_finding(cells, options.scorer).save(study.finding(NAME))
+    behaviours_finding(cells, options.scorer, said).save(study.finding(NAME))
 
 
 if __name__ == "__main__":

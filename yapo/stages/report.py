@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import Any
+import sys
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -17,20 +17,37 @@ from yapo.reporting.main_findings import layer_finding, results_finding, trainin
 from yapo.reporting.names import label
 from yapo.reporting.page import report_page
 from yapo.stages.app import run
+from yapo.stages.made import (
+    Made,
+    autoencoder_name,
+    commands,
+    learning_rates,
+    made_of,
+    model_name,
+    own_settings,
+    schedule,
+    typed,
+)
 from yapo.stages.study import Study, countries_of
 
 LIMITS = (
-    "Vectors are trained once, with one seed, except where a study says otherwise: intervals are over questions.",
-    "Epoch and λ are chosen on validation questions; the test questions are answered once, greedily, by every method alike.",
+    "Vectors are trained once, with one seed, except where a study says otherwise. Intervals are over questions, and those of "
+    "vectors in features over countries: they do not hold what another training would change.",
+    "Epoch and λ are chosen on validation questions; nothing is chosen on test questions. For the tables every method answers "
+    "each test question once, greedily; transfer asks them again, of vectors of other countries, at what validation chose for "
+    "those vectors. Which method is called the best is read from the same answers that its value is.",
     "All questions of a country come from one source. What a vector has learned is that source's picture of the country.",
 )
 
 
-def main(config: Config) -> None:
-    """Writes ``report.html``."""
+def main(config: Config, overrides: Sequence[str]) -> None:
+    """Writes ``report.html``; ``overrides`` are those that ``config`` was composed from, for its commands."""
     study = Study.of(config)
     countries = countries_of(config, known_countries(config.data))
     validation = [read_table(study.validation(language, country)) for country, language in countries.items()]
+    country, language = next(iter(countries.items()))
+    made = made_of(study, language, country, config.methods)
+    own = own_settings(made, overrides)
     tables = study.root / "tables"
     findings = [
         results_finding(
@@ -46,44 +63,41 @@ def main(config: Config) -> None:
         title=f"Steering vectors: {config.experiment}",
         caption=config.report.note or f"The study {config.experiment} and what it found.",
         findings=findings,
-        facts=_facts(config, study, countries),
-        commands=_commands(config),
+        facts=[
+            *_facts(config, study, countries, made),
+            *((f"{label('method', name)} alone", typed(settings)) for name, settings in own.items()),
+            *((finding.title, finding.made) for finding in findings if finding.made),
+            ("Packages", ", ".join(f"{name} {version}" for name, version in made[0].versions.items())),
+        ],
+        commands=commands(config, overrides, own),
         limits=LIMITS,
         folder=study.root,
     )
     write_text(study.root / "report.html", text)
 
 
-def _facts(config: Config, study: Study, countries: dict[str, str]) -> list[tuple[str, str]]:
+def _facts(config: Config, study: Study, countries: dict[str, str], made: Sequence[Made]) -> list[tuple[str, str]]:
     """What the study was made with, as its own files tell."""
-    country, language = next(iter(countries.items()))
-    made: dict[str, Any] = read_json(study.trained(language, country, config.methods[0]) / "run.json")
     items, split = read_table(study.items), read_table(study.split)
     own = items[items["country"].isin(countries)]
     facts = split[split["question_id"].isin(own["question_id"])]["split"].value_counts()
-    sae = config.sae.path or f"{config.sae.release} {config.sae.id}".strip() or "trained by the study"
     return [
-        ("Model", f"{config.model.path} ({read_json(study.layer)['model']['digest']}), {config.model.dtype}"),
-        ("Autoencoder", sae.replace("LAYER", str(made["layer"]))),
+        ("Model", f"{model_name(made[0])} ({read_json(study.layer)['model']['digest']})"),
+        ("Autoencoder", autoencoder_name(made[0])),
+        ("Layer", f"{made[0].layer} (0-based)"),
         ("Countries", ", ".join(label("country", name) for name in countries)),
         ("Methods", ", ".join(label("method", name) for name in config.methods)),
         ("Data", f"{config.data.path or config.data.source}: {len(own):,} items of {own['question_id'].nunique():,} facts"),
         ("Split by fact", ", ".join(f"{name} {facts[name]:,}" for name in ("train", "validation", "test"))),
-        ("Training", f"{config.train.epochs} epochs of batches of {config.train.batch_size}, β = {config.train.beta:g}"),
+        ("Training", schedule(made)),
+        ("Learning rates", learning_rates(made)),
         (
             "Seeds",
             f"data {config.data.seed}, split {config.split.seed}, training {config.train.seed}, report {config.report.seed}",
         ),
         ("Judge", judge_label(config.judge)),
-        ("Packages", ", ".join(f"{name} {version}" for name, version in made["versions"].items())),
     ]
 
 
-def _commands(config: Config) -> str:
-    own = "" if config.experiment == "embedded" else f"--config experiment={shlex.quote(config.experiment)} -- "
-    goals = ["all_tables", "all_studies" if config.studies.reported else "report"]
-    return "\n".join(f"snakemake --cores all {own}{goal}" for goal in goals)
-
-
 if __name__ == "__main__":
-    run(main)
+    run(lambda config: main(config, sys.argv[1:]))
