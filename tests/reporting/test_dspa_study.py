@@ -163,7 +163,7 @@ def test_grades_by_turn_and_win_rates_in_percent() -> None:
 def flops_rows() -> pd.DataFrame:
     values = {
         "three_passes": 1000.0, "two_passes": 800.0, "one_pass": 600.0, "run": 400.0, "measured": 400.0,
-        "linear": 300.0, "padding": 100.0, "attention": 40.0, "encoders": 40.0, "check": 20.0,
+        "linear": 260.0, "padding": 100.0, "attention": 40.0, "encoders": 40.0, "check": 20.0, "displacement": 40.0,
     }  # fmt: skip
     about = {"task": "mcq", "parameters": 1000, "layer_out": 3, "pairs": 10, "prompt": 50, "chosen": 20, "rejected": 30}
     return pd.DataFrame(
@@ -175,6 +175,7 @@ def test_operations_per_pair_and_against_the_papers_accounting() -> None:
     text = flops_table(flops_rows(), OPTIONS).texts["md"]
     assert "N = 10 pairs of 5.0 + 2.0 + 3.0 tokens" in text
     assert "| Accounting, the redundant prompt pass dropped | 8.00e11 | 8.00e11 | 8.00e10 | 80.0 |" in text
+    assert "validation pairs, to say how far answers move* | 4.00e10 | 4.00e10 | 4.00e9 | 4.0 |" in text
     assert "| As run, counted by torch | 4.00e11 | 4.00e11 | 4.00e10 | 40.0 |" in text
     assert [operations(value) for value in (8e13, 1.336e11, 0.0)] == ["8.00e13", "1.34e11", "0.00e0"]
 
@@ -193,7 +194,10 @@ def test_the_reading_is_made_from_the_numbers() -> None:
     assert "CAA: 7.00 and 1.00; loses against the unsteered model with 8.3%" in chat
     assert "Both orders agree on 50% of the judged pairs." in chat
     assert "80% are left with the redundant pass dropped, and 60% with one pass" in costs
-    assert "is 40% of it; 25% of that is padding and 15% autoencoders. Torch counts the same number." in costs
+    assert (
+        "is 40% of it; 25% of that is padding, 15% autoencoders and 10% a pass over the validation pairs. Torch counts the same number."
+        in costs
+    )
     off = flops_rows()
     off.loc[off["quantity"] == "measured", "flops"] /= 2
     assert "Torch counts 50.0% of that." in study_finding(cells(), chat_cells(chat_rows(), OPTIONS), off, ("", "")).reading

@@ -28,9 +28,10 @@ QUANTITIES = {
     "attention": "attention",
     "encoders": "autoencoders, on the tokens that count",
     "check": "autoencoders, to see that they fit the model",
+    "displacement": "validation pairs, to say how far answers move",
     "measured": "As run, counted by torch",
 }
-PARTS = ("linear", "padding", "attention", "encoders", "check")
+PARTS = ("linear", "padding", "attention", "encoders", "check", "displacement")
 
 
 def chat_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
@@ -174,9 +175,10 @@ def flops_table(rows: pd.DataFrame, options: TableOptions) -> Table:
             f"P = {int(first['parameters']):,} parameters; attention and autoencoders left out) and as it is run here."
         ),
         notes=(
-            "All of them grow linearly with N, but for padding and the check of the autoencoders, which sees the first batch.",
+            "All of them grow linearly with N, but for padding, the check of the autoencoders, which sees the first batch, and the "
+            "pass over the validation pairs, which the paper's accounting has no counterpart of.",
             f"As run: blocks 0 to {int(first['layer_out'])} and no head, each prompt once for both answers. Counted by torch: "
-            "its counter of operations around the same fit.",
+            "its counter of operations around the same fit, all of it.",
             *([options.note] if options.note else []),
         ),
         heads=("Count",),

@@ -131,7 +131,8 @@ def _costs(rows: pd.DataFrame) -> str:
         f"Fitting: of what the paper's accounting gives for three passes over a prompt, {_percent(total, 'two_passes')} are left "
         f"with the redundant pass dropped, and {_percent(total, 'one_pass')} with one pass. What is run here, attention and "
         f"autoencoders included, is {_percent(total, 'run')} of it; {100 * total['padding'] / total['run']:.0f}% of that is "
-        f"padding and {100 * (total['encoders'] + total['check']) / total['run']:.0f}% autoencoders. Torch counts "
+        f"padding, {100 * (total['encoders'] + total['check']) / total['run']:.0f}% autoencoders and "
+        f"{100 * total['displacement'] / total['run']:.0f}% a pass over the validation pairs. Torch counts "
         f"{'the same number' if counted == 100 else f'{counted:.1f}% of that'}."
     )
 

@@ -19,11 +19,11 @@ from yapo.stages.study import Study
 from yapo.stages.trainings import Bench, Cell
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.steering.conditional import Conditional
-from yapo.steering.dspa_flops import Tokens, fit_work
+from yapo.steering.dspa_flops import Tokens, displacement_work, fit_work
 from yapo.steering.dspa_variants import FittedVariant, fit_variants, variants
-from yapo.steering.methods import FitInputs
+from yapo.steering.methods import FitInputs, get_method
 from yapo.steering.methods.base import Elsewhere
-from yapo.steering.methods.dspa import Options, count
+from yapo.steering.methods.dspa import Options
 
 NAME, FLOPS, METHOD = "dspa_study", "dspa_flops", "dspa"
 COLUMNS = [
@@ -77,7 +77,7 @@ def main(config: Config) -> None:
             chosen = reader.read(language_of(bench.items), config.country, METHOD, task, asked.setting)
             edits = _edits(bench, fitted, {layer: autoencoder(layer) for layer in {*layers, options.layer_in, options.layer_out}})
             frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
-            costs.append(_costs(config, cell, options, autoencoder(options.layer_in), autoencoder(options.layer_out)))
+            costs.append(_costs(inputs, cell, fitted[0]))
     write_parquet(bench.path, pd.concat(frames, ignore_index=True).assign(**_place(bench))[COLUMNS])
     flops = Study.of(config).of_study(FLOPS, language_of(bench.items), config.country)
     write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(bench)))
@@ -127,18 +127,23 @@ def _answers(
     return filled.astype({"pairs": int, "entries": int}).assign(task=cell.task, setting=cell.setting)
 
 
-def _costs(config: Config, cell: Cell, options: Options, sae_in: SAE, sae_out: SAE) -> pd.DataFrame:
+def _costs(inputs: FitInputs, cell: Cell, own: FittedVariant) -> pd.DataFrame:
     """What fitting the experiment's own map costs in operations.
 
     three_passes, two_passes, one_pass: by the paper's accounting, with its three passes over a prompt and with fewer.
-    linear, padding, attention, encoders, check, run: as it is run here, part by part and in all; padding is part of linear.
-    measured: what torch counts while it runs.
+    linear, padding, attention, encoders, check, displacement, run: as it is run here, part by part and in all; padding is part
+        of linear, displacement the pass over the validation pairs.
+    measured: what torch counts while DSPA fits this set.
     """
-    lm, pairs = cell.bench.lm, [cell.store.pairs[i] for i in cell.part.train]
+    lm, options, elsewhere, batch_size = cell.bench.lm, own.variant.options, inputs.elsewhere, inputs.train.rows_per_pass
+    assert elsewhere is not None
+    pairs, validation = ([cell.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))
     tokens, parameters = Tokens.of(pairs), sum(parameter.numel() for parameter in lm.model.parameters())
-    work = fit_work(lm, pairs, options.layer_out, sae_in, sae_out, config.train.rows_per_pass)
+    sae_in, sae_out = (elsewhere.autoencoder(layer) for layer in (options.layer_in, options.layer_out))
+    work = fit_work(lm, pairs, options, sae_in, sae_out, batch_size)
+    moved = displacement_work(lm, validation, own.map.info, batch_size)
     with FlopCounterMode(display=False) as counter:
-        count(lm, pairs, options, sae_in, sae_out, config.train.rows_per_pass, config.sae.min_explained_variance)
+        get_method(METHOD).fit(inputs)
     flops = {
         "three_passes": tokens.accounted(parameters, 3),
         "two_passes": tokens.accounted(parameters, 2),
@@ -148,7 +153,8 @@ def _costs(config: Config, cell: Cell, options: Options, sae_in: SAE, sae_out: S
         "attention": work.attention,
         "encoders": work.encoders,
         "check": work.check,
-        "run": work.total,
+        "displacement": moved,
+        "run": work.total + moved,
         "measured": counter.get_total_flops(),
     }
     about = {"task": cell.task, "setting": cell.setting, "parameters": parameters, "layer_out": options.layer_out}
