@@ -8,7 +8,7 @@ import pytest
 
 from yapo.errors import YapoError
 from yapo.reporting.tables import TableOptions
-from yapo.reporting.transfer import OVERALL, TransferCells, transfer_cells, transfer_table
+from yapo.reporting.transfer import OVERALL, TransferCells, transfer_cells, transfer_pairs_table, transfer_table
 from yapo.reporting.transfer_figures import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.reporting.transfer_reading import transfer_finding, transfer_reading
 
@@ -77,7 +77,7 @@ def test_languages_are_means_over_pairs_then_countries(cells: TransferCells) -> 
     assert cell(cells, **place, language="Arabic", relation="own", measure="change")["value"] == 5.0
     overall = cell(cells, **place, language=OVERALL, relation="other languages", measure="change")
     assert overall[["value", "n", "pairs"]].tolist() == [0.0, 16, 4]
-    same = cell(cells, **place, language=OVERALL, relation="same language", measure="exact")
+    same = cell(cells, **place, language=OVERALL, relation="same language", measure="kept")
     assert same[["value", "pairs"]].tolist() == [0.0, 2]
     assert not len(cells.languages.query("language == 'Hindi' and relation == 'same language'"))
 
@@ -145,18 +145,99 @@ def test_figures_of_relations_and_answers(cells: TransferCells) -> None:
 def test_reading(cells: TransferCells) -> None:
     text = transfer_reading(cells)
     assert text.startswith("On non-localized test questions, mean over 3 countries. Changes by (own | left out |")
-    assert "Multiple choice (unsteered 25.0%): CAA +50.0 [" in text
+    assert "Multiple choice (unsteered 25.0%; n = 12 of 4 | 8 of 4 | 8 of 4 | 16 of 4 facts): CAA +50.0 [" in text
     assert " | +25.0 [" in text
     assert " | −25.0 [" in text
     assert " | +0.0 [+0.0, +0.0]." in text
-    shares = "CAA (75% the vector's country's, 25% before; 0% the asked one's)"
-    assert f"answers are more often those of the vector's country: {shares}." in text
+    shares = "CAA (75% the vector's country's, 25% before; 0% the asked one's; difference +75 ["
+    assert f"differ (n = 8 answers to 4 facts), answers are more often those of the vector's country: {shares}" in text
     finding = transfer_finding(cells, ("a",))
     assert finding.reading == text
     assert finding.figures == ("a",)
     alone = transfer_reading(transfer_cells(rows(("mcq",), ("egypt", "nepal")), OPTIONS))
     assert " | – | – | " in alone
     assert "answers are more often" not in alone
+
+
+def told(made: pd.DataFrame, adopted: list[float], exact: list[bool]) -> pd.DataFrame:
+    """The rows of one task, with as many facts as answers are given here under siblings' vectors."""
+    same = made["relation"] == "same language"
+    facts = [
+        made[made["question_id"] == "f0"].assign(
+            question_id=f"g{place}",
+            adopted=np.where(same[made["question_id"] == "f0"], theirs, np.nan),
+            adopted_before=np.where(same[made["question_id"] == "f0"], theirs, np.nan),
+            exact=np.where(same[made["question_id"] == "f0"], own, made.loc[made["question_id"] == "f0", "exact"]),
+        )
+        for place, (theirs, own) in enumerate(zip(adopted, exact, strict=True))
+    ]
+    return pd.concat(facts, ignore_index=True)
+
+
+def test_shares_are_of_the_questions_on_which_the_two_countries_differ() -> None:
+    """Two of four facts have one answer in both countries: an exact answer to them is nobody's."""
+    made = told(rows(("mcq",)), [np.nan, np.nan, 1.0, 1.0], [True, True, False, False])
+    cells = transfer_cells(made, OPTIONS)
+    place = {"task": "mcq", "variant": "nonlocalized", "method": "caa", "language": OVERALL, "relation": "same language"}
+    shares = {name: cell(cells, **place, measure=name) for name in ("adopted", "kept", "lead", "kept_before")}
+    assert {name: found["value"] for name, found in shares.items()} == {
+        "adopted": 100.0, "kept": 0.0, "lead": 100.0, "kept_before": 100.0,
+    }  # fmt: skip
+    assert {found["n"] for found in shares.values()} == {4}
+    text = transfer_table(cells, OPTIONS).texts["md"]
+    assert "| 0.0 [0.0, 0.0] | 100.0 [100.0, 100.0] |" in text
+
+
+def test_whose_answers_are_more_is_judged_by_the_difference_on_the_same_questions() -> None:
+    """10 to 3 of 20: the two intervals touch, that of the difference does not reach 0; 6 to 5 cannot be told apart."""
+    clear = transfer_cells(told(rows(("mcq",)), [1.0] * 10 + [0.0] * 10, [False] * 17 + [True] * 3), OPTIONS)
+    place = {"task": "mcq", "variant": "nonlocalized", "method": "caa", "language": OVERALL, "relation": "same language"}
+    theirs, own, lead = (cell(clear, **place, measure=name) for name in ("adopted", "kept", "lead"))
+    assert theirs["low"] <= own["high"]
+    assert lead["low"] > 0
+    assert lead["value"] == pytest.approx(35.0)
+    assert "answers are more often those of the vector's country: CAA (50%" in transfer_reading(clear)
+    other = transfer_cells(told(rows(("mcq",)), [1.0] * 2 + [0.0] * 18, [False] * 9 + [True] * 11), OPTIONS)
+    assert "answers are more often those of the country asked: CAA (10%" in transfer_reading(other)
+    level = transfer_cells(told(rows(("mcq",)), [1.0] * 6 + [0.0] * 14, [False] * 15 + [True] * 5), OPTIONS)
+    assert "answers are more often those of neither, as far as can be told: CAA (30%" in transfer_reading(level)
+
+
+def test_every_pair_has_a_cell_in_a_table_of_its_own(cells: TransferCells) -> None:
+    table = transfer_pairs_table(cells, OPTIONS)
+    text = table.texts["md"]
+    block = text[text.index("Multiple choice, non-localized") : text.index("Open-ended, localized")]
+    lines = [[part.strip() for part in line.strip("|").split("|")] for line in block.splitlines() if line.startswith("|")]
+    assert lines[0] == ["Method", "Vector of", "Egypt", "Morocco", "Nepal"]
+    egypt, morocco, nepal = lines[2:]
+    assert egypt[:2] == ["CAA", "Egypt"]
+    assert egypt[2].startswith("+50.0 [")
+    assert egypt[2].endswith("] n = 4")
+    assert egypt[3].startswith("−25.0 [")
+    assert nepal[2] == "+0.0 [+0.0, +0.0] n = 4"
+    assert morocco[1:3] == ["Morocco", egypt[3]]
+    assert set(table.texts) == {"csv", "md", "tex", "html"}
+    assert table.texts["csv"].splitlines()[0].startswith("task,variant,language,method,relation,source,country,measure,value,")
+    assert "," + OVERALL not in table.texts["csv"]
+
+
+def test_numbers_of_the_matrix_can_be_read_on_the_page() -> None:
+    """Fifteen countries: at the width that the page gives a figure, no number is set in less than 6 points."""
+    names = [f"c{place:02}" for place in range(15)]
+    pairs = pd.DataFrame(
+        {
+            "task": task, "variant": variant, "language": "Arabic", "method": "caa", "relation": "own", "source": source,
+            "country": country, "measure": "change", "value": -10.0, "low": -12.5, "high": 8.0, "n": 9, "n_facts": 3,
+        }
+        for task in ("mcq", "open_ended") for variant in ("localized", "nonlocalized") for source in names for country in names
+    )  # fmt: skip
+    figure = transfer_matrix(TransferCells(pairs, pairs), "caa")
+    shown = min(1.0, 12.5 / figure.get_figwidth())
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert min(float(text.get_fontsize()) for text in axes.texts) * shown >= 6
+        width = axes.get_window_extent().width / len(names)
+        assert max(text.get_window_extent().width for text in axes.texts) < width
 
 
 def test_no_rows_is_refused() -> None:

@@ -152,9 +152,11 @@ def test_again_gives_the_same_bytes_and_the_rest_of_the_study(config: Config, ro
     transfer.main(config)
     assert path.read_bytes() == before
     transfer_table.main(compose([*overrides, "countries=[egypt]"]))
-    assert {file.suffix for file in (study.root / "tables").glob("transfer.*")} == {".csv", ".md", ".tex", ".html"}
+    for name in ("transfer", "transfer_pairs"):
+        assert {file.suffix for file in (study.root / "tables").glob(f"{name}.*")} == {".csv", ".md", ".tex", ".html"}
     finding = json.loads((study.root / "studies" / "transfer.json").read_text())
     assert len(finding["figures"]) == 6
+    assert finding["tables"] == ["transfer", "transfer_pairs"]
     assert all((study.root / "figures" / f"{name}.svg").stat().st_size > 3000 for name in finding["figures"])
 
 

@@ -98,7 +98,8 @@ rule transfer_table:
         ],
     output:
         expand(
-            str(STUDY.root / "tables/transfer.{kind}"),
+            str(STUDY.root / "tables/{table}.{kind}"),
+            table=["transfer", "transfer_pairs"],
             kind=["csv", "md", "tex", "html"],
         ),
         expand(

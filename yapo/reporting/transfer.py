@@ -15,8 +15,12 @@ from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
 
 NAME = "transfer"
+PAIRS = "transfer_pairs"
 RELATIONS = ("own", "left out", "same language", "other languages")
-MEASURES = ("score", "change", "exact", "adopted", "adopted_before")
+# Whose answer is given counts on the items on which the two countries' answers differ: "adopted" is the source's, "kept" the
+# asked country's, "lead" the first minus the second; "before" is the unsteered model.
+SHARES = ("adopted", "kept", "lead", "adopted_before", "kept_before")
+MEASURES = ("score", "change", *SHARES)
 OVERALL = "Overall"
 _PAIR = ["language", "country", "method", "relation", "source"]
 
@@ -46,7 +50,7 @@ def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
     """
     if rows.empty:
         raise YapoError("no rows of the transfer study; name countries of this experiment in studies.transfer.countries")
-    pairs, languages = [], []
+    rows, pairs, languages = _with_shares(rows), [], []
     for (task, variant), part in rows.groupby(["task", "variant"], sort=False):
         for measure in MEASURES:
             percent = 1.0 if measure in ("score", "change") and task != "mcq" else 100.0
@@ -69,6 +73,16 @@ def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
         pd.concat(pairs, ignore_index=True)[[*order[:5], "source", "country", *order[5:]]],
         pd.concat(languages, ignore_index=True)[[*order, "pairs"]],
     )
+
+
+def _with_shares(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds the ``SHARES`` that the stage leaves to be made; NaN where it has ``adopted`` as NaN: all are of the same items."""
+    item = ["task", "country", "variant", "question_id", "phrasing"]
+    before = rows[rows["method"] == "baseline"].set_index(item)["exact"].astype(float)
+    told = rows["adopted"].notna()
+    kept = rows["exact"].astype(float).where(told)
+    kept_before = pd.Series(before.reindex(pd.MultiIndex.from_frame(rows[item])).to_numpy(), rows.index).where(told)
+    return rows.assign(kept=kept, lead=rows["adopted"] - kept, kept_before=kept_before)
 
 
 def _told(draws: pd.DataFrame, counts: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
@@ -105,7 +119,8 @@ def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
             "chosen on their questions (zero-shot; with two countries it is the other one's). Same language, other languages: "
             "mean over single vectors of those countries, as chosen on their own validation questions.",
             "Says own, says source's: under vectors of the same language, share of answers that are exactly those of the country "
-            "asked, and of the country that the vector is from. Baseline row: the same shares of the unsteered model.",
+            "asked, and of the country that the vector is from, on the same questions: those on which the two differ (and, in "
+            "multiple choice, the latter's is an option). Baseline row: the unsteered model on these questions.",
             f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts; changes are "
             "taken on the same questions. Other languages are tried on a sample of the test facts.",
             *([options.note] if options.note else []),
@@ -129,11 +144,14 @@ def _line(at: Records, place: tuple[str, str, str], method: str) -> Row:
     relation = {"baseline": "none", "prompt": "prompt"}.get(method, "own")
     score = at.get((*place, method, relation, "score"))
     changes = [at.get((*place, method, name, "change")) for name in RELATIONS]
-    before = next((cell for key, cell in at.items() if key[:3] == place and key[5] == "adopted_before"), None)
+    unsteered = [
+        next((cell for key, cell in at.items() if key[:3] == place and key[5] == measure), None)  # the same for every method
+        for measure in ("kept_before", "adopted_before")
+    ]
     by_relation: dict[str, list[dict[str, Any] | None]] = {
-        "none": [at.get((*place, method, relation, "exact")), before],
+        "none": unsteered,
         "prompt": [None, None],
-        "own": [at.get((*place, method, "same language", measure)) for measure in ("exact", "adopted")],
+        "own": [at.get((*place, method, "same language", measure)) for measure in ("kept", "adopted")],
     }
     counted = changes if relation == "own" else [score]
     n, *others = ("–" if cell is None else f"{cell['n']:,}" for cell in counted)
@@ -149,6 +167,64 @@ def _line(at: Records, place: tuple[str, str, str], method: str) -> Row:
 def _cell(cell: dict[str, Any] | None, digits: int, sign: str = "-") -> Cell | None:
     if cell is None:
         return None
-    value, low, high = (f"{cell[name]:{sign}.{digits}f}".replace("-", MINUS) for name in ("value", "low", "high"))
-    spread = f"[{low}, {high}]" if cell["low"] == cell["low"] else ""
-    return Cell(value, spread, detail=f"n = {cell['n']:,} answers, {cell['n_facts']} facts, {cell['pairs']} pairs of countries")
+    detail = f"n = {cell['n']:,} answers, {cell['n_facts']} facts, {cell['pairs']} pairs of countries"
+    return Cell(_value(cell, digits, sign), _spread(cell, digits, sign), detail=detail)
+
+
+def _value(cell: dict[str, Any], digits: int, sign: str) -> str:
+    return f"{cell['value']:{sign}.{digits}f}".replace("-", MINUS)
+
+
+def _spread(cell: dict[str, Any], digits: int, sign: str) -> str:
+    low, high = (f"{cell[name]:{sign}.{digits}f}".replace("-", MINUS) for name in ("low", "high"))
+    return f"[{low}, {high}]" if cell["low"] == cell["low"] else ""
+
+
+def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
+    """Change of the score of every country's questions by every country's vector: the numbers of the matrices.
+
+    Args:
+        cells: what ``transfer_cells`` makes.
+        options: see ``TableOptions``.
+    """
+    data = cells.pairs[cells.pairs["source"] != ""]
+    shown = data[data["measure"] == "change"]
+    asked = ordered("country", shown["country"])
+    at = {tuple(cell[name] for name in ("task", "variant", "method", "source", "country")): cell for cell in records(shown)}
+    groups = []
+    for task in ordered("task", shown["task"]):
+        for variant in ordered("variant", shown["variant"]):
+            here = shown[(shown["task"] == task) & (shown["variant"] == variant)]
+            lines = []
+            for method in ordered("method", here["method"]):
+                for source in ordered("country", here.loc[here["method"] == method, "source"]):
+                    found = [at.get((task, variant, method, source, country)) for country in asked]
+                    heads = (label("method", method), label("country", source))
+                    lines.append(Row(heads, tuple(_pair(cell, 1 if task == "mcq" else 2) for cell in found)))
+            groups.append(Group(f"{label('task', task)}, {label('variant', variant).lower()} questions", tuple(lines)))
+    sheet = Sheet(
+        name=PAIRS,
+        title="Transfer, every pair of countries",
+        caption=(
+            "Change of the score from the unsteered model on the test questions of a country (columns) by the vector of a "
+            "country (rows): points of accuracy in multiple choice, points of 10 in open-ended answers (scorer: "
+            f"{options.scorer})."
+        ),
+        notes=(
+            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts; n: answers. "
+            "Countries of another language are asked on a sample of the facts. The csv file also has the scores, and whose "
+            "answers were given.",
+            *([options.note] if options.note else []),
+        ),
+        heads=("Method", "Vector of"),
+        columns=tuple(label("country", country) for country in asked),
+        groups=tuple(groups),
+    )
+    return make_table(sheet, data)
+
+
+def _pair(cell: dict[str, Any] | None, digits: int) -> Cell | None:
+    if cell is None:
+        return None
+    spread = f"{_spread(cell, digits, '+')} n = {cell['n']:,}".strip()
+    return Cell(_value(cell, digits, "+"), spread, detail=f"{cell['n_facts']} facts, {cell['relation']}")

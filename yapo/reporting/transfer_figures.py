@@ -27,6 +27,8 @@ from yapo.reporting.style import (
 from yapo.reporting.transfer import RELATIONS, TransferCells
 
 _MAP = "RdBu"
+# Inches that the report page gives a figure (75rem); a wider one is shown smaller, and its numbers could not be read.
+_PAGE = 12.5
 
 
 @rc_context(STYLE)
@@ -50,7 +52,7 @@ def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure
     }
     countries, languages = [country for _, country in places], [language for language, _ in places]
     tasks, variants = ordered("task", shown["task"]), ordered("variant", shown["variant"])
-    side = 0.46 * len(countries) + 1.7
+    side = min(0.46 * len(countries) + 1.7, (_PAGE - 0.4) / len(tasks))
     figure = new_figure(side * len(tasks) + 0.4, side * len(variants) + 1.0)
     grid = figure.subplots(len(variants), len(tasks), squeeze=False)
     for line, variant in enumerate(variants):
@@ -80,7 +82,7 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
         ink = "white" if abs(cell["value"]) > 0.62 * most else "#1d2433"
         axes.text(
             column,
-            row - 0.14,
+            row - 0.18,
             f"{cell['value']:+.{digits}f}".replace("-", MINUS),
             ha="center",
             va="center",
@@ -88,7 +90,7 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
             color=ink,
         )
         if np.isfinite(half):
-            axes.text(column, row + 0.27, f"±{half:.{digits}f}", ha="center", va="center", fontsize=4.6, color=ink)
+            axes.text(column, row + 0.24, f"±{half:.{digits}f}", ha="center", va="center", fontsize=6, color=ink)
     axes.imshow(values, cmap=_MAP, vmin=-most, vmax=most, aspect="equal")
     names = [label("country", country) for country in countries]
     axes.set_xticks(range(len(names)), names, rotation=90)
@@ -154,9 +156,7 @@ def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Fig
         variant: of the questions.
         note: sentence printed under the figure.
     """
-    shown = cells.languages[
-        (cells.languages["variant"] == variant) & (cells.languages["relation"].isin(["same language", "none"]))
-    ]
+    shown = cells.languages[(cells.languages["variant"] == variant) & (cells.languages["relation"] == "same language")]
     title = f"Whose answer is given under a sibling's vector, {label('variant', variant).lower()} test questions"
     adopted = shown[shown["measure"] == "adopted"]
     if adopted.empty:
@@ -169,11 +169,11 @@ def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Fig
         here = shown[(shown["task"] == task) & shown["language"].isin(languages)]
         if here.empty:
             blank(axes, "not measured")
-        for cell in records(here[here["measure"].isin(["adopted", "exact"])]):
+        for cell in records(here[here["measure"] == "kept_before"].drop_duplicates("language")):  # the same for every method
             first = languages.index(cell["language"]) * (len(methods) + 1.6)
-            if cell["relation"] == "none":
-                axes.plot([cell["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=colour("baseline"), linestyle=":")
-                continue
+            axes.plot([cell["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=colour("baseline"), linestyle=":")
+        for cell in records(here[here["measure"].isin(["adopted", "kept"])]):
+            first = languages.index(cell["language"]) * (len(methods) + 1.6)
             place, tone = first + methods.index(cell["method"]), colour(cell["method"])
             face = tone if cell["measure"] == "adopted" else "white"
             axes.plot([cell["low"], cell["high"]], [place, place], color=tone, linewidth=1.4, alpha=0.45)
@@ -192,5 +192,6 @@ def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Fig
         Line2D([], [], color=colour("baseline"), linestyle=":", label="the latter, unsteered"),
     ]
     legend_below(figure, handles, width=1.9)
-    frame_texts(figure, title, f"Exact answers. Lines: bootstrap intervals over facts. {note}".strip())
+    how = "Exact answers to the questions on which the two countries differ. Lines: bootstrap intervals over facts."
+    frame_texts(figure, title, f"{how} {note}".strip())
     return figure

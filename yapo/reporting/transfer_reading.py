@@ -8,7 +8,7 @@ from yapo.reporting.cells import records
 from yapo.reporting.finding import Finding
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS
-from yapo.reporting.transfer import NAME, OVERALL, RELATIONS, TransferCells
+from yapo.reporting.transfer import NAME, OVERALL, PAIRS, RELATIONS, TransferCells
 
 LIMITS = (
     "Countries of a language share its questions, so a vector may move a sibling's score by moving away from the default "
@@ -30,7 +30,7 @@ def transfer_finding(cells: TransferCells, figures: tuple[str, ...]) -> Finding:
         question="Does a vector trained for one country help another, of its language or not, and whose answers does it bring?",
         reading=transfer_reading(cells),
         limits=LIMITS,
-        tables=(NAME,),
+        tables=(NAME, PAIRS),
         figures=figures,
     )
 
@@ -43,39 +43,53 @@ def transfer_reading(cells: TransferCells) -> str:
     asked = cells.pairs["country"].nunique()
     parts = [
         f"On non-localized test questions, mean over {asked} countr{'y' if asked == 1 else 'ies'}. "
-        f"Changes by ({' | '.join(RELATIONS)}) vectors, where left out is one vector of all other countries of the language."
+        f"Changes by ({' | '.join(RELATIONS)}) vectors, where left out is one vector of all other countries of the language; "
+        "n: answers, to how many facts, in the same order."
     ]
     for task in ordered("task", data["task"]):
         base = at[task, "baseline", "none", "score"]
         unsteered = f"unsteered {base['value']:.{_digits(task)}f}{'%' if task == 'mcq' else ''}"
         methods = [m for m in ordered("method", data["method"]) if (task, m, "own", "change") in at]
-        told = []
+        told, asked_of = [], []
+        for relation in RELATIONS:
+            cell = next((at[key] for method in methods if (key := (task, method, relation, "change")) in at), None)
+            asked_of.append("–" if cell is None else f"{cell['n']:,} of {cell['n_facts']}")
         for method in methods:
             changes = [at.get((task, method, relation, "change")) for relation in RELATIONS]
             shown = " | ".join("–" if cell is None else _signed(cell, _digits(task)) for cell in changes)
             told.append(f"{label('method', method)} {shown}")
-        parts.append(f"{label('task', task)} ({unsteered}): {'; '.join(told)}.")
+        counts = f"n = {' | '.join(asked_of)} facts"
+        parts.append(f"{label('task', task)} ({unsteered}; {counts}): {'; '.join(told)}.")
         parts += _whose(at, task, methods)
     return "\n".join(parts)
 
 
 def _whose(at: dict[tuple[str, str, str, str], dict[str, Any]], task: str, methods: list[str]) -> list[str]:
-    """Whose answers siblings' vectors bring: a share of one side is named the larger where the intervals do not overlap."""
-    sides: dict[str, list[str]] = {"the vector's country": [], "the country asked": [], "neither more than the other": []}
+    """Whose answers siblings' vectors bring, where the interval of the difference on the same questions excludes 0."""
+    sides: dict[str, list[str]] = {"the vector's country": [], "the country asked": [], "neither, as far as can be told": []}
+    counts = ""
     for method in methods:
-        theirs, own = (at.get((task, method, "same language", measure)) for measure in ("adopted", "exact"))
-        if theirs is None or own is None:
+        theirs, own, lead, before = (
+            at.get((task, method, "same language", name)) for name in ("adopted", "kept", "lead", "adopted_before")
+        )
+        if theirs is None or own is None or lead is None or before is None:
             continue
-        more = "neither more than the other"
-        if theirs["low"] > own["high"]:
-            more = "the vector's country"
-        elif own["low"] > theirs["high"]:
-            more = "the country asked"
-        before = at[task, method, "same language", "adopted_before"]["value"]
-        shares = f"{theirs['value']:.0f}% the vector's country's, {before:.0f}% before; {own['value']:.0f}% the asked one's"
-        sides[more].append(f"{label('method', method)} ({shares})")
+        side = "neither, as far as can be told"
+        if lead["low"] > 0:
+            side = "the vector's country"
+        elif lead["high"] < 0:
+            side = "the country asked"
+        shares = (
+            f"{theirs['value']:.0f}% the vector's country's, {before['value']:.0f}% before; {own['value']:.0f}% the asked one's; "
+            f"difference {_signed(lead, 0)}"
+        )
+        sides[side].append(f"{label('method', method)} ({shares})")
+        counts = f"n = {lead['n']:,} answers to {lead['n_facts']} facts"
     told = [f"{side}: {', '.join(names)}" for side, names in sides.items() if names]
-    return [f"Under vectors of the same language answers are more often those of {'; '.join(told)}."] if told else []
+    if not told:
+        return []
+    where = f"Under vectors of the same language, where the two countries' answers differ ({counts})"
+    return [f"{where}, answers are more often those of {'; '.join(told)}."]
 
 
 def _signed(cell: dict[str, Any], digits: int) -> str:

@@ -10,7 +10,7 @@ from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import write_tables
-from yapo.reporting.transfer import NAME, transfer_cells, transfer_table
+from yapo.reporting.transfer import NAME, PAIRS, transfer_cells, transfer_pairs_table, transfer_table
 from yapo.reporting.transfer_figures import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.reporting.transfer_reading import transfer_finding
 from yapo.stages.app import run
@@ -19,7 +19,7 @@ from yapo.stages.tables import table_options
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/transfer.*``, ``figures/transfer_*`` and ``studies/transfer.json``."""
+    """Writes ``tables/transfer.*``, ``tables/transfer_pairs.*``, ``figures/transfer_*`` and ``studies/transfer.json``."""
     study, options, wanted = Study.of(config), table_options(config), config.studies.transfer.countries
     countries = studied(config, known_countries(config.data), wanted)
     if not countries:
@@ -29,7 +29,8 @@ def main(config: Config) -> None:
     )
     rows = rows[rows["source"].isin([*countries, ""])]  # a job may have tried more
     cells = transfer_cells(rows, options)
-    write_tables({NAME: transfer_table(cells, options)}, study.root / "tables")
+    tables = {NAME: transfer_table(cells, options), PAIRS: transfer_pairs_table(cells, options)}
+    write_tables(tables, study.root / "tables")
     figures = {f"{NAME}_{method}": transfer_matrix(cells, method, options.note) for method in config.methods}
     for variant in VARIANTS:
         figures[f"{NAME}_relations_{variant}"] = transfer_relations(cells, variant, options.note)
