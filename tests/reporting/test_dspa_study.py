@@ -11,7 +11,7 @@ import pytest
 from yapo.errors import YapoError
 from yapo.reporting.cells import records
 from yapo.reporting.dspa_chat import EVERY, chat_cells, chat_table, flops_table, operations
-from yapo.reporting.dspa_study import OWN, study_cells, study_table, with_own
+from yapo.reporting.dspa_study import OWN, skipped_sizes, study_cells, study_table, with_own
 from yapo.reporting.dspa_study_figure import study_figure
 from yapo.reporting.dspa_study_reading import study_finding
 from yapo.reporting.tables import TableOptions
@@ -47,6 +47,7 @@ def rows() -> pd.DataFrame:
                                 "task": task, "country": country, "change": change, "value": value, "draw": draw,
                                 "strength": strength, "question_id": f"f{fact}", "score": score,
                                 "parsed": not (value == "0.8" and fact < 6), "pairs": 100, "entries": 10 * (draw + 1),
+                                "width_in": 64, "width_out": 64,
                             }
                         )  # fmt: skip
     return pd.DataFrame(made)
@@ -115,6 +116,33 @@ def test_the_table_shows_the_setting_among_the_values_of_each_change() -> None:
     assert len(table.data) == len(cells())
 
 
+def test_the_table_owns_that_the_setting_was_chosen_on_such_questions() -> None:
+    text = study_table(cells(), OPTIONS).texts["md"]
+    assert "chosen for nothing" not in text
+    assert "The setting itself, where it is not the paper's, was chosen on validation questions such as these" in text
+
+
+def test_sizes_that_are_no_fewer_than_all_pairs_are_named() -> None:
+    some = rows()
+    some.loc[(some["country"] == "nepal") & (some["task"] == "mcq"), "pairs"] = 50
+    said = skipped_sizes(some, [250, 25, 50, 100])
+    assert said == (
+        "Not tried. Multiple choice, N = 50, 100, 250: no fewer than all pairs of a country (Egypt 100, Nepal 50). "
+        "Open-ended, N = 100, 250: no fewer than all pairs of a country (Egypt 100, Nepal 100)."
+    )
+    assert said in study_table(cells(), OPTIONS, said).texts["md"]
+    assert skipped_sizes(some, [25]) == ""
+    assert "Not tried" not in study_table(cells(), OPTIONS, "").texts["md"]
+
+
+def test_layers_whose_autoencoders_differ_are_named() -> None:
+    assert "autoencoders differ" not in study_table(cells(), OPTIONS).texts["md"]
+    some = rows()
+    some.loc[some["value"] == "1 to 2", "width_out"] = 256
+    text = study_table(with_own(study_cells(some, OPTIONS), OWN_VALUES), OPTIONS).texts["md"]
+    assert "The autoencoders differ in features (64 after layer 1, 256 after layer 2, 64 after layer 3)" in text
+
+
 def chat_rows() -> pd.DataFrame:
     made: list[dict[str, Any]] = []
     for country in ("egypt", "nepal"):
@@ -157,7 +185,76 @@ def test_grades_by_turn_and_win_rates_in_percent() -> None:
         "## Mean over 2 countries", "## Steered towards Egypt", "## Steered towards Nepal",
     ]  # fmt: skip
     assert "| 50.0 [50.0, 50.0] | 0.0 | – | – | 8.0 (4.0) |" in text
+    assert "| 8.00 [8.00, 8.00] | +1.00 [+1.00, +1.00] |" in text
     assert "†" in text and "up to 16.7%" in text
+
+
+def pair_rows(scores: list[float | None], changed: int, country: str = "egypt") -> pd.DataFrame:
+    """Pairs of one method, the first ``changed`` of which differ."""
+    about = {"kind": "pair", "turn": 1, "country": country, "method": "dspa", "asked": True, "tokens": 8, "base_tokens": 4}
+    made = [
+        {**about, "question_id": str(i), "score": score, "parsed": score is not None, "first": 0.5, "agree": 1.0,
+         "completion": "b" if i < changed else "a", "base_completion": "a"}
+        for i, score in enumerate(scores)
+    ]  # fmt: skip
+    return pd.DataFrame(made).astype({"score": float})
+
+
+def with_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    rows = chat_rows()
+    return pd.concat([rows[(rows["kind"] == "grade") & (rows["country"] == "egypt")], pairs], ignore_index=True)
+
+
+def chat_reading(pairs: pd.DataFrame, grades: bool = True) -> str:
+    some = with_pairs(pairs)
+    if not grades:
+        some.loc[some["kind"] == "grade", ["score", "parsed"]] = [np.nan, False]
+    return study_finding(cells(), chat_cells(some, OPTIONS), flops_rows(), ("", "")).reading.split("\n")[2]
+
+
+def test_missing_judgements_do_not_pull_a_win_rate_to_a_half() -> None:
+    """Eight of ten answers differ and lose wherever they are judged; the two that are equal are ties."""
+    whole = at(chat_cells(with_pairs(pair_rows([0.0] * 8 + [0.5] * 2, 8)), OPTIONS), country="egypt", kind="pair", method="dspa")
+    some = pair_rows([0.0, None, 0.0, None, None, 0.0, None, None, 0.5, 0.5], 8)
+    part = at(chat_cells(with_pairs(some), OPTIONS), country="egypt", kind="pair", method="dspa")
+    assert (whole["value"], whole["lost"], whole["differ"]) == (10.0, 0, 8)
+    assert (part["value"], part["lost"], part["differ"]) == (pytest.approx(10.0), 5, 8)  # a plain mean: 20
+    assert part["low"] < part["value"] < part["high"] < 50
+    said = chat_reading(some)
+    assert "a win rate of 10.0% [" in said and "no verdict (5 of 8 answers that differ were not scored)" in said
+    assert "of pairs whose answers differ, up to 5 of 8" in chat_table(chat_cells(with_pairs(some), OPTIONS), OPTIONS).texts["md"]
+    assert "loses against the unsteered model with 10.0% [" in chat_reading(pair_rows([0.0] * 8 + [0.5] * 2, 8))
+
+
+def test_what_was_not_scored_is_said_and_never_nan() -> None:
+    unscored = pair_rows([None] * 8 + [0.5] * 2, 8)
+    said = chat_reading(unscored)
+    assert "no win rate against the unsteered model (8 of 8 answers that differ were not scored), 80% of its" in said
+    text = chat_table(chat_cells(with_pairs(unscored), OPTIONS), OPTIONS).texts["md"]
+    assert "not scored" in text
+    one = chat_reading(pair_rows([0.0], 1))  # one question: no interval
+    assert "with a win rate of 0.0%, 100% of its answers changed" in one
+    gone = pair_rows([None], 1).assign(asked=False)
+    assert "no win rate against the unsteered model (not scored)" in chat_reading(gone)
+    assert not any("nan" in words for words in (said, text, one, chat_reading(gone)))
+
+
+def test_pairs_are_told_where_no_turn_has_a_grade_and_grades_where_no_pair_has_a_score() -> None:
+    said = chat_reading(pair_rows([1.0] * 10, 10), grades=False)
+    assert "no turn was graded" in said and "DSPA: wins against the unsteered model with 100.0% [" in said
+    said = chat_reading(pair_rows([None] * 10, 10).assign(agree=np.nan))
+    assert "DSPA: 10.00 and 6.00, above the unsteered model's" in said and "No pair could be scored." in said
+
+
+def test_grades_are_compared_over_turns_that_have_both() -> None:
+    """A hard question without the method's grade is left out of both sides."""
+    some = with_pairs(pair_rows([0.5] * 6, 0))
+    grades, number = some["kind"] == "grade", some["question_id"].astype(int)
+    some.loc[grades, "score"] = 5.0 + number[grades]
+    some.loc[grades & (some["method"] == "dspa") & (number == 0), ["score", "parsed"]] = [np.nan, False]
+    made = at(chat_cells(some, OPTIONS), country="egypt", kind="grade", turn=0, method="dspa")
+    assert made["value"] == 8.0
+    assert (made["diff"], made["diff_low"], made["diff_high"]) == (0.0, 0.0, 0.0)
 
 
 def flops_rows() -> pd.DataFrame:
@@ -184,20 +281,22 @@ def test_the_reading_is_made_from_the_numbers() -> None:
     finding = study_finding(cells(), chat_cells(chat_rows(), OPTIONS), flops_rows(), ("one", "other"))
     choice, _, chat, costs = finding.reading.split("\n")
     assert "setting scores 75.0 at λ = 1 (+50.0 [" in choice and "on the unsteered 25.0" in choice
-    assert "From N = 50 on, no size falls behind all 100 pairs at λ = 1 (+0.0 [" in choice
+    assert "From N = 50 on, no size can be told to fall behind all 100 pairs at λ = 1 (+0.0 [" in choice
+    assert "A difference whose interval holds zero is no proof that there is none." in finding.limits
+    assert any("chosen on validation questions such as these" in limit for limit in finding.limits)
     assert "N = 25: subsets from 12.5 to 37.5" in choice
     assert "Better than the setting at λ = 1, by an interval without zero: mode ablate (+25.0)." in choice
     assert "Worse than the setting at λ = 1, by an interval without zero: α 0.8 (−75.0)" in choice
-    assert "of the 4 other changes cannot be told from it" in choice
+    assert "of the 4 other changes cannot be told apart from it" in choice
     assert "unsteered: 10.00 in turn 1, 4.00 in turn 2." in chat
-    assert "DSPA: 10.00 and 6.00; draws against the unsteered model with 50.0%" in chat
-    assert "CAA: 7.00 and 1.00; loses against the unsteered model with 8.3%" in chat
+    assert "DSPA: 10.00 and 6.00, above the unsteered model's (+1.00 [+1.00, +1.00] over both turns); cannot" in chat
+    assert "cannot be told apart from the unsteered model with a win rate of 50.0% [50.0, 50.0], 0% of its answers" in chat
+    assert "CAA: 7.00 and 1.00, below the unsteered model's (−3.00 [−3.00, −3.00] over both turns); loses" in chat
+    assert "loses against the unsteered model with 8.3% [" in chat
     assert "Both orders agree on 50% of the judged pairs." in chat
     assert "80% are left with the redundant pass dropped, and 60% with one pass" in costs
-    assert (
-        "is 40% of it; 25% of that is padding, 15% autoencoders and 10% a pass over the validation pairs. Torch counts the same number."
-        in costs
-    )
+    assert "is 40% of it; 25% of that is padding, 15% autoencoders and 10% a pass over the validation pairs." in costs
+    assert "Torch counts the same number." in costs
     off = flops_rows()
     off.loc[off["quantity"] == "measured", "flops"] /= 2
     assert "Torch counts 50.0% of that." in study_finding(cells(), chat_cells(chat_rows(), OPTIONS), off, ("", "")).reading

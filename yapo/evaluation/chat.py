@@ -102,7 +102,8 @@ def compared(talk: pd.DataFrame, base: pd.DataFrame, judge: Judge) -> pd.DataFra
         One row per question, ``COLUMNS`` of ``talk`` and
 
         score: 1 where the answer wins in both orders, 0 where it loses in both, ties counting half; equal texts are a tie that
-            no judge is asked about. Missing unless both orders were judged.
+            no judge is asked about. Missing unless both orders were judged; since ties of equal texts never are, a plain mean
+            over rows of which some are is drawn to 0.5 (``yapo.reporting.dspa_chat`` allows for it).
         first: share of the two judgements that prefer the answer that stood first; missing where none were asked for.
         agree: whether both orders gave the same verdict; missing likewise.
         base_completion, base_tokens: the unsteered answer, and its length.

@@ -42,26 +42,68 @@ def chat_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         options: resamples, confidence and seed.
 
     Returns:
-        ``country, kind, turn, method``, then ``value, low, high``, ``n``, ``unscored`` and ``not_asked`` (shares), ``tokens`` and
-        ``base_tokens`` (means), and of pairs ``changed`` (share of answers that differ from the unsteered one), ``agree`` and
-        ``first`` (shares of those). ``turn`` is 0 for the mean over a conversation's turns, of those that are graded.
+        ``country, kind, turn, method``, then ``value, low, high``; of grades the paired difference from the unsteered model
+        ``diff, diff_low, diff_high``, over turns that have both grades; ``n`` (scored), ``unscored`` and ``not_asked`` (shares),
+        ``tokens`` and ``base_tokens`` (means); and of pairs ``changed`` (share of answers that differ from the unsteered one),
+        ``agree`` and ``first`` (shares of those), ``differ`` (how many were asked and differ) and ``lost`` (of those without a
+        score). ``turn`` is 0 for the mean over a conversation's turns, of those that are graded.
     """
     if rows.empty:
         raise YapoError("no judged conversations; name countries of this experiment in studies.dspa.countries")
+    differ = (rows["kind"] == "pair") & rows["asked"] & (rows["completion"] != rows["base_completion"])
+    rows = rows.assign(above=_above_unsteered(rows), differ=differ, lost=differ & rows["score"].isna())
     both = rows[rows["kind"] == "grade"].assign(turn=0)
     rows = pd.concat([rows, both], ignore_index=True)
     rows = rows.assign(score=rows["score"].where(rows["kind"] == "grade", 100.0 * rows["score"]))
     keys = ["kind", "turn", "method"]
-    draws = resampled_means(rows, [*keys, "country"], resamples=options.resamples, seed=options.seed)
-    over = pd.concat({EVERY: mean_over(draws, "country", [])}, names=["country"]).reorder_levels([*keys, "country"])
-    cells = intervals(pd.concat([draws, over]), options.confidence)
+    cells = _intervals(_rates(rows, keys, options), keys, options)
+    cells[["diff", "diff_low", "diff_high"]] = _intervals(_means(rows, rows["above"], keys, options), keys, options)
     counted = pd.concat([rows, rows.assign(country=EVERY)]).groupby([*keys, "country"])
     cells = cells.join(counted.agg(n=("score", "count"), tokens=("tokens", "mean"), base_tokens=("base_tokens", "mean")))
+    cells[["differ", "lost"]] = counted[["differ", "lost"]].sum()
     cells["not_asked"] = 1.0 - counted["asked"].mean()
     cells["unscored"] = 1.0 - counted["parsed"].mean() - cells["not_asked"]
     cells["changed"] = counted[["completion", "base_completion"]].apply(_changed)
     cells["agree"], cells["first"] = counted["agree"].mean(), counted["first"].mean()
     return cells.reset_index()[["country", *keys, *cells.columns]]
+
+
+def _above_unsteered(rows: pd.DataFrame) -> pd.Series:
+    """Each grade less the unsteered model's of the same question and turn; missing where either is."""
+    place, grades = ["country", "turn", "question_id"], rows["kind"] == "grade"
+    base = rows[grades & (rows["method"] == "baseline")].set_index(place)["score"]
+    above: pd.Series = rows["score"] - base.reindex(pd.MultiIndex.from_frame(rows[place])).to_numpy()
+    return above.where(grades)
+
+
+def _means(rows: pd.DataFrame, scores: pd.Series, keys: list[str], options: TableOptions) -> pd.DataFrame:
+    """Resampled means of ``scores`` by country, over the same draws whichever scores they are."""
+    of = rows.assign(score=scores)
+    return resampled_means(of, [*keys, "country"], resamples=options.resamples, seed=options.seed)
+
+
+def _rates(rows: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
+    """Means of the scores. Where answers that differ went unscored, those that differ and have a score stand for them.
+
+    Equal answers are ties without a judge, so their score is never missing: a plain mean would be drawn to 50% by every
+    judgement that is. So the rate is 50·(1 - d) + d·w, d the share of pairs that differ and w the rate over the scored ones.
+    """
+    plain = _means(rows, rows["score"], keys, options)
+    lost = pd.MultiIndex.from_frame(rows.loc[rows["lost"], [*keys, "country"]].drop_duplicates())
+    if lost.empty:
+        return plain
+    pairs = (rows["kind"] == "pair") & rows["asked"]
+    d = _means(rows, rows["differ"].astype(float).where(pairs), keys, options).to_numpy()
+    w = _means(rows, rows["score"].where(rows["differ"]), keys, options).to_numpy()
+    fair = 50.0 * (1.0 - d) + np.where(d > 0, d * w, 0.0)
+    fair[~np.isfinite(w[:, 1:]).any(axis=1), 1:] = np.nan  # fewer than two questions say nothing about spread
+    return pd.DataFrame(np.where(plain.index.isin(lost)[:, None], fair, plain.to_numpy()), plain.index)
+
+
+def _intervals(draws: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
+    """Of each country and of the mean over all."""
+    over = pd.concat({EVERY: mean_over(draws, "country", [])}, names=["country"]).reorder_levels([*keys, "country"])
+    return intervals(pd.concat([draws, over]), options.confidence)
 
 
 def _changed(group: pd.DataFrame) -> float:
@@ -84,6 +126,7 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         )
         groups.append(Group(heading, lines))
     grades, pairs = cells[cells["kind"] == "grade"], cells[cells["kind"] == "pair"]
+    worst = max(records(pairs), key=lambda pair: pair["lost"] / max(pair["differ"], 1))
     sheet = Sheet(
         name=CHAT,
         title="Judged conversations",
@@ -98,7 +141,9 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
             "answer that stands first; 50% is no bias.",
             f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of questions. "
             f"Scored: {int(grades['n'].max())} turns and {int(pairs['n'].max())} pairs at most per line.",
-            f"Unscored for want of a readable judgement or a reference: up to {100 * cells['unscored'].max():.1f}%. "
+            "Difference: from the unsteered model's grades of the same turns.",
+            f"Unscored for want of a readable judgement or a reference: up to {100 * cells['unscored'].max():.1f}%; of pairs "
+            f"whose answers differ, up to {worst['lost']} of {worst['differ']}, for which those that have a score stand. "
             f"Not asked, since the prompt is over model.max_prompt_tokens: up to {100 * cells['not_asked'].max():.1f}%.",
             f"{DAGGER} Some of the cell have no score.",
             "Questions and prompts for the judge are this project's own; the numbers compare with no published ones.",
@@ -106,7 +151,7 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         ),
         heads=("Method",),
         columns=(
-            "Both turns", "First turn", "Second turn", "Tokens of a turn", "Win rate (%)", "Answers changed (%)",
+            "Both turns", "Difference", "First turn", "Second turn", "Tokens of a turn", "Win rate (%)", "Answers changed (%)",
             "Orders agree (%)", "First preferred (%)", "Tokens (unsteered)",
         ),
         groups=tuple(groups),
@@ -115,9 +160,13 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
 
 
 def _chat_row(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> tuple[Cell | None, ...]:
-    grades = [_judged(found.get(("grade", turn, method)), 2) for turn in (0, 1, 2)]
+    both, *turns = (_judged(found.get(("grade", turn, method)), 2) for turn in (0, 1, 2))
     said, pair = found.get(("grade", 0, method)), found.get(("pair", 1, method))
     tokens = None if said is None else Cell(f"{said['tokens']:.1f}")
+    diff = None
+    if said is not None and method != "baseline" and np.isfinite(said["diff"]):
+        diff = bracketed(said["diff"], said["diff_low"], said["diff_high"], 2, sign="+")
+    grades = (both, diff, *turns)
     if pair is None:
         return (*grades, tokens, *[None] * 5)
     shares = [_percent(pair[name]) for name in ("changed", "agree", "first")]
@@ -126,8 +175,10 @@ def _chat_row(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> tupl
 
 
 def _judged(cell: dict[str, Any] | None, digits: int) -> Cell | None:
-    if cell is None or not cell["n"]:
+    if cell is None:
         return None
+    if not np.isfinite(cell["value"]):
+        return Cell("not scored")
     made = bracketed(cell["value"], cell["low"], cell["high"], digits)
     missing = cell["unscored"] + cell["not_asked"]
     return Cell(made.value, made.interval, failures=f"{100 * missing:.1f}% without a score" if missing > 0 else "")
@@ -175,8 +226,8 @@ def flops_table(rows: pd.DataFrame, options: TableOptions) -> Table:
             f"P = {int(first['parameters']):,} parameters; attention and autoencoders left out) and as it is run here."
         ),
         notes=(
-            "All of them grow linearly with N, but for padding, the check of the autoencoders, which sees the first batch, and the "
-            "pass over the validation pairs, which the paper's accounting has no counterpart of.",
+            "All of them grow linearly with N, but for padding, the check of the autoencoders, which sees the first batch, and "
+            "the pass over the validation pairs, which the paper's accounting has no counterpart of.",
             f"As run: blocks 0 to {int(first['layer_out'])} and no head, each prompt once for both answers. Counted by torch: "
             "its counter of operations around the same fit, all of it.",
             *([options.note] if options.note else []),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +54,8 @@ def study_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     Returns:
         ``task, strength, change, value``, then ``score, low, high``, the paired difference from the experiment's setting ``diff,
         diff_low, diff_high``, the lowest and highest subset ``lowest, highest``, ``n``, ``n_facts``, ``countries``, ``unparsed``,
-        ``entries`` and ``pairs``. What one of the countries lacks is left out.
+        ``entries``, ``pairs``, and the features of the autoencoders ``width_in, width_out``. What one of the
+        countries lacks is left out.
     """
     if rows.empty:
         raise YapoError("no rows of the DSPA study; name countries of this experiment in studies.dspa.countries")
@@ -83,6 +84,8 @@ def _counts(rows: pd.DataFrame) -> pd.DataFrame:
         unparsed=("parsed", lambda parsed: 1.0 - float(parsed.mean())),
         entries=("entries", "mean"),
         pairs=("pairs", "mean"),
+        width_in=("width_in", "max"),
+        width_out=("width_out", "max"),
     )
     spread = by_draw.groupby(STEP).agg(lowest="min", highest="max")
     return counted.join(spread)
@@ -111,12 +114,43 @@ def _rank(value: str) -> tuple[float, str]:
         return np.inf, value
 
 
-def study_table(cells: pd.DataFrame, options: TableOptions) -> Table:
+def skipped_sizes(rows: pd.DataFrame, asked: Sequence[int]) -> str:
+    """Which N of those asked for were not tried everywhere, and so stand in no table, and why; empty where all were.
+
+    Args:
+        rows: rows of the stage ``dspa_study``, of all countries.
+        asked: every N that was asked for.
+    """
+    there = rows[rows["change"] == OWN].groupby(["task", "country"], sort=False)["pairs"].max()
+    told = []
+    for task in ordered("task", rows["task"]):
+        own = there[task]
+        sizes = [str(n) for n in sorted(asked) if n >= own.min()]
+        if sizes:
+            least = ", ".join(f"{label('country', country)} {own[country]:,}" for country in ordered("country", own.index))
+            told.append(f"{label('task', task)}, N = {', '.join(sizes)}: no fewer than all pairs of a country ({least}).")
+    return " ".join(["Not tried.", *told]) if told else ""
+
+
+def _widths(cells: pd.DataFrame) -> str:
+    """The autoencoders of the layers that were tried, where they differ in width; else empty."""
+    widths: dict[int, int] = {}
+    for cell in records(cells[cells["change"] == "layers"]):
+        low, high = map(int, cell["value"].split(" to "))
+        widths |= {low: cell["width_in"], high: cell["width_out"]}
+    if len(set(widths.values())) < 2:
+        return ""
+    told = ", ".join(f"{width:,} after layer {layer}" for layer, width in sorted(widths.items()))
+    return f"The autoencoders differ in features ({told}), so a difference between layers may be one between autoencoders."
+
+
+def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -> Table:
     """One group per change: score and difference from the setting, by task and strength.
 
     Args:
         cells: what ``with_own`` returned.
         options: see ``TableOptions``.
+        skipped: what ``skipped_sizes`` returned.
     """
     tasks = ordered("task", cells["task"])
     columns = [(task, strength) for task in tasks for strength in STRENGTHS]
@@ -151,7 +185,10 @@ def study_table(cells: pd.DataFrame, options: TableOptions) -> Table:
             "Prompt features: what a prompt is known by. Layers: 0-based; the prompt is read after the first, the answer edited "
             "after the second. Rows of the map are divided by all pairs or by those that open the gate, and weighed by the "
             "inverse Gram matrix of the gates where they are de-mixed.",
-            "λ was chosen on these very questions for the setting alone, which flatters it there; λ = 1 was chosen for nothing.",
+            "λ was chosen on these very questions for the setting alone, which flatters it there. The setting itself, where it "
+            "is not the paper's, was chosen on validation questions such as these: its lead over a change is flattered at either "
+            "λ.",
+            *(note for note in (skipped, _widths(cells)) if note),
             f"Answers of a cell: {some['n'].max():,} of {some['n_facts'].max()} facts; of N, as many for each subset. "
             + (f"{DAGGER} Some are not readable, up to {100 * failed:.1f}%." if failed > 0 else "All could be read."),
             *([options.note] if options.note else []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ def study_finding(cells: pd.DataFrame, chat: pd.DataFrame, flops: pd.DataFrame, 
         reading="\n".join([*parts, _chat(chat), _costs(flops)]),
         limits=(
             "Changes are measured on validation questions, one at a time from one setting: a joint search could end elsewhere, "
-            "and with so many comparisons some intervals miss zero by chance.",
+            "and with so many comparisons some intervals miss zero by chance. The setting itself, where it is not the paper's, "
+            "was chosen on validation questions such as these, which flatters it against every change.",
+            "A difference whose interval holds zero is no proof that there is none.",
             f"Scorers: {scorers[0]}; conversations: {scorers[1]}.",
             "The questions of the judged conversations are few and our own unless others are named; nothing compares with "
             "published scores of MT-Bench or AlpacaEval.",
@@ -53,9 +56,9 @@ def _task(cells: pd.DataFrame, task: str) -> str:
     ones = cells[(cells["strength"] == "one") & ~cells["change"].isin([BASELINE, OWN, PAIRS]) & ~cells["is_own"]]
     better, worse = ones[ones["diff_low"] > 0], ones[ones["diff_high"] < 0]
     for moved, word in ((better, "better"), (worse, "worse")):
-        told = ", ".join(f"{_change(c)} ({_signed(c['diff'], task)})" for c in records(moved))
+        told = ", ".join(f"{_change(c)} ({_signed(c['diff'], _digits(task))})" for c in records(moved))
         said.append(f"{word.capitalize()} than the setting at λ = 1, by an interval without zero: {told or 'nothing'}.")
-    said.append(f"{len(ones) - len(better) - len(worse)} of the {len(ones)} other changes cannot be told from it.")
+    said.append(f"{len(ones) - len(better) - len(worse)} of the {len(ones)} other changes cannot be told apart from it.")
     return " ".join(said)
 
 
@@ -68,14 +71,14 @@ def _setting(cells: pd.DataFrame, task: str) -> str:
         gain, low, high = -base["diff"], -base["diff_high"], -base["diff_low"]
         digits = _digits(task)
         told.append(
-            f"{setting['score']:.{digits}f} at {text} ({_signed(gain, task)} [{_signed(low, task)}, {_signed(high, task)}] "
-            f"on the unsteered {base['score']:.{digits}f})"
+            f"{setting['score']:.{digits}f} at {text} ({_signed(gain, digits)}{_interval(low, high, digits, _signed)} on the "
+            f"unsteered {base['score']:.{digits}f})"
         )
     return f"the experiment's setting scores {' and '.join(told)}."
 
 
 def _pairs(cells: pd.DataFrame, task: str) -> str:
-    """The smallest N from which on no size falls behind all pairs."""
+    """The smallest N from which on no size can be told to fall behind all pairs."""
     own = cells[(cells["change"] == PAIRS) & (cells["strength"] == "one")]
     if own.empty:
         return "Fewer pairs were not tried."
@@ -83,15 +86,17 @@ def _pairs(cells: pd.DataFrame, task: str) -> str:
     whole, smaller = sizes[-1]["value"], [cell for cell in sizes if not cell["is_own"]]
     behind = [float(cell["value"]) for cell in smaller if cell["diff_high"] < 0]
     enough = [cell for cell in smaller if not behind or float(cell["value"]) > max(behind)]
-    few = smaller[0]
-    spread = f"N = {few['value']}: subsets from {few['lowest']:.{_digits(task)}f} to {few['highest']:.{_digits(task)}f}"
+    if not smaller:
+        return "Fewer pairs were not tried."
+    few, digits = smaller[0], _digits(task)
+    spread = f"N = {few['value']}: subsets from {few['lowest']:.{digits}f} to {few['highest']:.{digits}f}"
     if not enough:
         return f"Every smaller N falls behind all {whole} pairs at λ = 1 ({spread})."
     first = enough[0]
-    interval = f"[{_signed(first['diff_low'], task)}, {_signed(first['diff_high'], task)}]"
+    interval = _interval(first["diff_low"], first["diff_high"], digits, _signed)
     return (
-        f"From N = {first['value']} on, no size falls behind all {whole} pairs at λ = 1 "
-        f"({_signed(first['diff'], task)} {interval}; {spread})."
+        f"From N = {first['value']} on, no size can be told to fall behind all {whole} pairs at λ = 1 "
+        f"({_signed(first['diff'], digits)}{interval}; {spread})."
     )
 
 
@@ -100,27 +105,51 @@ def _change(cell: dict[str, Any]) -> str:
 
 
 def _chat(cells: pd.DataFrame) -> str:
-    """Grades by turn and win rates over all countries; which methods' differ from the unsteered model's."""
+    """Grades by turn and win rates over all countries; which methods' grades differ from the unsteered model's."""
     over = cells[cells["country"] == EVERY]
-    grades = over[(over["kind"] == "grade") & (over["turn"] > 0)]
-    if grades["value"].isna().all():
-        return "Judged conversations: nothing could be scored."
-    base = [f"{c['value']:.2f} in turn {c['turn']}" for c in records(grades[grades["method"] == "baseline"])]
-    told = [f"Judged conversations, unsteered: {', '.join(base)}."]
-    rates = over[over["kind"] == "pair"].set_index("method")
-    for method in ordered("method", rates.index):
-        rate = rates.loc[method]
-        turns = " and ".join(f"{value:.2f}" for value in grades.loc[grades["method"] == method, "value"])
-        verdict = "loses" if rate["high"] < 50 else "wins" if rate["low"] > 50 else "draws"
-        told.append(
-            f"{label('method', method)}: {turns}; {verdict} against the unsteered model with {rate['value']:.1f}% "
-            f"[{rate['low']:.1f}, {rate['high']:.1f}], {100 * rate['changed']:.0f}% of its answers changed."
-        )
-    agree = rates["agree"].mean()
-    told.append(
-        f"Both orders agree on {100 * agree:.0f}% of the judged pairs." if np.isfinite(agree) else "No pair needed a judge."
-    )
+    found = {(c["kind"], c["turn"], c["method"]): c for c in records(over)}
+    base = [f"{_number(found['grade', turn, 'baseline']['value'], 2)} in turn {turn}" for turn in _turns(found, "baseline")]
+    graded = bool(over.loc[over["kind"] == "grade", "value"].notna().any())
+    told = [f"Judged conversations, unsteered: {', '.join(base)}." if graded else "Judged conversations: no turn was graded."]
+    for method in ordered("method", over.loc[over["method"] != "baseline", "method"]):
+        parts = [_grades(found, method)] if graded and ("grade", 0, method) in found else []
+        parts += [_win_rate(found["pair", 1, method])] if ("pair", 1, method) in found else []
+        told.append(f"{label('method', method)}: {'; '.join(parts)}.")
+    pairs = over[over["kind"] == "pair"]
+    agree = pairs["agree"].mean()
+    if np.isfinite(agree):
+        told.append(f"Both orders agree on {100 * agree:.0f}% of the judged pairs.")
+    else:
+        told.append("No pair could be scored." if pairs["differ"].any() else "No pair needed a judge.")
     return " ".join(told)
+
+
+def _turns(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> list[int]:
+    return [turn for turn in (1, 2) if ("grade", turn, method) in found]
+
+
+def _grades(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> str:
+    both = found["grade", 0, method]
+    turns = " and ".join(_number(found["grade", turn, method]["value"], 2) for turn in _turns(found, method))
+    if not np.isfinite(both["diff"]):
+        return f"{turns}, of which none can be compared with the unsteered model's"
+    word = "above" if both["diff_low"] > 0 else "below" if both["diff_high"] < 0 else "cannot be told apart from"
+    interval = _interval(both["diff_low"], both["diff_high"], 2, _signed)
+    return f"{turns}, {word} the unsteered model's ({_signed(both['diff'], 2)}{interval} over both turns)"
+
+
+def _win_rate(pair: dict[str, Any]) -> str:
+    """No verdict where pairs that differ went unscored: how they would have ended is not known."""
+    lost = f"{pair['lost']} of {pair['differ']} answers that differ were not scored"
+    changed = f"{100 * pair['changed']:.0f}% of its answers changed"
+    if not np.isfinite(pair["value"]):
+        return f"no win rate against the unsteered model ({lost if pair['differ'] else 'not scored'}), {changed}"
+    rate = f"{_number(pair['value'], 1)}%{_interval(pair['low'], pair['high'], 1, _number)}"
+    if pair["lost"]:
+        return f"a win rate of {rate} against the unsteered model but no verdict ({lost}), {changed}"
+    if pair["high"] < 50 or pair["low"] > 50:
+        return f"{'loses' if pair['high'] < 50 else 'wins'} against the unsteered model with {rate}, {changed}"
+    return f"cannot be told apart from the unsteered model with a win rate of {rate}, {changed}"
 
 
 def _costs(rows: pd.DataFrame) -> str:
@@ -145,5 +174,14 @@ def _digits(task: str) -> int:
     return 1 if task == "mcq" else 2
 
 
-def _signed(value: float, task: str) -> str:
-    return f"{round(value, _digits(task)) + 0.0:+.{_digits(task)}f}".replace("-", MINUS)
+def _signed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", MINUS)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "not scored"
+
+
+def _interval(low: float, high: float, digits: int, shown: Callable[[float, int], str]) -> str:
+    """An interval behind its number; nothing where the questions are too few for one."""
+    return f" [{shown(low, digits)}, {shown(high, digits)}]" if np.isfinite(low) else ""

@@ -28,7 +28,7 @@ from yapo.steering.methods.dspa import Options
 NAME, FLOPS, METHOD = "dspa_study", "dspa_flops", "dspa"
 COLUMNS = [
     "language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "change", "value", "draw",
-    "strength", "multiplier", "alpha", "pairs", "entries", "score", "parsed", "exact",
+    "strength", "multiplier", "alpha", "pairs", "entries", "width_in", "width_out", "score", "parsed", "exact",
 ]  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def main(config: Config) -> None:
         change, value, draw: what is changed, to what, and which subset of pairs; see ``yapo.steering.dspa_variants``. Rows of
             the method "baseline" are the unsteered model's.
         strength: "one" at λ = 1, "chosen" at the λ that validation chose for the experiment's own vector.
-        alpha: the step, λ·α. pairs, entries: N, and the non-zero entries of the map.
+        alpha: the step, λ·α. pairs, entries: N, and the non-zero entries of the map. width_in, width_out: features of its
+            autoencoders.
     The second has one row per quantity of ``_costs``, in operations, and the tokens that they are for.
     """
     asked = config.studies.dspa
@@ -121,10 +122,13 @@ def _answers(
                     alpha=alpha,
                     pairs=info.pairs,
                     entries=len(f.map.entries.values),
+                    width_in=info.width_in,
+                    width_out=info.width_out,
                 )
             )
-    filled = pd.concat(frames, ignore_index=True).fillna({"alpha": 0.0, "pairs": 0, "entries": 0})
-    return filled.astype({"pairs": int, "entries": int}).assign(task=cell.task, setting=cell.setting)
+    counts = ("pairs", "entries", "width_in", "width_out")
+    filled = pd.concat(frames, ignore_index=True).fillna({"alpha": 0.0, **dict.fromkeys(counts, 0)})
+    return filled.astype(dict.fromkeys(counts, int)).assign(task=cell.task, setting=cell.setting)
 
 
 def _costs(inputs: FitInputs, cell: Cell, own: FittedVariant) -> pd.DataFrame:

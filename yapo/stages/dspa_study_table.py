@@ -12,7 +12,7 @@ from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.evaluation.judges.label import chat_label
 from yapo.reporting.dspa_chat import CHAT, FLOPS, chat_cells, chat_table, flops_table
-from yapo.reporting.dspa_study import NAME, OWN, study_cells, study_table, with_own
+from yapo.reporting.dspa_study import NAME, OWN, skipped_sizes, study_cells, study_table, with_own
 from yapo.reporting.dspa_study_figure import study_figure
 from yapo.reporting.dspa_study_reading import study_finding
 from yapo.reporting.style import write_figure
@@ -35,12 +35,14 @@ def main(config: Config) -> None:
         files = [study.of_study(name, language, country) for country, language in countries.items()]
         return pd.concat([read_table(path) for path in files], ignore_index=True)
 
-    cells = study_cells(rows(NAME), options)
+    studied_rows = rows(NAME)
+    cells = study_cells(studied_rows, options)
     available = round(cells.loc[cells["change"] == OWN, "pairs"].mean())
     cells = with_own(cells, own_values(Options.of(config.method.options), available))
     chat_options = replace(options, scorer=chat_label(config.judge))
     chat, flops = chat_cells(rows("dspa_chat"), chat_options), rows("dspa_flops")
-    tables = {NAME: study_table(cells, options), CHAT: chat_table(chat, chat_options), FLOPS: flops_table(flops, options)}
+    made = study_table(cells, options, skipped_sizes(studied_rows, config.studies.dspa.pairs))
+    tables = {NAME: made, CHAT: chat_table(chat, chat_options), FLOPS: flops_table(flops, options)}
     write_tables(tables, study.root / "tables")
     write_figure(study_figure(cells, options.note), study.root / "figures" / NAME)
     study_finding(cells, chat, flops, (options.scorer, chat_options.scorer)).save(study.finding(NAME))

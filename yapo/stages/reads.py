@@ -56,7 +56,7 @@ READS = {
         "model", "sae", "judge", "methods", "generation.max_new_tokens_open_ended", "studies.dspa.setting",
         "studies.dspa.chat_task", "studies.dspa.max_new_tokens",
     ),
-    "dspa_study_table": ("report", "judge", "method", "studies.dspa.countries"),
+    "dspa_study_table": ("report", "judge", "method", "studies.dspa.countries", "studies.dspa.pairs"),
     "tables": ("report", "judge", "methods"),
     "figures": ("report", "methods"),
     "report": (
