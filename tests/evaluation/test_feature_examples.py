@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from yapo.evaluation.feature_examples import agreement, kept_mass, look, stronge
 from yapo.evaluation.features import Texts, activations, describe, steered
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
+from yapo.steering.vector import SteeringVector
 
 from .test_features import store_of, vector_of
 
@@ -77,13 +79,27 @@ def test_a_feature_looked_at_before_and_during_steering(gemma: LanguageModel, sa
         np.testing.assert_array_equal(item.values_during, during[item.during, place])
         alive = item.fires > 0 and item.fires_during > 0
         assert math.isnan(item.kept_tokens) == math.isnan(item.kept_mass) == (not alive)
-        if alive and space == "dense" and item.fires_during >= item.fires and len(item.before) == 3:
-            assert item.kept_tokens == 1  # a constant shift of the input cannot change the order
         if alive:
             own, now = texts.ids[item.before].tolist(), texts.ids[item.during].tolist()
             assert item.kept_tokens == agreement(own, now)
             assert item.kept_mass == pytest.approx(kept_mass(before[:, place], during[:, place]))
     assert any(item.fires > 0 and item.fires_during > 0 for item in seen)
+
+
+def test_a_dense_vector_cannot_reorder_a_features_examples(gemma: LanguageModel, sae: SAE) -> None:
+    """It shifts the feature's input by the same amount at every token: raised, all that fired fires on in its order."""
+    texts = Texts.of(store_of(gemma, sae), [0, 1, 2])
+    fact = texts.pair.numpy()
+    codes = sae.encode(texts.hidden)
+    everywhere = [f for f in range(sae.d_sae) if all((codes[texts.pair == pair, f] > 0).any() for pair in (0, 1, 2))]
+    assert len(everywhere) >= 3
+    for feature in everywhere:
+        up = sae.W_enc[:, feature]  # the one direction that this feature reads
+        vector = SteeringVector(0.7 * up / up.square().sum(), replace(vector_of(sae, "dense").info, multiplier=1.0))
+        (item,) = look(vector, sae, texts, torch.tensor([feature]), fact, fact, n=3, seed=0)
+        assert len(item.before) == 3 and item.fires_during >= item.fires
+        assert item.during.tolist() == item.before.tolist() and item.kept_tokens == 1
+        np.testing.assert_allclose(item.values_during - item.values, 0.7, rtol=1e-4)
 
 
 def test_a_vector_that_does_nothing_shows_nothing(gemma: LanguageModel, sae: SAE) -> None:
