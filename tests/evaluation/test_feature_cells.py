@@ -67,6 +67,20 @@ def test_coherence_with_its_controls() -> None:
     assert (cell(data, "topics_same", method="bipo")["n"], cell(data, "topics_other", method="bipo")["n"]) == (2, 4)
 
 
+def test_features_with_nothing_to_compare_are_counted_by_reason() -> None:
+    rows = tops()
+    silent = (rows["country"] == "usa") & (rows["method"] == "yapo") & (rows["feature"] == 7)
+    rows.loc[silent, "fires"] = 0.0
+    for name in ("tokens_before", "topics_before"):
+        rows[name] = [[] if gone else value for gone, value in zip(silent, rows[name], strict=True)]
+    data = coherence_cells(rows, HOW)
+    counts = {name: cell(data, name, method="yapo")["value"] for name in data["metric"] if name.startswith("features")}
+    assert counts == {"features": 8, "features_absent": 1, "features_silenced": 4, "features_kept": 3}
+    assert cell(data, "features", method="yapo")["n"] == len(COUNTRIES)
+    assert (cell(data, "shared", method="yapo")["value"], cell(data, "shared_compared", method="yapo")["value"]) == (6, 3)
+    assert (cell(data, "features_kept", method="bipo")["value"], cell(data, "shared_compared", method="bipo")["value"]) == (8, 6)
+
+
 def test_countries_that_share_no_feature_have_no_agreement() -> None:
     alone = tops()
     data = coherence_cells(alone[alone["feature"] != 7], HOW)

@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from yapo.reporting.feature_pages import (
-    Beside,
-    Example,
-    FeatureCard,
-    IndexSection,
-    SharedFeature,
-    VectorPage,
-    Words,
-    index_page,
-    vector_page,
-)
+from yapo.reporting.feature_index import IndexSection, SharedFeature, index_page
+from yapo.reporting.feature_pages import Beside, Example, FeatureCard, VectorPage, Weighed, Words, vector_page
 from yapo.reporting.feature_text import Window
 
 NAN = float("nan")
@@ -43,6 +34,7 @@ PAGE = VectorPage(
     facts=(("Layer", "2"),),
     words=WORDS,
     cards=(CARD,),
+    weighed=(Weighed(9, -2.0, 0.75, -0.01, 12, WORDS),),
     beside=(Beside("BiPO", 0.8, 5, 16, 0.25),),
     links=(("Method", (("bipo-open_ended-both.html", "BiPO", False), ("yapo-open_ended-both.html", "YaPO", True))),),
     notes=("A note.",),
@@ -70,9 +62,16 @@ def test_numbers_of_a_feature() -> None:
 
 
 def test_a_dense_vector_has_no_weights() -> None:
-    text = text_of(vector_page(replace(PAGE, cards=(replace(CARD, weight=None),))))
+    text = text_of(vector_page(replace(PAGE, cards=(replace(CARD, weight=None),), weighed=())))
+    assert "There is no list by weight × activation: a dense vector has no weights on features." in text
     assert "λ × weight" not in text
     assert "35 −0.250 12% of all −0.75 &lt; 0.1% 42%" in text
+
+
+def test_the_features_by_weight_and_activation_stand_beside_those_by_effect() -> None:
+    text = text_of(vector_page(PAGE))
+    assert "Strongest by weight × activation" in text
+    assert "Place by effect Writes 9 −1.500 −2.000 0.750 −0.010 12 ·مصر" in text
 
 
 def test_tokens_are_shown_not_obeyed_and_the_page_stands_alone() -> None:
@@ -92,7 +91,7 @@ def test_links_to_neuronpedia_where_it_has_the_autoencoder() -> None:
 
 
 def test_a_vector_without_effect_has_a_page() -> None:
-    assert "Strongest features" in vector_page(replace(PAGE, cards=(), beside=()))
+    assert "Strongest features" in vector_page(replace(PAGE, cards=(), weighed=(), beside=()))
 
 
 def test_index() -> None:

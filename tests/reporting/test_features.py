@@ -33,8 +33,10 @@ def test_every_table_with_its_control(tables: dict[str, Table]) -> None:
     assert "| By chance, at most | – | – | – | 0 | 0 | 0.03 | 0.03 | – |" in overlap
     assert "| BiPO and YaPO | 1.00 [1.00, 1.00] | 0.33 [" in tables[METHODS].texts["md"]
     coherence = tables[COHERENCE].texts["md"]
-    assert "| YaPO | itself | 25.0 [25.0, 25.0] | 25.0 [25.0, 25.0] | 50.0 [50.0, 50.0] | 0.80 [0.80, 0.80] |" in coherence
-    assert re.search(r"\|  \| control \| – \| – \| – \| 0.10 \[0.10, 0.10\]", coherence)
+    rates = "25.0 [25.0, 25.0] | 25.0 [25.0, 25.0] | 50.0 [50.0, 50.0]"
+    assert f"| YaPO | itself | 4 of 8 (4 silenced) | {rates} | 6 of 6 | 0.80 [0.80, 0.80] |" in coherence
+    assert "| BiPO | itself | 8 of 8 | " in coherence
+    assert re.search(r"\|  \| control \|( – \|){5} 0.10 \[0.10, 0.10\]", coherence)
     shared = tables[SHARED].texts
     assert "| BiPO | 7 | 4 of 4 | 2 | +0.500 |" in shared["md"]
     assert "tex" not in shared
@@ -49,8 +51,22 @@ def test_the_reading_is_made_of_the_numbers(tables: dict[str, Table]) -> None:
     assert "have cosine 1.00 [1.00, 1.00] (another country's: 0.33 [" in text
     assert "share 100% of their strongest features (4.0% by chance)" in text
     assert "BiPO 0.50, YaPO 0.50 (control at most 0.05)" in text
-    assert "Silenced altogether: at most 50% (YaPO)." in text
+    assert "of all countries' strongest: BiPO 8 of 8, YaPO 4 of 8 (4 silenced)." in text
     assert "topics across languages 1.00 to 1.00, above the control (0.00 to 0.00) by intervals under 2 of 2 methods" in text
+
+
+def test_a_vector_whose_features_can_all_not_be_compared_is_not_passed_over() -> None:
+    rows = sorted_rows(tops()).assign(fires=0.0)
+    rows[[f"{who}_{what}" for who in ("kept", "control") for what in ("tokens", "topics", "mass")]] = float("nan")
+    made = features_tables(sorted_rows(vectors()), rows, 2, OPTIONS)
+    assert "| YaPO | itself | 0 of 8 (8 never fire before) |" in made[COHERENCE].texts["md"]
+    assert "strongest: BiPO 0 of 8 (8 never fire before), YaPO 0 of 8 (8 never fire before)." in features_reading(made, ["both"])
+
+
+def test_a_study_of_one_country_has_no_pairs_and_no_chance() -> None:
+    one = [frame[frame["country"] == "egypt"] for frame in (vectors(), tops())]
+    made = features_tables(sorted_rows(one[0]), sorted_rows(one[1]), 2, OPTIONS)
+    assert all("nan" not in table.texts["md"] for table in made.values())
 
 
 def test_a_study_of_two_countries_has_no_intervals_and_is_read_all_the_same() -> None:
@@ -84,12 +100,15 @@ def test_figures_are_the_same_bytes_twice(tmp_path: Path) -> None:
 
 
 def test_index_links_every_vector_and_lists_shared_features() -> None:
-    html = features_index(sorted_rows(tops()), "some/sae", ["features_overlap"], "A small world.")
+    html = features_index(sorted_rows(tops()), "some/sae", ["features_overlap"], "A small world.", "DSPA")
     assert '<a href="arabic-egypt/yapo-mcq-both.html">feature 7 …</a>' in html
     assert html.count('-mcq-both.html">feature') == 8
     assert '<a href="https://www.neuronpedia.org/some/sae/7">7</a>' in html
     assert 'src="../figures/features_overlap.png"' in html
-    assert "neuronpedia" not in features_index(sorted_rows(tops()), "", [], "")
+    assert "a page for each that was trained on both questions (studies.features.settings)" in html
+    assert "Not here: DSPA, a map and no vector" in html
+    plain = features_index(sorted_rows(tops()), "", [], "", "")
+    assert "neuronpedia" not in plain and "Not here" not in plain
 
 
 def test_pages_say_whether_neuronpedia_has_the_autoencoder() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,20 @@ from yapo.config import Config, PromptConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
 from yapo.errors import YapoError
+from yapo.evaluation.features import Texts
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae import load_sae
 from yapo.reporting.finding import Finding
 from yapo.stages import features, features_table
 from yapo.stages.app import compose
+from yapo.stages.features_methods import methods_with_vectors
 from yapo.stages.study import Study
 from yapo.steering.conditional import ConditionalMap, MapInfo
 from yapo.steering.dspa import Entries
 from yapo.steering.prepare import prepare
+from yapo.steering.sets import train_sets
+from yapo.steering.store import ActivationStore
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 COUNTRIES = {"egypt": "arabic", "nepal": "hindi"}
@@ -143,6 +148,39 @@ def test_a_setting_without_vectors_is_refused(config: Config) -> None:
         features.main(changed)
 
 
+def test_methods_without_any_vector_are_refused_before_anything_is_read(config: Config, tmp_path: Path) -> None:
+    changed = replace(config, results=str(tmp_path), methods=["dspa"])
+    for stage in (features, features_table):
+        with pytest.raises(YapoError, match=r"^methods=\[dspa\]: studies.features describes vectors, and these make none; add"):
+            stage.main(changed)
+    assert methods_with_vectors(replace(config, methods=["dspa", "yapo", "caa"])) == ["yapo", "caa"]
+
+
+def test_the_list_by_weight_and_activation_is_in_its_order(study: Study) -> None:
+    """And holds the largest products of all features, not of the strongest by effect alone."""
+    page = (study.root / "features" / "arabic-egypt" / "yapo-open_ended-both.html").read_text(encoding="utf-8")
+    part = page.partition("Strongest by weight × activation")[2].partition("<h2>")[0]
+    rows = [re.findall(r">([^<]+)</t[hd]>", row)[:6] for row in part.split("<tr>")[2:]]
+    numbers = [[float(cell.replace("−", "-")) for cell in row] for row in rows]
+    assert len(numbers) == 6
+    sizes = [abs(product) for _, product, *_ in numbers]
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] > 0
+    vector = SteeringVector.load(study.vector("arabic", "egypt", "yapo", "open_ended", "both"))
+    store, _ = ActivationStore.load(study.store("arabic", "egypt", "open_ended"))
+    part_of = next(
+        p for p in train_sets(pd.read_parquet(study.pairs("arabic", "egypt", "open_ended")), ["both"]) if p.name == "both"
+    )
+    mean = Texts.of(store, [*part_of.train, *part_of.validation]).mean_activation(len(vector.values))
+    expected = 1.5 * vector.values * mean
+    assert [int(row[0]) for row in numbers] == expected.abs().argsort(descending=True)[:6].tolist()
+    assert [row[1] for row in numbers] == pytest.approx(expected[[int(row[0]) for row in numbers]].tolist(), abs=6e-4)
+    top = pd.read_parquet(study.of_study("features_top", "arabic", "egypt"))
+    places = dict(top[top["method"] == "yapo"].set_index("feature")["rank"] + 1)
+    assert all(row[5] == places.get(int(row[0]), row[5]) for row in numbers)
+    dense = (study.root / "features" / "arabic-egypt" / "bipo-open_ended-both.html").read_text(encoding="utf-8")
+    assert "no list by weight × activation" in dense and "Strongest by weight" not in dense
+
+
 def test_a_method_with_a_map_instead_of_a_vector_is_left_out_and_named(config: Config, tmp_path: Path) -> None:
     shutil.copytree(config.results, tmp_path / "copy")
     changed = replace(config, results=str(tmp_path / "copy"), methods=["bipo", "dspa"], settings=["both"], countries=["egypt"])
@@ -154,4 +192,5 @@ def test_a_method_with_a_map_instead_of_a_vector_is_left_out_and_named(config: C
     features.main(changed)
     features_table.main(changed)
     assert set(pd.read_parquet(study.of_study("features", "arabic", "egypt"))["method"]) == {"bipo"}
+    assert "Not here: DSPA, a map and no vector" in (study.root / "features" / "index.html").read_text(encoding="utf-8")
     assert "Left out: DSPA, a map and no vector." in (study.root / "tables" / "features.md").read_text(encoding="utf-8")

@@ -133,10 +133,15 @@ def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
 
     Metrics, each the mean over a country's features and then over countries: ``fires``, ``fires_during`` (shares of tokens),
     ``silenced`` (share of the features that fire before steering and not during), ``absent`` (that never fire before), those of
-    ``KEPT`` (see ``yapo.evaluation.feature_examples``); and between countries, for the features that two countries have in
-    common, ``tokens_same``, ``topics_same`` (agreement of their examples before steering, pairs of countries of one language),
-    ``tokens_other``, ``topics_other`` (of two), each with ``_control`` (of the one's examples with those of the other's control).
+    ``KEPT`` (see ``yapo.evaluation.feature_examples``), of the features that are neither; and between countries, for the features
+    that two countries have in common, ``tokens_same``, ``topics_same`` (agreement of their examples before steering, pairs of
+    countries of one language), ``tokens_other``, ``topics_other`` (of two), each with ``_control`` (of the one's examples with
+    those of the other's control).
     Words of two languages are different tokens; what they can agree in is line breaks, digits and the chat's own tokens.
+
+    Counts, over all countries: ``features``, of which ``features_absent`` and ``features_silenced`` have nothing that could be
+    kept, and ``features_kept`` have; ``shared``, of features that two countries have in common, once for each pair of
+    countries, and ``shared_compared``, those of them that fire before steering in both.
     """
     means = _Means(tops, how)
     marked = tops.assign(
@@ -149,8 +154,12 @@ def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
         for name in ("fires", "fires_during", "silenced", "absent", *KEPT):
             values = [float(by_country[c][name].mean()) if c in by_country else np.nan for c in means.countries]
             found[name] = means.of(np.array(values))
+        absent, silenced = int(part["absent"].sum()), int(part["silenced"].sum())
+        counts = {"": len(part), "_absent": absent, "_silenced": silenced, "_kept": len(part) - absent - silenced}
+        found |= {f"features{name}": _exact(count, len(by_country)) for name, count in counts.items()}
         for label in ("tokens", "topics"):
-            own, control = _between(by_country, means.countries, label)
+            own, control, shared, compared = _between(by_country, means.countries, label)
+            found["shared"], found["shared_compared"] = _exact(shared, len(by_country)), _exact(compared, len(by_country))
             found[f"{label}_same"] = means.pairs(own, means.same)
             found[f"{label}_same_control"] = means.pairs(control, means.same)
             found[f"{label}_other"] = means.pairs(own, means.other)
@@ -231,20 +240,25 @@ def _other_settings(vectors: pd.DataFrame, part: pd.DataFrame) -> Floats:
     return means
 
 
-def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: str) -> tuple[Floats, Floats]:
-    """Agreement of the features that two countries share, and of their controls: ``[countries, countries]`` each, symmetric."""
+def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: str) -> tuple[Floats, Floats, int, int]:
+    """Agreement of the features that two countries share, and of their controls: ``[countries, countries]`` each, symmetric.
+
+    Then how many features are shared, summed over pairs of countries, and how many of them have examples in both to compare.
+    """
+    total = compared = 0
     own, control = (np.full((len(countries), len(countries)), np.nan) for _ in range(2))
     examples = {c: {int(row["feature"]): row for row in frame.to_dict("records")} for c, frame in by_country.items()}
     for (i, a), (j, b) in _present(countries, examples):
         shared = sorted(examples[a].keys() & examples[b].keys())
         pairs = [(examples[a][feature], examples[b][feature]) for feature in shared]
         pairs = [(x, y) for x, y in pairs if len(x[f"{label}_before"]) and len(y[f"{label}_before"])]
+        total, compared = total + len(shared), compared + len(pairs)
         if pairs:
             own[i, j] = own[j, i] = np.mean([agreement(list(x[f"{label}_before"]), list(y[f"{label}_before"])) for x, y in pairs])
             crossed = [(x, y) for pair in pairs for x, y in permutations(pair)]
             scores = [agreement(list(x[f"{label}_before"]), list(y[f"{label}_control"])) for x, y in crossed]
             control[i, j] = control[j, i] = np.mean(scores)
-    return own, control
+    return own, control, total, compared
 
 
 def _present(countries: list[str], examples: dict[str, Any]) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:

@@ -10,10 +10,10 @@ from torch.nn.functional import cosine_similarity
 
 from yapo.evaluation.feature_examples import Floats, Integers, Seen
 from yapo.evaluation.feature_overlap import expected_shared
-from yapo.evaluation.features import Described, Texts, effective_number, token_logits
+from yapo.evaluation.features import Described, Texts, effective_number, strongest_features, token_logits
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.reporting.feature_pages import Beside, Example, FeatureCard, Words, percent
+from yapo.reporting.feature_pages import Beside, Example, FeatureCard, Weighed, Words, percent
 from yapo.reporting.feature_text import token_name, window
 from yapo.reporting.names import label
 from yapo.reporting.render import DASH, MINUS
@@ -89,6 +89,21 @@ def cards(described: Described, seen: Sequence[Seen], lens: Lens, readings: Read
             )
         )
     return tuple(made)
+
+
+def by_weight(described: Described, lens: Lens, readings: Readings, top: int) -> tuple[Weighed, ...]:
+    """The ``top`` features of a sparse vector by |λv_j · mean code|, largest first; none of a dense one, which has no weights."""
+    vector = described.vector
+    if vector.info.space != "sparse":
+        return ()
+    weight = vector.info.multiplier * vector.values.float().cpu()
+    activation = readings.texts.mean_activation(len(weight))
+    found = strongest_features(weight * activation, top).tolist()
+    places = described.effect.abs().argsort(descending=True, stable=True).argsort() + 1
+    return tuple(
+        Weighed(f, float(weight[f]), float(activation[f]), float(described.effect[f]), int(places[f]), words)
+        for f, words in zip(found, lens.of_features(found), strict=True)
+    )
 
 
 def facts_of(described: Described, texts: int) -> tuple[tuple[str, str], ...]:

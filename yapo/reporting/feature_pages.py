@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yapo.reporting.feature_text import Window
@@ -60,6 +59,25 @@ class FeatureCard:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """A feature in the order of weight × activation, of a sparse vector.
+
+    Attributes:
+        number: in the autoencoder.
+        weight: λv_j.
+        activation: mean code over all tokens, before steering.
+        effect: as in ``FeatureCard``, and ``place`` in the order of effects, from 1.
+    """
+
+    number: int
+    weight: float
+    activation: float
+    effect: float
+    place: int
+    words: Words
+
+
+@dataclass(frozen=True)
 class Beside:
     """Another method's vector for the same questions: cosine of displacements, shared strongest features, expected by chance."""
 
@@ -82,6 +100,7 @@ class VectorPage:
     facts: tuple[tuple[str, str], ...]
     words: Words
     cards: tuple[FeatureCard, ...]
+    weighed: tuple[Weighed, ...]
     beside: tuple[Beside, ...]
     links: tuple[tuple[str, tuple[tuple[str, str, bool], ...]], ...]
     notes: tuple[str, ...]
@@ -114,7 +133,7 @@ def vector_page(made: VectorPage) -> str:
         code=code,
         direction=direction,
         largest=largest,
-        number=_number,
+        number=number,
         percent=percent,
         address=lambda feature: f"{NEURONPEDIA}/{made.neuronpedia}/{feature}" if made.neuronpedia else "",
         index=f"../{INDEX}#{made.task}-{made.setting}",
@@ -123,35 +142,8 @@ def vector_page(made: VectorPage) -> str:
     return page(made.title, caption, made.notes, body, style=PAGE_STYLE)
 
 
-def index_page(title: str, caption: str, notes: Sequence[str], sections: Sequence[IndexSection], figures: Sequence[str]) -> str:
-    """The page that leads to all others; ``figures`` are addresses of pictures."""
-    body = render(_INDEX, sections=sections, figures=figures, number=_number)
-    return page(title, caption, tuple(notes), body, style=PAGE_STYLE)
-
-
-@dataclass(frozen=True)
-class SharedFeature:
-    """A feature that is among the strongest in several countries."""
-
-    number: int
-    address: str
-    countries: tuple[str, ...]
-    effect: float
-    words: Words
-
-
-@dataclass(frozen=True)
-class IndexSection:
-    """One task and setting: the pages by country (rows) and method (columns), and the shared features of each method."""
-
-    anchor: str
-    heading: str
-    methods: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    shared: tuple[tuple[str, tuple[SharedFeature, ...]], ...]
-
-
-def _number(value: float, places: int = 2, sign: bool = False) -> str:
+def number(value: float, places: int = 2, sign: bool = False) -> str:
+    """A number with a real minus sign; a dash where there is none."""
     if value != value:
         return DASH
     return f"{value:{'+' if sign else '-'}.{places}f}".replace("-", MINUS)
@@ -199,14 +191,14 @@ img { max-width: 100%; height: auto; }
 @media print { nav.pages { display: none; } section.feature { break-inside: avoid; } }
 """
 
-_WORDS = """\
+WORDS = """\
 {%- macro words(tokens, down=false) -%}
 <span class="words{{ ' down' if down }}">{% for token in tokens %}<bdi>{{ token }}</bdi>{% endfor %}</span>
 {%- endmacro %}
 """
 
 _BODY = (
-    _WORDS
+    WORDS
     + """\
 {%- macro examples(items) -%}
 {%- if items -%}
@@ -257,6 +249,26 @@ _BODY = (
 </tbody>
 </table>
 </div>
+{%- if page.weighed %}
+<h2>Strongest by weight × activation</h2>
+<div class="wide" tabindex="0">
+<table class="features">
+<thead><tr><th class="head" scope="col">Feature</th><th scope="col">λ × weight × activation</th><th scope="col">λ × weight</th>
+<th scope="col">Activation</th><th scope="col">Effect</th><th scope="col">Place by effect</th>
+<th class="head" scope="col">Writes</th></tr></thead>
+<tbody>
+{%- for item in page.weighed %}
+<tr><th scope="row">{{ item.number }}</th><td>{{ number(item.weight * item.activation, 3, true) }}</td>
+<td>{{ number(item.weight, 3, true) }}</td><td>{{ number(item.activation, 3) }}</td>
+<td>{{ number(item.effect, 3, true) }}</td><td>{{ item.place }}</td>
+<td class="words">{{ words(item.words.promoted[:5]) }}</td></tr>
+{%- endfor %}
+</tbody>
+</table>
+</div>
+{%- elif page.cards and not sparse %}
+<p>There is no list by weight × activation: a dense vector has no weights on features.</p>
+{%- endif %}
 {%- if page.beside %}
 <h2>Beside the other methods</h2>
 <div class="wide" tabindex="0">
@@ -287,47 +299,6 @@ _BODY = (
 <div><h4>During steering</h4>{{ examples(card.during) }}</div>
 </div>
 </section>
-{%- endfor %}
-"""
-)
-
-_INDEX = (
-    _WORDS
-    + """\
-{%- for section in sections %}
-<h2 id="{{ section.anchor }}">{{ section.heading }}</h2>
-<div class="wide" tabindex="0">
-<table class="beside">
-<thead><tr><th class="head" scope="col">Country</th>
-{%- for method in section.methods %}<th scope="col">{{ method }}</th>{% endfor %}</tr></thead>
-<tbody>
-{%- for country, links in section.rows %}
-<tr><th scope="row">{{ country }}</th>
-{%- for address, text in links %}<td><a href="{{ address }}">{{ text }}</a></td>{% endfor %}</tr>
-{%- endfor %}
-</tbody>
-</table>
-</div>
-{%- for method, features in section.shared if features %}
-<h3>{{ method }}: strongest features that countries share</h3>
-<div class="wide" tabindex="0">
-<table class="shared">
-<thead><tr><th class="head" scope="col">Feature</th><th scope="col">Countries</th><th scope="col">Mean effect</th>
-<th class="head" scope="col">Writes</th><th class="head" scope="col">Where</th></tr></thead>
-<tbody>
-{%- for feature in features %}
-<tr><th scope="row">
-{%- if feature.address %}<a href="{{ feature.address }}">{{ feature.number }}</a>{% else %}{{ feature.number }}{% endif %}</th>
-<td>{{ feature.countries|length }}</td><td>{{ number(feature.effect, 3, true) }}</td>
-<td class="words">{{ words(feature.words.promoted) }}</td><td class="words">{{ feature.countries|join(', ') }}</td></tr>
-{%- endfor %}
-</tbody>
-</table>
-</div>
-{%- endfor %}
-{%- endfor %}
-{%- for figure in figures %}
-<p><img src="{{ figure }}" alt=""></p>
 {%- endfor %}
 """
 )

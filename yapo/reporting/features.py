@@ -30,7 +30,9 @@ def page_notes(examples: int, note: str, neuronpedia: str) -> tuple[str, ...]:
     return (
         f"{EFFECT_NOTE} Measured on validation prompts with their right answers, all tokens but the first.",
         "λ × weight and × activation: of sparse vectors, the entry of the vector at its chosen λ, and that times the feature's "
-        "mean code before steering. Cosine: of the vector's mean change with the decoder row.",
+        "mean code before steering, over training and validation texts. Features are listed by effect, which also counts what a "
+        "vector switches on where the feature is silent: there weight × activation is 0. Below, the same vector by weight × "
+        "activation. Cosine: of the vector's mean change with the decoder row.",
         "Writes: tokens whose logits the decoder row raises most (not: lowers most), through the final norm's weight and the "
         "unembedding; what later blocks make of it is not seen. A dot is a space.",
         f"Examples are the strongest tokens of training and validation texts, one per fact, of {examples} compared the first "
@@ -88,7 +90,9 @@ def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableO
             for m in ordered("method", part["method"])
         ]
         chance = part[part["metric"] == "jaccard_chance"]["value"].max()
-        by_chance = {"cosine_same": "0", "cosine_other": "0", "jaccard_same": f"{chance:.2f}", "jaccard_other": f"{chance:.2f}"}
+        by_chance = {"cosine_same": "0", "cosine_other": "0"}
+        if not pd.isna(chance):  # of one country there is no pair
+            by_chance |= {"jaccard_same": f"{chance:.2f}", "jaccard_other": f"{chance:.2f}"}
         chances = tuple(Cell(by_chance[name]) if name in by_chance else None for name in columns)
         lines.append(Row(("By chance, at most",), chances))
         groups.append(Group(heading, tuple(lines)))
@@ -163,7 +167,11 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
     for heading, part in _groups(data):
         lines = []
         for method in ordered("method", part["method"]):
-            rates = [_cell(part, method, name, 1, scale=100.0) for name in percent]
+            rates = [
+                _compared(part, method),
+                *(_cell(part, method, name, 1, scale=100.0) for name in percent),
+                _shared(part, method),
+            ]
             own = [_cell(part, method, name, 2) for name in pairs]
             control = [_cell(part, method, name, 2) for name, _ in pairs.values()]
             lines.append(Row((label("method", method), "itself"), (*rates, *own)))
@@ -181,15 +189,17 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
             "one with the same token (topic) during steering, on the same texts; activation: share of the activation that stays "
             "on the same tokens. Same and other languages: agreement of the examples of a feature that two countries' vectors "
             "share.",
+            "Compared: how many of all countries' features have examples before and during steering: what is kept is a mean "
+            "over these; the others never fire before steering, or are silenced by it. Shared, compared: of the features that "
+            "two countries' vectors share, once for each pair, those that fire before steering in both.",
             "Control: instead of the feature itself, another one that fires about as often on the same texts.",
             "A dense vector shifts a feature's input by the same amount at every token, so it cannot change their order: what it "
-            "can change is how many fire. Silenced: features that fire before steering and nowhere during it; they have no "
-            "examples to compare.",
+            "can change is how many fire. Silenced: features that fire before steering and nowhere during it.",
             _interval_note(options),
             *([options.note] if options.note else []),
         ),
         heads=("Method", "Compared with"),
-        columns=(*percent.values(), *(name for _, name in pairs.values())),
+        columns=("Compared", *percent.values(), "Shared, compared", *(name for _, name in pairs.values())),
         groups=tuple(groups),
     )
     return make_table(sheet, data)
@@ -244,6 +254,29 @@ def _cell(part: pd.DataFrame, method: str, metric: str, places: int, scale: floa
     return Cell(value, "" if pd.isna(cell["low"]) else f"[{low}, {high}]", detail=f"n = {cell['n']}")
 
 
+def counts_of(part: pd.DataFrame, method: str) -> dict[str, int]:
+    """The counts of ``coherence_cells`` for a method, by metric."""
+    own = part[(part["method"] == method) & part["metric"].str.match("features|shared")]
+    return {str(row["metric"]): int(row["value"]) for row in records(own)}
+
+
+def why_left_out(counts: dict[str, int]) -> str:
+    """How many features have nothing to compare, and why; empty where all have."""
+    reasons = [(counts["features_absent"], "never fire before"), (counts["features_silenced"], "silenced")]
+    return ", ".join(f"{count} {reason}" for count, reason in reasons if count)
+
+
+def _compared(part: pd.DataFrame, method: str) -> Cell:
+    counts = counts_of(part, method)
+    why = why_left_out(counts)
+    return Cell(f"{counts['features_kept']} of {counts['features']}", f"({why})" if why else "")
+
+
+def _shared(part: pd.DataFrame, method: str) -> Cell:
+    counts = counts_of(part, method)
+    return Cell(f"{counts['shared_compared']} of {counts['shared']}")
+
+
 def printed(value: float, places: int = 2) -> str:
     """A number with a real minus sign, and none before a zero."""
     return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
@@ -252,7 +285,7 @@ def printed(value: float, places: int = 2) -> str:
 def _interval_note(options: TableOptions) -> str:
     return (
         f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of countries "
-        "(pairs of countries follow). n in each cell's tip and in the csv."
+        "(pairs of countries follow). n, in each cell's tip and in the csv: countries, or pairs of them."
     )
 
 

@@ -9,16 +9,9 @@ import pandas as pd
 
 from yapo.evaluation.feature_cells import shared_features
 from yapo.reporting.cells import records
-from yapo.reporting.feature_pages import (
-    NEURONPEDIA,
-    IndexSection,
-    SharedFeature,
-    Words,
-    file_name,
-    folder_name,
-    index_page,
-)
-from yapo.reporting.features import COHERENCE, EFFECT_NOTE, METHODS, NAME, TABLES, printed
+from yapo.reporting.feature_index import IndexSection, SharedFeature, index_page
+from yapo.reporting.feature_pages import NEURONPEDIA, Words, file_name, folder_name
+from yapo.reporting.features import COHERENCE, EFFECT_NOTE, METHODS, NAME, TABLES, counts_of, printed, why_left_out
 from yapo.reporting.finding import Finding
 from yapo.reporting.names import label, ordered
 from yapo.reporting.tables import Table
@@ -94,19 +87,26 @@ def _methods(cells: pd.DataFrame) -> str:
 def _steered(cells: pd.DataFrame) -> str:
     """Do the strongest features keep their meaning during steering."""
     tokens, mass, control = (_by_method(cells, name) for name in ("kept_tokens", "kept_mass", "control_mass"))
-    before, during, gone = (_by_method(cells, name) for name in ("fires", "fires_during", "silenced"))
-    if not mass:
+    before, during = (_by_method(cells, name) for name in ("fires", "fires_during"))
+    compared = []
+    for method in before:
+        counts = counts_of(cells, method)
+        why = why_left_out(counts)
+        said = f"{label('method', method)} {counts['features_kept']} of {counts['features']}"
+        compared.append(said + (f" ({why})" if why else ""))
+    if not compared:
         return ""
     rates = ", ".join(f"{label('method', m)} {100 * before[m]['value']:.1f} to {100 * during[m]['value']:.1f}%" for m in before)
-    silenced = max(gone.items(), key=lambda item: item[1]["value"])
-    most = max(cell["value"] for cell in control.values())
     text = (
-        f"Of a strong feature's examples this share keeps its token during steering: {_listed(tokens)}; of its activation this "
-        f"share stays where it was: {_listed(mass)} (control at most {printed(most)}). Tokens on which it fires, before and "
-        f"during: {rates}."
+        f"Tokens on which a strong feature fires, before and during steering: {rates}. Features with examples before and during, "
+        f"of all countries' strongest: {', '.join(compared)}."
     )
-    if silenced[1]["value"] > 0:
-        text += f" Silenced altogether: at most {100 * silenced[1]['value']:.0f}% ({label('method', silenced[0])})."
+    if mass:
+        most = max(cell["value"] for cell in control.values())
+        text += (
+            f" Of the examples of these this share keeps its token: {_listed(tokens)}; of their activation this share stays "
+            f"where it was: {_listed(mass)} (control at most {printed(most)})."
+        )
     return text
 
 
@@ -149,7 +149,7 @@ def _ranged(cell: Mapping[str, Any]) -> str:
     return value if pd.isna(cell["low"]) else f"{value} [{printed(cell['low'])}, {printed(cell['high'])}]"
 
 
-def features_index(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], note: str) -> str:
+def features_index(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], note: str, left_out: str) -> str:
     """The page ``features/index.html``: links to every vector's page, and the features that countries share.
 
     Args:
@@ -157,6 +157,7 @@ def features_index(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str],
         neuronpedia: id of the autoencoder there, or empty.
         figures: names of the study's figures.
         note: sentence under the page.
+        left_out: names of the methods that have no vectors to describe, or empty.
     """
     shared = shared_features(tops, SHARED_PER_METHOD)
     sections = []
@@ -180,8 +181,11 @@ def features_index(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str],
             IndexSection(f"{task}-{setting}", heading, tuple(label("method", m) for m in methods), tuple(rows), by_method)
         )
     caption = (
-        "What every steering vector does, in features of the autoencoder: a page for each. Links name a vector's strongest "
-        "feature. Below each list: the features that most countries share."
+        "What every steering vector does, in features of the autoencoder: a page for each that was trained on "
+        f"{' or '.join(label('setting', s).lower() for s in ordered('setting', tops['setting']))} questions "
+        "(studies.features.settings). Links name a vector's strongest feature. Below each list: the features that most countries "
+        "share."
+        + (f" Not here: {left_out}, a map and no vector, so that it has no features of its own to list." if left_out else "")
     )
     notes = (EFFECT_NOTE, *([note] if note else []))
     return index_page(TITLE, caption, notes, sections, [f"../figures/{name}.png" for name in figures])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from yapo.evaluation.features import Described, Texts, describe, effective_numbe
 from yapo.files import write_parquet, write_text
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_release import listed, neuronpedia
-from yapo.reporting.feature_cards import Lens, Readings, beside, cards, facts_of
+from yapo.reporting.feature_cards import Lens, Readings, beside, by_weight, cards, facts_of
 from yapo.reporting.feature_pages import VectorPage, file_name, folder_name, vector_page
 from yapo.reporting.features import NAME, TOP, page_notes
 from yapo.reporting.names import label
 from yapo.stages.app import run
+from yapo.stages.features_methods import methods_with_vectors
 from yapo.stages.inputs import language_of, read_items, read_layer, read_sae
 from yapo.stages.study import Study
 from yapo.stages.vectors import check_vectors
@@ -28,7 +28,6 @@ from yapo.steering.sets import TrainSet, train_sets
 from yapo.steering.store import ActivationStore
 from yapo.steering.vector import SteeringVector
 
-log = logging.getLogger(__name__)
 NUMBERS = (
     "feature", "control", "fires", "fires_during", "activation",
     "kept_tokens", "kept_topics", "kept_mass", "control_tokens", "control_topics", "control_mass",
@@ -47,14 +46,10 @@ class Place:
 
     def vectors(self, task: str, setting: str) -> dict[str, SteeringVector]:
         """The chosen vector of each method that has one; DSPA has a map instead, which is none of single features."""
-        found = {}
-        for method in self.config.methods:
-            vector = SteeringVector.load(self.study.vector(self.language, self.country, method, task, setting))
-            if vector.info.space in ("dense", "sparse"):
-                found[method] = vector
-            else:
-                log.info("%s: left out, no vector but a %s", method, vector.info.space)
-        return found
+        return {
+            method: SteeringVector.load(self.study.vector(self.language, self.country, method, task, setting))
+            for method in methods_with_vectors(self.config)
+        }
 
 
 def main(config: Config) -> None:
@@ -65,6 +60,7 @@ def main(config: Config) -> None:
     feature among its strongest: words, examples (``tokens_*``: vocabulary ids, ``topics_*``; before and during steering, and of
     the control feature), and the numbers of ``yapo.evaluation.feature_examples.Seen``.
     """
+    methods_with_vectors(config)  # before anything is loaded
     study, layer, wanted = Study.of(config), read_layer(config), config.studies.features
     tasks = wanted.tasks or config.tasks
     for task in tasks:
@@ -136,6 +132,7 @@ def _look_closer(
                 facts_of(described, len(part.validation)),
                 words,
                 cards(described, seen, lens, readings),
+                by_weight(described, lens, readings, wanted.top),
                 beside(described, others, wanted.top),
                 _links(place, method, task, part.name, list(found)),
                 page_notes(wanted.examples, place.config.report.note, place.neuronpedia),

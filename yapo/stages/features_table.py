@@ -20,6 +20,7 @@ from yapo.reporting.names import label
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
+from yapo.stages.features_methods import methods_with_vectors
 from yapo.stages.inputs import read_layer
 from yapo.stages.study import Study, studied
 from yapo.stages.tables import table_options
@@ -29,6 +30,7 @@ OVERLAP, SPECTRUM = "features_overlap", "features_spectrum"
 
 def main(config: Config) -> None:
     """Writes ``tables/features*``, ``figures/features_*``, ``features/index.html`` and ``studies/features.json``."""
+    described = methods_with_vectors(config)
     study, wanted, options = Study.of(config), config.studies.features, table_options(config)
     countries = studied(config, known_countries(config.data), wanted.countries)
     if not countries:
@@ -37,9 +39,9 @@ def main(config: Config) -> None:
         sorted_rows(pd.concat([read_table(study.of_study(name, language, c)) for c, language in countries.items()]))
         for name in (NAME, TOP)
     )
-    left_out = [label("method", method) for method in config.methods if method not in set(vectors["method"])]
+    left_out = ", ".join(label("method", method) for method in config.methods if method not in described)
     if left_out:
-        options = replace(options, note=f"Left out: {', '.join(left_out)}, a map and no vector. {options.note}".strip())
+        options = replace(options, note=f"Left out: {left_out}, a map and no vector. {options.note}".strip())
     tables = features_tables(vectors, tops, wanted.top, options)
     write_tables(tables, study.root / "tables")
     paged = vectors[vectors["setting"].isin(wanted.settings)]
@@ -47,7 +49,7 @@ def main(config: Config) -> None:
     write_figure(spectrum_figure(paged, options.note), study.root / "figures" / SPECTRUM)
     figures = (OVERLAP, SPECTRUM)
     page_id = neuronpedia(listed(config.sae, read_layer(config))) if config.sae.release else ""
-    write_text(study.root / NAME / INDEX, features_index(tops, page_id, figures, options.note))
+    write_text(study.root / NAME / INDEX, features_index(tops, page_id, figures, config.report.note, left_out))
     features_finding(tables, wanted.settings, figures).save(study.finding(NAME))
 
 
