@@ -25,6 +25,8 @@ OWN = [
     "sae=train",
     f"model.path={ROOT / 'world' / 'model'}",
     "discovery.layer=1",
+    "dspa.layer_in=1",
+    "dspa.layer_out=1",
     "sae.train.width=64",
     "sae.train.k=8",
     "sae.train.steps=20",
@@ -72,6 +74,16 @@ def test_what_it_writes(results: Path) -> None:
     curve = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
     assert [row["step"] for row in curve] == list(range(1, 21))
     assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_which_layers_it_trains() -> None:
+    """Those of DSPA's study too, but one alone where that is asked for, as each job of a study does."""
+    wanted = ["sae=train", "discovery.layer=2", "dspa.layer_in=0", "dspa.layer_out=1", "studies.dspa.layers=[1,2]"]
+    assert train_sae.layers_to_train(compose(wanted)) == [2, 0, 1]
+    assert train_sae.layers_to_train(compose([*wanted, "dspa.layer_in=1"])) == [2, 1]
+    assert train_sae.layers_to_train(compose([*wanted, "dspa.layer_in=2", "dspa.layer_out=2"])) == [2]
+    free = ["sae=train", "discovery.candidates=[1,2]", "dspa.layer_in=1", "dspa.layer_out=1", "studies.dspa.layers=[0]"]
+    assert train_sae.layers_to_train(compose(free)) == [1, 2, 0]
 
 
 def test_quality_is_measured_on_the_validation_split(results: Path) -> None:

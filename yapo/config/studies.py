@@ -210,7 +210,7 @@ class DspaConfig:
             "demix": [True],
         }
     )
-    layers: list[int] = field(default_factory=list)  # of the grid of layer pairs; empty: all whose autoencoder is there
+    layers: list[int] = field(default_factory=list)  # of the grid of layer pairs; empty: those that some method may use
     conversations: str = "world/questions/mt.jsonl"  # in MT-Bench's format
     instructions: str = "world/questions/instructions.jsonl"  # in AlpacaEval's format
     chat_task: str = "open_ended"  # which vectors of each method answer them

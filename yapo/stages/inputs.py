@@ -41,9 +41,9 @@ def read_layer(config: Config) -> int:
 
 
 def layers_to_read(config: Config) -> list[int]:
-    """Layers whose autoencoder may be needed: the configured one, or all that discovery chooses among; and those of DSPA."""
+    """Layers whose autoencoder may be needed: the configured one or all candidates, DSPA's, and those of its study."""
     layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
-    own = [config.dspa.layer_in, config.dspa.layer_out] if "dspa" in config.methods else []
+    own = [config.dspa.layer_in, config.dspa.layer_out, *config.studies.dspa.layers] if "dspa" in config.methods else []
     return list(dict.fromkeys([*layers, *own]))
 
 
@@ -59,7 +59,8 @@ def _given(config: Config, layer: int) -> Path:
     path = Path(config.sae.path.replace("LAYER", str(layer)))
     if not path.exists():
         raise YapoError(
-            f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.candidates among layers that have one"
+            f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.candidates, dspa.layer_in, dspa.layer_out and "
+            "studies.dspa.layers among layers that have one"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""Stage ``train_sae``: autoencoders of the study's own (``sae=train``), for ``discovery.layer`` or else every candidate.
+"""Stage ``train_sae``: autoencoders of the study's own (``sae=train``), for every layer that one may be needed of.
 
 They are trained on the model's states at the training split of all countries in the data, so that a study narrowed to some
 countries keeps its autoencoders.
@@ -46,11 +46,17 @@ def main(config: Config) -> None:
     if not config.sae.trained:
         raise YapoError("sae.trained=False: this study is given its autoencoders; choose sae=train to train them")
     study, settings = Study.of(config), config.sae.train
-    for layer in layers_to_read(config):
+    for layer in layers_to_train(config):
         folder = study.sae(layer)
         explained = write_sae(config, settings, gather_states(config, settings, layer, folder), layer, folder)
         if explained < config.sae.min_explained_variance:
             log.warning("%s: explains too little; the stage prepare will refuse it where this layer is chosen", folder)
+
+
+def layers_to_train(config: Config) -> list[int]:
+    """All that may be needed; one alone where the layer and both of DSPA's are the same, so that a job can ask for one."""
+    own = {config.discovery.layer, config.dspa.layer_in, config.dspa.layer_out}
+    return layers_to_read(config) if len(own) > 1 else [config.dspa.layer_in]
 
 
 def write_sae(config: Config, settings: SaeTrainConfig, states: States, layer: int, folder: Path) -> float:
