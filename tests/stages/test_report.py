@@ -80,6 +80,7 @@ def test_every_finding_has_its_section_with_its_tables_and_figures(config: Confi
     assert all(line in text_of(page) for line in found.reading.split("\n"))
     assert "They do." in page and "A limit of theirs." in page
     assert all((study.root / path).exists() for path in found.pages)
+    assert "nan" not in text_of(page).lower().split()
 
 
 def test_how_it_was_made(page: str, config: Config) -> None:

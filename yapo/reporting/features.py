@@ -189,9 +189,9 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
             "one with the same token (topic) during steering, on the same texts; activation: share of the activation that stays "
             "on the same tokens. Same and other languages: agreement of the examples of a feature that two countries' vectors "
             "share.",
-            "Compared: how many of all countries' features have examples before and during steering: what is kept is a mean "
-            "over these; the others never fire before steering, or are silenced by it. Shared, compared: of the features that "
-            "two countries' vectors share, once for each pair, those that fire before steering in both.",
+            "Features compared: how many of all countries' features have examples before and during steering. What is kept is "
+            "a mean over these; the others never fire before steering, or are silenced by it. Shared features compared: of those "
+            "that two countries' vectors share, once for each pair, how many fire before steering in both.",
             "Control: instead of the feature itself, another one that fires about as often on the same texts.",
             "A dense vector shifts a feature's input by the same amount at every token, so it cannot change their order: what it "
             "can change is how many fire. Silenced: features that fire before steering and nowhere during it.",
@@ -199,7 +199,7 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
             *([options.note] if options.note else []),
         ),
         heads=("Method", "Compared with"),
-        columns=("Compared", *percent.values(), "Shared, compared", *(name for _, name in pairs.values())),
+        columns=("Features compared", *percent.values(), "Shared features compared", *(name for _, name in pairs.values())),
         groups=tuple(groups),
     )
     return make_table(sheet, data)

@@ -37,6 +37,7 @@ tr.aggregate th.sticky { font-style: italic; }
 th.first { font-weight: 700; }
 td b { font-weight: 700; }
 small { display: block; font-size: .74rem; line-height: 1.25; color: var(--soft); font-weight: 400; font-style: normal; }
+td small { white-space: normal; }
 small.failures { color: var(--warn); }
 .delta { font-size: .74rem; color: var(--mark); margin-left: .3rem; }
 ul.notes { padding-left: 1.1rem; margin-top: 1rem; max-width: 60rem; font-size: .85rem; color: var(--soft); }
