@@ -73,11 +73,28 @@ def test_the_reading_follows_the_numbers() -> None:
     both_ways = ablations_reading(ablation_cells(rows("mcq", {"default": (12, 0, 0.0)}, 12, 6), OPTIONS))
     assert "unsteered 50.0, λ = 1 100.0, λ = −1 0.0: it works both ways" in both_ways
     weak = ablations_reading(ablation_cells(rows("mcq", {"default": (7, 0, 0.0)}, 12, 6), OPTIONS))
-    assert "it does not both raise" in weak  # many resamples hold nothing of the one fact gained
+    # Many resamples hold nothing of the one fact gained.
+    assert "forwards it makes no difference that can be told from 0 (+8.3 [+0.0, +" in weak
+    assert "backwards it lowers it (−50.0 [−" in weak
     one_way = {"default": (4, 4, 0.0)}
     reading = ablations_reading(ablation_cells(rows(right=one_way), OPTIONS))
-    assert "it does not both raise the score forwards and lower it backwards" in reading
-    assert "no change moves it" in reading
+    assert "forwards it raises the score (+75.0 [" in reading
+    assert "backwards it raises the score (+75.0 [" in reading
+    assert "no effect of a change can be told from 0" in reading
+    same = {"default": (3, 0, 0.0), "same": (3, 0, 1e-6)}
+    assert "No effect on either score can be told from 0 with same." in ablations_reading(
+        ablation_cells(rows(right=same), OPTIONS)
+    )
+
+
+def test_countries_count_once_whatever_the_number_of_questions() -> None:
+    made = rows()
+    more = made[made["country"] == "egypt"].assign(score=0.0, l0=200)
+    both = pd.concat([made, *[more.assign(question_id=f"{place}" + more["question_id"]) for place in range(3)]])
+    cells = ablation_cells(both, OPTIONS).set_index(["method", "change", "measure"])
+    # Egypt: 3 of 16 facts, Nepal: 3 of 4.
+    assert cells.loc[("yapo", "default", "score"), "value"] == pytest.approx(100 * (3 / 16 + 3 / 4) / 2)
+    assert cells.loc[("yapo", "default", "score"), "l0"] == pytest.approx(((96 + 3 * 200) / 4 + 96) / 2)
 
 
 def test_finding() -> None:

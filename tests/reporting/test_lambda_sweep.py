@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
-from yapo.reporting.lambda_sweep import best_multipliers, lambda_sweep_table, sweep_cells
+from yapo.reporting.lambda_sweep import best_multipliers, gold_gap, lambda_sweep_table, sweep_cells
 from yapo.reporting.lambda_sweep_figures import sweep_figure
 from yapo.reporting.lambda_sweep_reading import lambda_sweep_finding, lambda_sweep_reading
 from yapo.reporting.tables import TableOptions
@@ -83,6 +83,7 @@ def test_table() -> None:
     assert cells[8:10] == ["50.0 [50.0, 50.0]", "0.0 [0.0, 0.0]"]
     assert cells[11] == "8 (4 facts)"
     assert "Right answers differ from the unsteered ones by −0.50 (multiple choice, localized)" in table.texts["md"]
+    assert "tends to be too high, by an amount that need not be the same for every method" in table.texts["md"]
     assert "a note" in table.texts["tex"]
 
 
@@ -102,11 +103,42 @@ def test_the_reading_answers_the_three_questions() -> None:
     assert "λ = −1 raises no method; " in text
     assert "Parse failures reach 25.0% (CAA, λ = 2)." in text
     assert "CAA −2.00, YaPO −0.10, Random +0.00; right answers would cost −0.50" in text
+    assert "leaves it where the interval covers 0: no change can then be told." in text
     assert text.endswith("beyond it, and so at the cost of coherence: CAA.")
     assert "Open-ended (unsteered 2.50)" in lambda_sweep_reading(rows("open_ended"), OPTIONS)
     finding = lambda_sweep_finding(rows(), OPTIONS, ("a", "b"))
     assert "from λ = −1 to 2" in finding.question
     assert finding.figures == ("a", "b")
+
+
+def test_a_best_multiplier_at_the_bottom_of_the_grid_is_no_maximum_either() -> None:
+    made = rows()
+    low = made["method"].eq("caa") & made["multiplier"].eq(-1.0)
+    made.loc[low, "score"] = 1.0
+    text = lambda_sweep_reading(made, OPTIONS)
+    assert "Best λ: CAA −1 [−1, −1] (the end of the grid: no maximum found), YaPO 2 [" in text
+    assert text.count("no maximum found") == 2
+
+
+def test_the_reading_says_who_loses_on_localized_questions() -> None:
+    made = rows()
+    assert "On localized questions λ = 1 lowers no method, as far as can be told." in lambda_sweep_reading(made, OPTIONS)
+    side = made["variant"].eq("localized")
+    made.loc[side & made["method"].eq("baseline"), "score"] = 1.0
+    made.loc[side & made["method"].eq("yapo") & made["multiplier"].eq(1.0), "score"] = 0.0
+    made.loc[side & made["method"].isin(["caa", "random"]), "score"] = 1.0
+    text = lambda_sweep_reading(made, OPTIONS)
+    assert "On localized questions λ = 1 lowers YaPO (−100.0 [−100.0, −100.0])." in text
+    assert "On localized" not in lambda_sweep_reading(made[~side], OPTIONS)
+
+
+def test_right_answers_cost_what_they_do_in_each_country_counted_once() -> None:
+    made = rows()
+    more = made[made["country"] == "egypt"].assign(question_id="g", gold_log_prob=-3.5)
+    both = pd.concat([made, *[more.assign(question_id=f"g{place}") for place in range(3)]])
+    # Egypt: 4 facts at -0.5 and, in this order, 12 at -3.0; Nepal: -0.5.
+    expected = ((4 * -0.5 + 12 * -3.0) / 16 - 0.5) / 2
+    assert gold_gap(both)["mcq", "nonlocalized"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("by_displacement", [False, True])

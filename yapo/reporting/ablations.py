@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
@@ -23,7 +24,7 @@ _SIZES = ["l0", "difference", "explained_variance", "sae_l0"]
 
 
 def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Mean over countries and seeds of every measure of every variant, and its difference from the default.
+    """Mean over countries, each counted once, of every measure of every variant, and its difference from the default.
 
     Args:
         rows: rows of the stage ``ablations``, of all countries and methods.
@@ -47,7 +48,9 @@ def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     }
     long = pd.concat([place[chosen].assign(measure=name, score=values[chosen]) for name, (chosen, values) in parts.items()])
     keys = [*CELL, "measure"]
-    draws = resampled_means(long, keys, resamples=options.resamples, seed=options.seed)
+    by_country = [*keys, "country"]
+    draws = resampled_means(long, by_country, resamples=options.resamples, seed=options.seed)
+    draws = mean_over(draws, "country", ["task"])
     base = draws.reindex(pd.MultiIndex.from_tuples([(t, m, DEFAULT, name) for t, m, _, name in draws.index], names=keys))
     change = intervals(pd.DataFrame(draws.to_numpy() - base.to_numpy(), draws.index), options.confidence)
     change.columns = pd.Index(["change_value", "change_low", "change_high"])
@@ -56,9 +59,9 @@ def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         n_facts=("question_id", "nunique"),
         parse_failure_rate=("parsed", lambda parsed: 1.0 - parsed.astype(float).mean()),
         seeds=("seed", "nunique"),
-        **{name: (name, "mean") for name in _SIZES},
     )
-    return pd.concat([intervals(draws, options.confidence), change, counts], axis=1).reset_index()
+    sizes = long.groupby(by_country, sort=False)[_SIZES].mean().groupby(level=keys, sort=False).mean()
+    return pd.concat([intervals(draws, options.confidence), change, counts, sizes], axis=1).reset_index()
 
 
 def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str, options: TableOptions) -> Table:
@@ -92,8 +95,8 @@ def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str,
             f"{options.scorer})."
         ),
         notes=(
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts, over all "
-            "countries and seeds; ± columns: difference from the default, from the same resamples.",
+            f"Values: mean over countries, each counted once, and seeds. Brackets: {100 * options.confidence:g}% bootstrap "
+            f"interval, {options.resamples:,} resamples of facts; ± columns: difference from the default, same resamples.",
             f"Loss: preference loss of the validation pairs at λ = 1 and d = 1, and at λ = {MINUS}1 and d = {MINUS}1; always "
             "with the experiment's β.",
             "L0: entries or features that the vector touches. Vector moved: norm of its difference from the default vector of "

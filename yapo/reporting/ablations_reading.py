@@ -43,7 +43,7 @@ def ablations_finding(cells: pd.DataFrame, figures: tuple[str, ...]) -> Finding:
 
 
 def ablations_reading(cells: pd.DataFrame) -> str:
-    """For every task and method: whether λ = -1 works backwards, which changes matter, and which change nothing at all."""
+    """For every task and method: whether λ = -1 works backwards, which changes matter, and of which nothing can be told."""
     seeds = int(cells["seeds"].max())
     parts = [f"Each variant with {seeds} {'seeds' if seeds > 1 else 'seed'}; a change counts where its interval excludes 0."]
     for task in ordered("task", cells["task"]):
@@ -62,9 +62,17 @@ def _default(cells: pd.DataFrame, task: str) -> str:
     up, down = at[DEFAULT, "score"], at[DEFAULT, "score_reversed"]
     base, base_reversed = at[UNSTEERED, "score"], at[UNSTEERED, "score_reversed"]
     told = f"unsteered {base['value']:.{digits}f}, λ = 1 {up['value']:.{digits}f}, λ = {MINUS}1 {down['value']:.{digits}f}"
-    if _sign(base) < 0 < _sign(base_reversed):  # differences from the default, over the same facts
+    # Both are differences of the unsteered model from the default, over the same facts.
+    if _sign(base) < 0 < _sign(base_reversed):
         return f"{told}: it works both ways"
-    return f"{told}: it does not both raise the score forwards and lower it backwards"
+    return f"{told}: forwards it {_from_unsteered(base, digits)}, backwards it {_from_unsteered(base_reversed, digits)}"
+
+
+def _from_unsteered(base: dict[str, Any], digits: int) -> str:
+    """What the default does to the unsteered model's score, ``base``: as far as the interval of the difference tells."""
+    value, low, high = (signed(0.0 - base[name], digits) for name in ("change_value", "change_high", "change_low"))
+    effect = {-1: "raises the score", 1: "lowers it", 0: "makes no difference that can be told from 0"}[_sign(base)]
+    return f"{effect} ({value} [{low}, {high}])"
 
 
 def _effects(cells: pd.DataFrame, measure: str, where: str, task: str) -> str:
@@ -76,15 +84,15 @@ def _effects(cells: pd.DataFrame, measure: str, where: str, task: str) -> str:
         if effect:
             groups[effect].append(f"{change_name(cell['change']).lower()} ({signed(cell['change_value'], digits)})")
     told = [f"{', '.join(names)} {effect if len(names) > 1 else effect + 's'} it" for effect, names in groups.items() if names]
-    return f"Score at {where}: {'; '.join(told) if told else 'no change moves it'}."
+    return f"Score at {where}: {'; '.join(told) if told else 'no effect of a change can be told from 0'}."
 
 
 def _nothing(cells: pd.DataFrame) -> str:
-    """Changes after which neither score differs from the default's."""
+    """Changes after which no difference of either score from the default's can be told."""
     moved = [cell for name in ("score", "score_reversed") for cell in _changes(cells, name) if _sign(cell)]
     names = {cell["change"]: None for cell in _changes(cells, "score")}
     left = [change_name(name).lower() for name in names if name not in {cell["change"] for cell in moved}]
-    return f"Neither score moves with {', '.join(left)}." if left else ""
+    return f"No effect on either score can be told from 0 with {', '.join(left)}." if left else ""
 
 
 def _sign(cell: dict[str, Any]) -> int:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from yapo.reporting.cells import records
 from yapo.reporting.finding import Finding
-from yapo.reporting.lambda_sweep import CONTROL, NAME, best_multipliers, printed_multiplier, sweep_cells
+from yapo.reporting.lambda_sweep import CONTROL, NAME, best_multipliers, gold_gap, printed_multiplier, sweep_cells
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS
 from yapo.reporting.tables import TableOptions
@@ -44,35 +44,43 @@ def lambda_sweep_finding(rows: pd.DataFrame, options: TableOptions, figures: tup
 def lambda_sweep_reading(rows: pd.DataFrame, options: TableOptions) -> str:
     """Does λ = 1 break an answer, does a negative λ help too, and where does the best λ lie: by task, on non-localized questions.
 
-    The vectors are those trained on such questions, or the first that the study has.
+    One sentence says what λ = 1 costs on localized ones. The vectors are those trained on non-localized questions, or the first
+    that the study has.
     """
     settings = ordered("setting", rows["setting"])
     setting = "nonlocalized" if "nonlocalized" in settings else settings[0]
-    rows = rows[(rows["variant"] == "nonlocalized") & (rows["setting"] == setting)]
+    rows = rows[rows["setting"] == setting]
+    localized = rows[rows["variant"] == "localized"]
+    rows = rows[rows["variant"] == "nonlocalized"]
     cells, best = sweep_cells(rows, options), best_multipliers(rows, options)
     cells = cells[cells["method"] != "baseline"]
     parts = [
         f"On non-localized questions, with vectors trained on {label('setting', setting).lower()} ones, mean over "
-        f"{rows['country'].nunique()} countries (n = {cells['n'].max()} answers of {cells['n_facts'].max()} facts at each point)."
+        f"{rows['country'].nunique()} countries (n = {cells['n'].max()} answers of {cells['n_facts'].max()} facts at each "
+        "point). A λ raises or lowers a score where the interval of the change excludes 0, and leaves it where the interval "
+        "covers 0: no change can then be told."
     ]
-    gold = rows.groupby("task")["gold_log_prob"].mean() - rows[rows["method"] == "baseline"].groupby("task")["log_prob"].mean()
+    gold = gold_gap(rows).groupby("task").mean()
+    ends = (float(rows["multiplier"].min()), float(rows["multiplier"].max()))
+    losses = sweep_cells(localized, options) if len(localized) else cells.head(0)
     for task in ordered("task", cells["task"]):
         own = cells[cells["task"] == task]
         scores = own[own["measure"] == "score"]
         base = (scores["value"] - scores["change"]).iloc[0]
         parts += [
             f"{label('task', task)} (unsteered {base:.{_digits(task)}f}{'%' if task == 'mcq' else ''}).",
-            f"Best λ: {_where(best[best['task'] == task], rows['multiplier'].max())}.",
+            f"Best λ: {_where(best[best['task'] == task], ends)}.",
             f"λ = 1 {_effect(scores[scores['multiplier'] == 1.0])}.",
             f"λ = {MINUS}1 {_effect(scores[scores['multiplier'] == -1.0])}.",
             _failures(own[own["measure"] == "unparsed"]),
+            _losers(losses[losses["task"] == task]),
             _costs(own[own["multiplier"] == 1.0], float(gold[task])),
         ]
     return "\n".join(part for part in parts if part)
 
 
-def _where(best: pd.DataFrame, top: float) -> str:
-    """Best λ by method; says so where it is the end of the grid."""
+def _where(best: pd.DataFrame, ends: tuple[float, float]) -> str:
+    """Best λ by method; says so where it is the lowest or the highest of the grid."""
     told = []
     for row in _methods(best):
         spread = (
@@ -80,9 +88,24 @@ def _where(best: pd.DataFrame, top: float) -> str:
             if math.isnan(row["best_low"])
             else f" [{printed_multiplier(row['best_low'])}, {printed_multiplier(row['best_high'])}]"
         )
-        end = " (the end of the grid: no maximum found)" if row["best"] == top else ""
+        end = " (the end of the grid: no maximum found)" if row["best"] in ends else ""
         told.append(f"{label('method', row['method'])} {printed_multiplier(row['best'])}{spread}{end}")
     return ", ".join(told)
+
+
+def _losers(cells: pd.DataFrame) -> str:
+    """The methods that lose on localized questions at λ = 1."""
+    at_one = cells[(cells["multiplier"] == 1.0) & (cells["measure"] == "score")]
+    if at_one.empty:
+        return ""
+    lost = []
+    for cell in _methods(at_one):
+        if cell["change_high"] < 0:
+            numbers = [f"{cell[name]:+.{_digits(cell['task'])}f}" for name in ("change", "change_low", "change_high")]
+            value, low, high = (text.replace("-", MINUS) for text in numbers)
+            lost.append(f"{label('method', cell['method'])} ({value} [{low}, {high}])")
+    told = f"lowers {', '.join(lost)}" if lost else "lowers no method, as far as can be told"
+    return f"On localized questions λ = 1 {told}."
 
 
 def _effect(cells: pd.DataFrame) -> str:
