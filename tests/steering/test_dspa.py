@@ -288,6 +288,17 @@ def test_ties_go_to_the_lower_feature(sae: SAE) -> None:
     assert Conditional(alike, sae, sae).digest != Conditional(made, sae, sae).digest
 
 
+def test_features_that_the_map_does_not_speak_of_tie_at_zero(sae: SAE) -> None:
+    """Without signs they fill the sets, the lowest first; with signs they stay out."""
+    few = Entries(torch.arange(64).repeat_interleave(2), torch.tensor([5, 9]).repeat(64), torch.tensor([-0.1, 0.2]).repeat(64))
+    expected = {False: [5, 0, 1, 2, 9, 0, 1, 2], True: [5, -1, -1, -1, 9, -1, -1, -1]}
+    for signed, sets in expected.items():
+        made = ConditionalMap(make_map(sae, sae, mode="both", signed=signed).info, few)
+        assert Conditional(made, sae, sae).context(states(1), IDS, PROMPT).tolist() == [sets] * 3
+        found = [*plain_sets(made, sae, states(1)[0, CONTENT[0]])]
+        assert [j for j in sets if j >= 0] == found[0] + found[1]
+
+
 def test_other_autoencoders_are_refused(sae: SAE) -> None:
     made = make_map(sae, sae)
     narrow = sae.columns(torch.arange(32))
