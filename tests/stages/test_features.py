@@ -22,8 +22,8 @@ from yapo.models.sae import load_sae
 from yapo.reporting.finding import Finding
 from yapo.stages import features, features_table
 from yapo.stages.app import compose
-from yapo.stages.features_methods import methods_with_vectors
 from yapo.stages.study import Study
+from yapo.stages.study_methods import methods_with_vectors
 from yapo.steering.conditional import ConditionalMap, MapInfo
 from yapo.steering.dspa import Entries
 from yapo.steering.prepare import prepare
@@ -151,7 +151,7 @@ def test_a_setting_without_vectors_is_refused(config: Config) -> None:
 def test_methods_without_any_vector_are_refused_before_anything_is_read(config: Config, tmp_path: Path) -> None:
     changed = replace(config, results=str(tmp_path), methods=["dspa"])
     for stage in (features, features_table):
-        with pytest.raises(YapoError, match=r"^methods=\[dspa\]: studies.features describes vectors, and these make none; add"):
+        with pytest.raises(YapoError, match=r"^methods=\[dspa\]: features describes vectors, and these make none; add"):
             stage.main(changed)
     assert methods_with_vectors(replace(config, methods=["dspa", "yapo", "caa"])) == ["yapo", "caa"]
 

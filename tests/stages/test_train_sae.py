@@ -19,7 +19,7 @@ from yapo.models.sae_training import choose_texts
 from yapo.stages import data, train_sae
 from yapo.stages.app import ROOT, compose, plain
 from yapo.stages.inputs import read_sae
-from yapo.stages.study import Study, spec
+from yapo.stages.study import Study, layers_to_read, spec
 
 OWN = [
     "sae=train",
@@ -77,13 +77,12 @@ def test_what_it_writes(results: Path) -> None:
 
 
 def test_which_layers_it_trains() -> None:
-    """Those of DSPA's study too, but one alone where that is asked for, as each job of a study does."""
+    """Those of DSPA and of its study too, but one alone where that is asked for, as each job of a study does."""
     wanted = ["sae=train", "discovery.layer=2", "dspa.layer_in=0", "dspa.layer_out=1", "studies.dspa.layers=[1,2]"]
-    assert train_sae.layers_to_train(compose(wanted)) == [2, 0, 1]
-    assert train_sae.layers_to_train(compose([*wanted, "dspa.layer_in=1"])) == [2, 1]
-    assert train_sae.layers_to_train(compose([*wanted, "dspa.layer_in=2", "dspa.layer_out=2"])) == [2]
+    assert layers_to_read(compose(wanted)) == [2, 0, 1]
+    assert layers_to_read(compose([*wanted, "dspa.layer_in=2", "dspa.layer_out=2", "studies.dspa.layers=[]"])) == [2]
     free = ["sae=train", "discovery.candidates=[1,2]", "dspa.layer_in=1", "dspa.layer_out=1", "studies.dspa.layers=[0]"]
-    assert train_sae.layers_to_train(compose(free)) == [1, 2, 0]
+    assert layers_to_read(compose(free)) == [1, 2, 0]
 
 
 def test_quality_is_measured_on_the_validation_split(results: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.stages import small_study
+from yapo.config.studies import STUDIES
 from yapo.errors import YapoError
 from yapo.stages import (
     ablations,
@@ -24,7 +25,8 @@ from yapo.stages import (
 )
 from yapo.stages.app import compose
 from yapo.stages.study import Study
-from yapo.stages.trainings import Bench, check_study_methods, read_trainings
+from yapo.stages.study_methods import check_methods
+from yapo.stages.trainings import Bench, read_trainings
 from yapo.steering.margins import measure_pairs
 from yapo.steering.sets import TrainSet
 
@@ -194,15 +196,26 @@ def test_a_method_without_steps_is_refused(overrides: list[str]) -> None:
         convergence.main(compose([*overrides, "method=caa"]))
 
 
-@pytest.mark.parametrize("stage", [convergence, ablations, transfer, transfer_left_out])
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("stage", "override", "message"),
     [
-        ("convergence.methods=[yapo,dspa]", "convergence.methods=dspa: is not trained in steps; .* choose among bipo, yapo$"),
-        ("convergence.methods=[yapoo,yapo]", "convergence.methods=yapoo: unknown method; did you mean yapo?"),
-        ("ablations.methods=[caa]", "ablations.methods=caa: is not trained in steps; leave it out, or choose among bipo, yapo$"),
-        ("transfer.left_out_methods=[capo]", "transfer.left_out_methods=capo: unknown method"),
-        ("transfer.left_out_methods=[caa,dspa]", "transfer.left_out_methods=dspa: has no vector that learns from pairs"),
+        (
+            convergence,
+            "convergence.methods=[yapo,dspa]",
+            "convergence.methods=dspa: is not trained in steps; .* choose among bipo, yapo$",
+        ),
+        (convergence, "convergence.methods=[yapoo,yapo]", "convergence.methods=yapoo: unknown method; did you mean yapo?"),
+        (
+            ablations,
+            "ablations.methods=[caa]",
+            "ablations.methods=caa: is not trained in steps; leave it out, or choose among bipo, yapo$",
+        ),
+        (transfer, "transfer.left_out_methods=[capo]", "transfer.left_out_methods=capo: unknown method"),
+        (
+            transfer_left_out,
+            "transfer.left_out_methods=[caa,dspa]",
+            "transfer.left_out_methods=dspa: has no vector that learns from pairs",
+        ),
     ],
 )
 def test_a_method_that_a_study_cannot_train_is_refused_before_anything_is_read(stage: Any, override: str, message: str) -> None:
@@ -211,7 +224,13 @@ def test_a_method_that_a_study_cannot_train_is_refused_before_anything_is_read(s
 
 
 def test_a_study_may_name_methods_that_the_experiment_lacks() -> None:
-    check_study_methods(compose(["methods=[yapo]"]))
+    for study in STUDIES:
+        check_methods(compose(["methods=[yapo,dspa]"]), study)
+
+
+def test_a_study_of_one_method_needs_it() -> None:
+    with pytest.raises(YapoError, match=r"^methods=\[caa,yapo\]: dspa_study changes what dspa does; add dspa, or leave"):
+        check_methods(compose(["methods=[caa,yapo]"]), "dspa_study")
 
 
 @pytest.mark.parametrize(("key", "countries", "methods"), [("countries", ["nepal"], ["yapo"]), ("methods", ["egypt"], ["caa"])])

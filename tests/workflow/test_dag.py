@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from yapo import load_vector
+from yapo.config.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tasks=[open_ended] settings=[nonlocalized] methods=[caa,yapo] discovery.layer=1 discovery.countries=[nepal]"
@@ -34,7 +35,8 @@ class Study:
 
     def command(self, *arguments: str, config: tuple[str, ...] = ()) -> list[str]:
         settings = ["experiment=smoke", "countries=[nepal]", f"overrides={SMALL}", *config]
-        base = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", "--config", *settings]
+        base = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+        base += ["--max-jobs-per-timespan", "100/1s", "--config", *settings]  # Snakemake's end waits for one timespan
         return [*base, *arguments]
 
     def snakemake(self, *arguments: str, config: tuple[str, ...] = (), check: bool = True) -> str:
@@ -153,6 +155,37 @@ def test_bad_config_is_refused_before_anything_runs(tmp_path: Path, config: tupl
     output = fresh.snakemake("--", "all_tables", config=config, check=False)
     assert message in output
     assert not fresh.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("study", "override", "message"),
+    [
+        ("dspa_study", "", "methods=[caa,yapo]: dspa_study changes what dspa does"),
+        ("features", "methods=[dspa]", "methods=[dspa]: features describes vectors, and these make none"),
+        ("convergence", "studies.convergence.methods=[caa]", "studies.convergence.methods=caa: is not trained in steps"),
+        ("ablations", "studies.ablations.methods=[yapoo]", "studies.ablations.methods=yapoo: unknown method; did you mean yapo?"),
+        ("transfer", "studies.transfer.left_out_methods=[dspa]", "studies.transfer.left_out_methods=dspa: has no vector"),
+        ("all_studies", "", "methods=[caa,yapo]: dspa_study changes what dspa does"),
+    ],
+)
+def test_a_study_that_cannot_take_a_method_is_refused_before_anything_runs(
+    tmp_path: Path, study: str, override: str, message: str
+) -> None:
+    fresh = Study(tmp_path / "fresh")
+    small = SMALL.replace("methods=[caa,yapo]", override) if override.startswith("methods=") else f"{SMALL} {override}"
+    output = fresh.snakemake("--", study, config=(f"overrides={small}",), check=False)
+    assert f"error: {message}" in output
+    assert "Traceback" not in output
+    assert not fresh.root.exists()
+
+
+def test_all_studies_are_planned_beside_the_tables(study: Study) -> None:
+    """And the tables wait for none of them."""
+    small = SMALL.replace("methods=[caa,yapo]", "methods=[caa,yapo,dspa]").replace("[nonlocalized]", "[nonlocalized,both]")
+    planned = planned_jobs(study.snakemake("--dry-run", "--", "all_studies", config=(f"overrides={small}",)))
+    assert set(STUDIES) <= {name.removesuffix("_table") for name in planned}
+    assert planned["report"] == 1
+    assert not {f"{name}_table" for name in STUDIES} & set(study.planned(config=(f"overrides={small}",)))
 
 
 def test_a_killed_run_continues(tmp_path: Path) -> None:

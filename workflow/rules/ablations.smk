@@ -62,11 +62,14 @@ rule ablations_country:
 
 rule ablations_table:
     input:
-        [
-            STUDY.of_study(f"ablations_{method}", language, country)
-            for country, language in STUDIED["ablations"].items()
-            for method in ABLATION_METHODS
-        ],
+        checked(
+            "ablations",
+            [
+                STUDY.of_study(f"ablations_{method}", language, country)
+                for country, language in STUDIED["ablations"].items()
+                for method in ABLATION_METHODS
+            ],
+        ),
     output:
         expand(
             str(STUDY.root / "tables/ablations.{kind}"),

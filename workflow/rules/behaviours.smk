@@ -42,7 +42,7 @@ rule behaviour_train:
     resources:
         gpu=min(1, GPUS),
     params:
-        spec=lambda wildcards: spec("train", BEHAVIOUR_METHODS[wildcards.method]),
+        spec=lambda wildcards: behaviour_training(wildcards.method),
         python=untracked(PYTHON),
         arguments=untracked(BEHAVIOUR_ARGUMENTS),
         method=lambda wildcards, threads: shlex.join(behaviour_method(wildcards.method)),

@@ -1,5 +1,7 @@
 """The configuration of the behaviours study: the same models and methods on preference files."""
 
+from functools import cache
+
 from yapo.data.behaviours import LANGUAGE as BEHAVIOURS
 
 # A behaviour stands where a country does.
@@ -35,10 +37,6 @@ try:
         if Path(BEHAVIOUR_CONFIG.data.path).is_dir()
         else []
     )
-    BEHAVIOUR_METHODS = {
-        method: plain(compose([*BEHAVIOUR_OVERRIDES, *behaviour_method(method)]))
-        for method in METHODS
-    }
     if (
         BEHAVIOUR_CONFIG.discovery.layer is None
         and BEHAVIOUR_CONFIG.model != CONFIG.model
@@ -55,9 +53,15 @@ wildcard_constraints:
 
 
 def behaviour_reads(stage):
-    """See ``reads``."""
-    text = spec(stage, plain(BEHAVIOUR_CONFIG))
-    return lambda wildcards: text
+    """See ``reads``; composed when a job asks, since most targets have none of these jobs."""
+    return lambda wildcards: spec(stage, plain(BEHAVIOUR_CONFIG))
+
+
+@cache
+def behaviour_training(method):
+    """What decides the training of a method on a behaviour."""
+    config = compose([*BEHAVIOUR_OVERRIDES, *behaviour_method(method)])
+    return spec("train", plain(config))
 
 
 BEHAVIOUR_MODELS = [

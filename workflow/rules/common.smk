@@ -17,8 +17,7 @@ from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.stages.app import compose, plain
 from yapo.stages.download import wanted
-from yapo.stages.inputs import layers_to_read
-from yapo.stages.study import Study, countries_of, spec, studied
+from yapo.stages.study import Study, countries_of, layers_to_read, spec, studied
 from yapo.warm import VARIABLE, place
 
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
@@ -33,10 +32,11 @@ OWN_OVERRIDES = {
 
 try:
     CONFIG = compose(OVERRIDES)
+    PLAIN_CONFIG = plain(CONFIG)
     COUNTRIES = countries_of(CONFIG, known_countries(CONFIG.data))
     STUDIED = {
         name: studied(CONFIG, known_countries(CONFIG.data), part["countries"])
-        for name, part in plain(CONFIG)["studies"].items()
+        for name, part in PLAIN_CONFIG["studies"].items()
         if "countries" in part
     }
     WANTED = wanted(CONFIG)
@@ -67,7 +67,7 @@ wildcard_constraints:
 
 def reads(stage):
     """What decides a stage's result, for ``params``: as a function, since JSON's braces are not wildcards."""
-    text = spec(stage, plain(CONFIG))
+    text = spec(stage, PLAIN_CONFIG)
     return lambda wildcards: text
 
 
@@ -144,6 +144,21 @@ def of_country(pattern, **more):
         setting=SETTINGS,
         **more,
     )
+
+
+def checked(study, files):
+    """Input files of a study, refused if it cannot take the methods; the check imports torch, so it waits until it is asked."""
+
+    def ask(wildcards):
+        from yapo.stages.study_methods import check_methods
+
+        try:
+            check_methods(CONFIG, study)
+        except YapoError as error:
+            sys.exit(f"error: {error}")
+        return files
+
+    return ask
 
 
 def keep(files):

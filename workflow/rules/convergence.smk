@@ -33,11 +33,14 @@ rule convergence_country:
 
 rule convergence_table:
     input:
-        [
-            STUDY.of_study(f"convergence_{method}", language, country)
-            for country, language in STUDIED["convergence"].items()
-            for method in CONVERGENCE_METHODS
-        ],
+        checked(
+            "convergence",
+            [
+                STUDY.of_study(f"convergence_{method}", language, country)
+                for country, language in STUDIED["convergence"].items()
+                for method in CONVERGENCE_METHODS
+            ],
+        ),
     output:
         expand(
             str(STUDY.root / "tables/convergence.{kind}"),

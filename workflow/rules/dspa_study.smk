@@ -2,11 +2,6 @@ DSPA = CONFIG.studies.dspa
 
 DSPA_OVERRIDES = ["method=dspa", *OWN_OVERRIDES.get("dspa", [])]
 
-try:
-    DSPA_CONFIG = plain(compose([*OVERRIDES, *DSPA_OVERRIDES]))
-except YapoError as error:
-    sys.exit(f"error: {error}")
-
 
 rule dspa_study_country:
     input:
@@ -27,7 +22,7 @@ rule dspa_study_country:
     resources:
         gpu=min(1, GPUS),
     params:
-        spec=lambda wildcards: spec("dspa_study", DSPA_CONFIG),
+        spec=lambda wildcards: spec("dspa_study", METHOD_CONFIG["dspa"]),
         python=untracked(PYTHON),
         arguments=untracked(ARGUMENTS),
         method=untracked(shlex.join(DSPA_OVERRIDES)),
@@ -75,11 +70,14 @@ rule dspa_chat:
 
 rule dspa_study_table:
     input:
-        [
-            STUDY.of_study(name, language, country)
-            for country, language in STUDIED["dspa"].items()
-            for name in ["dspa_study", "dspa_flops", "dspa_chat"]
-        ],
+        checked(
+            "dspa_study",
+            [
+                STUDY.of_study(name, language, country)
+                for country, language in STUDIED["dspa"].items()
+                for name in ["dspa_study", "dspa_flops", "dspa_chat"]
+            ],
+        ),
     output:
         expand(
             str(STUDY.root / "tables/dspa_study{part}.{kind}"),
@@ -93,7 +91,7 @@ rule dspa_study_table:
     conda:
         "../../environment.yml"
     params:
-        spec=lambda wildcards: spec("dspa_study_table", DSPA_CONFIG),
+        spec=lambda wildcards: spec("dspa_study_table", METHOD_CONFIG["dspa"]),
         python=untracked(PYTHON),
         arguments=untracked(ARGUMENTS),
         method=untracked(shlex.join(DSPA_OVERRIDES)),

@@ -30,11 +30,14 @@ rule features_country:
 
 rule features_table:
     input:
-        [
-            STUDY.of_study(name, language, country)
-            for country, language in STUDIED["features"].items()
-            for name in ["features", "features_top"]
-        ],
+        checked(
+            "features",
+            [
+                STUDY.of_study(name, language, country)
+                for country, language in STUDIED["features"].items()
+                for name in ["features", "features_top"]
+            ],
+        ),
         rules.layer.output,
     output:
         expand(

@@ -7,8 +7,10 @@ rule report:
         rules.figures.output,
         of_study("validation.parquet"),
         [
-            STUDY.trained(language, country, METHODS[0]) / "run.json"
-            for country, language in COUNTRIES.items()
+            STUDY.trained(COUNTRIES[country], country, method) / name
+            for country in list(COUNTRIES)[:1]
+            for method in METHODS
+            for name in ["run.json", "curves.jsonl"]
         ],
         [getattr(rules, name).input for name in CONFIG.studies.reported],
     output:

@@ -22,4 +22,5 @@ if CONFIG.sae.trained:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:
             "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.train_sae {params.arguments}"
-            " discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} dspa.layer_out={wildcards.layer} > {log} 2>&1"
+            " discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} dspa.layer_out={wildcards.layer}"
+            " studies.dspa.layers=[] > {log} 2>&1"

@@ -92,10 +92,13 @@ rule transfer_country:
 
 rule transfer_table:
     input:
-        [
-            STUDY.of_study("transfer", language, country)
-            for country, language in STUDIED["transfer"].items()
-        ],
+        checked(
+            "transfer",
+            [
+                STUDY.of_study("transfer", language, country)
+                for country, language in STUDIED["transfer"].items()
+            ],
+        ),
     output:
         expand(
             str(STUDY.root / "tables/{table}.{kind}"),

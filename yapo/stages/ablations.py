@@ -14,7 +14,8 @@ from yapo.models.sae import load_sae
 from yapo.models.sae_quality import reconstruction_quality
 from yapo.stages.app import run
 from yapo.stages.study import Study
-from yapo.stages.trainings import ITEM, Bench, Cell, check_study_methods
+from yapo.stages.study_methods import check_methods
+from yapo.stages.trainings import ITEM, Bench, Cell
 from yapo.stages.variants import Variant, variants_of
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def main(config: Config) -> None:
         difference: norm of the vector minus the default one, as a share of the latter's; missing in another autoencoder's space.
         explained_variance, sae_l0: of the autoencoder on the validation pairs.
     """
-    check_study_methods(config)
+    check_methods(config, "ablations")
     settings, variants = config.studies.ablations, variants_of(config)
     bench = Bench.open(config, f"{NAME}_{config.method.name}")
     frames, checkpoints = list[pd.DataFrame](), []

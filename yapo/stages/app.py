@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -120,13 +121,7 @@ def _one_line(error: Exception) -> str:
 
 def _check_overrides(overrides: Sequence[str]) -> None:
     """Refuse keys that no setting has (Hydra would take them after a +), and group options that have no file."""
-    from omegaconf import OmegaConf
-
-    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
-    known = _keys(plain(Config()))
-    for path in (CONF / "method").glob("*.yaml"):
-        known.append(f"learning_rate.{path.stem}")
-        known += [f"method.options.{name}" for name in cast(dict[str, Any], OmegaConf.load(path)).get("options", {})]
+    groups, known = [path.name for path in CONF.iterdir() if path.is_dir()], _known_keys()
     for override in overrides:
         key, _, value = override.partition("=")
         key, value = key.lstrip("+~"), value.strip("'\"")
@@ -135,6 +130,18 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         group = "method" if key == "method.name" else key
         if group in groups and value.replace("_", "").isalnum() and value not in options(group):
             raise unknown(group, key, value, options(group))
+
+
+@cache
+def _known_keys() -> list[str]:
+    """Every key that an override may name."""
+    from omegaconf import OmegaConf
+
+    known = _keys(plain(Config()))
+    for path in (CONF / "method").glob("*.yaml"):
+        known.append(f"learning_rate.{path.stem}")
+        known += [f"method.options.{name}" for name in cast(dict[str, Any], OmegaConf.load(path)).get("options", {})]
+    return known
 
 
 def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:

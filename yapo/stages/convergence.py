@@ -13,7 +13,8 @@ from yapo.config import Config
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.stages.app import run
-from yapo.stages.trainings import Bench, Cell, check_study_methods
+from yapo.stages.study_methods import check_methods
+from yapo.stages.trainings import Bench, Cell
 
 log = logging.getLogger(__name__)
 NAME = "convergence"
@@ -33,7 +34,7 @@ def main(config: Config) -> None:
     answer: one item, of validation or of a sample of the training facts (``split``), answered at multiplier 1 by the vector
         of that epoch; displacement of the validation pairs by v. Step 0 is the unsteered model: once, without a seed.
     """
-    check_study_methods(config)
+    check_methods(config, "convergence")
     settings = config.studies.convergence
     bench = Bench.open(config, f"{NAME}_{config.method.name}")
     frames, checkpoints = list[pd.DataFrame](), []

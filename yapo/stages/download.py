@@ -15,8 +15,7 @@ from yapo.hub import NEWEST, Repo, commit_of, download_snapshot, is_hub_id
 from yapo.models.checkpoint import model_folder
 from yapo.models.sae_release import fetch, listed
 from yapo.stages.app import run
-from yapo.stages.inputs import layers_to_read
-from yapo.stages.study import Study
+from yapo.stages.study import Study, layers_to_read
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.models.sae import SAE
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, layers_to_read, read_sae
-from yapo.stages.study import Study
+from yapo.stages.inputs import language_of, read_sae
+from yapo.stages.study import Study, layers_to_read
 from yapo.stages.trainings import Bench, Cell
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.steering.conditional import Conditional

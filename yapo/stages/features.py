@@ -20,9 +20,9 @@ from yapo.reporting.feature_pages import VectorPage, file_name, folder_name, vec
 from yapo.reporting.features import NAME, TOP, page_notes
 from yapo.reporting.names import label
 from yapo.stages.app import run
-from yapo.stages.features_methods import methods_with_vectors
 from yapo.stages.inputs import language_of, read_items, read_layer, read_sae
 from yapo.stages.study import Study
+from yapo.stages.study_methods import check_methods, methods_with_vectors
 from yapo.stages.vectors import check_vectors
 from yapo.steering.sets import TrainSet, train_sets
 from yapo.steering.store import ActivationStore
@@ -60,7 +60,7 @@ def main(config: Config) -> None:
     feature among its strongest: words, examples (``tokens_*``: vocabulary ids, ``topics_*``; before and during steering, and of
     the control feature), and the numbers of ``yapo.evaluation.feature_examples.Seen``.
     """
-    methods_with_vectors(config)  # before anything is loaded
+    check_methods(config, "features")
     study, layer, wanted = Study.of(config), read_layer(config), config.studies.features
     tasks = wanted.tasks or config.tasks
     for task in tasks:

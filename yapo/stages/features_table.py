@@ -20,9 +20,9 @@ from yapo.reporting.names import label
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
-from yapo.stages.features_methods import methods_with_vectors
 from yapo.stages.inputs import read_layer
 from yapo.stages.study import Study, studied
+from yapo.stages.study_methods import check_methods, methods_with_vectors
 from yapo.stages.tables import table_options
 
 OVERLAP, SPECTRUM = "features_overlap", "features_spectrum"
@@ -30,6 +30,7 @@ OVERLAP, SPECTRUM = "features_overlap", "features_spectrum"
 
 def main(config: Config) -> None:
     """Writes ``tables/features*``, ``figures/features_*``, ``features/index.html`` and ``studies/features.json``."""
+    check_methods(config, "features")
     described = methods_with_vectors(config)
     study, wanted, options = Study.of(config), config.studies.features, table_options(config)
     countries = studied(config, known_countries(config.data), wanted.countries)

@@ -40,13 +40,6 @@ def read_layer(config: Config) -> int:
     return int(found["layer"])
 
 
-def layers_to_read(config: Config) -> list[int]:
-    """Layers whose autoencoder may be needed: the configured one or all candidates, DSPA's, and those of its study."""
-    layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
-    own = [config.dspa.layer_in, config.dspa.layer_out, *config.studies.dspa.layers] if "dspa" in config.methods else []
-    return list(dict.fromkeys([*layers, *own]))
-
-
 def read_sae(config: Config, layer: int, d_model: int) -> SAE:
     """The autoencoder of a layer, checked against the model's width."""
     find_it = _released if config.sae.release else _trained if config.sae.trained else _given

@@ -145,6 +145,13 @@ def studied(config: Config, known: dict[str, str], wanted: Sequence[str]) -> dic
     return {c: language for c, language in countries_of(config, known).items() if not wanted or c in wanted}
 
 
+def layers_to_read(config: Config) -> list[int]:
+    """Layers whose autoencoder may be needed: the configured one or all candidates, DSPA's, and those of its study."""
+    layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
+    own = [config.dspa.layer_in, config.dspa.layer_out, *config.studies.dspa.layers] if "dspa" in config.methods else []
+    return list(dict.fromkeys([*layers, *own]))
+
+
 def check_country(country: str, known: Sequence[str] | dict[str, str]) -> None:
     """Refuse a country the data does not have."""
     if country not in known:

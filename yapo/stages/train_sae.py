@@ -24,8 +24,8 @@ from yapo.models.sae_quality import measure
 from yapo.models.sae_training import choose_texts, residual_states, train_sae
 from yapo.models.tokenizer import ChatTokenizer
 from yapo.stages.app import run
-from yapo.stages.inputs import layers_to_read, prompt_format
-from yapo.stages.study import Study
+from yapo.stages.inputs import prompt_format
+from yapo.stages.study import Study, layers_to_read
 
 log = logging.getLogger(__name__)
 MEASURED = 10  # validation states: at most this part of sae.train.max_tokens
@@ -46,17 +46,11 @@ def main(config: Config) -> None:
     if not config.sae.trained:
         raise YapoError("sae.trained=False: this study is given its autoencoders; choose sae=train to train them")
     study, settings = Study.of(config), config.sae.train
-    for layer in layers_to_train(config):
+    for layer in layers_to_read(config):
         folder = study.sae(layer)
         explained = write_sae(config, settings, gather_states(config, settings, layer, folder), layer, folder)
         if explained < config.sae.min_explained_variance:
             log.warning("%s: explains too little; the stage prepare will refuse it where this layer is chosen", folder)
-
-
-def layers_to_train(config: Config) -> list[int]:
-    """All that may be needed; one alone where the layer and both of DSPA's are the same, so that a job can ask for one."""
-    own = {config.discovery.layer, config.dspa.layer_in, config.dspa.layer_out}
-    return layers_to_read(config) if len(own) > 1 else [config.dspa.layer_in]
 
 
 def write_sae(config: Config, settings: SaeTrainConfig, states: States, layer: int, folder: Path) -> float:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from yapo.config import Config, TrainConfig
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.errors import YapoError, unknown
+from yapo.errors import YapoError
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.generate import Condition
@@ -23,9 +22,9 @@ from yapo.evaluation.judges import get_judge
 from yapo.files import file_digest
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
-from yapo.stages.app import options
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study, studied
+from yapo.stages.study_methods import check_methods
 from yapo.steering.intervention import Dense, Intervention, Sparse
 from yapo.steering.margins import measure_pairs
 from yapo.steering.methods import FitInputs, get_method
@@ -193,7 +192,7 @@ def read_trainings(config: Config, name: str, countries: Sequence[str], methods:
     Raises:
         YapoError: the experiment has none of the countries or none of the methods.
     """
-    check_study_methods(config)
+    check_methods(config, name)
     study = Study.of(config)
     chosen = studied(config, known_countries(config.data), countries)
     present = trained_methods(config, methods)
@@ -207,36 +206,3 @@ def read_trainings(config: Config, name: str, countries: Sequence[str], methods:
 def trained_methods(config: Config, methods: Sequence[str]) -> list[str]:
     """Those of a study's methods that the experiment has."""
     return [method for method in methods if method in config.methods]
-
-
-def check_study_methods(config: Config) -> None:
-    """Refuse a method that a study cannot train, before anything is fitted; loads no model.
-
-    A study may name methods that the experiment lacks (its defaults do), but none that ``conf/method`` has no file for.
-
-    Raises:
-        YapoError: names the key, the method and the ones that the study can take.
-    """
-    studies, known = config.studies, options("method")
-    for name, methods in (("convergence", studies.convergence.methods), ("ablations", studies.ablations.methods)):
-        _check_methods(f"studies.{name}.methods", methods, known, _trains, "is not trained in steps")
-    left_out = studies.transfer.left_out_methods
-    _check_methods("studies.transfer.left_out_methods", left_out, known, _pools, "has no vector that learns from pairs")
-
-
-def _check_methods(key: str, methods: Sequence[str], known: list[str], fits: Callable[[str], bool], why: str) -> None:
-    for method in methods:
-        if method not in known:
-            raise unknown("method", key, method, known)
-        if not fits(method):
-            raise YapoError(f"{key}={method}: {why}; leave it out, or choose among {', '.join(filter(fits, known))}")
-
-
-def _trains(method: str) -> bool:
-    """Whether a method learns step by step; the module of one that does has the trainer (docs/add-a-method.md)."""
-    return hasattr(import_module(type(get_method(method)).__module__), "Trainer")
-
-
-def _pools(method: str) -> bool:
-    """Whether a method has a vector of one width for all pairs, so that those of several countries can be pooled."""
-    return get_method(method).space in ("dense", "sparse")

@@ -24,7 +24,7 @@ from yapo.models.language_model import load_language_model
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items, read_layer
 from yapo.stages.study import Study, check_country, studied
-from yapo.stages.trainings import check_study_methods
+from yapo.stages.study_methods import check_methods
 from yapo.stages.transfer_left_out import read_left_out
 from yapo.stages.vectors import VectorReader, check_vectors
 
@@ -62,7 +62,7 @@ def main(config: Config) -> None:
             (``yapo.evaluation.adoption``), which is so for sources of another language.
         adopted_before: the same of the unsteered model's answer.
     """
-    check_study_methods(config)
+    check_methods(config, "transfer")
     study, layer, transfer = Study.of(config), read_layer(config), config.studies.transfer
     known = known_countries(config.data)
     check_country(config.country, known)

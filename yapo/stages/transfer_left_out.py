@@ -18,7 +18,7 @@ from yapo.files import digest, file_digest
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.study import Study, check_country, studied
-from yapo.stages.trainings import check_study_methods
+from yapo.stages.study_methods import check_methods
 from yapo.steering.methods import FitInputs, get_method
 from yapo.steering.sets import train_sets
 from yapo.steering.store import ActivationStore
@@ -37,7 +37,7 @@ def main(config: Config) -> None:
 
     A vector has seen no pair of the country that it is named after. A language with one country has none.
     """
-    check_study_methods(config)
+    check_methods(config, "transfer")
     study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
     if method.space not in ("dense", "sparse"):
         raise YapoError(f"studies.transfer.left_out_methods={method.name}: has no vector that learns from pairs; leave it out")

@@ -76,10 +76,16 @@ class FitInputs:
 
 
 class Method(Protocol):
-    """A steering method. ``space`` is "dense", "sparse" or "map" (``yapo.steering.vector``)."""
+    """A steering method.
+
+    Attributes:
+        space: "dense", "sparse" or "map" (``yapo.steering.vector``).
+        learns: whether it trains in steps, as ``FitInputs.train`` says, and logs them.
+    """
 
     name: str
     space: str
+    learns: bool
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """Vectors after each epoch, ``[epochs, width]``, for each set's name. Closed-form methods have one epoch."""

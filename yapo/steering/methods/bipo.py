@@ -16,6 +16,7 @@ class BiPO:
 
     name = "bipo"
     space = "dense"
+    learns = True
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[epochs, d_model]`` for each set."""

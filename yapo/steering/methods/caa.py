@@ -13,6 +13,7 @@ class CAA:
 
     name = "caa"
     space = "dense"
+    learns = False
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[1, d_model]`` for each set."""

@@ -81,6 +81,7 @@ class DSPA:
 
     name = "dspa"
     space = "map"
+    learns = False
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[1, 1]`` for each set: α. Runs the model up to ``layer_out`` once over every training pair."""

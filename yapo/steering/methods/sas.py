@@ -15,6 +15,7 @@ class SAS:
 
     name = "sas"
     space = "sparse"
+    learns = False
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[1, d_sae]`` for each set."""

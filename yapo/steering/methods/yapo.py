@@ -25,6 +25,7 @@ class YaPO:
 
     name = "yapo"
     space = "sparse"
+    learns = True
 
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[epochs, d_sae]`` for each set."""
