@@ -156,7 +156,7 @@ def test_again_gives_the_same_bytes_and_the_rest_of_the_study(config: Config, ro
         assert {file.suffix for file in (study.root / "tables").glob(f"{name}.*")} == {".csv", ".md", ".tex", ".html"}
     finding = json.loads((study.root / "studies" / "transfer.json").read_text())
     assert len(finding["figures"]) == 6
-    assert finding["tables"] == ["transfer", "transfer_pairs"]
+    assert (finding["tables"], finding["pages"]) == (["transfer"], ["tables/transfer_pairs.html"])
     assert all((study.root / "figures" / f"{name}.svg").stat().st_size > 3000 for name in finding["figures"])
 
 

@@ -16,9 +16,10 @@ body { margin: 0 auto; padding: 1.5rem; max-width: 78rem; background: #fff; colo
   font: 15px/1.45 system-ui, "Segoe UI", "Noto Sans", "Noto Sans Devanagari", "Noto Sans Arabic", sans-serif; }
 h1 { font-size: 1.45rem; margin: 0 0 .4rem; }
 h2 { font-size: 1.1rem; margin: 1.6rem 0 .5rem; }
+a { color: var(--mark); }
 p.caption { margin: 0 0 .5rem; max-width: 60rem; }
 nav { display: flex; flex-wrap: wrap; font-size: .9rem; margin: .5rem 0 0; }
-nav a { color: var(--mark); margin-right: 1rem; white-space: nowrap; }
+nav a { margin-right: 1rem; white-space: nowrap; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 table.cells { table-layout: fixed; }

@@ -30,8 +30,9 @@ def transfer_finding(cells: TransferCells, figures: tuple[str, ...]) -> Finding:
         question="Does a vector trained for one country help another, of its language or not, and whose answers does it bring?",
         reading=transfer_reading(cells),
         limits=LIMITS,
-        tables=(NAME, PAIRS),
+        tables=(NAME,),
         figures=figures,
+        pages=(f"tables/{PAIRS}.html",),  # the figures' numbers, hundreds of lines
     )
 
 
