@@ -20,7 +20,7 @@ studies: $(BIN)/.ready  ## run the studies around the tables too, and write resu
 	@echo "Open results/embedded/report.html"
 
 test: $(BIN)/.ready  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
 	$(BIN)/python -m yapo.tracking ui --results results/embedded
