@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -141,6 +142,14 @@ def test_a_killed_command_takes_its_job_with_it(runner: Runner) -> None:
     running.kill()
     running.wait()
     until(lambda: not alive(runner.job()))
+
+
+def test_a_command_that_is_killed_while_it_asks_harms_no_other(runner: Runner) -> None:
+    for said in (b"", b"12", (100).to_bytes(8, "little") + b"half"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(runner.warm / "socket"))
+            connection.sendall(said)
+    assert json.loads(runner.run("job", "0").stdout)["warm"] is True
 
 
 def test_a_killed_job_is_told(runner: Runner) -> None:

@@ -159,6 +159,8 @@ def serve(folder: Path) -> None:
                     return
                 if key.fileobj is listener:
                     _begin(listener, loop, jobs, surroundings)
+                elif key.data.connection.fileno() < 0:  # finished in this same look
+                    continue
                 elif key.data.process.sentinel == key.fd:
                     _finish(key.data, loop, jobs)
                 elif key.fd in jobs:  # its command is gone
@@ -172,10 +174,14 @@ def _begin(listener: socket.socket, loop: selectors.BaseSelector, jobs: dict[int
     """Take one command, and start it."""
     connection, _ = listener.accept()
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
-    request = json.loads(_receive(connection, struct.unpack("q", size)[0]))
+    try:
+        request = json.loads(_receive(connection, struct.unpack("q", size)[0]))
+    except (struct.error, ValueError):  # killed before it had said all
+        request = {"command": None}
     command = request.pop("command")
     if request != surroundings:
-        connection.sendall(_STATUS.pack(_REFUSED))
+        with contextlib.suppress(OSError):
+            connection.sendall(_STATUS.pack(_REFUSED))
         connection.close()
     else:
         others = [listener, connection, *(job.connection for job in jobs.values())]
