@@ -53,8 +53,14 @@ wildcard_constraints:
 
 
 def behaviour_reads(stage):
-    """See ``reads``; composed when a job asks, since most targets have none of these jobs."""
-    return lambda wildcards: spec(stage, plain(BEHAVIOUR_CONFIG))
+    """See ``reads``; made when a job asks, since most targets have none of these jobs."""
+    return lambda wildcards: behaviour_spec(stage)
+
+
+@cache
+def behaviour_spec(stage):
+    """What decides a stage's result on a behaviour."""
+    return spec(stage, plain(BEHAVIOUR_CONFIG))
 
 
 @cache

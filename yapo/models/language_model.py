@@ -19,10 +19,9 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
-from yapo.files import file_digest
 from yapo.hub import commit_of
 from yapo.models import attention
-from yapo.models.checkpoint import model_folder
+from yapo.models.checkpoint import model_folder, weights_digest
 from yapo.models.head import target_log_probs
 from yapo.models.norm import fuse_norms
 from yapo.models.tokenizer import ChatTokenizer
@@ -268,7 +267,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
         reason = str(error).strip().splitlines()[0]
         raise YapoError(f"model.path={config.path}: cannot be loaded ({reason}); fetch or copy the folder again") from None
     tokenizer.name_or_path = config.path
-    digest = file_digest(*sorted(folder.glob("*.safetensors"))) if folder == Path(config.path) else commit_of(folder)
+    digest = weights_digest(folder) if folder == Path(config.path) else commit_of(folder)
     lm = LanguageModel(model, ChatTokenizer(tokenizer), config.path, digest)
     lm.keep_upper(first)
     if config.attention == "auto":

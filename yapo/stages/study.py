@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,13 @@ def spec(stage: str, config: dict[str, Any]) -> str:
     settings = {key: reduce(getitem, key.split("."), config) for key in READS[stage]}
     if "judge" in settings:
         settings["judge"] = {key: value for key, value in config["judge"].items() if key not in JUDGE_MEANS}
-    return json.dumps({**settings, "code": file_digest(*code_of(stage))}, sort_keys=True, ensure_ascii=False)
+    return json.dumps({**settings, "code": _code_digest(stage)}, sort_keys=True, ensure_ascii=False)
+
+
+@cache
+def _code_digest(stage: str) -> str:
+    """Of the code on disk when a process first asks: the DAG asks once for every job."""
+    return file_digest(*code_of(stage))
 
 
 def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
