@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from yapo.config import DataConfig
-from yapo.data.atlas import WESTERN, Context, Fact, Language, load_atlas
+from yapo.data.atlas import ATLAS_DIR, WESTERN, Context, Fact, Language, load_atlas
 from yapo.data.behaviours import LANGUAGE, behaviours_in
 from yapo.data.records import read_records
 from yapo.data.schema import check_items
 from yapo.errors import YapoError
+from yapo.names import check_key, language_folders
 
 
 def load_items(config: DataConfig) -> pd.DataFrame:
@@ -50,17 +51,22 @@ def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, A
 
 
 def known_countries(config: DataConfig) -> dict[str, str]:
-    """Countries of the configured source and the language of each, lower case, in the source's order."""
+    """Return the countries of the configured source and the folder of each one's language, in the source's order.
+
+    Raises:
+        YapoError: the source cannot be read, or a name in it cannot become a folder; see ``yapo.names``.
+    """
     if config.source == "deep_culture_lense":
         from yapo.data.deep_culture_lense import countries_in  # here: its imports would slow every stage
 
         return countries_in(config.path)
     if config.source == "preferences":
-        return dict.fromkeys(behaviours_in(config.path), LANGUAGE)
+        names = [check_key(name, f"data.path={config.path}: folder") for name in behaviours_in(config.path)]
+        return dict.fromkeys(names, LANGUAGE)
     if config.source == "table":
-        pairs = load_items(config)[["country", "language"]].drop_duplicates("country")
-        return {country: language.lower() for country, language in pairs.itertuples(index=False)}
-    return {country: name for name, language in load_atlas().items() for country in language.contexts}
+        return language_folders(load_items(config)[["country", "language"]].itertuples(index=False, name=None), config.path)
+    pairs = [(country, language.name) for language in load_atlas().values() for country in language.contexts]
+    return language_folders(pairs, ATLAS_DIR)
 
 
 def _atlas_rows(language: Language, context: Context, fact: Fact, seed: int) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from yapo.evaluation.feature_cells import shared_features
+from yapo.names import folder_of
 from yapo.reporting.cells import records
 from yapo.reporting.feature_index import IndexSection, SharedFeature, index_page
 from yapo.reporting.feature_pages import NEURONPEDIA, Words, file_name, folder_name
@@ -167,7 +168,7 @@ def features_index(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str],
         rows = []
         for whose, own in part.groupby(["language", "country"], sort=False):
             language, country = map(str, whose)
-            folder = folder_name(language.lower(), country)
+            folder = folder_name(folder_of(language), country)
             first = own.groupby("method")["feature"].first()
             links = tuple(
                 (f"{folder}/{file_name(m, task, setting)}", f"feature {first[m]} …" if m in first else "no effect")

@@ -13,6 +13,7 @@ PLUMBING = {
     "config",
     "errors.py",
     "files.py",
+    "names.py",
     "stages/app.py",
     "stages/code.py",
     "stages/inputs.py",

@@ -13,6 +13,7 @@ from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.models.sae import SAE, check_fits, load_sae
 from yapo.models.sae_release import find, listed
+from yapo.names import folder_of
 from yapo.stages.study import Study, check_country
 
 
@@ -26,7 +27,7 @@ def read_items(config: Config, country: str) -> pd.DataFrame:
 
 def language_of(items: pd.DataFrame) -> str:
     """The folder name of the items' language."""
-    return str(items["language"].iloc[0]).lower()
+    return folder_of(str(items["language"].iloc[0]), "language")
 
 
 def read_layer(config: Config) -> int:
