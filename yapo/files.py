@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from yapo.errors import YapoError
+from yapo.seal import BLANK, NAME, parquet_place, seal
 
 
 @contextmanager
@@ -56,9 +59,13 @@ def read_json(path: Path) -> Any:
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table without its index."""
+    """Write a table without its index, with a digest that reading checks (``yapo.seal``)."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
     with replacing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
+        with pq.ParquetWriter(temporary, table.schema) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({NAME: BLANK})
+        seal(temporary, parquet_place(temporary))
 
 
 def digest(value: Any) -> str:

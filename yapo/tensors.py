@@ -1,4 +1,7 @@
-"""Tensors on disk: safetensors with a JSON header, written whole or not at all, read as memory maps."""
+"""Tensors on disk: safetensors with a JSON header, written whole or not at all, read as memory maps.
+
+Each file carries a digest, which is compared when the file is opened (``yapo.seal`` says what that costs).
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,47 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.files import replacing
+from yapo.seal import BLANK, NAME, intact, place_in, seal
 
 KEY = "yapo"  # where a file's metadata holds the header
-TYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int32: "I32", torch.int64: "I64"}
+TYPE_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON header as safetensors; the same input gives the same bytes."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
-    with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata=_metadata(header))
+    """Write tensors and a JSON header as safetensors; the same input gives the same bytes.
+
+    Raises:
+        YapoError: a number is not finite; nothing is written.
+    """
+    check_finite(path, tensors)
+    held = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    order = sorted(held, key=lambda name: (-held[name].dtype.itemsize, name))  # so that every tensor is aligned
+    shapes = {name: (held[name].dtype, tuple(held[name].shape)) for name in order}
+    stream_tensors(path, shapes, lambda name: [held[name]], header)
+
+
+def check_finite(path: Path | str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse numbers that are infinite or not a number."""
+    for name, tensor in sorted(tensors.items()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise YapoError(
+                f"{path}: {bad} of {tensor.numel()} numbers of '{name}' are not finite; "
+                "check the model, the autoencoder and train.lr, and make it again"
+            )
 
 
 def stream_tensors(
@@ -37,40 +66,52 @@ def stream_tensors(
 
     Args:
         path: the file.
-        shapes: type and shape of each tensor.
+        shapes: type and shape of each tensor, in the order in which the file holds them.
         pieces: the parts of one tensor, in order along its first dimension.
         header: as in ``save_tensors``.
     """
-    table: dict[str, Any] = {"__metadata__": _metadata(header)}
+    held = {NAME: BLANK, KEY: json.dumps(header, sort_keys=True, ensure_ascii=False)}
+    table: dict[str, Any] = {"__metadata__": held}
     end = 0
     for name, (dtype, shape) in shapes.items():
         start, end = end, end + prod(shape) * dtype.itemsize
         table[name] = {"dtype": TYPE_NAMES[dtype], "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(table).encode()
     text += b" " * (-len(text) % 8)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in shapes:
-            for piece in pieces(name):
-                file.write(piece.contiguous().view(torch.uint8).numpy().data)
+    first = len(text).to_bytes(8, "little") + text
+    with replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(first)
+            for name in shapes:
+                for piece in pieces(name):
+                    file.write(piece.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        seal(temporary, place_in(first))
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path, check: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors and header; pages of a tensor are read from disk when they are first used.
 
+    Args:
+        path: the file.
+        check: whether to compare the file with its digest. A file without one, written by another tool, is read as it is.
+
     Raises:
-        YapoError: a missing, truncated or foreign file.
+        YapoError: a missing, truncated, damaged or foreign file.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        whole = not check or intact(path, _place(path))
     except FileNotFoundError:
-        raise YapoError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise YapoError(f"{path}: damaged or not safetensors ({error}); make it again") from None
+        raise YapoError(f"{path}: no such file; give an existing one, or run the stage that makes it") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise YapoError(f"{path}: damaged or not safetensors ({reason}); make it again") from None
+    if not whole:
+        raise YapoError(f"{path}: damaged (its bytes do not give the digest that it states); make it again")
     if header is None:
-        raise YapoError(f"{path}: no header of this project; it was not written by it")
+        raise YapoError(f"{path}: no header of this project; it was not written by it; give a file that was")
     try:
         parsed = json.loads(header)
     except ValueError:
@@ -80,5 +121,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, parsed
 
 
-def _metadata(header: Mapping[str, Any]) -> dict[str, str]:
-    return {KEY: json.dumps(header, sort_keys=True, ensure_ascii=False)}
+def _place(path: Path) -> int | None:
+    """Where the digits of the digest begin."""
+    with path.open("rb") as file:
+        first = file.read(8)
+        return place_in(first + file.read(int.from_bytes(first, "little")))

@@ -12,6 +12,7 @@ import pandera.pandas as pa
 
 from yapo.errors import YapoError
 from yapo.files import write_parquet
+from yapo.seal import intact, parquet_place
 
 KEY = ["question_id", "country", "variant", "phrasing"]
 TEXTS = ("question_id", "language", "country", "topic", "category", "variant", "question", "answer")
@@ -119,10 +120,15 @@ def write_items(path: Path, frame: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read any parquet file with errors that name it."""
+    """Read any parquet file with errors that name it, and compare it with its digest where it states one."""
     try:
-        return pd.read_parquet(path, columns=columns)
+        whole = intact(path, parquet_place(path))
+        frame = pd.read_parquet(path, columns=columns)
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; run the stage that makes it") from None
-    except (OSError, ValueError) as error:
-        raise YapoError(f"{path}: not a readable parquet file ({error}); delete it and run the stage that makes it") from None
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise YapoError(f"{path}: not a readable parquet file ({reason}); delete it and run the stage that makes it") from None
+    if not whole:
+        raise YapoError(f"{path}: damaged (its bytes do not give the digest that it states); run the stage that makes it again")
+    return frame

@@ -1,0 +1,70 @@
+"""A digest that a file carries inside itself, so that flipped bytes are noticed when it is opened.
+
+It is XXH3 (128 bits) of every byte of the file, its own 32 digits taken as zeros. One core hashes about 17,000 MB/s from memory
+(sha256: 1,500 MB/s), so checking costs one reading of the file. A file without a digest, written by another tool, is taken as
+it is. The digest guards against damage, not against a person who changes a file on purpose.
+"""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import xxhash
+
+NAME = "yapo_digest"  # of the digest in a file's metadata
+MARK = "xxh3:"  # what its digits follow
+DIGITS = 32
+BLANK = MARK + "0" * DIGITS  # what a writer puts there first
+_BLOCK = 2**26  # bytes hashed at once
+
+
+def parquet_place(path: Path) -> int | None:
+    """Where the digits of a parquet file begin: in its last part, the footer. None if it has none."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 8))
+        start = size - 8 - int.from_bytes(file.read(4), "little")
+        if start < 0:
+            return None
+        file.seek(start)
+        found = place_in(file.read(), last=True)
+    return None if found is None else start + found
+
+
+def place_in(metadata: bytes, last: bool = False) -> int | None:
+    """Where the digits begin in a file's metadata: after the first (or the last) mention of the digest. None if there is none."""
+    name = metadata.rfind(NAME.encode()) if last else metadata.find(NAME.encode())
+    mark = metadata.find(MARK.encode(), name) if name >= 0 else -1
+    return None if mark < 0 else mark + len(MARK)
+
+
+def digits(path: Path, place: int) -> bytes:
+    """The digest of a file whose own digits begin at ``place``."""
+    total = xxhash.xxh3_128()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held, memoryview(held) as whole:
+        with whole[:place] as before:
+            total.update(before)
+        total.update(b"0" * DIGITS)
+        for start in range(place + DIGITS, len(whole), _BLOCK):
+            with whole[start : start + _BLOCK] as block:
+                total.update(block)
+    return total.hexdigest().encode()
+
+
+def seal(path: Path, place: int | None) -> None:
+    """Fill in the digits at ``place``; nothing to do where there is no place for them."""
+    if place is not None:
+        found = digits(path, place)
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(found)
+
+
+def intact(path: Path, place: int | None) -> bool:
+    """Whether a file is as it was written; True where it states no digest."""
+    if place is None:
+        return True
+    with path.open("rb") as file:
+        file.seek(place)
+        return file.read(DIGITS) == digits(path, place)
