@@ -20,7 +20,16 @@ STEPS_PER_EPOCH = 3
 def step_row(step: int, loss: float, task: str = "mcq", setting: str = "both") -> dict[str, Any]:
     """One training step as a trainer writes it."""
     place = {"kind": "step", "task": task, "setting": setting, "step": step, "epoch": 1 + (step - 1) // STEPS_PER_EPOCH}
-    return {**place, "loss": loss, "d": 1, "margin": 0.7 - loss, "lr": 0.001, "norm": 0.1 * step, "displacement": step, "l0": 9}
+    return {
+        **place,
+        "loss": loss,
+        "d": 1 if step % 2 else -1,
+        "margin": 0.7 - loss,
+        "lr": 0.001,
+        "norm": 0.1 * step,
+        "displacement": step,
+        "l0": 9,
+    }
 
 
 def curve(epochs: int = 2, task: str = "mcq", setting: str = "both") -> list[dict[str, Any]]:
@@ -62,7 +71,7 @@ def write_scores(country: Path, methods: list[str], test_score: float = 1.0) -> 
 
 
 def tracker(results: Path, wait: float = 20.0) -> Tracker:
-    return Tracker(results, Database(results / "mlflow.db", results / "mlartifacts"), results.name, wait)
+    return Tracker(results, Database(results / "mlflow.db", results / "mlartifacts"), results.name, wait, turn=wait)
 
 
 def run_ingest(results: Path) -> Counter[str]:

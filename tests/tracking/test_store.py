@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from mlflow import MlflowClient
 from mlflow.entities import Metric, ViewType
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from safetensors.numpy import save_file
 
 from tests.tracking.study_files import (
@@ -30,7 +33,10 @@ from tests.tracking.study_files import (
     write_scores,
 )
 from yapo.errors import YapoError
+from yapo.reporting.style import colour
 from yapo.tracking import Database, Tracker
+from yapo.tracking.sources import WINDOW, method_folders, read_method
+from yapo.tracking.views import condition, views
 
 WRITER = """
 import json, os, sys, time
@@ -76,6 +82,11 @@ def test_a_study_is_shown_whole_and_only_once(results: Path, yapo: Path) -> None
     }
     assert series(results, run, "loss") == [(step, 1 / step) for step in range(1, 7)]
     assert series(results, run, "displacement") == [(step, float(step)) for step in range(1, 7)]
+    means = [sum(1 / step for step in range(1, last + 1)) / last for last in range(1, 7)]
+    assert [value for _, value in series(results, run, "loss_mean")] == pytest.approx(means)
+    assert series(results, run, "loss_forward") == [(step, 1 / step) for step in (1, 3, 5)]
+    assert series(results, run, "loss_reversed") == [(step, 1 / step) for step in (2, 4, 6)]
+    assert run.data.tags["mlflow.runColor"] == colour("yapo") != shown["egypt/caa/mcq/both"].data.tags["mlflow.runColor"]
     assert series(results, run, "validation_loss") == [(3, 0.9), (6, 0.45)]
     assert series(results, run, "validation_score") == [(3, 0.2), (6, 0.6)]  # multiplier 1, at the end of each epoch
     assert series(results, run, "validation_parse_failure") == [(3, 0.25), (6, 0.25)]
@@ -222,7 +233,7 @@ def test_a_locked_database_is_a_warning(results: Path, caplog: pytest.LogCapture
 def test_a_second_ingest_keeps_away_from_the_first(results: Path) -> None:
     with (
         FileLock(results / "mlflow.db.lock"),
-        pytest.raises(YapoError, match=r"mlflow\.db: another ingest kept it for 0\.1 s"),
+        pytest.raises(YapoError, match=r"mlflow\.db: another ingest has kept it for 0\.1 s"),
     ):
         tracker(results, wait=0.1).ingest()
 
@@ -249,14 +260,122 @@ def test_a_folder_that_cannot_be_used_is_a_warning(results: Path, place: str, ca
     assert str(results / "file") in record.getMessage()
 
 
-def test_a_broken_curve_stops_no_other(results: Path, yapo: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (yapo / "curves.jsonl").write_text(json.dumps(step_row(1, 0.5)) + "\nnonsense\n")
-    report = tracker(results).ingest_or_warn()
-    assert report is not None
-    assert report.runs == {"created": 1}
-    assert runs(results).keys() == {"egypt/caa/mcq/both"}
+def test_a_bad_line_is_named_and_the_rest_shown(results: Path, yapo: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (yapo / "curves.jsonl").write_text(json.dumps(step_row(1, 0.5)) + "\nnonsense\n" + json.dumps(step_row(2, 0.25)) + "\n")
+    follower = tracker(results)
+    for _ in range(2):  # said once, and tried again by every pass
+        report = follower.ingest_or_warn()
+        assert report is not None
+        assert len(report.problems) == 1
+    assert runs(results).keys() == {"egypt/caa/mcq/both", "egypt/yapo/mcq/both"}
+    assert series(results, runs(results)["egypt/yapo/mcq/both"], "loss") == [(1, 0.5), (2, 0.25)]
     (record,) = caplog.records
     assert f"{yapo / 'curves.jsonl'}, line 2" in record.getMessage()
+
+
+ROW = step_row(2, 0.5)
+BAD_LINES = {
+    "no JSON": b"{nonsense",
+    "a line cut off": json.dumps(ROW).encode()[:40],
+    "no UTF-8": b'{"task": "\xff\xfe"}',
+    "an empty line": b"",
+    "a list": b"[1, 2]",
+    "a number": b"7",
+    "null": b"null",
+    "nested beyond all sense": b"[" * 100_000,
+    "a number beyond all sense": json.dumps(ROW).replace("0.5", "1" * 5000).encode(),
+    **{
+        name: json.dumps({**ROW, **change}).encode()
+        for name, change in {
+            "an unknown task": {"task": "../../mcq"},
+            "an unknown setting": {"setting": "everything"},
+            "a setting that is a list": {"setting": ["both"]},
+            "an unknown kind": {"kind": "steps"},
+            "a loss in words": {"loss": "low"},
+            "a loss that is a list": {"loss": [0.5]},
+            "a loss that is true": {"loss": True},
+            "a step below 0": {"step": -1},
+            "half a step": {"step": 1.5},
+            "a step in words": {"step": "two"},
+            "a step beyond all sense": {"step": 10**30},
+            "an epoch that is no number": {"epoch": math.nan},
+        }.items()
+    },
+    **{
+        f"no {key}": json.dumps({name: value for name, value in ROW.items() if name != key}).encode()
+        for key in ("task", "kind", "epoch")
+    },
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES)
+def test_lines_that_are_no_rows(yapo: Path, line: bytes) -> None:
+    before = json.dumps(step_row(1, 0.25)).encode()
+    (yapo / "curves.jsonl").write_bytes(before + b"\n" + line + b"\n" + before.replace(b'"step": 1', b'"step": 3') + b"\n")
+    records, (problem,) = read_method(yapo)
+    assert [record.name for record in records] == ["egypt/yapo/mcq/both"]
+    assert {step for series, step in records[0].metrics if series == "loss"} == {1, 3}
+    assert problem.startswith(f"{yapo / 'curves.jsonl'}, line 2: not a row of a training curve (")
+    assert "\n" not in problem
+    assert problem.endswith("delete the file and train again")
+
+
+def test_a_file_beside_the_curve_that_cannot_be_read_costs_only_what_it_says(yapo: Path) -> None:
+    country = yapo.parents[1]
+    for path in (yapo / "run.json", country / "validation.parquet", country / "evaluation.parquet"):
+        path.write_text("nonsense")
+    records, problems = read_method(yapo)
+    assert len(records) == 2
+    assert [problem.partition(":")[0] for problem in problems] == [
+        str(yapo / "run.json"), str(country / "validation.parquet"), str(country / "evaluation.parquet"),
+    ]  # fmt: skip
+    assert all("\n" not in problem and "again" in problem for problem in problems)
+    (yapo / "curves.jsonl").write_bytes(b"")
+    assert read_method(yapo) == ([], [f"{yapo / 'curves.jsonl'}: has no rows; delete it and train again"])
+
+
+@pytest.mark.parametrize("left", ["empty", "stale", "half a line"])
+def test_a_partial_curve_that_a_refused_training_left_behind_is_ignored(yapo: Path, left: str) -> None:
+    whole, partial = yapo / "curves.jsonl", yapo / "curves.jsonl.partial"
+    before, _ = read_method(yapo)
+    partial.write_text({"empty": "", "stale": json.dumps(step_row(1, 9.0)) + "\n", "half a line": '{"kind": "st'}[left])
+    os.utime(partial, ns=(0, whole.stat().st_mtime_ns + (-1 if left == "stale" else 10**9)))
+    records, problems = read_method(yapo)
+    assert [(record.name, record.digest) for record in records] == [(record.name, record.digest) for record in before]
+    assert problems == []
+
+
+def test_a_training_that_runs_again_hides_no_curve_that_it_has_not_reached(yapo: Path) -> None:
+    partial = yapo / "curves.jsonl.partial"
+    partial.write_text(json.dumps(step_row(1, 9.0)) + "\n")
+    os.utime(partial, ns=(0, (yapo / "curves.jsonl").stat().st_mtime_ns + 10**9))
+    records, _ = read_method(yapo)
+    assert [(record.name, record.complete) for record in records] == [
+        ("egypt/yapo/mcq/both", False), ("egypt/yapo/open_ended/localized", True),
+    ]  # fmt: skip
+
+
+def test_running_means_look_back_only(yapo: Path) -> None:
+    rows = [step_row(step, float(step % 2)) for step in range(1, 3 * WINDOW)]
+    write_curve(yapo, rows)
+    (whole,), _ = read_method(yapo)
+    write_curve(yapo, rows[: 2 * WINDOW])
+    (part,), _ = read_method(yapo)
+    assert part.metrics.items() <= whole.metrics.items()
+    means = [value for (series, _), value in whole.metrics.items() if series == "loss_mean"]
+    assert all(abs(value - 0.5) < 0.05 for value in means[WINDOW:])
+
+
+def test_the_pages_open_with_a_view(results: Path) -> None:
+    run_ingest(results)
+    client, experiment = view(results)
+    follower = tracker(results)
+    follower.ingest()
+    assert method_folders(results)
+    assert condition(follower.example) == "tags.country = 'egypt' and tags.task = 'mcq' and tags.setting = 'both'"
+    wanted = views(follower.example)
+    assert len(wanted) == 2
+    assert wanted.items() <= client.get_experiment(experiment).tags.items()
 
 
 def test_a_deleted_database_is_made_anew(results: Path) -> None:
@@ -267,9 +386,28 @@ def test_a_deleted_database_is_made_anew(results: Path) -> None:
     assert len(runs(results)) == 3
 
 
-def test_a_moved_study_does_not_write_to_its_old_place(results: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [True, False], ids=["with its artifacts", "without them"])
+def test_a_copied_study_takes_its_view_along(results: Path, yapo: Path, tmp_path: Path, whole: bool) -> None:
+    (yapo / "mcq-both.safetensors").write_bytes(b"vector")
     run_ingest(results)
-    moved = results.rename(tmp_path / "moved")
-    with pytest.raises(YapoError, match="delete the database"):
-        Tracker(moved, Database(moved / "mlflow.db", moved / "mlartifacts"), results.name).ingest()
-    assert not results.exists()
+    before = runs(results)["egypt/yapo/mcq/both"]
+    copy = tmp_path / "a copy"
+    shutil.copytree(results, copy, ignore=None if whole else shutil.ignore_patterns("mlartifacts"))
+    kept = (results / "mlflow.db").read_bytes()
+    _artifact_repos_cache.clear()  # of this process: whoever copies a study ingests in another
+    assert run_ingest(copy) == ({"unchanged": 1, "extended": 2} if whole else {"extended": 3})  # two never had artifacts
+    client, experiment = view(copy)
+    after = runs(copy)["egypt/yapo/mcq/both"]
+    assert after.info.run_id == before.info.run_id
+    assert str(after.info.artifact_uri).startswith((copy / "mlartifacts").as_uri())
+    assert client.get_experiment(experiment).tags["yapo.results"] == str(copy)
+    assert Path(client.download_artifacts(after.info.run_id, "all_epochs/mcq-both.safetensors")).read_bytes() == b"vector"
+    assert (results / "mlflow.db").read_bytes() == kept
+    assert run_ingest(copy) == {"unchanged": 3}
+
+
+def test_an_experiment_that_another_program_made_is_left_alone(results: Path) -> None:
+    client = MlflowClient(tracking_uri=f"sqlite:///{results / 'mlflow.db'}")
+    client.create_experiment(results.name, artifact_location=(results / "theirs").as_uri())
+    with pytest.raises(YapoError, match="delete the database and the next ingest makes it anew"):
+        tracker(results).ingest()

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 
 from yapo.files import replacing
 from yapo.reporting.names import label
+from yapo.reporting.palette import look
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -41,28 +42,15 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 8,
 }
 
-# Okabe and Ito's palette, safe for the common kinds of colour blindness; markers tell methods apart in grey print.
-_LOOKS = {
-    "baseline": ("#6b7280", "s"),
-    "prompt": ("#000000", "P"),
-    "random": ("#a8adb7", "X"),
-    "caa": ("#e69f00", "^"),
-    "sas": ("#56b4e9", "v"),
-    "bipo": ("#d55e00", "D"),
-    "yapo": ("#0072b2", "o"),
-    "dspa": ("#009e73", "p"),
-}
-_OTHER = ("#cc79a7", "h")
-
 
 def colour(method: str) -> str:
     """Colour of a method, the same in every figure."""
-    return _LOOKS.get(method, _OTHER)[0]
+    return look(method)[0]
 
 
 def marker(method: str) -> str:
     """Marker of a method, the same in every figure."""
-    return _LOOKS.get(method, _OTHER)[1]
+    return look(method)[1]
 
 
 def method_handle(method: str, **look: Any) -> Line2D:

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 from yapo.errors import YapoError
-from yapo.tracking import sources
+from yapo.tracking import views
 from yapo.tracking.places import Database, Server
 from yapo.tracking.store import Tracker
 
@@ -31,23 +31,32 @@ def _database(results: Path) -> Database:
     return Database(results / "mlflow.db", results / "mlartifacts")
 
 
-def _ingest(results: Path, follow: float | None) -> None:
-    """Ingest once, or every ``follow`` seconds until interrupted: to the server in use, else to the study's own database."""
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _ingest(results: Path, follow: float | None) -> bool:
+    """Ingest once, or every ``follow`` seconds until interrupted: to the server in use, else to the study's own database.
+
+    Returns:
+        Whether the view is whole: that of everything in the study's files.
+    """
     results = results.resolve()
     if not results.is_dir():
         raise YapoError(f"{results}: no such study folder; give the results folder of an experiment")
     server = os.environ.get("MLFLOW_TRACKING_URI")
     if server:
-        tracker = Tracker(results, Server(server, results), os.environ.get("MLFLOW_EXPERIMENT_NAME", results.name))
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", results.name)
+        tracker = Tracker(results, Server(server, results), name, say=_tell)
     else:
-        tracker = Tracker(results, _database(results), results.name)
+        tracker = Tracker(results, _database(results), results.name, say=_tell)
     while True:
         report = tracker.ingest_or_warn()
         if report is not None and report.runs:
             counts = ", ".join(f"{number} {what}" for what, number in sorted(report.runs.items()))
             print(f"{tracker.place.name}: {counts}", flush=True)
         if follow is None:
-            return
+            return report is not None and not report.problems
         time.sleep(follow)
 
 
@@ -56,30 +65,20 @@ def _ui(results: Path, port: int) -> None:
     _check_free(port)
     results = results.resolve()
     database = _database(results)
-    tracker = Tracker(results, database, results.name)
+    tracker = Tracker(results, database, results.name, say=_tell)
     report = tracker.ingest()
+    for problem in report.problems:
+        _tell(problem)
     with _server(database, results, port) as server:
-        page = (
-            f"http://{_HOST}:{port}/#/experiments/{report.experiment_id}/runs?compareRunsMode=CHART&workflowType=machine_learning"
-        )
-        print(f"All runs: {page}", flush=True)
-        condition = _example_filter(results)
-        if condition:
-            print(f"The methods of one country ({condition}): {page}&searchFilter={quote(condition)}", flush=True)
+        pages = partial(views.address, f"http://{_HOST}:{port}", report.experiment_id)
+        if tracker.example:
+            print(f"Methods side by side ({views.condition(tracker.example)}): {pages(views.METHODS, charts=True)}", flush=True)
+        print(f"All runs: {pages(views.ALL, charts=False)}", flush=True)
         print("Curves are kept up to date while this runs; end it with Ctrl-C.", flush=True)
         while server.poll() is None:
             tracker.ingest_or_warn()
             time.sleep(_FOLLOW_SECONDS)
     raise YapoError(f"{_log_file(results)}: the MLflow server has ended by itself; this file says why")
-
-
-def _example_filter(results: Path) -> str:
-    """A search that leaves one run for each method: those of one country, task and setting."""
-    for folder in sources.method_folders(results):
-        with contextlib.suppress(YapoError):  # the ingest warns of files that cannot be read
-            for record in sources.read_method(folder):
-                return " and ".join(f"tags.{key} = '{record.tags[key]}'" for key in ("country", "task", "setting"))
-    return ""
 
 
 def _check_free(port: int) -> None:
@@ -136,7 +135,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """Run the command line; return the exit status: 0 also after an interruption, 2 for a mistake of the user."""
+    """Run the command line; return the exit status: 0 also after an interruption, 2 where the view is not up to date."""
     parser = argparse.ArgumentParser(prog="python -m yapo.tracking", description="The MLflow view of a study.")
     commands = parser.add_subparsers(dest="command", required=True)
     ingest = commands.add_parser(
@@ -155,8 +154,8 @@ def main() -> int:
     try:
         if options.command == "ui":
             _ui(options.results, options.port)
-        else:
-            _ingest(options.results, options.follow)
+        elif not _ingest(options.results, options.follow):
+            return 2
     except YapoError as error:
         print(error, file=sys.stderr)
         return 2

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from yapo import files
 from yapo.errors import YapoError
@@ -19,7 +20,8 @@ if TYPE_CHECKING:  # importing mlflow takes seconds, so nothing does it before i
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
-STUDY_TAG = "yapo.results"
+STUDY_TAG, DIGEST_TAG = "yapo.results", "yapo.digest"
+_BUSY_SECONDS = 60.0  # that each write waits for another program to let go of a database
 _NO_SERVER = "start it (docs/tracking.md), or unset MLFLOW_TRACKING_URI to use the study's own database"
 
 
@@ -42,11 +44,13 @@ class Place(Protocol):
     def artifact_location(self) -> str | None:
         """Where a new experiment is to have its artifacts; None where the place itself decides."""
 
-    def open(self, wait: float) -> MlflowClient:
+    def open(self, wait: float, results: Path, experiment: str) -> MlflowClient:
         """Open the place, and make it where there is none.
 
         Args:
             wait: Seconds to wait until it can be used.
+            results: Folder of the study. A place that came along with a moved or copied folder is made to point into it.
+            experiment: Name of the MLflow experiment that shows it.
 
         Raises:
             YapoError: It cannot be used; the message says what to do.
@@ -66,26 +70,30 @@ class Database:
     def __init__(self, path: Path, artifacts: Path) -> None:
         """Name the file and the folder; nothing is opened yet."""
         self.path = path.resolve()
+        if "?" in str(self.path):
+            raise YapoError(f"{self.path}: the address of a database cannot hold a question mark; rename the folder")
         self.artifacts = artifacts.resolve()
-        self.uri = f"sqlite:///{self.path}"
+        self.uri = f"sqlite:///{self.path}?timeout={_BUSY_SECONDS:g}"
         self.name = str(self.path)
         self.lock = Path(f"{self.path}.lock")
         self.artifact_location: str | None = self.artifacts.as_uri()
 
-    def open(self, wait: float) -> MlflowClient:
+    def open(self, wait: float, results: Path, experiment: str) -> MlflowClient:
         """Open the file; a schema migration that is cut short leaves nothing behind."""
         if self.path.exists():
-            self._check_usable(wait)
+            self._settle(wait, results, experiment)
         else:
             with files.replacing(self.path) as new:
                 _client(f"sqlite:///{new}").search_experiments()
         return _client(self.uri)
 
-    def _check_usable(self, wait: float) -> None:
-        """Try to begin a write, for errors that say what to do, and without MLflow's long waits and retries."""
+    def _settle(self, wait: float, results: Path, experiment: str) -> None:
+        """Begin a write, for errors that say what to do and without MLflow's long waits; move paths of another folder here."""
         try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=wait)) as connection:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=wait, isolation_level=None)) as connection:
                 connection.execute("BEGIN IMMEDIATE")
+                self._move_paths(connection, results, experiment)
+                connection.execute("COMMIT")
         except sqlite3.Error as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise YapoError(f"{self.path}: locked by another program for {wait:g} s; close that program") from None
@@ -93,12 +101,41 @@ class Database:
                 f"{self.path}: not a database that can be written ({error}); delete it, the next ingest makes it anew"
             ) from None
 
+    def _move_paths(self, connection: sqlite3.Connection, results: Path, experiment: str) -> None:
+        """Make a study that was moved or copied here point to its own artifacts, under its own name.
+
+        A run whose artifacts did not come along loses its digest, so that the ingest writes them again.
+        """
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiment_tags'").fetchone():
+            return
+        elsewhere = connection.execute(
+            "SELECT e.experiment_id, e.artifact_location FROM experiments e JOIN experiment_tags t USING (experiment_id) "
+            "WHERE t.key = ? AND (t.value != ? OR e.artifact_location != ?)",
+            (STUDY_TAG, str(results), self.artifact_location),
+        ).fetchall()
+        for identity, old in elsewhere:
+            new = (self.artifact_location, identity)
+            connection.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", new)
+            if not connection.execute("SELECT 1 FROM experiments WHERE name = ?", (experiment,)).fetchone():
+                connection.execute("UPDATE experiments SET name = ? WHERE experiment_id = ?", (experiment, identity))
+            connection.execute(
+                "UPDATE experiment_tags SET value = ? WHERE key = ? AND experiment_id = ?", (str(results), STUDY_TAG, identity)
+            )
+            connection.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (self.artifact_location, len(old) + 1, identity, len(old), old),
+            )
+            for run, uri in connection.execute("SELECT run_uuid, artifact_uri FROM runs WHERE experiment_id = ?", (identity,)):
+                if not Path(url2pathname(urlsplit(uri).path)).exists():
+                    connection.execute("DELETE FROM tags WHERE run_uuid = ? AND key = ?", (run, DIGEST_TAG))
+
     def check(self, experiment: Experiment, results: Path) -> None:
-        """Refuse a database whose artifacts lie elsewhere: it has been moved, or belongs to another study."""
+        """Refuse an experiment of that name that another program made."""
         if experiment.artifact_location != self.artifact_location:
             raise YapoError(
-                f"{self.path}: has its artifacts in {experiment.artifact_location}, not in {self.artifact_location}, as after "
-                f"a move of the study ({results}); delete the database and the next ingest makes it anew"
+                f"{self.path}: its experiment '{experiment.name}' has its artifacts in {experiment.artifact_location}, not in "
+                f"{self.artifact_location}: it is not that of {results}; delete the database and the next ingest makes it anew"
             )
 
 
@@ -120,7 +157,7 @@ class Server:
         self.lock = results.resolve() / "mlflow-server.lock"
         self.artifact_location: str | None = None
 
-    def open(self, wait: float) -> MlflowClient:
+    def open(self, wait: float, results: Path, experiment: str) -> MlflowClient:  # noqa: ARG002
         """Reach the server, before MLflow's own retries, which take minutes."""
         deadline = time.monotonic() + wait
         while (trouble := self._trouble(wait)) is not None:

@@ -7,19 +7,27 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
 from yapo import files
+from yapo.config.checks import SETTINGS, TASKS
 from yapo.errors import YapoError
 
 #: Series taken from the rows of a curve, under the same names for every method so that the methods overlay in one chart.
 SERIES = ("loss", "margin", "lr", "norm", "displacement", "l0", "validation_loss")
+#: Series that jump with the drawn direction d = 1 or -1; a mean over the last ``WINDOW`` steps is shown beside them.
+JUMPING = ("loss", "margin")
+WINDOW = 25
+#: The loss of each direction, a series of its own: at d = 1 and at d = -1.
+BY_DIRECTION = {1.0: "loss_forward", -1.0: "loss_reversed"}
 _CURVES, _PARTIAL = "curves.jsonl", "curves.jsonl.partial"
+_LARGEST_STEP = 2**53  # beyond it a step is no whole number for the page that shows it
 
 Point = tuple[str, int]  # the name of a metric and the training step it belongs to
 FileState = tuple[tuple[str, int, int], ...]  # path, time of the last change in nanoseconds, size in bytes
@@ -64,12 +72,13 @@ class _Row(NamedTuple):
     epoch: int
     step: int
     values: dict[str, float]
+    direction: float | None
 
 
 class _Curve(NamedTuple):
-    """A curve file, its rows by task and setting."""
+    """The rows of one task and setting, whether their training has ended, and when its file last changed, in milliseconds."""
 
-    runs: dict[tuple[str, str], list[_Row]]
+    rows: list[_Row]
     complete: bool
     time: int
 
@@ -107,77 +116,152 @@ def _figures(results: Path) -> list[Path]:
     return sorted(path for pattern in ("*.svg", "*.png") for path in (results / "figures").glob(pattern))
 
 
-def read_figures(results: Path) -> list[RunRecord]:
+def read_figures(results: Path) -> tuple[list[RunRecord], list[str]]:
     """Gather the figures of a study in one run named ``study``; no run where there are none."""
     figures = _figures(results)
     if not figures:
-        return []
+        return [], []
     # Dated before all others, for the UI draws the newest runs only, and this one has no curve.
     time = min(changed for _, changed, _ in _state([*figures, *_curves(results)])) // 1_000_000
-    return [RunRecord("study", {}, {}, {}, [(path, "figures") for path in figures], True, time)]
+    return [RunRecord("study", {}, {}, {}, [(path, "figures") for path in figures], True, time)], []
 
 
-def read_method(folder: Path) -> list[RunRecord]:
+def read_method(folder: Path) -> tuple[list[RunRecord], list[str]]:
     """Read all runs of one method for one country.
 
     Args:
         folder: ``<results>/<language>/<country>/train/<method>``.
 
     Returns:
-        One record for each task and setting, in the order of the curve file.
-
-    Raises:
-        YapoError: A file is not what it should be; the message names it.
+        One record for each task and setting, in the order of the curve file; and one sentence for each file that could not be
+        read, or not whole. What can be read is in the records all the same.
     """
-    curve = _read_curve(folder)
-    if curve is None:
-        return []
+    problems: list[str] = []
     country, method = folder.parents[1], folder.name
-    params = _read_params(folder / "run.json")
-    validation = _read_scores(country / "validation.parquet", method, ["epoch", "multiplier", "score", "parse_failure_rate"])
-    test = _read_scores(country / "evaluation.parquet", method, ["epoch", "multiplier", "score", "parsed"])
-
+    curves = _read_curves(folder, problems)
+    if not curves:
+        return [], problems
+    params = _or_problem(lambda: _read_params(folder / "run.json"), {}, problems)
+    validation = _or_problem(lambda: _read_scores(country / "validation.parquet", method, _VALIDATION), _NONE, problems)
+    test = _or_problem(lambda: _read_scores(country / "evaluation.parquet", method, _TEST), _NONE, problems)
     records = []
-    for (task, setting), rows in curve.runs.items():
+    for (task, setting), curve in curves.items():
         name = f"{country.name}/{method}/{task}/{setting}"
         tags = {"language": country.parent.name, "country": country.name, "method": method, "task": task, "setting": setting}
-        # The later of two rows for one step counts, as after a resumed training.
-        metrics = {(series, row.step): value for row in rows for series, value in row.values.items()}
-        metrics |= _validation_metrics(
-            _select(validation, task, setting), {row.epoch: row.step for row in rows if row.ends_epoch}
-        )
+        metrics = _curve_metrics(curve.rows)
+        ends = {row.epoch: row.step for row in curve.rows if row.ends_epoch}
+        metrics |= _validation_metrics(_select(validation, task, setting), ends)
         metrics |= _test_metrics(_select(test, task, setting))
         vectors = [(folder, "all_epochs"), (country / "vectors" / method, "chosen")]
         artifacts = [(place / f"{task}-{setting}.safetensors", label) for place, label in vectors]
         artifacts = [(path, label) for path, label in artifacts if path.exists()]
         records.append(RunRecord(name, tags, metrics, params, artifacts, curve.complete, curve.time))
-    return records
+    return records, problems
 
 
-def _read_curve(folder: Path) -> _Curve | None:
-    """Read the curve of a method, finished or not."""
-    # A partial file beside a finished one belongs to a later training. It may be renamed while this looks.
-    for path in (folder / _PARTIAL, folder / _CURVES):
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            content, time = file.read(), os.fstat(file.fileno()).st_mtime_ns // 1_000_000
-            if path.name == _PARTIAL:
-                content = content[: content.rfind(b"\n") + 1]  # the last line may still be in the writing
-            runs: dict[tuple[str, str], list[_Row]] = {}
-            for number, line in enumerate(content.splitlines(), start=1):
-                row = _parse(f"{path}, line {number}", line)
-                runs.setdefault((row.task, row.setting), []).append(row)
-            return _Curve(runs, path.name == _CURVES, time)
-    return None
+_Read = TypeVar("_Read")
 
 
-def _parse(place: str, line: bytes) -> _Row:
+def _or_problem(read: Callable[[], _Read], otherwise: _Read, problems: list[str]) -> _Read:
+    """Read a file beside the curve; where that fails, keep the sentence that says why and go on without the file."""
     try:
-        row = json.loads(line)
-        values = {name: _storable(float(row[name])) for name in SERIES if row.get(name) is not None}
-        step = int(row.get("step", 0))  # a closed-form method takes no step
-        return _Row(row["task"], row["setting"], row["kind"] == "epoch", int(row["epoch"]), step, values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise YapoError(f"{place}: not a row of a training curve ({error!r}); delete the file and train again") from None
+        return read()
+    except (YapoError, OSError) as error:
+        problems.append(str(error))
+        return otherwise
+
+
+def _read_curves(folder: Path, problems: list[str]) -> dict[tuple[str, str], _Curve]:
+    """Read the curves of a method by task and setting, from the training that has ended and from one that has begun since."""
+    found: dict[tuple[str, str], _Curve] = {}
+    ended = -1
+    for path in (folder / _CURVES, folder / _PARTIAL):
+        try:
+            with path.open("rb") as file:
+                content, changed = file.read(), os.fstat(file.fileno()).st_mtime_ns
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror}); make it readable or train again")
+            continue
+        complete = path.name == _CURVES
+        if complete:
+            ended = changed
+        elif changed < ended:
+            continue  # left behind by a training before the one that has ended
+        else:
+            content = content[: content.rfind(b"\n") + 1]  # the last line may still be in the writing
+        if complete and not content.strip():
+            problems.append(f"{path}: has no rows; delete it and train again")
+        for place, rows in _parse_all(path, content, problems).items():
+            found[place] = _Curve(rows, complete, changed // 1_000_000)
+    return found
+
+
+def _parse_all(path: Path, content: bytes, problems: list[str]) -> dict[tuple[str, str], list[_Row]]:
+    """Read the rows of a curve file; name the first line that is none, and say how many more there are."""
+    runs: dict[tuple[str, str], list[_Row]] = {}
+    bad: list[str] = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        try:
+            row = _parse(line)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0] or type(error).__name__
+            bad.append(f"{path}, line {number}: not a row of a training curve ({reason})")
+            continue
+        runs.setdefault((row.task, row.setting), []).append(row)
+    if bad:
+        more = f", and {len(bad) - 1} more such" if len(bad) > 1 else ""
+        problems.append(f"{bad[0]}{more}; the other rows are shown; delete the file and train again")
+    return runs
+
+
+def _parse(line: bytes) -> _Row:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise TypeError(f"{line[:40].decode(errors='replace')} is not an object")
+    for key, known in (("task", TASKS), ("setting", SETTINGS), ("kind", ("step", "epoch"))):
+        if row[key] not in known:
+            raise ValueError(f"{key}={row[key]!r} is none of {', '.join(known)}")
+    values = {name: _storable(_number(row, name)) for name in SERIES if row.get(name) is not None}
+    step = _whole(row, "step") if "step" in row else 0  # a closed-form method takes no step
+    direction = row.get("d")
+    known = float(direction) if isinstance(direction, int | float) and abs(direction) == 1 else None
+    return _Row(row["task"], row["setting"], row["kind"] == "epoch", _whole(row, "epoch"), step, values, known)
+
+
+def _number(row: dict[str, Any], key: str) -> float:
+    if isinstance(row[key], bool) or not isinstance(row[key], int | float):
+        raise TypeError(f"{key}={row[key]!r} is not a number")
+    return float(row[key])
+
+
+def _whole(row: dict[str, Any], key: str) -> int:
+    value = _number(row, key)
+    if not (value.is_integer() and 0 <= value <= _LARGEST_STEP):
+        raise ValueError(f"{key}={row[key]!r} is not a whole number from 0")
+    return int(value)
+
+
+def _curve_metrics(rows: list[_Row]) -> dict[Point, float]:
+    """Values by series and step, with running means and the loss of each direction.
+
+    A running mean looks back only, so that what is stored of a growing curve stays as it is. The later of two rows for one step
+    counts, as after a resumed training.
+    """
+    metrics = {(series, row.step): value for row in rows for series, value in row.values.items()}
+    steps = {row.step: row for row in rows if not row.ends_epoch}
+    for series in JUMPING:
+        last: deque[float] = deque(maxlen=WINDOW)
+        for step in sorted(steps):
+            value = steps[step].values.get(series)
+            if value is not None:
+                last.append(value)
+                metrics[f"{series}_mean", step] = _storable(sum(part / len(last) for part in last))
+    for step, row in steps.items():
+        if row.direction is not None and "loss" in row.values:
+            metrics[BY_DIRECTION[row.direction], step] = row.values["loss"]
+    return metrics
 
 
 def _storable(value: float) -> float:
@@ -192,7 +276,7 @@ def _read_params(path: Path) -> dict[str, str]:
     run = files.read_json(path)
     try:
         return dict(_flatten({**run["config"], "seed": run["seed"], "data_hash": run["data_hash"]}))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError) as error:
         raise YapoError(f"{path}: not the record of a training ({error!r}); delete it and train again") from None
 
 
@@ -204,15 +288,20 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield f"{prefix}{key}", (value if isinstance(value, str) else json.dumps(value))[:500]
 
 
+_VALIDATION = ["task", "setting", "epoch", "multiplier", "score", "parse_failure_rate"]
+_TEST = ["task", "setting", "epoch", "multiplier", "score", "parsed"]
+_NONE = pd.DataFrame(columns=[*_VALIDATION, "parsed"])  # where there is no table of scores that could be read
+
+
 def _read_scores(path: Path, method: str, columns: list[str]) -> pd.DataFrame:
     """Read the rows of one method from a table of scores; no rows where there is no table yet."""
-    columns = ["task", "setting", *columns]
     if not path.exists():
-        return pd.DataFrame(columns=columns)
+        return _NONE
     try:
         return pd.read_parquet(path, columns=columns, filters=[("method", "==", method)])
-    except (OSError, ValueError, KeyError) as error:
-        raise YapoError(f"{path}: not a table of scores ({error}); delete it and run its stage again") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise YapoError(f"{path}: not a table of scores ({reason}); delete it and run its stage again") from None
 
 
 def _select(frame: pd.DataFrame, task: str, setting: str) -> pd.DataFrame:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,17 +16,20 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from yapo.errors import YapoError
+from yapo.reporting.palette import look
 from yapo.tracking import sources
-from yapo.tracking.places import STUDY_TAG, Place
+from yapo.tracking.places import DIGEST_TAG, STUDY_TAG, Place
 from yapo.tracking.sources import FileState, Point, RunRecord
+from yapo.tracking.views import views
 
 if TYPE_CHECKING:  # importing mlflow takes seconds, so nothing does it before it is needed
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 _METRICS_PER_CALL, _PARAMS_PER_CALL = 1000, 100  # MLflow's limits
-_NAME_TAG, _DIGEST_TAG, _COMPLETE_TAG = "yapo.run", "yapo.digest", "yapo.complete"
+_NAME_TAG, _COMPLETE_TAG = "yapo.run", "yapo.complete"
 _NOTE = "Steering vectors of one study: a view of the files in its results folder. Compare the methods in the chart view."
+_SAY_AFTER = 5.0  # seconds without a word
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +40,7 @@ class IngestReport:
     Attributes:
         experiment_id: MLflow's id of the study.
         runs: Number of runs by what happened to them: created, extended, rewritten or unchanged.
-        problems: One sentence for each method that was left out because its files could not be read.
+        problems: One sentence for each file that could not be read, or not whole. What depends on it is not up to date.
     """
 
     experiment_id: str
@@ -46,7 +51,15 @@ class IngestReport:
 class Tracker:
     """Keeps the MLflow view of one study up to date, pass by pass."""
 
-    def __init__(self, results: Path, place: Place, experiment: str, wait: float = 20.0) -> None:
+    def __init__(
+        self,
+        results: Path,
+        place: Place,
+        experiment: str,
+        wait: float = 60.0,
+        turn: float = 3600.0,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Name the places; nothing is opened yet.
 
         Args:
@@ -54,13 +67,21 @@ class Tracker:
             place: Where the view is kept.
             experiment: Name of the MLflow experiment.
             wait: Seconds to wait for another program to let go of the place, and for a server to answer.
+            turn: Seconds to wait for other ingests of this study. One that dies lets go at once.
+            say: Told what goes on where that takes long: a wait, and how many methods have been read.
+
+        Attributes:
+            example: Tags of the run whose country, task and setting the page of all methods shows; empty before there is one.
         """
         self.results = results
         self.place = place
         self.experiment = experiment
         self.wait = wait
+        self.turn = turn
+        self.say = say
         self._seen: dict[Path, FileState] = {}
         self._last_warning = ""
+        self.example: dict[str, str] = {}
 
     def ingest(self) -> IngestReport:
         """Bring the view up to date with the files.
@@ -75,10 +96,11 @@ class Tracker:
         if not self.results.is_dir():
             raise YapoError(f"{self.results}: no such study folder; give the results folder of an experiment")
         with self._only_writer():
-            client = self.place.open(self.wait)
+            client = self.place.open(self.wait, self.results, self.experiment)
             experiment_id = self._experiment_id(client)
             report = IngestReport(experiment_id)
             self._pass(_Writer(client, experiment_id), report)
+            self._offer_views(client, experiment_id)
             return report
 
     def ingest_or_warn(self) -> IngestReport | None:
@@ -105,11 +127,21 @@ class Tracker:
     def _only_writer(self) -> Iterator[None]:
         """Hold the lock file that keeps two ingests apart."""
         self.place.lock.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.place.lock)
         try:
-            with FileLock(self.place.lock, timeout=self.wait):
-                yield
+            try:
+                lock.acquire(timeout=min(_SAY_AFTER, self.turn))
+            except Timeout:
+                self.say(f"{self.place.name}: waiting for another ingest of this study")
+                lock.acquire(timeout=max(0.0, self.turn - _SAY_AFTER))
         except Timeout:
-            raise YapoError(f"{self.place.name}: another ingest kept it for {self.wait:g} s; wait until that one ends") from None
+            raise YapoError(
+                f"{self.place.name}: another ingest has kept it for {self.turn:g} s; end that one, or wait until it is done"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _experiment_id(self, client: MlflowClient) -> str:
         experiment = client.get_experiment_by_name(self.experiment)
@@ -117,28 +149,45 @@ class Tracker:
             self.place.check(experiment, self.results)
             return str(experiment.experiment_id)
         self._seen.clear()
+        self.say(f"{self.place.name}: the first ingest of {len(sources.method_folders(self.results))} trained methods")
         # The kind keeps the UI from opening in its view for applications of language models.
         tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE, STUDY_TAG: str(self.results)}
         return str(client.create_experiment(self.experiment, artifact_location=self.place.artifact_location, tags=tags))
 
+    def _offer_views(self, client: MlflowClient, experiment_id: str) -> None:
+        """Keep in the experiment what its pages show first, where it is not there yet."""
+        wanted = views(self.example)
+        found = client.get_experiment(experiment_id).tags
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                client.set_experiment_tag(experiment_id, key, value)
+
     def _pass(self, writer: _Writer, report: IngestReport) -> None:
         """Write what changed since the last pass of this tracker."""
         # States are taken before anything is read: a change in between is found by the next pass.
-        units: list[tuple[Path, FileState, Callable[[Path], list[RunRecord]]]] = [
+        units: list[tuple[Path, FileState, Callable[[Path], tuple[list[RunRecord], list[str]]]]] = [
             (folder, sources.state(folder), sources.read_method) for folder in sources.method_folders(self.results)
         ]
         units.append((self.results, sources.figures_state(self.results), sources.read_figures))
-        for folder, state, read in units:
+        said = time.monotonic()
+        for number, (folder, state, read) in enumerate(units):
+            if time.monotonic() - said > _SAY_AFTER:
+                said = time.monotonic()
+                self.say(f"{self.place.name}: {number} of {len(units)} methods read, {report.runs.total()} runs")
             if state == self._seen.get(folder):
                 continue
             try:
-                records = read(folder)
-            except (YapoError, OSError) as error:
-                report.problems.append(str(error))
-                continue
+                records, problems = read(folder)
+            except OSError as error:
+                records, problems = [], [f"{folder}: cannot be read ({error}); see to the file and ingest again"]
             for record in records:
                 report.runs[writer.write(record)] += 1
-            self._seen[folder] = state
+            shown = [record.tags for record in records if record.tags]
+            if shown and not self.example:  # questions that do not name the country are those on which methods differ
+                self.example = min(shown, key=lambda tags: tags["setting"] != "nonlocalized")
+            report.problems += problems
+            if not problems:
+                self._seen[folder] = state
 
 
 class _Writer:
@@ -168,7 +217,7 @@ class _Writer:
         if run is None:
             self._fill(record, self._create(record), {}, {})
             return "created"
-        if run.data.tags.get(_DIGEST_TAG) == record.digest:
+        if run.data.tags.get(DIGEST_TAG) == record.digest:
             return "unchanged"
         points = self._points(run)
         if _within(points, record.metrics) and _within(run.data.params, record.params):
@@ -180,6 +229,8 @@ class _Writer:
 
     def _create(self, record: RunRecord) -> str:
         tags = record.tags | {_NAME_TAG: record.name}
+        if "method" in record.tags:
+            tags["mlflow.runColor"] = look(record.tags["method"])[0]  # as in the figures
         run = self._client.create_run(self._experiment_id, start_time=record.time, tags=tags, run_name=record.name)
         return str(run.info.run_id)
 
@@ -195,15 +246,18 @@ class _Writer:
         metrics = [
             Metric(name, value, record.time, step) for (name, step), value in record.metrics.items() if (name, step) not in points
         ]
-        for start in range(0, len(metrics), _METRICS_PER_CALL):
-            self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_CALL])
         settings = [Param(name, value) for name, value in record.params.items() if name not in params]
-        for start in range(0, len(settings), _PARAMS_PER_CALL):
-            self._client.log_batch(run_id, params=settings[start : start + _PARAMS_PER_CALL])
         for path, folder in record.artifacts:
             self._client.log_artifact(run_id, str(path), folder)
-        tags = [RunTag(_COMPLETE_TAG, str(record.complete).lower()), RunTag(_DIGEST_TAG, record.digest)]
-        self._client.log_batch(run_id, tags=tags)
+        calls = max(1, math.ceil(len(metrics) / _METRICS_PER_CALL), math.ceil(len(settings) / _PARAMS_PER_CALL))
+        for call in range(calls):  # MLflow writes the tags of a call after its other parts
+            last = [RunTag(_COMPLETE_TAG, str(record.complete).lower()), RunTag(DIGEST_TAG, record.digest)]
+            self._client.log_batch(
+                run_id,
+                metrics=metrics[call * _METRICS_PER_CALL : (call + 1) * _METRICS_PER_CALL],
+                params=settings[call * _PARAMS_PER_CALL : (call + 1) * _PARAMS_PER_CALL],
+                tags=last if call == calls - 1 else [],
+            )
         if record.complete:
             self._client.set_terminated(run_id, end_time=record.time)
 
