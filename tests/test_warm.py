@@ -1,4 +1,4 @@
-"""Warm starts: a job in a forked child is the job that would have run alone."""
+"""Warm starts: a job in a forked child is the job that would have run alone, serves its own user only, and ends with its run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,21 @@ from pathlib import Path
 
 import pytest
 
-from yapo.warm import VARIABLE, place
+from yapo.processes import RUN
+from yapo.warm import VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
+NOBODY = 65534
+# A run: starts the warm process, then one shell command for each line that it reads, as a workflow does.
+STUDY = f"""
+import os, subprocess, sys
+os.environ["{RUN}"] = str(os.getpid())
+from yapo.warm import start
+start()
+print(os.environ["{VARIABLE}"], flush=True)
+for line in sys.stdin:
+    print(subprocess.Popen(["bash", "-c", line], stdin=subprocess.DEVNULL).pid, flush=True)
+"""
 JOB = """
 import json, os, sys
 seen = {"arguments": sys.argv[1:], "warm": "transformers" in sys.modules, "said": os.environ.get("SAID"), "in": sys.stdin.read()}
@@ -37,37 +49,71 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs start warm
 
 @dataclass
 class Runner:
-    """Commands of one study, in a folder with its modules."""
+    """Commands of one run, in a folder with its modules."""
 
     folder: Path
-    study: subprocess.Popen[bytes]
-
-    @property
-    def warm(self) -> Path:
-        return Path(place(self.study.pid))
+    name: str
 
     def environment(self, **more: str) -> dict[str, str]:
-        without = {name: value for name, value in os.environ.items() if name not in ("SLURM_JOB_ID", "PYTEST_CURRENT_TEST")}
-        return {**without, "PYTHONPATH": str(ROOT), VARIABLE: str(self.warm), **more}
+        without = {name: value for name, value in os.environ.items() if name not in (RUN, "PYTEST_CURRENT_TEST")}
+        return {**without, "PYTHONPATH": str(ROOT), VARIABLE: self.name, **more}
 
-    def command(self, module: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "yapo.warm", "-m", module, *arguments]
-
-    def run(self, module: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(self, module: str, *arguments: str, user: int | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(module, *arguments),
-            cwd=self.folder, env=self.environment(**more), input="words", capture_output=True, text=True, check=False,
+            command(module, *arguments),
+            cwd=self.folder, env=self.environment(**more), input="words", capture_output=True, text=True, check=False, user=user,
         )  # fmt: skip
 
     def began(self, module: str) -> subprocess.Popen[bytes]:
-        """A command whose job has begun."""
-        (self.folder / "waiting").unlink(missing_ok=True)
-        running = subprocess.Popen(self.command(module), cwd=self.folder, env=self.environment())
-        until(lambda: (self.folder / "waiting").exists() and bool((self.folder / "waiting").read_text()))
+        """Start a command and wait until its job is at work."""
+        running = subprocess.Popen(command(module), cwd=self.folder, env=self.environment())
+        self.wait()
         return running
 
-    def job(self) -> int:
-        return int((self.folder / "waiting").read_text())
+    def wait(self) -> int:
+        """Wait for a job that has begun, and return its process id."""
+        waiting = self.folder / "waiting"
+        until(lambda: waiting.exists() and bool(waiting.read_text()))
+        process = int(waiting.read_text())
+        waiting.unlink()
+        self.job = process
+        return process
+
+
+class Study:
+    """A run that starts the warm process and jobs."""
+
+    def __init__(self, folder: Path, warm: str | None = None) -> None:
+        for name, text in (("job", JOB), ("wait", WAIT)):
+            (folder / f"{name}.py").write_text(text)
+        environment = Runner(folder, "").environment()
+        environment.pop(VARIABLE)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", STUDY],
+            cwd=folder,
+            env=environment if warm is None else {**environment, VARIABLE: warm},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.runner = Runner(folder, self.process.stdout.readline().strip())
+
+    def start(self, line: str) -> int:
+        """Start one shell command as a child of the run."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "yapo.warm", "-m", module, *arguments]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -80,23 +126,24 @@ def until(condition: Callable[[], bool]) -> None:
 def alive(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 @pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    folder = tmp_path_factory.mktemp("jobs")
-    (folder / "job.py").write_text(JOB)
-    (folder / "wait.py").write_text(WAIT)
-    study = subprocess.Popen(["sleep", "600"])
-    made = Runner(folder, study)
-    first = made.run("job", "0")  # starts the warm process, and does not wait for it
-    assert json.loads(first.stdout)["warm"] is False
-    until((made.warm / "socket").exists)
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    made = Study(tmp_path_factory.mktemp("jobs"))
     yield made
-    study.kill()
-    study.wait()
+    made.kill()
+
+
+@pytest.fixture
+def runner(study: Study) -> Runner:
+    return study.runner
 
 
 def test_a_warm_job_is_the_job(runner: Runner) -> None:
@@ -125,71 +172,93 @@ def test_an_error_is_told(runner: Runner) -> None:
     assert "ValueError: what went wrong" in done.stderr
 
 
-def test_jobs_run_side_by_side(runner: Runner) -> None:
+def test_jobs_run_side_by_side_and_end_with_their_commands(runner: Runner) -> None:
+    commands = [runner.began("wait"), runner.began("wait")]
     first = runner.began("wait")
-    one = runner.job()
-    second = runner.began("wait")
-    assert alive(one)
-    assert alive(runner.job())
-    for running in (first, second):
+    job = runner.job
+    assert job != first.pid
+    first.kill()
+    first.wait()
+    until(lambda: not alive(job))
+    for running in commands:
+        assert running.poll() is None
         running.kill()
         running.wait()
-
-
-def test_a_killed_command_takes_its_job_with_it(runner: Runner) -> None:
-    running = runner.began("wait")
-    assert runner.job() != running.pid
-    running.kill()
-    running.wait()
-    until(lambda: not alive(runner.job()))
 
 
 def test_a_command_that_is_killed_while_it_asks_harms_no_other(runner: Runner) -> None:
     for said in (b"", b"12", (100).to_bytes(8, "little") + b"half"):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(runner.warm / "socket"))
+            connection.connect(f"\0{runner.name}")
             connection.sendall(said)
     assert json.loads(runner.run("job", "0").stdout)["warm"] is True
 
 
 def test_a_killed_job_is_told(runner: Runner) -> None:
     running = runner.began("wait")
-    os.kill(runner.job(), signal.SIGKILL)
+    os.kill(runner.job, signal.SIGKILL)
     assert running.wait() == 128 + signal.SIGKILL
 
 
-def test_it_ends_with_the_study(tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(JOB)
-    study = subprocess.Popen(["sleep", "600"])
-    runner = Runner(tmp_path, study)
-    runner.run("job", "0")
-    until((runner.warm / "socket").exists)
-    study.kill()
-    study.wait()
-    until(lambda: not runner.warm.exists())
-    assert json.loads(runner.run("job", "0").stdout)["warm"] is False
-    assert not runner.warm.exists()
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_another_user_is_not_served_and_is_told_nothing(runner: Runner) -> None:
+    """Neither as a command of this user's warm process, nor as a process that poses as one."""
+    script = f"import os, socket, sys; os.setuid({NOBODY}); s = socket.socket(socket.AF_UNIX)\n"
+    asks = script + "s.connect('\\0' + sys.argv[1]); print(s.recv(4))"
+    intruder = subprocess.run([sys.executable, "-c", asks, runner.name], capture_output=True, text=True, check=False)
+    assert intruder.stdout == "b''\n"
+    poses = script + "s.bind('\\0yapo-posing'); s.listen(); print('ready', flush=True); print(s.accept()[0].recv(100))"
+    posing = subprocess.Popen([sys.executable, "-c", poses], stdout=subprocess.PIPE, text=True)
+    assert posing.stdout is not None
+    assert posing.stdout.readline() == "ready\n"
+    done = runner.run("job", "0", **{VARIABLE: "yapo-posing", "OPENAI_API_KEY": "sk-secret"})
+    assert json.loads(done.stdout)["warm"] is False
+    assert posing.communicate()[0] == "b''\n"
 
 
-def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(JOB)
-    study = subprocess.Popen(["sleep", "600"])
-    runner = Runner(tmp_path, study)
-    runner.warm.mkdir()
+def test_everything_ends_with_a_killed_run(tmp_path: Path) -> None:
+    """The warm process, a warm job and its command, and a job that started cold."""
+    made = Study(tmp_path)
+    warm = f"exec {sys.executable} -m yapo.warm -m wait"
+    client = made.start(warm)
+    job = made.runner.wait()
+    minder = parent(job)
+    cold = made.start(f"export SAID=hello; {warm}")
+    assert made.runner.wait() == cold
+    made.kill()
+    until(lambda: not any(alive(process) for process in (client, job, minder, parent_or_self(minder), cold)))
+    late = subprocess.run(
+        command("job", "0"), cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=made.runner.environment(**{RUN: str(made.process.pid)}),
+    )  # fmt: skip
+    assert (late.returncode, late.stdout) == (1, "")
+    assert "the run that started this job has ended" in late.stderr
+
+
+def parent_or_self(process: int) -> int:
     try:
-        os.chown(runner.warm, os.getuid() + 1, -1)
-    except PermissionError:
-        pytest.skip("only root can make a folder of another user")
-    else:
-        assert json.loads(runner.run("job", "0").stdout)["warm"] is False
-        assert list(runner.warm.iterdir()) == []
-    finally:
-        runner.warm.rmdir()
-        study.kill()
-        study.wait()
+        return parent(process)
+    except (FileNotFoundError, ProcessLookupError):
+        return process
+
+
+def test_no_warm_process_where_it_is_unwanted(tmp_path: Path) -> None:
+    made = Study(tmp_path, warm="")
+    assert made.runner.name == ""
+    assert json.loads(made.runner.run("job", "0").stdout)["warm"] is False
+    made.kill()
 
 
 def test_a_command_without_a_module_is_refused() -> None:
     done = subprocess.run([sys.executable, "-m", "yapo.warm", "yapo.stages.train"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "python -m yapo.warm -m MODULE" in done.stderr
+
+
+def test_a_killed_warm_process_takes_its_jobs_and_their_commands_start_again(study: Study) -> None:
+    """The last test of this module, whose other tests need the warm process."""
+    client = study.start(f"exec {sys.executable} -m yapo.warm -m wait")
+    job = study.runner.wait()
+    os.kill(parent(parent(job)), signal.SIGKILL)
+    assert study.runner.wait() == client
+    assert not alive(job)

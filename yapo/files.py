@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import hashlib
+import itertools
 import json
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,23 +24,129 @@ import pyarrow.parquet as pq
 from yapo.errors import YapoError
 from yapo.seal import BLANK, NAME, parquet_place, seal
 
+_SQLITE = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database
+_ROOM = "free some and run the same command again; what was finished is kept"
+_PERMISSION = "give a folder you may write to, or make it writable and run the same command again; what was finished is kept"
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f) and run the same command again; what was finished is kept",
+    errno.EIO: "check the disk and run the same command again; what was finished is kept",
+    errno.EROFS: _PERMISSION,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EEXIST: _PERMISSION,
+    errno.ENOTDIR: _PERMISSION,
+    errno.EISDIR: _PERMISSION,
+    errno.ENAMETOOLONG: "give it a shorter name",
+}
+
+
+def unwritable(place: Path | str, error: OSError) -> YapoError | None:
+    """Return the sentence for a disk that is full, broken or closed to this user; None for an error of another kind."""
+    if error.errno not in _REMEDIES:
+        return None
+    return YapoError(f"{place}: {os.strerror(error.errno)}; {_REMEDIES[error.errno]}")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; move it into place only when the block ends without an error."""
+    """Give a temporary path beside ``path``; move it into place only when the block ends without an error.
+
+    The content reaches the disk before the name does: after a crash of the machine there is the old file or the new one. What a
+    killed process left of the same file is overwritten.
+
+    Raises:
+        YapoError: The disk is full, or the file may not be written.
+    """
+    temporary = path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        handle, temporary = _claim(path.parent, f".{path.name}.", f".part{path.suffix}", os.O_RDWR | os.O_CREAT)
+        journals = [temporary.with_name(temporary.name + ending) for ending in _SQLITE]
+        try:
+            _remove(*journals)
+            os.ftruncate(handle, 0)
+            yield temporary
+            os.fsync(handle)
+            os.fchmod(handle, 0o644)
+            os.replace(temporary, path)
+        finally:
+            _remove(temporary, *journals)
+            os.close(handle)
     except OSError as error:
-        raise YapoError(f"{path}: cannot write here ({error.strerror}); give a folder you may write to") from None
-    os.close(handle)
-    temporary = Path(name)
+        own = error.filename is None or Path(os.fsdecode(error.filename)) in (temporary, path, *path.parents)
+        told = unwritable(path, error) if own else None
+        if told is None:
+            raise
+        raise told from None
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Give an empty folder for the length of a block; what a killed process left of such a folder is cleared.
+
+    Args:
+        parent: Where it is; the system's temporary folder by default.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    handle, folder = _claim(parent, ".yapo-", ".scratch", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        for left in folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        yield folder
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _claim(parent: Path, start: str, end: str, flags: int) -> tuple[int, Path]:
+    """Open and lock the first of ``start0end``, ``start1end``, ... that no living process holds.
+
+    The kernel frees the lock however its holder ends. Names are numbered and not random, so that the next process that needs the
+    name finds what a killed one left. Links and what belongs to other users are passed over.
+
+    Returns:
+        The descriptor that holds the lock, and the path.
+    """
+    for number in itertools.count():
+        path = parent / f"{start}{number}{end}"
+        try:
+            handle = _open(path, flags)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found = os.fstat(handle)
+                if found.st_uid == os.geteuid() and os.path.samestat(found, path.lstat()):
+                    return handle, path
+                os.close(handle)
+            except OSError:
+                os.close(handle)
+                raise
+        except (BlockingIOError, FileNotFoundError):  # its writer is at work, or has just put it into place
+            if not parent.is_dir():
+                raise
+        except OSError as error:
+            if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
+                _remove(path)
+                path = parent / f"{start}{secrets.token_hex(8)}{end}"
+                return _open(path, flags), path
+            if error.errno != errno.ELOOP and not (os.path.lexists(path) and path.lstat().st_uid != os.geteuid()):
+                raise
+    raise AssertionError  # there is no last number
+
+
+def _open(path: Path, flags: int) -> int:
+    if flags & os.O_DIRECTORY:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,6 +19,7 @@ import logging
 import os
 import random
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from yapo.errors import YapoError
+from yapo.processes import end_with_run
 
 POLL_SECONDS = 0.2
 _END_OF_LIST = ("", "-1", "none", "NoDevFiles")
@@ -75,23 +77,36 @@ def _installed() -> list[str]:
 
 
 def lock_folder() -> Path:
-    """The folder of the lock files, made if need be.
+    """Return the folder of the lock files, and make it where there is none.
 
     Raises:
-        YapoError: It cannot be made or written to.
+        YapoError: It cannot be made or written to, or the default folder was made by someone else.
     """
-    folder = Path(os.environ.get("YAPO_LEASE_DIR", f"/tmp/yapo-lease-{os.getuid()}"))
-    if "SLURM_JOB_ID" in os.environ:
-        folder /= f"slurm-{os.environ['SLURM_JOB_ID']}"
+    shared = os.environ.get("YAPO_LEASE_DIR")
+    folder = Path(shared or f"/tmp/yapo-lease-{os.getuid()}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o777 if shared else 0o700, parents=True, exist_ok=True)
+        if not shared:
+            _check_own(folder)
+        if "SLURM_JOB_ID" in os.environ:
+            folder /= f"slurm-{os.environ['SLURM_JOB_ID']}"
+            folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise _unusable(folder, error) from None
+        raise _unusable(folder, f"{error.strerror}") from None
     return folder
 
 
-def _unusable(place: Path, error: OSError) -> YapoError:
-    return YapoError(f"{place}: no device locks here ({error.strerror}); set YAPO_LEASE_DIR to a local folder you may write to")
+def _check_own(folder: Path) -> None:
+    """Refuse a folder at a known address that another user may have put there, or may change."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise _unusable(folder, "it is a link or a file")
+    if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise _unusable(folder, "other users may change it")
+
+
+def _unusable(place: Path, reason: str) -> YapoError:
+    return YapoError(f"{place}: no device locks here ({reason}); set YAPO_LEASE_DIR to a local folder you may write to")
 
 
 def _try_lock(path: Path) -> int | None:
@@ -103,14 +118,14 @@ def _try_lock(path: Path) -> int | None:
     descriptor = None
     try:
         # Reading is enough for flock, so that people who share a lock folder can lock each other's files.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if descriptor is not None:
             os.close(descriptor)
         if isinstance(error, BlockingIOError):
             return None
-        raise _unusable(path, error) from None
+        raise _unusable(path, f"{error.strerror}") from None
     return descriptor
 
 
@@ -191,6 +206,7 @@ def become(command: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; return an exit status only where the command could not be started."""
+    end_with_run()
     try:
         become(arguments[1:] if arguments[:1] == ["--"] else arguments)
     except YapoError as error:

@@ -135,5 +135,5 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     path = tmp_path / "file" / "data" / "items.parquet"
-    with pytest.raises(YapoError, match=f"{path}: cannot write here"):
+    with pytest.raises(YapoError, match=rf"{path}: (Permission denied|Not a directory|File exists|Is a directory)"):
         write_items(path, items_table())

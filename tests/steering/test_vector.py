@@ -118,7 +118,7 @@ def test_another_file_of_this_project_is_not_a_vector(tmp_path: Path, vector: St
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, vector: SteeringVector) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(YapoError, match="cannot write here"):
+    with pytest.raises(YapoError, match=r"(Permission denied|Not a directory|File exists|Is a directory)"):
         vector.save(tmp_path / "file" / "v.safetensors")
     assert (tmp_path / "file").read_text() == "in the way"
 

@@ -18,7 +18,8 @@ from yapo.lease import devices
 from yapo.stages.app import compose, plain
 from yapo.stages.download import wanted
 from yapo.stages.study import Study, countries_of, layers_to_read, spec, studied
-from yapo.warm import VARIABLE, place
+from yapo.processes import RUN
+from yapo.warm import start as start_warm_process
 
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 
@@ -55,8 +56,14 @@ PYTHON = sys.executable
 ARGUMENTS = shlex.join(OVERRIDES)
 GPUS = len(devices())
 workflow.global_resources.setdefault("gpu", GPUS)
-if not GPUS:
-    os.environ.setdefault(VARIABLE, place(os.getpid()))
+os.environ[RUN] = str(os.getpid())
+# Jobs are children of this process, with no shell in between, so that the kernel can end them with it. Every rule is one command.
+shell.prefix("exec ")
+
+
+onstart:
+    if not GPUS:
+        start_warm_process()
 
 
 wildcard_constraints:

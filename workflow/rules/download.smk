@@ -15,4 +15,4 @@ if WANTED:
         message:
             "Download from the hub: {params.wanted}"
         shell:
-            "{params.python} -m yapo.stages.download {params.arguments} > {log} 2>&1"
+            "{params.python} -m yapo.warm -m yapo.stages.download {params.arguments} > {log} 2>&1"

@@ -14,4 +14,4 @@ rule mlflow:
     message:
         "Show the study in MLflow"
     shell:
-        "{params.python} -m yapo.tracking ingest --results {params.results} > {log} 2>&1"
+        "{params.python} -m yapo.warm -m yapo.tracking ingest --results {params.results} > {log} 2>&1"

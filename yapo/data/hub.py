@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from yapo.errors import YapoError, nearest
+from yapo.files import scratch_folder
 from yapo.hub import NEWEST, Repo, cached_snapshot, download_snapshot
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def read_hub(path: str, revision: str, required: Sequence[str], optional: Sequen
     if not is_copy(path) and (Path(path).exists() or path.count("/") != 1 or path.startswith((".", "/", "~"))):
         raise YapoError(f"data.path={path}: no such folder; give a folder with a copy of the data, or a hub id (owner/name)")
     try:
-        with tempfile.TemporaryDirectory() as cache:  # for copies: a cache that outlives them could answer for other files
-            splits = _splits(path, revision, cache)
+        with scratch_folder() as cache:  # for copies: a cache that outlives them could answer for other files
+            splits = _splits(path, revision, str(cache))
             frames = [_frame(name, split, (*required, *optional)) for name, split in splits.items()]
     except (OSError, ValueError, IndexError, DatasetsError) as error:  # IndexError: save_to_disk writes a split without rows
         place = "no data set in this folder can be read" if is_copy(path) else "neither a folder here nor readable on the hub"

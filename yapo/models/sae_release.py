@@ -10,7 +10,6 @@ import difflib
 import importlib.metadata
 import importlib.util
 import re
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from huggingface_hub import cached_assets_path
 
 from yapo.config import SaeConfig
 from yapo.errors import YapoError
+from yapo.files import scratch_folder
 from yapo.hub import Repo, cached_commit, cached_file, commit_of, download_file, explained
 
 GEMMA_SCOPE = "gemma_2"  # SAELens' name of the format
@@ -117,8 +117,8 @@ def _convert(entry: Listed) -> Path:
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise YapoError(f"sae.id={entry.id}: SAELens cannot load it ({reason}); choose another of {entry.release}") from error
-        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            whole = Path(made) / folder.name
+        with scratch_folder(folder.parent) as made:
+            whole = made / folder.name
             for parameter in sae.parameters():
                 parameter.data = parameter.data.contiguous()  # some loaders transpose, and safetensors refuses such weights
             sae.save_model(whole)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from yapo.config import SaeTrainConfig
 from yapo.errors import YapoError
-from yapo.files import read_json, replacing, write_json
+from yapo.files import read_json, replacing, scratch_folder, write_json
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.models.sae import CONFIG_FILE, SAE, WEIGHTS_FILE, load_sae
 
@@ -97,12 +97,12 @@ def train_sae(
         curve = _fit(trainer, batches, config.steps)
     sae.to(torch.device("cpu")).fold_activation_norm_scaling_factor(scale)
 
-    with tempfile.TemporaryDirectory() as temporary:
+    with scratch_folder(folder) as temporary:
         sae.save_inference_model(temporary)
         with replacing(folder / WEIGHTS_FILE) as weights:
-            shutil.copyfile(Path(temporary) / WEIGHTS_FILE, weights)
+            shutil.copyfile(temporary / WEIGHTS_FILE, weights)
         # SAELens writes the keys in the order of a set, which differs from process to process.
-        write_json(folder / CONFIG_FILE, dict(sorted(read_json(Path(temporary) / CONFIG_FILE).items())))
+        write_json(folder / CONFIG_FILE, dict(sorted(read_json(temporary / CONFIG_FILE).items())))
     return load_sae(folder), curve
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from yapo.config import Config
 from yapo.errors import YapoError, nearest, unknown
+from yapo.files import unwritable
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,7 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
     """Entry point of a stage module: exit status 0, or 2 with one line on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.raiseExceptions = False  # a log on a full disk loses lines; the job decides for itself what it cannot write
     try:
         if "--help" in arguments:
             _print_help(stage)
@@ -81,11 +83,23 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
         stage(config)
         log.info("took %.1f s of CPU, at most %.0f MB of memory", *_spent())
     except YapoError as error:
+        _refuse(error)
+    except OSError as error:
+        told = unwritable(error.filename or error.filename2 or "an output or log of this job", error)
+        if told is None:
+            raise
+        _refuse(told)
+
+
+def _refuse(error: YapoError) -> None:
+    """End with one line on standard error and exit status 2, also where the disk of a job's log is full."""
+    try:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}; give a folder you may write to\n")
-        sys.exit(2)
+        sys.stderr.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+    sys.exit(2)
 
 
 def _spent() -> tuple[float, float]:

@@ -1,0 +1,50 @@
+"""A job ends with the run that started it, however that run ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import sys
+
+RUN = "YAPO_RUN"  # the process id of the run whose job this is; the Snakefile sets it
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end at once if it has ended already.
+
+    The order stays in force when this process becomes another program (exec), and does not pass to children.
+
+    Args:
+        parent: The process id that the parent had when it started this process.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_with_run() -> None:
+    """End with the parent, if this is a job of a run; end at once if the run has ended already.
+
+    Nothing happens outside a run, and on systems other than Linux.
+    """
+    run = os.environ.get(RUN, "")
+    if sys.platform != "linux" or not run.isdecimal():
+        return
+    end_with_parent(os.getppid())
+    if os.getppid() != int(run) and _has_ended(int(run)):
+        sys.exit("the run that started this job has ended; start the run again")
+
+
+def _has_ended(process: int) -> bool:
+    """Report whether a process is gone, or waits only for its parent to take note of its end."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], 0)[0])
+    finally:
+        os.close(handle)
