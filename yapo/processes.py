@@ -1,12 +1,16 @@
-"""A job ends with the run that started it, however that run ends."""
+"""A job ends with the run that started it, however that run ends, and the next run clears what a killed one left."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import select
+import shutil
 import signal
 import sys
+from pathlib import Path
 
 RUN = "YAPO_RUN"  # the process id of the run whose job this is; the Snakefile sets it
 _PR_SET_PDEATHSIG = 1
@@ -48,3 +52,24 @@ def _has_ended(process: int) -> bool:
         return bool(select.select([handle], [], [], 0)[0])
     finally:
         os.close(handle)
+
+
+_held: list[int] = []  # descriptors whose locks last as long as this process
+
+
+def clear_temporary(own: Path, pattern: str) -> None:
+    """Mark this run's temporary folder as in use, and delete the folders beside it that killed runs of this user marked.
+
+    Args:
+        own: The folder; the process that made it deletes it if it ends by itself.
+        pattern: The names of such folders. Those without a mark stay: they belong to other programs.
+    """
+    for folder in [own, *sorted(own.parent.glob(pattern))]:
+        with contextlib.suppress(OSError):  # it is another user's, or at work, or has just been deleted
+            create = os.O_CREAT if folder == own else 0
+            lock = os.open(folder / "yapo.lock", os.O_RDWR | os.O_NOFOLLOW | create, 0o600)
+            _held.append(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if folder != own and os.fstat(lock).st_uid == os.geteuid():
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(_held.pop())

@@ -182,7 +182,7 @@ def _mind(parent: int, listener: socket.socket, connection: socket.socket, comma
     assert _FORK is not None
     job = _FORK.Process(target=_run, args=(os.getpid(), connection, command, streams))
     job.start()
-    ready, _, _ = select.select([connection, job.sentinel], [], [])
+    ready, _, _ = select.select([connection.fileno(), job.sentinel], [], [])
     if job.sentinel not in ready:  # a command says nothing after its request: it has ended
         job.kill()
     job.join()

@@ -9,6 +9,12 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
+from yapo.processes import RUN, clear_temporary
+
+# Before the imports that take seconds: a run that is killed leaves its temporary folders behind, and the next run deletes them.
+clear_temporary(Path(workflow.snakemake_tmp_dir), "snakemake*")
+clear_temporary(Path(workflow.sourcecache.runtime_cache_path), "*")
+
 from snakemake.utils import validate
 
 from yapo.data.atlas import ATLAS_DIR
@@ -18,7 +24,6 @@ from yapo.lease import devices
 from yapo.stages.app import compose, plain
 from yapo.stages.download import wanted
 from yapo.stages.study import Study, countries_of, layers_to_read, spec, studied
-from yapo.processes import RUN
 from yapo.warm import start as start_warm_process
 
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
