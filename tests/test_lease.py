@@ -248,6 +248,36 @@ def test_an_unusable_lock_folder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
         pass
 
 
+@pytest.mark.parametrize("kind", ["link", "file", "open to all"])
+def test_a_default_lock_folder_that_others_could_have_made_is_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("YAPO_LEASE_DIR")
+    monkeypatch.setenv("YAPO_GPUS", "0")
+    monkeypatch.setattr("yapo.lease.DEFAULT_FOLDER", str(tmp_path / "locks"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if kind == "link":
+        (tmp_path / "locks").symlink_to(elsewhere)
+    elif kind == "file":
+        (tmp_path / "locks").write_text("in the way")
+    else:
+        (tmp_path / "locks").mkdir()
+        (tmp_path / "locks").chmod(0o777)
+    with pytest.raises(YapoError, match=r"locks: no device locks here .*; set YAPO_LEASE_DIR"), lease():
+        pass
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YAPO_GPUS", "0")
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "0.lock").symlink_to(tmp_path / "made")
+    with pytest.raises(YapoError, match=r"0\.lock: no device locks here"), lease():
+        pass
+    assert not (tmp_path / "made").exists()
+
+
 def test_importing_the_lease_imports_nothing_heavy() -> None:
     heavy = output(sys.executable, "-c", "import sys, yapo.lease; print(*{'torch', 'numpy', 'pandas'} & sys.modules.keys())")
     assert heavy == ""

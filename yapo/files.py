@@ -59,7 +59,6 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         YapoError: The disk is full, or the file may not be written.
     """
-    temporary = path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = _claim(path.parent, f".{path.name}.", f".part{path.suffix}", os.O_RDWR | os.O_CREAT)
@@ -75,7 +74,8 @@ def replacing(path: Path) -> Iterator[Path]:
             _remove(temporary, *journals)
             os.close(handle)
     except OSError as error:
-        own = error.filename is None or Path(os.fsdecode(error.filename)) in (temporary, path, *path.parents)
+        named = path if error.filename is None else Path(os.fsdecode(error.filename))
+        own = named in (path, *path.parents) or named.name.startswith(f".{path.name}.")
         told = unwritable(path, error) if own else None
         if told is None:
             raise
@@ -131,7 +131,7 @@ def _claim(parent: Path, start: str, end: str, flags: int) -> tuple[int, Path]:
                 _remove(path)
                 path = parent / f"{start}{secrets.token_hex(8)}{end}"
                 return _open(path, flags), path
-            if error.errno != errno.ELOOP and not (os.path.lexists(path) and path.lstat().st_uid != os.geteuid()):
+            if not path.is_symlink() and (not os.path.lexists(path) or path.lstat().st_uid == os.geteuid()):
                 raise
     raise AssertionError  # there is no last number
 

@@ -30,6 +30,7 @@ from yapo.errors import YapoError
 from yapo.processes import end_with_run
 
 POLL_SECONDS = 0.2
+DEFAULT_FOLDER = f"/tmp/yapo-lease-{os.getuid()}"
 _END_OF_LIST = ("", "-1", "none", "NoDevFiles")
 _log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def lock_folder() -> Path:
         YapoError: It cannot be made or written to, or the default folder was made by someone else.
     """
     shared = os.environ.get("YAPO_LEASE_DIR")
-    folder = Path(shared or f"/tmp/yapo-lease-{os.getuid()}")
+    folder = Path(shared or DEFAULT_FOLDER)
     try:
         folder.mkdir(mode=0o777 if shared else 0o700, parents=True, exist_ok=True)
         if not shared:
