@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study studies test ui report lint format types world bench clean help
+.PHONY: study studies test chaos ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,6 +21,9 @@ studies: $(BIN)/.ready  ## run the studies around the tables too, and write resu
 
 test: $(BIN)/.ready  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+chaos: $(BIN)/.ready  ## kill, fill, close and lock the small study at random, then compare it with one left alone (not in CI; Linux)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.chaos --kills 50 --seed 0
 
 ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
 	$(BIN)/python -m yapo.tracking ui --results results/embedded

@@ -66,6 +66,11 @@ class Chaos:
             time.sleep(0.1)
         return False
 
+    def be_at_work(self) -> None:
+        """Leave with a run in the middle of its work."""
+        while not self.work():
+            self.ended()
+
     def ended(self) -> None:
         """Note that a run came to its end; where the study is complete, take a part of it away."""
         assert self.study.run is not None
@@ -88,9 +93,7 @@ class Chaos:
         """Kill ``number`` times."""
         done = 0
         while done < number:
-            if not self.work():
-                self.ended()
-                continue
+            self.be_at_work()
             kind = self.dice.choices(list(KINDS), list(KINDS.values()))[0]
             victim = None
             if kind in ("job", "command", "helper"):
@@ -108,7 +111,7 @@ class Chaos:
     def fill_disk(self, disk: bool) -> None:
         """Fill the study's disk while it works, or where there is none of its own limit the size of its files, then free it."""
         if disk:
-            self.work()
+            self.be_at_work()
             ballast = self.study.folder / "ballast"
             with ballast.open("wb", buffering=0) as file:
                 try:
@@ -130,10 +133,14 @@ class Chaos:
 
     def close_results(self) -> None:
         """Make the results read-only while the study works, then writable again."""
-        results = str(self.study.folder / "results")
-        self.work()
-        subprocess.run(["mount", "--bind", results, results], check=True)
-        subprocess.run(["mount", "-o", "remount,bind,ro", results], check=True)
+        results, closed = str(self.study.folder / "results"), self.study.folder / "closed"
+        self.be_at_work()
+        closed.mkdir()
+        subprocess.run(["mount", "--bind", results, str(closed)], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(closed)], check=True)
+        subprocess.run(["mount", "--bind", str(closed), results], check=True)
+        subprocess.run(["umount", str(closed)], check=True)
+        closed.rmdir()
         self.say("results read-only")
         status = self.study.finish()
         self.study.survivors()
@@ -238,15 +245,19 @@ def main() -> int:
     if not disk:
         chaos.say("no mounts allowed here: a limit on file sizes stands in for the full disk; read-only results are left out")
     disturbed.prepare()
-    parts = [options.kills // 3, options.kills // 3, options.kills - 2 * (options.kills // 3)]
-    chaos.kill_some(parts[0])
-    chaos.fill_disk(disk)
-    chaos.kill_some(parts[1])
-    if disk:
-        chaos.close_results()
-    chaos.kill_some(parts[2])
-    chaos.lock_database()
-    chaos.settle()
+    third = options.kills // 3
+    try:
+        chaos.kill_some(third)
+        chaos.fill_disk(disk)
+        chaos.kill_some(third)
+        if disk:
+            chaos.close_results()
+        chaos.kill_some(options.kills - 2 * third)
+        chaos.lock_database()
+        chaos.settle()
+    finally:
+        if disturbed.run is not None:
+            disturbed.kill("group", None)
 
     checks: list[tuple[str, int, list[str]]] = [("disturbances", sum(chaos.kills.values()), chaos.problems)]
     checks.append(("files", *compare.files(undisturbed.results, disturbed.results)))
