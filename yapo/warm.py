@@ -87,7 +87,9 @@ def main(arguments: Sequence[str]) -> int:
         print("no module given; write: python -m yapo.warm -m MODULE ARGS...", file=sys.stderr)
         return 2
     end_with_run()
-    status = _ask(os.environ[VARIABLE], list(arguments[1:])) if os.environ.get(VARIABLE) else None
+    name = os.environ.get(VARIABLE)
+    # A Slurm job that happens to run on the machine of its workflow belongs into its own allocation.
+    status = _ask(name, list(arguments[1:])) if name and "SLURM_JOB_ID" not in os.environ else None
     if status is not None:
         return status
     end_with_run()  # the warm process may have ended because the run has
