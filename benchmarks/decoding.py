@@ -93,7 +93,7 @@ def measure_shape(setup: shapes.Setup, rows: int, prompt: int, tokens: int, repe
         report: receives the rows.
     """
     lm = setup.lm
-    lm.tokenizer.end_of_turn, lm.model.generation_config.eos_token_id = -1, None
+    lm.tokenizer.end_of_turn, lm.tokenizer.eos, lm.model.generation_config.eos_token_id = -1, frozenset(), None
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(shapes.FIRST_ID, setup.shape.vocabulary, (rows, prompt), generator=generator)
     ids[:, 0] = 2

@@ -63,7 +63,7 @@ def start_seconds() -> float:
 
 def completing(lm: LanguageModel, layer: int, rows: int, prompt: int, written: int) -> float:
     """Seconds of ``rows`` completions of so many tokens each."""
-    lm.tokenizer.end_of_turn = -1
+    lm.tokenizer.end_of_turn, lm.tokenizer.eos = -1, frozenset()
     prompts = [[2] + [10 + row % 100] * (prompt - 1) for row in range(rows)]
     return seconds(partial(complete, lm, layer, prompts, [Condition()], written, rows))
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class YapoError(Exception):
     """Bad input: the message names the file or key, the value found, and the fix.
 
-    Stages print the message alone, without a traceback, and exit with status 2.
+    Stages print the message alone, without a traceback, and exit with status 2. It is one line whatever the value found:
+    line breaks and other control characters are written as Python writes them (``\\n``).
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_CONTROL.sub(lambda found: repr(found[0])[1:-1], message))
 
 
 def unknown(kind: str, key: str, value: str, known: Iterable[str]) -> YapoError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
@@ -47,21 +47,25 @@ def condition(steering: SteeringVector, sae: SAE) -> Condition:
 
 
 def library(lm: LanguageModel, prompts: Sequence[list[int]]) -> list[list[int]]:
-    """What transformers generates greedily from the left-padded batch, up to and with the end of turn."""
+    """What transformers generates greedily from the left-padded batch, up to and with the token that ends it."""
     ids, real = pad_left(list(prompts), lm.tokenizer.pad)
-    end = lm.tokenizer.end_of_turn
+    ends = sorted(lm.tokenizer.ends)
     out = lm.model.generate(
-        input_ids=ids, attention_mask=real.long(), max_new_tokens=NEW, do_sample=False, eos_token_id=end, pad_token_id=0
+        input_ids=ids, attention_mask=real.long(), max_new_tokens=NEW, do_sample=False, eos_token_id=ends, pad_token_id=0
     )
-    rows = [row[ids.shape[1] :] for row in out.tolist()]
-    return [row[: row.index(end) + 1] if end in row else row for row in rows]
+    return [until_end(row[ids.shape[1] :], ends) for row in out.tolist()]
+
+
+def until_end(row: list[int], ends: Collection[int]) -> list[int]:
+    place = next((i for i, token in enumerate(row) if token in ends), len(row))
+    return row[: place + 1]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_unsteered_equals_the_library(lm: LanguageModel, batch_size: int) -> None:
     written = complete(lm, LAYER, PROMPTS, [Condition()], NEW, batch_size)
     assert written == [library(lm, PROMPTS)]
-    assert all(len(completion) == NEW for completion in written[0])
+    assert sum(len(completion) == NEW for completion in written[0]) > 4
 
 
 @pytest.mark.parametrize("space", ["dense", "sparse"])
@@ -137,8 +141,7 @@ def test_rows_end_at_the_end_of_turn(lm: LanguageModel, sae: SAE, space: str | N
     full = complete(lm, LAYER, PROMPTS, [asked], NEW, 64)[0]
     ending = ending_at(lm, _common_token(full))
     written = complete(ending, LAYER, PROMPTS, [asked], NEW, batch_size)[0]
-    end = ending.tokenizer.end_of_turn
-    assert written == [row[: row.index(end) + 1] if end in row else row for row in full]
+    assert written == [until_end(row, ending.tokenizer.ends) for row in full]
     assert len({len(row) for row in written}) > 1
     if steering is None:
         assert written == library(ending, PROMPTS)
@@ -157,6 +160,22 @@ def test_rows_that_end_leave_the_others_alone(gemma: LanguageModel, sae: SAE) ->
     assert [rows[: len(PROMPTS)] for rows in together] == alone
     assert [len(row) for row in together[0][len(PROMPTS) :]] == [1] * 5
     assert max(len(row) for row in together[0]) == NEW
+
+
+def test_a_completion_stops_at_every_end_that_the_model_states(gemma: LanguageModel) -> None:
+    """As Gemma-2 states two, and Llama 3 three: one in ``config.json``, some in ``generation_config.json``."""
+    full = complete(gemma, LAYER, PROMPTS, [Condition()], NEW, 64)[0]
+    first, second, third = full[0][2], full[1][1], full[2][3]
+    model = copy.deepcopy(gemma.model)
+    model.config.eos_token_id, model.generation_config.eos_token_id = first, [second, third]
+    stating = LanguageModel(model, gemma.tokenizer, "tiny")
+    ends = {first, second, third}
+    assert ends | gemma.tokenizer.ends >= stating.tokenizer.ends >= ends
+    written = complete(stating, LAYER, PROMPTS, [Condition()], NEW, 3)[0]
+    assert written == [until_end(row, stating.tokenizer.ends) for row in full] == library(stating, PROMPTS)
+    assert {row[-1] for row in written} >= ends
+    texts = [stating.tokenizer.decode([*row, 50, 51]) for row in written[:3]]
+    assert texts == [gemma.tokenizer.decode(row[:-1]) for row in written[:3]]
 
 
 @pytest.mark.parametrize("limit", [1, 2])

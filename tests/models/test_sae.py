@@ -103,6 +103,24 @@ def test_equals_sae_lens(sae_lens: ModuleType, h: Tensor, tmp_path: Path, name: 
     assert (ours.d_model, ours.d_sae, ours.layer, ours.model_name) == (D_MODEL, D_SAE, LAYER, "tiny")
 
 
+def test_a_decoder_row_of_zeros_is_clamped_as_sae_lens_clamps_it(sae_lens: ModuleType, tmp_path: Path) -> None:
+    """Its norm is 0, and 0/0 would be every reconstruction; the codes of the other features are SAELens' own."""
+    theirs = saved_by_sae_lens(sae_lens, "topk-rescaled", True, tmp_path)
+    arrays = load_file(tmp_path / "sae_weights.safetensors")
+    arrays["W_dec"][7] = 0
+    save_file(arrays, tmp_path / "sae_weights.safetensors")
+    ours = load_sae(tmp_path)
+    theirs.load_state_dict(arrays)
+    theirs.fold_W_dec_norm()
+    theirs.cfg.rescale_acts_by_decoder_norm = False
+    h = 2.0 * torch.randn(50, D_MODEL, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(ours.encode(h), theirs.encode(h), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ours.decode(ours.encode(h)), theirs(h), rtol=1e-5, atol=1e-5)
+    assert ours.decode(ours.encode(h)).isfinite().all()
+    assert ours.encode(h)[:, 7].max() < 1e-6
+
+
 def test_input_scale_is_folded_as_sae_lens_folds_it(sae_lens: ModuleType, h: Tensor, tmp_path: Path) -> None:
     theirs = saved_by_sae_lens(sae_lens, "jumprelu", True, tmp_path)
     write_folder(tmp_path, config("jumprelu", normalize_activations="expected_average_only_in"), weights("jumprelu"))

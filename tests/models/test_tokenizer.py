@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from yapo.errors import YapoError
 from yapo.models.tokenizer import ChatTokenizer
+
+from .chat_tokenizers import CHATML, KINDS, Kind, make
 
 
 def test_one_bos_and_no_leading_none(tokenizer: ChatTokenizer) -> None:
@@ -68,3 +71,77 @@ def test_no_thinking_and_no_date_of_today(tokenizer: ChatTokenizer) -> None:
     written = chat.tokenizer.decode(chat.prompt("foul"))
     assert "26 Jul 2024" in written
     assert written.endswith("no thoughts")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> tuple[Kind, ChatTokenizer]:
+    return KINDS[request.param], ChatTokenizer(make(KINDS[request.param]))
+
+
+TEXTS = ["Foul and taameya", "فول وطعمية", "आलू पराठा", "\\boxed{3}", "one two\n\nthree", "", "'quoted'", "3. Foul ", "</b> <|x|>"]
+
+
+def rendered(chat: ChatTokenizer, question: str, answer: str) -> list[int]:
+    """The template's own rendering of two turns."""
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    written = chat.tokenizer.apply_chat_template(turns, tokenize=False)
+    return list(chat.tokenizer.encode(written, add_special_tokens=False))
+
+
+def test_prompt_and_response_are_the_rendering_of_both(kind: tuple[Kind, ChatTokenizer]) -> None:
+    shape, chat = kind
+    for text in TEXTS:
+        joint = rendered(chat, "What is a typical breakfast?", text)
+        ours = chat.prompt("What is a typical breakfast?") + chat.response(text)
+        assert ours == joint[: len(ours)], text
+        assert ours[-1] == chat.end_of_turn == chat.tokenizer.convert_tokens_to_ids(shape.end)
+        assert ours.count(chat.tokenizer.bos_token_id) == ("bos_token" in shape.template)
+        assert chat.tokenizer.decode(joint[len(ours) :]).strip() == ""
+
+
+def test_what_a_model_answers_is_read_up_to_the_end(kind: tuple[Kind, ChatTokenizer]) -> None:
+    shape, chat = kind
+    assert chat.ends == {chat.end_of_turn, chat.tokenizer.convert_tokens_to_ids(shape.eos)}
+    known = [text for text in TEXTS if shape.spelling != "always" or text in TEXTS[:4]]  # unigrams have no bytes
+    for text in known:
+        assert chat.decode([*chat.response(text), 40, 41]) == text.strip()
+        for end in chat.ends:
+            assert chat.decode([*chat.response(text)[:-1], end, 40, 41]) == text.strip()
+
+
+def test_the_template_is_found_in_a_conversation(kind: tuple[Kind, ChatTokenizer]) -> None:
+    """Answers begin where a prompt ends, and what is left without the template is what was said."""
+    _, chat = kind
+    for turns in (["What is foul?"], ["What is foul?", "beans", "And bread?"]):
+        ids = torch.tensor([chat.conversation(turns)])
+        real = torch.ones_like(ids, dtype=torch.bool)
+        assert chat.template.answer_starts(ids, real).tolist() == [ids.shape[1]]
+        said = chat.tokenizer.decode(ids[0][chat.template.content(ids)[0]])
+        assert said.replace(" ", "") == "".join(turns).replace(" ", "")
+
+
+def test_a_template_that_never_opens_the_models_turn() -> None:
+    """It ignores ``add_generation_prompt``: the header that stands before an answer is the prompt's, and no answer's."""
+    whole, made = ChatTokenizer(make(KINDS["chatml"])), make(KINDS["chatml"])
+    made.chat_template = CHATML.partition("{% if add")[0]
+    without = ChatTokenizer(made)
+    assert without.prompt("foul?") == whole.prompt("foul?")
+    assert without.response("beans") == whole.response("beans")
+    assert without.template == whole.template
+
+
+def test_a_turn_that_no_control_token_closes() -> None:
+    """The first token of the closing that is more than white space; generation stops at the tokenizer's end too."""
+    made = make(KINDS["zephyr"])
+    made.chat_template = "{% for m in messages %}{{ '### ' + m.role + ': ' + m.content + ' ###\n' }}{% endfor %}"
+    chat = ChatTokenizer(made)
+    assert chat.tokenizer.decode([chat.end_of_turn]).strip() == "###"[: len(chat.tokenizer.decode([chat.end_of_turn]).strip())]
+    assert made.eos_token_id in chat.ends
+    assert chat.response("beans")[-1] == chat.end_of_turn
+
+
+def test_several_templates_without_a_default() -> None:
+    made = make(KINDS["zephyr"])
+    made.chat_template = {"tools": CHATML, "rag": CHATML}
+    with pytest.raises(YapoError, match=r"^owner/tiny: the chat template refuses the roles user, assistant \(.*default.*\); use"):
+        ChatTokenizer(made)

@@ -181,11 +181,12 @@ def _prefill(
 def _decode(lm: LanguageModel, rows: _Rows, token: Tensor, max_new_tokens: int) -> list[list[int]]:
     """Continue every row from its first new token until it ends its turn."""
     written: list[list[int]] = [[] for _ in range(len(token))]
+    ends = lm.tokenizer.ends
     for step in range(max_new_tokens):
         for row, value in zip(rows.index.tolist(), token.tolist(), strict=True):
-            if not written[row] or written[row][-1] != lm.tokenizer.end_of_turn:
+            if not written[row] or written[row][-1] not in ends:
                 written[row].append(value)
-        going = torch.tensor([written[row][-1] != lm.tokenizer.end_of_turn for row in rows.index.tolist()], device=token.device)
+        going = torch.tensor([written[row][-1] not in ends for row in rows.index.tolist()], device=token.device)
         if step == max_new_tokens - 1 or not going.any():
             break
         if going.sum() <= 0.75 * len(going):

@@ -13,6 +13,7 @@ from yapo.hub import NEWEST, Repo, cached_snapshot, download_snapshot, is_hub_id
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 
 
 def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> Path:
@@ -35,9 +36,17 @@ def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> 
         raise YapoError(f"{key}={path}: no such folder; give a Hugging Face folder or a hub id")
     elif revision != NEWEST:
         raise YapoError(f"{key.rpartition('.')[0]}.revision={revision}: {path} is a folder, which has no revisions; leave it out")
+    foreign = next((name for name in _indexed(folder) or () if not _is_own_safetensors(name)), None)
+    if foreign is not None:
+        raise YapoError(
+            f"{key}={path}: {INDEX} names {foreign!r}, which is no .safetensors file of this folder and is not opened; "
+            "save the model again as safetensors"
+        )
     missing = missing_file(folder)
     if missing is not None:
         raise YapoError(f"{key}={path}: {missing} is missing; download or copy the rest of it")
+    if (folder / ADAPTER).exists():
+        raise YapoError(f"{key}={path}: {ADAPTER} makes this an adapter of another model; merge it, and give the merged folder")
     return folder
 
 
@@ -51,16 +60,31 @@ def missing_file(folder: Path) -> str | None:
     """The first file that loading would not find, or None."""
     if not (folder / "config.json").is_file():
         return "config.json"
-    if (folder / INDEX).is_file():
-        try:
-            shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError):
+    if not (folder / WEIGHTS).is_file():
+        shards = _indexed(folder)
+        if shards is None:
             return f"a readable {INDEX} ({folder / INDEX} is damaged)"
+        if not shards:
+            return f"{WEIGHTS} (weights in other formats are not read)"
         for shard in shards:
             if not (folder / shard).is_file():
                 return f"{shard}, one of the {len(shards)} that {INDEX} names,"
-    elif not (folder / WEIGHTS).is_file():
-        return f"{WEIGHTS} (weights in other formats are not read)"
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return f"the tokenizer ({' or '.join(TOKENIZERS)})"
     return None
+
+
+def _indexed(folder: Path) -> list[str] | None:
+    """The files that the index of the weights names; none where the weights are one file, None where the index is damaged."""
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        return []
+    try:
+        names = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return sorted(names) if names and all(isinstance(name, str) for name in names) else None
+
+
+def _is_own_safetensors(name: str) -> bool:
+    """Whether a name is that of a file at the top of the folder in the one format that is read."""
+    return name == Path(name).name and "\\" not in name and name.endswith(".safetensors")

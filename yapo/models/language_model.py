@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from yapo.config import ModelConfig
@@ -25,9 +24,9 @@ from yapo.models.checkpoint import model_folder, weights_digest
 from yapo.models.head import target_log_probs
 from yapo.models.norm import fuse_norms
 from yapo.models.tokenizer import ChatTokenizer
+from yapo.models.weights import check_architecture, check_finite, end_ids, load_config, load_tokenizer, load_weights
 
 SLACK = 16  # tokens that a cache grows by beyond the one it needs
-SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")
 
 
 @dataclass
@@ -90,9 +89,9 @@ class LanguageModel:
     """A frozen model, its tokenizer, and the walk through its blocks."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: ChatTokenizer, source: str, digest: str = "") -> None:
-        _check_architecture(source, model.config.model_type)
+        check_architecture(source, model.config.model_type)
         self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer.ending_also_at(end_ids(model, source))
         self.source = source
         self.digest = digest
         config = model.config
@@ -250,29 +249,21 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
         first: lowest block to keep. Those below never reach the device.
 
     Raises:
-        YapoError: nothing is there, the hub refuses, the weights are damaged, or the architecture is not supported.
+        YapoError: nothing is there, the hub refuses, the weights are damaged, incomplete or not finite, or the architecture is
+            not supported.
     """
     folder = model_folder(config.path, config.revision)
-    try:
-        settings = AutoConfig.from_pretrained(folder)
-        _check_architecture(config.path, settings.model_type)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, config.dtype),
-            attn_implementation=_attention(config.attention, settings.model_type),
-            use_safetensors=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise YapoError(f"model.path={config.path}: cannot be loaded ({reason}); fetch or copy the folder again") from None
-    tokenizer.name_or_path = config.path
+    settings = load_config(folder, config.path)
+    attention_name = _attention(config.attention, settings.model_type)
+    model = load_weights(folder, settings, config.path, getattr(torch, config.dtype), attention_name)
+    tokenizer = load_tokenizer(folder, config.path, model)
     digest = weights_digest(folder) if folder == Path(config.path) else commit_of(folder)
-    lm = LanguageModel(model, ChatTokenizer(tokenizer), config.path, digest)
+    lm = LanguageModel(model, tokenizer, config.path, digest)
     lm.keep_upper(first)
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    check_finite(model, config.path)
     if config.attention == "auto":
         fuse_norms(model)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return lm
 
 
@@ -281,8 +272,3 @@ def _attention(choice: str, kind: str) -> str:
     if choice == "eager":
         return choice
     return attention.NAME if kind == "gemma2" else "sdpa"
-
-
-def _check_architecture(source: str, kind: str) -> None:
-    if kind not in SUPPORTED:
-        raise YapoError(f"{source}: architecture '{kind}' is not supported; use one of {', '.join(SUPPORTED)}")

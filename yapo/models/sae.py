@@ -9,7 +9,6 @@ import hashlib
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +22,14 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.files import read_json
+from yapo.models.finite import not_finite
+from yapo.models.sae_checks import check_arrays, check_finite, input_scale, kept_features, require, switch
 
 Activation = Literal["relu", "jumprelu", "topk"]
 
 ACTIVATIONS: dict[str, Activation] = {"standard": "relu", "jumprelu": "jumprelu", "topk": "topk"}
 CONFIG_FILE, WEIGHTS_FILE, SCALER_FILE = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
+RESCALE = "rescale_acts_by_decoder_norm"
 
 # Bounds the dense codes held at once by encode_sparse: 256 MiB of float32.
 DENSE_CODES = 2**26
@@ -180,7 +182,8 @@ def load_sae(source: str | Path, device: str | torch.device = "cpu") -> SAE:
         device: where the weights go.
 
     Raises:
-        YapoError: nothing there, a damaged file, a missing key, or a kind of autoencoder this project does not run.
+        YapoError: nothing there, a damaged file, a missing or impossible setting, NaN or infinity, or a kind of autoencoder
+            that this project does not run.
     """
     path = Path(source)
     if path.suffix == ".npz":
@@ -211,28 +214,34 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
         raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz")
     config = read_json(path)
     for key in ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata"):
-        _require(config, key, path)
-    hook_name = _require(config["metadata"], "hook_name", path)
+        require(config, key, path)
+    hook_name = require(config["metadata"], "hook_name", path)
     hook = re.fullmatch(r"blocks\.(\d+)\.hook_resid_post", str(hook_name))
     if hook is None:
         raise YapoError(
             f"{path}: hook_name is {hook_name}; only blocks.<L>.hook_resid_post, the output of a block, can be steered"
         )
-    architecture = config["architecture"]
+    architecture = str(config["architecture"])
     if architecture not in ACTIVATIONS:
         raise YapoError(
             f"{path}: architecture {architecture} is not supported; use one of {', '.join(ACTIVATIONS)}"
             " (SAELens' save_inference_model turns batchtopk into jumprelu)"
         )
     activation = ACTIVATIONS[architecture]
-    weights = _checked(_read_safetensors(folder / WEIGHTS_FILE, device), activation, folder / WEIGHTS_FILE)
-    if tuple(weights["W_enc"].shape) != (config["d_in"], config["d_sae"]):
+    weights = _read_safetensors(folder / WEIGHTS_FILE, device)
+    check_arrays(weights, activation == "jumprelu", folder / WEIGHTS_FILE)
+    d_model, d_sae = weights["W_enc"].shape
+    if (config["d_in"], config["d_sae"]) != (d_model, d_sae):
         raise YapoError(
             f"{path}: d_in, d_sae are {config['d_in']}, {config['d_sae']},"
-            f" but {WEIGHTS_FILE} holds {tuple(weights['W_enc'].shape)}; copy both files from the same autoencoder"
+            f" but {WEIGHTS_FILE} holds {(d_model, d_sae)}; copy both files from the same autoencoder"
         )
-    _fold_scale(weights, config["normalize_activations"], folder)
-    if config.get("rescale_acts_by_decoder_norm"):
+    k = kept_features(config, d_sae, path) if activation == "topk" else None
+    subtracts = switch(config, "apply_b_dec_to_input", path)
+    rescales = activation == "topk" and config.get(RESCALE) is not None and switch(config, RESCALE, path)
+    check_finite(weights, folder / WEIGHTS_FILE)
+    _fold_scale(weights, str(config["normalize_activations"]), folder)
+    if rescales:
         _fold_decoder_norm(weights)
     return SAE(
         W_enc=weights["W_enc"],
@@ -241,8 +250,8 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
         b_dec=weights["b_dec"],
         activation=activation,
         threshold=weights.get("threshold"),
-        k=int(_require(config, "k", path)) if activation == "topk" else None,
-        apply_b_dec_to_input=bool(config["apply_b_dec_to_input"]),
+        k=k,
+        apply_b_dec_to_input=subtracts,
         source=str(folder),
         layer=int(hook[1]),
         hook_name=str(hook_name),
@@ -256,17 +265,18 @@ def _load_npz(path: Path, device: torch.device) -> SAE:
             raw = {name: torch.from_numpy(archive[name]).to(device, torch.float32) for name in archive.files}
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz") from None
-    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise YapoError(f"{path}: damaged or not an npz of arrays ({error}); download it again") from None
-    weights = _checked(raw, "jumprelu", path)
+    except (ValueError, TypeError, EOFError, OSError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise YapoError(f"{path}: damaged or not an npz of arrays ({_line(error)}); download it again") from None
+    check_arrays(raw, True, path)
+    check_finite(raw, path)
     layer = re.search(r".*layer_(\d+)", str(path.absolute()))
     return SAE(
-        W_enc=weights["W_enc"],
-        b_enc=weights["b_enc"],
-        W_dec=weights["W_dec"],
-        b_dec=weights["b_dec"],
+        W_enc=raw["W_enc"],
+        b_enc=raw["b_enc"],
+        W_dec=raw["W_dec"],
+        b_dec=raw["b_dec"],
         activation="jumprelu",
-        threshold=weights["threshold"],
+        threshold=raw["threshold"],
         k=None,
         apply_b_dec_to_input=False,
         source=str(path),
@@ -278,26 +288,15 @@ def _load_npz(path: Path, device: torch.device) -> SAE:
 
 def _read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     try:
-        return {name: tensor.float() for name, tensor in load_file(path, device=str(device)).items()}
+        held = load_file(path, device=str(device))
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; copy the whole SAELens folder") from None
     except (SafetensorError, OSError) as error:
-        raise YapoError(f"{path}: damaged or not a safetensors file ({error}); copy or download it again") from None
-
-
-def _checked(weights: dict[str, Tensor], activation: Activation, path: Path) -> dict[str, Tensor]:
-    """The weights, once their names are the expected ones and their shapes agree."""
-    expected = {"W_enc", "b_enc", "W_dec", "b_dec"} | ({"threshold"} if activation == "jumprelu" else set())
-    if set(weights) != expected:
-        raise YapoError(
-            f"{path}: holds the arrays {sorted(weights)}, but {activation} needs {sorted(expected)}; check the source"
-        )
-    d_model, d_sae = weights["b_dec"].numel(), weights["b_enc"].numel()
-    shapes = {"W_enc": (d_model, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_model), "b_dec": (d_model,), "threshold": (d_sae,)}
-    for name, tensor in weights.items():
-        if tuple(tensor.shape) != shapes[name]:
-            raise YapoError(f"{path}: {name} has shape {tuple(tensor.shape)}, expected {shapes[name]}; check the source")
-    return weights
+        raise YapoError(f"{path}: damaged or not a safetensors file ({_line(error)}); copy or download it again") from None
+    for name, tensor in held.items():
+        if not tensor.is_floating_point():
+            raise YapoError(f"{path}: {name} holds {tensor.dtype} numbers; save the autoencoder in a floating-point type")
+    return {name: tensor.float() for name, tensor in held.items()}
 
 
 def _fold_scale(weights: dict[str, Tensor], normalization: str, folder: Path) -> None:
@@ -312,21 +311,24 @@ def _fold_scale(weights: dict[str, Tensor], normalization: str, folder: Path) ->
     path = folder / SCALER_FILE
     if not path.is_file():
         raise YapoError(f"{path}: no such file, but normalize_activations is {normalization}; save the autoencoder folded")
-    scale = float(_require(read_json(path), "scaling_factor", path))
+    scale = input_scale(read_json(path), path)
     weights["W_enc"] *= scale
     weights["W_dec"] /= scale
     weights["b_dec"] /= scale
+    if not_finite(weights.items()) is not None:
+        raise YapoError(f"{path}: scaling_factor is {scale}, with which the weights overflow; check the source")
 
 
 def _fold_decoder_norm(weights: dict[str, Tensor]) -> None:
-    """Give decoder rows unit norm and the encoder their norms, so that codes are in units of the residual stream."""
-    norms = weights["W_dec"].norm(dim=-1)
+    """Give decoder rows unit norm and the encoder their norms, so that codes are in units of the residual stream.
+
+    A row of zeros keeps its direction, none, and its feature almost never fires: norms are clamped as SAELens clamps them.
+    """
+    norms = weights["W_dec"].norm(dim=-1).clamp(min=1e-8)
     weights["W_enc"] *= norms
     weights["b_enc"] *= norms
     weights["W_dec"] /= norms[:, None]
 
 
-def _require(config: Any, key: str, path: Path) -> Any:
-    if not isinstance(config, Mapping) or config.get(key) is None:
-        raise YapoError(f"{path}: key {key} is missing; save the autoencoder again with SAELens 6 or add the key")
-    return config[key]
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

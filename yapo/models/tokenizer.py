@@ -1,11 +1,11 @@
-"""Chat prompts and responses as token ids: the only place that tokenizes."""
+"""Chat prompts and responses as token ids: the only place that tokenizes, and that knows how a turn ends."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from yapo.errors import YapoError
@@ -15,19 +15,56 @@ from yapo.models.template import Template
 # one its template falls back to) instead of today's, which would make every prompt change from day to day.
 SETTINGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 
+FIRST, ANSWER, SECOND = "Zqfirst", "Zqanswer", "Zqsecond"  # stand for turns when a template is read; in no template's own text
+
 
 class ChatTokenizer:
     """Encodes chats with the tokenizer's own template.
 
-    The template writes BOS itself, so nothing here adds special tokens a second time.
+    The template writes BOS itself, so nothing here adds special tokens a second time. A prompt and the response to it are
+    together the ids of the template's rendering of both, up to the end-of-turn token.
+
+    Args:
+        tokenizer: has a chat template.
+        eos: ids that end generation, beside the tokenizer's own: those of the model's configuration.
+
+    Attributes:
+        end_of_turn: the token with which the template closes the model's turn.
+        eos: all ids that end generation, beside that one.
+        pad: what fills up a batch.
+
+    Raises:
+        YapoError: there is no template, it fails, or it leaves out or does not close the model's turn.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, eos: Iterable[int] = ()) -> None:
         if tokenizer.chat_template is None:
             raise YapoError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use an instruction-tuned model")
         self.tokenizer = tokenizer
-        self.end_of_turn = self._end_of_turn()
+        self.eos = frozenset(eos) | ({tokenizer.eos_token_id} - {None})
+        self._opening, answer, self._closing = self._render([("user", FIRST), ("assistant", ANSWER)]).rpartition(ANSWER)
+        prompt = self._render([("user", FIRST)], add_generation_prompt=True)
+        if FIRST not in prompt or not answer:
+            raise self._error(f"leaves out the {'model' if FIRST in prompt else 'user'}'s turn")
+        self._header, self._lead = _between(prompt, self._opening)
+        closing = self._pieces([self._opening + ANSWER, self._closing])[1]
+        if not closing:
+            raise self._error("does not close the model's turn")
+        self.end_of_turn = self._end_of_turn(closing)
+        self._contexts = [(before, self._encode(before)) for before in (prompt + self._header, "\n")]
+        self._behind = len(closing) - 1 - closing.index(self.end_of_turn)  # tokens that the template writes after it
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_of_turn
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Every token at which a completion stops."""
+        return self.eos | {self.end_of_turn}
+
+    def ending_also_at(self, eos: Iterable[int]) -> ChatTokenizer:
+        """The same, stopping at more tokens."""
+        more = copy.copy(self)
+        more.eos = self.eos | frozenset(eos)
+        return more
 
     def prompt(self, text: str) -> list[int]:
         """Ids of a user's turn followed by the opening of the model's turn. BOS occurs once at most."""
@@ -35,51 +72,93 @@ class ChatTokenizer:
 
     def conversation(self, turns: Sequence[str]) -> list[int]:
         """Ids of a conversation that waits for the model: the user's and the model's turns by turns, the last one the user's."""
-        chat = [{"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(turns)]
-        return list(self.tokenizer.encode(self._render(chat, add_generation_prompt=True), add_special_tokens=False))
+        chat = [("assistant" if place % 2 else "user", text) for place, text in enumerate(turns)]
+        return self._encode(self._render(chat, add_generation_prompt=True) + self._header)
 
     def response(self, text: str) -> list[int]:
-        """Ids of the model's turn, closed by the end-of-turn token."""
-        return [*self.tokenizer.encode(text, add_special_tokens=False), self.end_of_turn]
+        """Ids of the model's turn, up to and with the end-of-turn token.
+
+        They are what the template's rendering of prompt and answer has behind the prompt, so an answer behind a line break
+        begins without the space that some tokenizers put before a text that stands alone.
+        """
+        written = self._render([("user", FIRST), ("assistant", text)])
+        whole = written.startswith(self._opening) and written.endswith(self._closing)
+        content = self._lead + (written[len(self._opening) : len(written) - len(self._closing)] if whole else text)
+        ids = self._continuing(content + self._closing)
+        ids = ids[: len(ids) - self._behind]
+        return ids if ids[-1:] == [self.end_of_turn] else [*self._continuing(content), self.end_of_turn]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of a completion up to its end-of-turn token."""
-        kept = list(ids)
-        if self.end_of_turn in kept:
-            kept = kept[: kept.index(self.end_of_turn)]
-        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
+        """Text of a completion up to the first token that ends it."""
+        ends = self.ends
+        length = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+        return str(self.tokenizer.decode(list(ids[:length]), skip_special_tokens=True)).strip()
 
     @cached_property
     def template(self) -> Template:
         """What the chat template writes around the turns of a conversation."""
-        texts = ("FIRST", "ANSWER", "SECOND")
-        roles = ("user", "assistant", "user")
-        rest = self._render([{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)], add_generation_prompt=True)
-        parts = []
-        for text in texts:
+        chat = [("user", FIRST), ("assistant", ANSWER), ("user", SECOND)]
+        rest, parts = self._render(chat, add_generation_prompt=True), list[str]()
+        for _, text in chat:
             part, _, rest = rest.partition(text)
-            parts.append(tuple(self.tokenizer.encode(part, add_special_tokens=False)))
-        parts.append(tuple(self.tokenizer.encode(rest, add_special_tokens=False)))
-        control = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
-        return Template(tuple(sorted(control | set(self.tokenizer.all_special_ids))), *parts)
+            parts += [part, text]
+        rest += self._header
+        control = self._control | set(self.tokenizer.all_special_ids)
+        return Template(tuple(sorted(control)), *(tuple(ids) for ids in self._pieces([*parts, rest])[::2]))
 
-    def _end_of_turn(self) -> int:
-        chat = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "ANSWER"}]
-        _, answer, rest = self._render(chat, add_generation_prompt=False).rpartition("ANSWER")
-        closing = self.tokenizer.encode(rest, add_special_tokens=False)
-        if not answer or not closing:
-            fault = "does not close the model's turn" if answer else "leaves out the model's turn"
-            raise YapoError(f"{self.tokenizer.name_or_path}: the chat template {fault}; use an instruction-tuned model")
-        return int(closing[0])
+    @property
+    def _control(self) -> set[int]:
+        return {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
 
-    def _render(self, chat: list[dict[str, str]], add_generation_prompt: bool) -> str:
+    def _end_of_turn(self, closing: Sequence[int]) -> int:
+        """The token of a template's closing that ends the turn: not white space before it, nor a line break behind it."""
+        likely: tuple[Collection[int], ...] = (self.eos | self._control, self.tokenizer.added_tokens_decoder, closing)
+        for known in likely:
+            for token in closing:
+                if token in known and self.tokenizer.decode([token]).strip():
+                    return token
+        return closing[0]
+
+    def _continuing(self, text: str) -> list[int]:
+        """Ids of a text behind a prompt; where its first letters would merge with the prompt's last ones, behind a line break."""
+        for before, known in self._contexts:
+            both = self._encode(before + text)
+            if both[: len(known)] == known:
+                return both[len(known) :]
+        return self._encode(text)
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text in the tokenization of all of them, one behind the other; a token of two texts is the later's."""
+        whole, starts = self._encode("".join(texts)), [0]
+        for place in range(1, len(texts)):
+            before = self._encode("".join(texts[:place]))
+            starts.append(next((i for i, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before)))
+        return [whole[start:end] for start, end in zip(starts, [*starts[1:], len(whole)], strict=True)]
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _render(self, chat: Sequence[tuple[str, str]], add_generation_prompt: bool = False) -> str:
+        messages = [{"role": role, "content": text} for role, text in chat]
         try:
             return str(
-                self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt, **SETTINGS)
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=add_generation_prompt, **SETTINGS
+                )
             )
-        except TemplateError as error:
-            roles = ", ".join(turn["role"] for turn in chat)
-            raise YapoError(
-                f"{self.tokenizer.name_or_path}: the chat template refuses the roles {roles} ({error});"
-                " use an instruction-tuned model"
-            ) from None
+        except Exception as error:  # a template is a program of the model's makers: it may fail in any way
+            reason = " ".join(str(error).split())[:200]
+            raise self._error(f"refuses the roles {', '.join(role for role, _ in chat)} ({reason})") from None
+
+    def _error(self, fault: str) -> YapoError:
+        return YapoError(f"{self.tokenizer.name_or_path}: the chat template {fault}; use an instruction-tuned model")
+
+
+def _between(prompt: str, opening: str) -> tuple[str, str]:
+    """What a template writes between a prompt and the answer to it: what belongs to the prompt, and what to the answer.
+
+    Some write a space (Mistral's); a template that ignores ``add_generation_prompt`` writes the header of the model's turn.
+    """
+    between = opening[len(prompt) :] if opening.startswith(prompt) else ""
+    header = between.rstrip(" ") if between.strip() else ""
+    return header, between[len(header) :]

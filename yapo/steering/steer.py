@@ -15,8 +15,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from yapo.errors import YapoError
 from yapo.hub import Repo, is_commit, snapshot_commit, snapshot_of, snapshots_with_weights
 from yapo.models.checkpoint import missing_file, weights_digest
-from yapo.models.language_model import SUPPORTED
 from yapo.models.sae import SAE, load_sae
+from yapo.models.weights import check_architecture
 from yapo.steering.applied import Applied
 from yapo.steering.conversation import AnswerStarts, Conversation
 from yapo.steering.intervention import Intervention
@@ -118,8 +118,7 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
         YapoError: other depth, other width, other weights, or a name that does not tell whether the weights are the same.
     """
     info, config = vector.info, model.config
-    if config.model_type not in SUPPORTED:
-        raise YapoError(f"architecture '{config.model_type}' is not supported; use one of {', '.join(SUPPORTED)}")
+    check_architecture("model", config.model_type)
     if info.layer >= config.num_hidden_layers:
         raise YapoError(
             f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers"

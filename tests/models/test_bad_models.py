@@ -1,0 +1,209 @@
+"""Model folders that must not be loaded: each is refused in one sentence, and nothing of it is run or changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from yapo.config import ModelConfig
+from yapo.models.language_model import LanguageModel, load_language_model
+
+from ..conftest import tiny_model
+from ..refusals import contents, refused
+
+Edit = Callable[[Path], object]
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+OWN_CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nraise SystemExit\n"
+MAPPED = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model", "AutoTokenizer": ["own.Tokenizer", None]}
+
+
+@pytest.fixture(scope="module")
+def whole(gemma: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    gemma.model.save_pretrained(folder)
+    gemma.tokenizer.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def setting(file: str, **changes: Any) -> Edit:
+    """Change settings of a JSON file; those that are None go."""
+
+    def edit(folder: Path) -> None:
+        held = json.loads((folder / file).read_text()) | changes
+        (folder / file).write_text(json.dumps({key: value for key, value in held.items() if value is not None}))
+
+    return edit
+
+
+def text(file: str, content: str | bytes) -> Edit:
+    return lambda folder: (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def gone(file: str) -> Edit:
+    return lambda folder: (folder / file).unlink()
+
+
+def weights(**changes: torch.Tensor | float | None) -> Edit:
+    """Change tensors: None takes one out, a number is written into its first entry."""
+
+    def edit(folder: Path) -> None:
+        held = load_file(folder / WEIGHTS)
+        for name, value in changes.items():
+            key = name.replace("__", ".")
+            if value is None:
+                del held[key]
+            elif isinstance(value, float):
+                held[key].view(-1)[0] = value
+            else:
+                held[key] = value
+        save_file(held, folder / WEIGHTS, metadata={"format": "pt"})
+
+    return edit
+
+
+def indexed(**files: str) -> Edit:
+    """An index that names these files, and the weights as a file called a.safetensors."""
+
+    def edit(folder: Path) -> None:
+        (folder / WEIGHTS).rename(folder / "a.safetensors")
+        torch.save({"a": torch.ones(2)}, folder / "b.bin")
+        names = dict.fromkeys(load_file(folder / "a.safetensors"), "a.safetensors")
+        (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": names | files}))
+
+    return edit
+
+
+def both(*edits: Edit) -> Edit:
+    return lambda folder: [edit(folder) for edit in edits]
+
+
+def template(jinja: str | None) -> Edit:
+    return gone("chat_template.jinja") if jinja is None else text("chat_template.jinja", jinja)
+
+
+def own_code(*edits: Edit) -> Edit:
+    return both(text("own.py", OWN_CODE), *edits)
+
+
+LAYER = "model__layers__2__mlp__up_proj__weight"
+DEEPER = setting("config.json", num_hidden_layers=5, layer_types=["full_attention"] * 5)
+SHALLOWER = setting("config.json", num_hidden_layers=3, layer_types=["full_attention"] * 3)
+CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
+    # files
+    "no config": (gone("config.json"), ("config.json is missing",)),
+    "no weights": (gone(WEIGHTS), (WEIGHTS, "other formats are not read")),
+    "no tokenizer": (gone("tokenizer.json"), ("tokenizer.json", "missing")),
+    "pickled weights alone": (lambda f: (f / WEIGHTS).rename(f / "pytorch_model.bin"), (WEIGHTS, "not read")),
+    "empty weights": (text(WEIGHTS, b""), ("cannot be loaded",)),
+    "weights that are a pickle": (lambda f: torch.save({"a": torch.ones(1)}, f / WEIGHTS), ("cannot be loaded",)),
+    "weights that are a page": (text(WEIGHTS, "<html>not found</html>"), ("cannot be loaded",)),
+    "a pointer of git lfs": (text(WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), ("cannot be loaded",)),
+    "cut weights": (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-50]), ("cannot be loaded",)),
+    "an index that names a pickle": (indexed(x="b.bin"), (INDEX, "'b.bin'", "not opened")),
+    "an index that names a file elsewhere": (indexed(x="../a.safetensors"), (INDEX, "'../a.safetensors'")),
+    "an index that names an absolute path": (indexed(x="/tmp/a.safetensors"), (INDEX, "'/tmp/a.safetensors'")),
+    "an index that names a folder": (indexed(x="sub/a.safetensors"), (INDEX, "'sub/a.safetensors'")),
+    "an index that names a file that is not there": (indexed(x="c.safetensors"), ("c.safetensors", "missing")),
+    "an index of numbers": (both(indexed(), text(INDEX, '{"weight_map": {"a": 3}}')), (INDEX, "damaged")),
+    "an index without files": (both(indexed(), text(INDEX, '{"weight_map": {}}')), (INDEX, "damaged")),
+    "an index that is not JSON": (both(indexed(), text(INDEX, "{")), (INDEX, "damaged")),
+    "an adapter beside it": (text("adapter_config.json", "{}"), ("adapter_config.json", "merge")),
+    # configuration
+    "config that is not JSON": (text("config.json", '{"a": '), ("config.json", "not valid JSON")),
+    "config that is a list": (text("config.json", "[]"), ("config.json", "not a JSON object")),
+    "config in another encoding": (text("config.json", "{}".encode("utf-16")), ("config.json", "not valid JSON")),
+    "config that says nothing": (text("config.json", "{}"), ("architecture 'None' is not supported", "gemma2")),
+    "an architecture without support": (setting("config.json", model_type="gpt2"), ("architecture 'gpt2'", "gemma2")),
+    "an architecture that is a list": (setting("config.json", model_type=["llama"]), ("architecture '['llama']'",)),
+    "an architecture of two lines": (setting("config.json", model_type="a\nb"), ("architecture 'a\\nb'",)),
+    "its own architecture": (
+        own_code(setting("config.json", model_type="own", auto_map=MAPPED)),
+        ("architecture 'own'", "auto_map", "never run"),
+    ),
+    "quantised": (setting("config.json", quantization_config={"quant_method": "bitsandbytes"}), ("quantization_config",)),
+    "layers of the wrong type": (setting("config.json", num_hidden_layers="four"), ("cannot be loaded", "num_hidden_layers")),
+    "heads that do not divide": (setting("config.json", num_key_value_heads=3), ("has shape", "asks for")),
+    "another activation": (setting("config.json", hidden_activation="no_such"), ("cannot be loaded", "no_such")),
+    "ends that are text": (setting("generation_config.json", eos_token_id="<eos>"), ("eos_token_id", "<eos>")),
+    "ends that are switches": (setting("config.json", eos_token_id=[True]), ("eos_token_id", "True")),
+    "generation settings that are not JSON": (text("generation_config.json", "{"), ("generation_config.json", "not valid JSON")),
+    # tensors
+    "a tensor less": (weights(**{LAYER: None}), ("lack model.layers.2.mlp.up_proj.weight", "4 layers of gemma2")),
+    "no embedding": (weights(model__embed_tokens__weight=None), ("lack", "embed_tokens.weight")),
+    "no last norm": (weights(model__norm__weight=None), ("lack model.norm.weight",)),
+    "more layers than weights": (DEEPER, ("lack model.layers.4.", "and 8 more", "5 layers")),
+    "fewer layers than weights": (SHALLOWER, ("hold model.layers.3.", "and 8 more", "3 layers")),
+    "a head that is not there": (setting("config.json", tie_word_embeddings=False), ("lack lm_head.weight",)),
+    "a tensor more": (weights(model__vision__weight=torch.ones(3)), ("hold model.vision.weight",)),
+    "tensors of another architecture": (setting("config.json", model_type="qwen3", head_dim=8), ("weights",)),
+    "a tensor of another shape": (weights(**{LAYER: torch.ones(48, 16)}), ("up_proj.weight has shape (48, 16)", "(48, 32)")),
+    "another width": (setting("config.json", hidden_size=64), ("has shape", "config.json asks for")),
+    "another vocabulary": (setting("config.json", vocab_size=50), ("embed_tokens.weight has shape", "50")),
+    "NaN": (weights(**{LAYER: float("nan")}), ("model.layers.2.mlp.up_proj.weight holds NaN",)),
+    "infinity": (weights(model__embed_tokens__weight=float("-inf")), ("embed_tokens.weight holds NaN or infinity",)),
+    # tokenizer and template
+    "tokenizer that is not JSON": (text("tokenizer.json", "{"), ("cannot be loaded",)),
+    "tokenizer that is empty": (text("tokenizer.json", "{}"), ("cannot be loaded",)),
+    "tokenizer settings that are a list": (text("tokenizer_config.json", "[]"), ("tokenizer_config.json", "JSON object")),
+    "tokens beyond the embedding": (
+        lambda f: _saved(f, vocabulary=300),
+        ("tokens beyond the 300 that the model embeds", "the model's own tokenizer"),
+    ),
+    "no template": (template(None), ("no chat template",)),
+    "a template with an error": (template("{% for %}"), ("the chat template refuses",)),
+    "a template that adds text to nothing": (template("{{ messages[0].nothing + 3 }}"), ("the chat template refuses",)),
+    "a template that divides by zero": (template("{{ 1 // 0 }}"), ("the chat template refuses", "zero")),
+    "a template that reads what it must not": (template("{{ ''.__class__.__mro__ }}"), ("the chat template refuses",)),
+    "a template that counts for ever": (template("{% for i in range(10**9) %}{% endfor %}"), ("the chat template refuses",)),
+    "a template that leaves out questions": (template("{{ messages[-1].role }}"), ("leaves out the user's turn",)),
+    "a template that leaves out answers": (template("{{ messages[0].content }}"), ("leaves out the model's turn",)),
+    "a template that closes no turn": (template("{% for m in messages %} {{ m.content }}{% endfor %}"), ("does not close",)),
+}
+
+
+def _saved(folder: Path, vocabulary: int) -> None:
+    tiny_model("gemma2", vocabulary).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_model_that_is_not_loaded(whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], case: str) -> None:
+    edit, parts = CASES[case]
+    folder = tmp_path / "model"
+    shutil.copytree(whole, folder)
+    edit(folder)
+    before = contents(tmp_path)
+    line = refused(lambda: load_language_model(ModelConfig(path=str(folder)), device="cpu"), *parts)
+    assert str(folder) in line
+    assert contents(tmp_path) == before  # no code of the folder ran, which would leave a file
+    assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_code_in_the_folder_is_not_run_where_the_library_has_its_own(
+    whole: Path, gemma: LanguageModel, tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(whole, folder)
+    own_code(setting(file, auto_map=MAPPED))(folder)
+    loaded = load_language_model(ModelConfig(path=str(folder)), device="cpu")
+    assert type(loaded.model) is type(gemma.model)
+    assert not (folder / "ran").exists()
+    assert "code in its folder (auto_map) is never run; the library's gemma2 is" in caplog.text
+
+
+def test_tensors_that_old_checkpoints_hold_beside_the_model(whole: Path, tmp_path: Path) -> None:
+    """Rotary frequencies, which the configuration gives too, and a tied head's own copy."""
+    folder = tmp_path / "model"
+    shutil.copytree(whole, folder)
+    held = load_file(folder / WEIGHTS)
+    old = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4), "lm_head.weight": held["model.embed_tokens.weight"]}
+    save_file({name: tensor.clone() for name, tensor in (held | old).items()}, folder / WEIGHTS, metadata={"format": "pt"})
+    loaded = load_language_model(ModelConfig(path=str(folder)), device="cpu")
+    assert torch.equal(loaded.model.lm_head.weight, held["model.embed_tokens.weight"])
