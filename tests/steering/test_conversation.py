@@ -118,6 +118,14 @@ def test_generation_equals_plain_passes(
         assert row[-NEW:] == plain_generation(lm, prompt, sae, steering, 0.8)
 
 
+@pytest.mark.parametrize("edits", ["answer", "all"])
+def test_a_static_cache_generates_as_a_growing_one(lm: LanguageModel, sae: SAE, edits: str) -> None:
+    steering = vector(sae, (0, 2), edits=edits)
+    with yapo.steer(lm.model, steering, 1.6, sae=saes(sae)):
+        found = generate(lm, padded(PROMPTS), cache_implementation="static")
+        assert torch.equal(found, generate(lm, padded(PROMPTS)))
+
+
 @pytest.mark.parametrize(("layers", "edits"), [*((layers, "answer") for layers in LAYERS), ((0, 2), "all")])
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_our_own_decoding_equals_steering(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from yapo.files import file_digest
 from yapo.models.language_model import LanguageModel, pad_left
 from yapo.models.sae import SAE
 from yapo.steering.intervention import sparse_edit_plain
+from yapo.steering.steer import padding_of
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 LAYER = 1
@@ -112,6 +114,42 @@ def test_generation_steers_the_prompt_and_every_new_token(lm: LanguageModel, sae
         assert row[-new:].tolist() == ids[-new:]
 
 
+@pytest.mark.parametrize("space", ["dense", "sparse"])
+def test_a_static_cache_generates_as_a_growing_one(lm: LanguageModel, sae: SAE, space: str) -> None:
+    """Left-padded, so that the masks that come with a static cache have to say where a row begins."""
+    vector = make_vector(space, sae)
+    settings = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    with yapo.steer(lm.model, vector, 2.0, sae=sae):
+        growing = lm.model.generate(**padded(PROMPTS), **settings)
+        assert lm.model.generation_config.disable_compile  # a compiled pass would not notice the block's end
+        static = lm.model.generate(**padded(PROMPTS), **settings, cache_implementation="static")
+        alone = lm.model.generate(input_ids=torch.tensor(PROMPTS[:1]), **settings, cache_implementation="static")
+    assert torch.equal(static, growing)
+    assert torch.equal(alone[0], growing[0])
+    assert not lm.model.generation_config.disable_compile
+    assert not torch.equal(lm.model.generate(**padded(PROMPTS), **settings, cache_implementation="static"), growing)
+
+
+def test_masks_with_a_value_for_each_pair_of_tokens(gemma: LanguageModel, sae: SAE) -> None:
+    """As masking functions of transformers make them: one for each kind of layer. Under left padding, without positions."""
+    vector, batch, lowest = make_vector("dense", sae), padded(PROMPTS), torch.finfo(torch.float32).min
+    real = batch["attention_mask"].bool()
+    allowed = ((torch.ones(9, 9, dtype=torch.bool).tril() & real[:, None]) | torch.eye(9, dtype=torch.bool))[:, None]
+    near = allowed & (torch.arange(9)[:, None] - torch.arange(9) < 6)
+    masks = {kind: torch.zeros(mask.shape).masked_fill(~mask, lowest) for kind, mask in (("full", allowed), ("sliding", near))}
+    with yapo.steer(gemma.model, vector, 2.0):
+        expected = gemma.model(**batch).logits
+        found = gemma.model(
+            input_ids=batch["input_ids"], attention_mask={f"{kind}_attention": mask for kind, mask in masks.items()}
+        ).logits
+    plain = gemma.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    torch.testing.assert_close(found[real], expected[real], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found[real], plain[real])
+    for mask in (allowed, masks["full"]):
+        assert torch.equal(padding_of(mask, 0, batch["input_ids"]), real)
+        assert torch.equal(padding_of(torch.nn.functional.pad(mask[:, :, 5:], (0, 4)), 5, batch["input_ids"][:, 5:]), real)
+
+
 def test_generation_is_moved_by_the_vector(gemma: LanguageModel, sae: SAE) -> None:
     settings = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     plain = gemma.model.generate(**padded(PROMPTS), **settings)
@@ -180,6 +218,26 @@ def test_the_threshold_of_the_header_is_used(gemma: LanguageModel, sae: SAE) -> 
         kept = gemma.model(**batch).logits
     with yapo.steer(gemma.model, make_vector("sparse", sae), 0.3, sae=sae):
         assert not torch.allclose(gemma.model(**batch).logits, kept)
+
+
+def test_the_autoencoder_is_found_from_another_folder(
+    tmp_path: Path, gemma: LanguageModel, sae: SAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The header names it from the folder of the study, below which the vector lies."""
+    study, elsewhere = tmp_path / "study", tmp_path / "elsewhere"
+    arrays = {"W_enc": sae.W_enc, "b_enc": sae.b_enc, "W_dec": sae.W_dec, "b_dec": sae.b_dec, "threshold": sae.threshold}
+    (study / "sae" / "layer_1").mkdir(parents=True)
+    np.savez(study / "sae" / "layer_1" / "params.npz", **{name: t.numpy() for name, t in arrays.items() if t is not None})
+    vector = make_vector("sparse", sae)
+    vector = replace(vector, info=replace(vector.info, sae="sae/layer_1/params.npz"))
+    vector.save(study / "results" / "vectors" / "v.safetensors")
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    loaded = yapo.load_vector("../study/results/vectors/v.safetensors")
+    with yapo.steer(gemma.model, loaded), yapo.steer(gemma.model, vector, sae=study / "sae" / "layer_1" / "params.npz"):
+        pass
+    vector.save("alone.safetensors")
+    refused(gemma.model, yapo.load_vector("alone.safetensors"), r"sae/layer_1/params.npz: no such file; .*elsewhere, give sae=")
 
 
 def refused(model: PreTrainedModel, vector: SteeringVector, message: str, sae: SAE | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,17 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from yapo.errors import YapoError
-from yapo.hub import Repo, is_commit, snapshot_commit, snapshot_of, snapshots_with_weights
-from yapo.models.checkpoint import missing_file, weights_digest
 from yapo.models.sae import SAE, load_sae
-from yapo.models.weights import check_architecture
 from yapo.steering.applied import Applied
 from yapo.steering.conversation import AnswerStarts, Conversation
 from yapo.steering.intervention import Intervention
-from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.steering.steer_checks import check_model, check_vector, displacement, strength_of
+from yapo.steering.vector import SteeringVector
 
 Autoencoder = SAE | Path | str
 
@@ -51,27 +48,33 @@ def steer(
             marks of a chat; from ids ``[rows, tokens]`` to an index ``[rows]``.
 
     Raises:
-        YapoError: the vector was made for another model, or the autoencoder for another vector.
+        YapoError: the multiplier is no number, the model cannot be steered, the vector was made for another model, or the
+            autoencoder for another vector.
     """
-    strength = vector.info.multiplier if multiplier is None else multiplier
+    check_vector(vector)
+    strength = strength_of(multiplier, vector)
     check_model(model, vector)
+    if answer_starts is not None and not callable(answer_starts):
+        raise YapoError(f"answer_starts={answer_starts!r}: not a function; give one from ids [rows, tokens] to an index [rows]")
     if strength == 0.0:
         yield model
         return
     block = model.model.layers[vector.info.layer]
     device = next(block.parameters()).device  # a model may be spread over several
-    intervention, u = _intervention(model, vector, sae, device).focused((strength * vector.values.float())[None].to(device))
+    whole = _intervention(model, vector, sae, device)
+    intervention, u = whole.focused(displacement(vector, strength, whole.width)[None].to(device))
     push = intervention.push(u)
     mask: Tensor | None = None
     conversation = None if vector.map is None else Conversation(intervention, vector.map.info.template, answer_starts)
 
     def note(_module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal mask
-        mask = kwargs.get("attention_mask")
+        cache, given = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        cached = 0 if cache is None else int(cache.get_seq_length())
+        mask = padding_of(given, cached, ids if ids is not None else kwargs.get("inputs_embeds"))
         if conversation is not None:
-            cache = kwargs.get("past_key_values")
-            ids = kwargs.get("input_ids", args[0] if args else None)
-            conversation.begin(ids, mask, 0 if cache is None else int(cache.get_seq_length()))
+            conversation.begin(ids, mask, cached)
 
     def read(_module: torch.nn.Module, _args: tuple[Any, ...], output: Any) -> None:
         assert conversation is not None
@@ -94,10 +97,38 @@ def steer(
         handles.append(model.model.layers[intervention.reads].register_forward_hook(read))
     handles.append(block.register_forward_hook(edit, with_kwargs=True))  # after the reading, where both are at one block
     try:
-        yield model
+        with _not_compiled(model):
+            yield model
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _not_compiled(model: PreTrainedModel) -> Iterator[None]:
+    """Keep generation with a static cache from compiling the forward pass, as it does on a GPU: that would miss or keep hooks."""
+    config = model.generation_config
+    before = None if config is None else config.disable_compile
+    if config is not None:
+        config.disable_compile = True
+    try:
+        yield
+    finally:
+        if config is not None:
+            config.disable_compile = before
+
+
+def padding_of(given: Any, cached: int, new: Tensor | None) -> Tensor | None:
+    """Which tokens so far are not padding, ``[rows, tokens]``, from whatever mask the model was given; None if all are real.
+
+    A static cache comes with masks ``[rows, 1, new tokens, cache]`` for each kind of layer: additive, or True where a token is
+    read. The last token reads all that are real, up to itself.
+    """
+    mask = given.get("full_attention") if isinstance(given, Mapping) else given
+    if mask is None or mask.ndim != 4 or new is None:
+        return mask if mask is not None and mask.ndim == 2 else None
+    read = mask[:, 0, -1, : cached + new.shape[1]]
+    return read if read.dtype == torch.bool else read == 0
 
 
 def _opens_row(positions: Tensor, mask: Tensor | None) -> Tensor:
@@ -105,64 +136,10 @@ def _opens_row(positions: Tensor, mask: Tensor | None) -> Tensor:
 
     The mask finds it under left padding too: positions count the padding when the caller gives none.
     """
-    if mask is None or mask.ndim != 2:
+    if mask is None:
         return positions == 0
     tokens = positions.shape[1]
     return (mask.cumsum(dim=1) == 1)[:, -tokens:] & (mask[:, -tokens:] > 0)
-
-
-def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
-    """Refuse a vector made for another model.
-
-    Raises:
-        YapoError: other depth, other width, other weights, or a name that does not tell whether the weights are the same.
-    """
-    info, config = vector.info, model.config
-    check_architecture("model", config.model_type)
-    if info.layer >= config.num_hidden_layers:
-        raise YapoError(
-            f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers"
-        )
-    if info.space == "dense" and vector.values.shape[-1] != config.hidden_size:
-        raise YapoError(
-            f"the vector has {vector.values.shape[-1]} entries for {info.model}; this model is {config.hidden_size} wide"
-        )
-    if config.name_or_path:  # a model made in memory has no weights to compare
-        _check_weights(config, info)
-
-
-def _check_weights(config: PreTrainedConfig, info: VectorInfo) -> None:
-    """Refuse other weights: commits are compared with commits, digests with digests."""
-    name, made, folders = config.name_or_path, info.model_digest, _folders(config)
-    of_hub = is_commit(made)
-    here = [snapshot_commit(folder) for folder in folders]
-    if of_hub and not any(here):  # a folder outside a cache has no commit, but may be a copy of what the cache holds of it
-        original = snapshot_of(Repo("model.path", info.model, made))
-        made = weights_digest(original) if missing_file(original) is None else ""
-    if not is_commit(made):
-        here = [weights_digest(folder) for folder in folders] if made else []
-    vectors = f"the vector was made for {info.model} ({info.model_digest})"
-    right = f"{info.model} at revision {info.model_digest}" if of_hub else "the weights it was made for"
-    fix = f"load {right}, or make a vector for this model"
-    if not any(here):
-        if name != info.model or Path(name).is_dir():  # a folder may bear the name of a hub model
-            raise YapoError(f"{vectors}; nothing here tells whether {name} has the same weights; {fix}")
-    elif made not in here:
-        raise YapoError(f"{vectors}; {name} has other weights ({', '.join(here)}); {fix}")
-    elif made != here[0]:
-        warnings.warn(
-            f"{vectors}; the cache holds {len(here)} commits of {name}, and a model loaded by its name does not say which it is; "
-            f"load it from {folders[here.index(made)]} to be sure",
-            stacklevel=5,
-        )
-
-
-def _folders(config: PreTrainedConfig) -> list[Path]:
-    """Where a model was read from; of one loaded by its name on the hub, all that the cache holds, the likeliest first."""
-    name, commit = config.name_or_path, str(vars(config).get("_commit_hash") or "")
-    if Path(name).is_dir():
-        return [Path(name)]
-    return [snapshot_of(Repo("model.path", name, commit))] if commit else snapshots_with_weights(Repo("model.path", name))
 
 
 def _intervention(
@@ -175,10 +152,28 @@ def _intervention(
 
     def autoencoder(layer: int) -> SAE:
         given = sae.get(layer) if isinstance(sae, Mapping) else None if vector.map is not None else sae
-        return given if isinstance(given, SAE) else load_sae(given or named[layer], device=device)
+        if given is None:
+            return _of_header(vector, layer, device)
+        if not isinstance(given, SAE | Path | str):
+            raise YapoError(f"sae: {type(given).__name__} for layer {layer}; give an autoencoder, or the folder or file of one")
+        return given if isinstance(given, SAE) else load_sae(given, device=device)
 
     if vector.map is not None and sae is not None and not isinstance(sae, Mapping):
         raise YapoError(
             f"sae: a vector with a map needs two; give them by layer, {{{', '.join(f'{layer}: ...' for layer in named)}}}"
         )
     return Applied(model.config.hidden_size, autoencoder, device).intervention(vector.info, vector.map, vector.carried)
+
+
+def _of_header(vector: SteeringVector, layer: int, device: torch.device) -> SAE:
+    """The autoencoder that a vector's header names: from here, or from a folder above the vector's file.
+
+    A study's headers name it from the folder in which the study was run, and its vectors lie below that folder.
+    """
+    name = vector.autoencoders[layer]
+    above = [] if vector.file is None else list(vector.file.absolute().parents)
+    here = next((path for path in (Path(name), *(folder / name for folder in above)) if path.exists()), Path(name))
+    try:
+        return load_sae(here, device=device)
+    except YapoError as error:
+        raise YapoError(f"{error}; the vector's header names it: where it lies elsewhere, give sae=...") from None

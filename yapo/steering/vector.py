@@ -101,6 +101,7 @@ class SteeringVector:
         carried: the features, where the vector carries them.
         dense: a dense vector that stands in for a sparse one, ``[d_model]``, to be used at multiplier 1; see ``stand_in``.
         map: the map, where ``info.space`` is "map".
+        file: where it was read from, from which ``yapo.steer`` finds the autoencoder that the header names.
     """
 
     values: Tensor
@@ -108,6 +109,7 @@ class SteeringVector:
     carried: Carried | None = None
     dense: Tensor | None = None
     map: ConditionalMap | None = None
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def autoencoders(self) -> dict[int, str]:
@@ -146,7 +148,7 @@ class SteeringVector:
         kind, made = header.pop("carried", None), _map(tensors, header, path)
         info = VectorInfo.of(header, path)
         carried = None if kind is None else _carried(tensors, kind, info, str(path))
-        return cls(tensors["vector"], info, carried, tensors.get("dense"), made)
+        return cls(tensors["vector"], info, carried, tensors.get("dense"), made, Path(path))
 
 
 @dataclass(frozen=True)

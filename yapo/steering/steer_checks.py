@@ -1,0 +1,151 @@
+"""What can be steered by what: the model, the vector and the multiplier that a caller gives to ``yapo.steer``."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import warnings
+from pathlib import Path
+
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from yapo.errors import YapoError
+from yapo.hub import Repo, is_commit, snapshot_commit, snapshot_of, snapshots_with_weights
+from yapo.models.checkpoint import missing_file, weights_digest
+from yapo.models.finite import not_finite
+from yapo.models.weights import check_architecture
+from yapo.steering.vector import SteeringVector, VectorInfo
+
+
+def strength_of(multiplier: object, vector: SteeringVector) -> float:
+    """Return λ: the multiplier given, or the header's where it is None.
+
+    Raises:
+        YapoError: it is no finite number.
+    """
+    value, named = (vector.info.multiplier, "the vector's multiplier") if multiplier is None else (multiplier, "multiplier")
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        fix = "leave it out for the one chosen on validation" if multiplier is not None else "give one as multiplier=..."
+        raise YapoError(f"{named}={value!r}: not a finite number; {fix}")
+    return float(value)
+
+
+def check_vector(vector: object) -> None:
+    """Refuse what is no vector, or holds no finite numbers.
+
+    Raises:
+        YapoError: see above.
+    """
+    if not isinstance(vector, SteeringVector):
+        shown = repr(vector) if isinstance(vector, str | Path | None) else type(vector).__name__
+        raise YapoError(f"vector={shown}: not a steering vector; give what yapo.load_vector(path) returns")
+    if vector.values.ndim != 1 or not vector.values.is_floating_point():
+        found = f"{vector.values.dtype} of shape {tuple(vector.values.shape)}"
+        raise YapoError(f"the vector's values are {found}; give one floating-point number for each entry of its space")
+    if not_finite([("values", vector.values)]) is not None:
+        raise YapoError(f"the vector for {vector.info.model} holds NaN or infinity; train or download it again")
+
+
+def displacement(vector: SteeringVector, strength: float, width: int) -> Tensor:
+    """Return u = λ·v, ``[width]`` float32.
+
+    Raises:
+        YapoError: the vector is of another width, or u is too large for float32.
+    """
+    if len(vector.values) != width:
+        raise YapoError(
+            f"the vector has {len(vector.values)} entries, but what applies it has {width}; give the autoencoder it names"
+        )
+    u = strength * vector.values.float()
+    if not_finite([("u", u)]) is not None:
+        raise YapoError(f"multiplier={strength}: the vector times that is beyond float32; give a smaller one")
+    return u
+
+
+def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
+    """Refuse a model that cannot be steered, or a vector made for another one.
+
+    Raises:
+        YapoError: a wrapper, a model without a head, quantised or absent weights; other depth, other width, other weights, or a
+            name that does not tell whether the weights are the same.
+    """
+    _check_kind(model)
+    info, config = vector.info, model.config
+    if not 0 <= info.layer < config.num_hidden_layers:
+        raise YapoError(
+            f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers; "
+            "load the model it was made for"
+        )
+    if info.space == "dense" and vector.values.shape[-1] != config.hidden_size:
+        raise YapoError(
+            f"the vector has {vector.values.shape[-1]} entries for {info.model}; this model is {config.hidden_size} wide; "
+            "load the model it was made for"
+        )
+    if config.name_or_path:  # a model made in memory has no weights to compare
+        _check_weights(config, info)
+
+
+def _check_kind(model: object) -> None:
+    """Refuse what is no bare language model with its head and its weights in memory."""
+    kind, inner = type(model).__name__, next((name for name in ("module", "_orig_mod") if name in _children(model)), None)
+    if inner is not None:
+        raise YapoError(
+            f"model: {kind} wraps the model, and would not always run the steered one; give model.{inner}, and run that"
+        )
+    if not isinstance(model, PreTrainedModel):
+        inside = "; merge an adapter into its model first (merge_and_unload)" if hasattr(model, "merge_and_unload") else ""
+        shown = repr(model) if isinstance(model, str | Path | None) else kind
+        raise YapoError(
+            f"model={shown}: not a transformers model{inside}; give what AutoModelForCausalLM.from_pretrained returns"
+        )
+    check_architecture("model", model.config.model_type)
+    if not hasattr(model, "model") or not hasattr(model.model, "layers"):
+        raise YapoError(f"model: {kind} has no head; load it with AutoModelForCausalLM, which has one")
+    if getattr(model, "is_quantized", False) or getattr(model.config, "quantization_config", None) is not None:
+        raise YapoError("model: its weights are quantised, for which no vector was made; load it without quantization_config")
+    absent = next((name for name, parameter in model.named_parameters() if parameter.is_meta), None)
+    if absent is not None:
+        raise YapoError(
+            f"model: {absent} is not in memory (device meta); load the weights, without offloading them to disk or CPU"
+        )
+
+
+def _children(model: object) -> set[str]:
+    return {name for name, _ in model.named_children()} if isinstance(model, nn.Module) else set()
+
+
+def _check_weights(config: PreTrainedConfig, info: VectorInfo) -> None:
+    """Refuse other weights: commits are compared with commits, digests with digests."""
+    name, made, folders = config.name_or_path, info.model_digest, _folders(config)
+    of_hub = is_commit(made)
+    here = [snapshot_commit(folder) for folder in folders]
+    if of_hub and not any(here):  # a folder outside a cache has no commit, but may be a copy of what the cache holds of it
+        original = snapshot_of(Repo("model.path", info.model, made))
+        made = weights_digest(original) if missing_file(original) is None else ""
+    if not is_commit(made):
+        here = [weights_digest(folder) for folder in folders] if made else []
+    vectors = f"the vector was made for {info.model} ({info.model_digest})"
+    right = f"{info.model} at revision {info.model_digest}" if of_hub else "the weights it was made for"
+    fix = f"load {right}, or make a vector for this model"
+    if not any(here):
+        if name != info.model or Path(name).is_dir():  # a folder may bear the name of a hub model
+            raise YapoError(f"{vectors}; nothing here tells whether {name} has the same weights; {fix}")
+    elif made not in here:
+        raise YapoError(f"{vectors}; {name} has other weights ({', '.join(here)}); {fix}")
+    elif made != here[0]:
+        warnings.warn(
+            f"{vectors}; the cache holds {len(here)} commits of {name}, and a model loaded by its name does not say which it is; "
+            f"load it from {folders[here.index(made)]} to be sure",
+            stacklevel=5,
+        )
+
+
+def _folders(config: PreTrainedConfig) -> list[Path]:
+    """Where a model was read from; of one loaded by its name on the hub, all that the cache holds, the likeliest first."""
+    name, commit = config.name_or_path, str(vars(config).get("_commit_hash") or "")
+    if Path(name).is_dir():
+        return [Path(name)]
+    return [snapshot_of(Repo("model.path", name, commit))] if commit else snapshots_with_weights(Repo("model.path", name))
