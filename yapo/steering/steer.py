@@ -124,7 +124,7 @@ def padding_of(given: Any, cached: int, new: Tensor | None) -> Tensor | None:
     A static cache comes with masks ``[rows, 1, new tokens, cache]`` for each kind of layer: additive, or True where a token is
     read. The last token reads all that are real, up to itself.
     """
-    mask = given.get("full_attention") if isinstance(given, Mapping) else given
+    mask: Tensor | None = given.get("full_attention") if isinstance(given, Mapping) else given
     if mask is None or mask.ndim != 4 or new is None:
         return mask if mask is not None and mask.ndim == 2 else None
     read = mask[:, 0, -1, : cached + new.shape[1]]
