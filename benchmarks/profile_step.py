@@ -79,7 +79,8 @@ def timed_step(ours: OurStep, step: int, clock: Clock) -> None:
     trainer, lm = ours.trainer, ours.trainer.lm
     ours.optimizer.zero_grad(set_to_none=True)
     clock.start()
-    rows, d = trainer._minibatch(ours.state, step)
+    minibatch = ours.minibatch(step)
+    rows, d = minibatch.rows, minibatch.d
     batch, hidden = trainer.store.batch(rows)
     batch, hidden = batch.to(lm.device), hidden.to(lm.device)
     codes = Codes.packed([trainer.codes[i] for i in rows], batch).to(lm.device)
@@ -190,7 +191,7 @@ def measure_shape(shape: shapes.Shape, options: measure.Options, report: measure
         with torch.no_grad():
             ours.vector.normal_(std=0.1, generator=torch.Generator(setup.lm.device).manual_seed(options.seed))
         # The same minibatch in every turn, so that parts, whole step and limit are about the same tokens.
-        rows, _ = trainer._minibatch(ours.state, 0)
+        rows = ours.minibatch(0).rows
         batch, _ = store.batch(rows)
         clock = Clock(options.device)
         turns = {"parts": partial(_parts, ours, clock), "whole": partial(_whole, ours)}

@@ -21,6 +21,7 @@ from benchmarks.published import PublishedStep
 from yapo.config import TrainConfig
 from yapo.errors import YapoError
 from yapo.steering.intervention import Dense, Sparse
+from yapo.steering.schedule import Minibatch, minibatches
 from yapo.steering.sets import TrainSet
 from yapo.steering.store import ActivationStore, build_store
 from yapo.steering.trainer import Trainer
@@ -49,6 +50,11 @@ class OurStep:
         nn.utils.clip_grad_norm_([self.vector], CONFIG.grad_clip)
         self.optimizer.step()
         self.loss = float(str(row["loss"]))
+
+    def minibatch(self, step: int) -> Minibatch:
+        """Return the pairs and the direction of a step."""
+        (batch,) = minibatches(self.state.part, self.trainer.config, step)
+        return batch
 
 
 class Agreement:
@@ -103,8 +109,8 @@ def compare(
 
     def run_published(turn: int) -> None:
         nonlocal expected
-        rows, d = trainer._minibatch(ours.state, turn)
-        expected = published([setup.pairs[i] for i in rows], d)
+        batch = ours.minibatch(turn)
+        expected = published([setup.pairs[i] for i in batch.rows], batch.d)
 
     both: list[tuple[str, Callable[[int], None]]] = [("published", run_published), ("ours", ours)]
     times: measure.Times = {"published": [], "ours": []}

@@ -14,9 +14,11 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.intervention import Dense, Intervention, Sparse, sparse_edit_plain
+from yapo.steering.progress import Row
+from yapo.steering.schedule import minibatches
 from yapo.steering.sets import TrainSet
 from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.trainer import Row, Trainer
+from yapo.steering.trainer import Trainer
 from yapo.steering.tree import Pair
 
 from .test_tree import PAIRS
@@ -279,11 +281,10 @@ def test_the_displacement_logged_is_that_of_the_minibatch(gemma: LanguageModel, 
             state.vector.copy_(0.3 * torch.randn(trainer.intervention.width, generator=torch.Generator().manual_seed(k)))
     logged = trainer._step(states, 1)
     for state, row in zip(states, logged, strict=True):
-        batch, d = trainer._minibatch(state, 1)
-        u = trainer.intervention.widen(d * state.vector.detach())
-        changes = [
-            intervention.changes(h[None], u, torch.arange(len(h))[None] > 0) for h in (trainer.store.hidden[i] for i in batch)
-        ]
+        (batch,) = minibatches(state.part, CONFIG, 1)
+        u = trainer.intervention.widen(batch.d * state.vector.detach())
+        states_of = [trainer.store.hidden[i] for i in batch.rows]
+        changes = [intervention.changes(h[None], u, torch.arange(len(h))[None] > 0) for h in states_of]
         assert row["displacement"] == pytest.approx(float(torch.cat(changes).norm(dim=-1).mean()), rel=1e-4)
 
 

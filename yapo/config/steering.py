@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from math import inf
+from typing import Any, Literal, get_args
 
 from yapo.config.checks import check_seed, one_of, require
+
+# The words that settings below take. Their fields are texts because OmegaConf knows no Literal.
+Directions = Literal["both", "positive"]
+Draws = Literal["step", "process"]
+Warmup = Literal["step+1", "step"]
 
 
 @dataclass
@@ -37,7 +43,7 @@ class StoreConfig:
     max_gigabytes: float = 100.0  # of one country and task; preparation that would need more stops before it starts
 
     def __post_init__(self) -> None:
-        require(self.max_gigabytes > 0, "store.max_gigabytes", self.max_gigabytes, "a positive size")
+        require(0 < self.max_gigabytes < inf, "store.max_gigabytes", self.max_gigabytes, "a positive size, not infinite")
 
 
 @dataclass
@@ -58,24 +64,30 @@ class TrainConfig:
     beta: float = 0.1
     directions: str = "both"  # both: d = -1 or 1, drawn for each step | positive: d = 1 alone
     share: float = 1.0  # of the training facts; those kept are drawn by the seed, a smaller share from a larger one
+    processes: int = 1  # data-parallel processes that a step stands for; each takes batch_size pairs of its own
+    draws: str = "step"  # step: one d for all processes of a step | process: each draws its own
     warmup_steps: int = 100
+    warmup: str = "step+1"  # share of lr while warming up: (step+1)/warmup_steps | step: step/warmup_steps, as published
     weight_decay: float = 0.05
     grad_clip: float = 1.0
     seed: int = 0
-    steer_bos: bool = False
+    steer_bos: bool = False  # whether the first token is steered too, as published
     rows_per_pass: int = 64  # pairs in one forward pass, of all vectors together; more is faster, up to the device's memory
 
     def __post_init__(self) -> None:
-        require(self.lr > 0, "train.lr", self.lr, "a positive learning rate")
+        require(0 < self.lr < inf, "train.lr", self.lr, "a positive learning rate, not infinite")
         require(self.epochs > 0, "train.epochs", self.epochs, "at least 1")
         require(self.batch_size > 0, "train.batch_size", self.batch_size, "at least 1")
         require(self.rows_per_pass > 0, "train.rows_per_pass", self.rows_per_pass, "at least 1")
-        require(self.beta > 0, "train.beta", self.beta, "a positive number")
-        one_of("train.directions", self.directions, ("both", "positive"))
+        require(0 < self.beta < inf, "train.beta", self.beta, "a positive number, not infinite")
+        one_of("train.directions", self.directions, get_args(Directions))
+        require(self.processes > 0, "train.processes", self.processes, "at least 1")
+        one_of("train.draws", self.draws, get_args(Draws))
+        one_of("train.warmup", self.warmup, get_args(Warmup))
         require(0 < self.share <= 1, "train.share", self.share, "above 0 and up to 1, all facts")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
-        require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
-        require(self.grad_clip > 0, "train.grad_clip", self.grad_clip, "a positive norm")
+        require(0 <= self.weight_decay < inf, "train.weight_decay", self.weight_decay, "0 or more, not infinite")
+        require(0 < self.grad_clip < inf, "train.grad_clip", self.grad_clip, "a positive norm, not infinite")
         check_seed("train.seed", self.seed)
 
 

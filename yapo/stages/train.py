@@ -26,9 +26,9 @@ from yapo.steering.conditional import ConditionalMap
 from yapo.steering.intervention import Dense, Sparse
 from yapo.steering.methods import FitInputs, get_method
 from yapo.steering.methods.base import Elsewhere
+from yapo.steering.progress import Row
 from yapo.steering.sets import TrainSet, train_sets
 from yapo.steering.store import ActivationStore
-from yapo.steering.trainer import Row
 from yapo.steering.vector import MAP_CONVENTION, TrainedVector, VectorInfo
 
 if TYPE_CHECKING:

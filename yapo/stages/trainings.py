@@ -29,10 +29,10 @@ from yapo.steering.intervention import Dense, Intervention, Sparse
 from yapo.steering.margins import measure_pairs
 from yapo.steering.methods import FitInputs, get_method
 from yapo.steering.objective import preference_loss
+from yapo.steering.progress import Row
 from yapo.steering.reencode import encoded_by
 from yapo.steering.sets import TrainSet, train_sets
 from yapo.steering.store import ActivationStore
-from yapo.steering.trainer import Row
 
 ITEM = ["question_id", "variant", "phrasing"]
 

@@ -20,9 +20,9 @@ from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.study import Study, check_country, studied
 from yapo.stages.study_methods import check_methods
 from yapo.steering.methods import FitInputs, get_method
+from yapo.steering.progress import Row
 from yapo.steering.sets import train_sets
 from yapo.steering.store import ActivationStore
-from yapo.steering.trainer import Row
 from yapo.steering.vector import TrainedVector, VectorInfo
 from yapo.tensors import load_tensors, save_tensors
 

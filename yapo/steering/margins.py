@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from yapo.steering.tree import answer_log_probs
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def measure_pairs(
     return margins, moved
 
 
-def chunks(rows: list[int], size: int) -> Iterator[list[int]]:
+def chunks(rows: list[T], size: int) -> Iterator[list[T]]:
     """Consecutive parts of at most ``size``."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

@@ -8,7 +8,6 @@ log π sums over response tokens, end-of-turn included; π_v is steered by d·v,
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 
@@ -20,8 +19,3 @@ def preference_margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor
 def preference_loss(margin: Tensor, direction: Tensor, beta: float) -> Tensor:
     """-log σ(d·β·m) for each pair; ``direction`` holds d in {-1, 1}."""
     return -nn.functional.logsigmoid(beta * direction * margin)
-
-
-def token_log_probs(logits: Tensor, targets: Tensor) -> Tensor:
-    """Log-probability of each target token, ``[n]`` from ``[n, vocabulary]`` float32 logits."""
-    return torch.log_softmax(logits, dim=-1).gather(1, targets[:, None]).squeeze(1)

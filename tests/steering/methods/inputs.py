@@ -12,9 +12,9 @@ from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.methods import FitInputs
+from yapo.steering.progress import Row
 from yapo.steering.sets import TrainSet
 from yapo.steering.store import build_store
-from yapo.steering.trainer import Row
 from yapo.steering.tree import Pair
 
 LAYER = 1

@@ -17,8 +17,8 @@ from yapo.stages.app import compose
 from yapo.steering.conditional import ConditionalMap
 from yapo.steering.methods import get_method
 from yapo.steering.methods.base import Elsewhere, FitInputs
+from yapo.steering.progress import Row
 from yapo.steering.sets import TrainSet
-from yapo.steering.trainer import Row
 from yapo.steering.tree import Pair
 
 from ..test_dspa import block_output, dense_map, plain_edit, plain_gates, plain_map, plain_sets, plain_sparsified

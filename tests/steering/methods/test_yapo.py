@@ -14,7 +14,8 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.intervention import Sparse
 from yapo.steering.methods import get_method
-from yapo.steering.trainer import Row, Trainer
+from yapo.steering.progress import Row
+from yapo.steering.trainer import Trainer
 
 from .inputs import LAYER, SETS, TRAIN, make_inputs
 

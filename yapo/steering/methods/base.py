@@ -13,9 +13,9 @@ from torch import Tensor
 from yapo.config import TrainConfig
 from yapo.errors import YapoError, unknown
 from yapo.models.sae import SAE
+from yapo.steering.progress import Row
 from yapo.steering.sets import TrainSet
 from yapo.steering.store import ActivationStore
-from yapo.steering.trainer import Row
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
