@@ -124,11 +124,3 @@ def test_joined_stores_stand_end_to_end(gemma: LanguageModel, sae: SAE) -> None:
     other = build_store(gemma, 2, sae, PAIRS, 4)
     with pytest.raises(YapoError, match="cannot be joined"):
         ActivationStore.joined([first, other])
-
-
-def test_a_file_of_another_kind_is_one_clear_error(tmp_path: Path) -> None:
-    from yapo.tensors import save_tensors
-
-    save_tensors(tmp_path / "vector.safetensors", {"vector": torch.zeros(3)}, {"method": "caa"})
-    with pytest.raises(YapoError, match=r"not an activation store of this version; delete it and run the stage prepare again"):
-        ActivationStore.load(tmp_path / "vector.safetensors")

@@ -73,6 +73,8 @@ def candidates_of(config: Config, trained: dict[Key, TrainedVector], lm: Languag
             intervention = applied.intervention(info, vector.map)
         except YapoError as error:
             raise YapoError(f"{name}: {error}; train it again") from None
+        if vector.epochs.shape[1] != intervention.width:
+            raise YapoError(f"{name}: has {vector.epochs.shape[1]} entries, not {intervention.width}; train it for this model")
         candidates[key] = Candidate(vector.epochs, intervention, info.steer_bos)
     return candidates
 

@@ -9,7 +9,6 @@ import pandas as pd
 from torch import Tensor
 
 from yapo.config import Config
-from yapo.data.schema import read_table
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Evaluator, summary
 from yapo.evaluation.generate import Condition
@@ -19,11 +18,11 @@ from yapo.models.language_model import load_language_model
 from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.prepared import read_prepared
 from yapo.stages.study import Study
 from yapo.steering.intervention import Dense, Sparse
 from yapo.steering.portable import carry, pruned, stand_in
 from yapo.steering.sets import train_sets
-from yapo.steering.store import ActivationStore
 from yapo.steering.vector import SteeringVector
 
 log = logging.getLogger(__name__)
@@ -56,8 +55,8 @@ def _every_vector(config: Config, study: Study, evaluator: Evaluator, sae: SAE, 
     """Write the portable form of every chosen vector; the validation items of each form of the sparse ones."""
     rows = []
     for task in config.tasks:
-        store, _ = ActivationStore.load(study.store(language, config.country, task))
-        sets = {part.name: part for part in train_sets(read_table(study.pairs(language, config.country, task)), config.settings)}
+        pairs = read_prepared(study, language, config.country, task)
+        store, sets = pairs.store, {part.name: part for part in train_sets(pairs.rows, config.settings)}
         for method in config.methods:
             for setting in config.settings:
                 place = (method, task, setting)

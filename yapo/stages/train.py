@@ -6,30 +6,33 @@ import importlib.metadata
 import json
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 from torch import Tensor
 
 from yapo.config import Config
-from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
-from yapo.files import digest, file_digest, write_json
+from yapo.files import digest, write_json
 from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
+from yapo.stages.prepared import PreparedPairs, read_prepared, vector_info
 from yapo.stages.study import Study, check_country
 from yapo.steering.conditional import ConditionalMap
 from yapo.steering.intervention import Dense, Sparse
-from yapo.steering.methods import FitInputs, get_method
+from yapo.steering.methods import FitInputs, Method, get_method
 from yapo.steering.methods.base import Elsewhere
 from yapo.steering.progress import Row
 from yapo.steering.sets import TrainSet, train_sets
-from yapo.steering.store import ActivationStore
-from yapo.steering.vector import MAP_CONVENTION, TrainedVector, VectorInfo
+from yapo.steering.vector import MAP_CONVENTION, TrainedVector
+from yapo.tensors import check_finite
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
@@ -39,15 +42,51 @@ PACKAGES = ("torch", "transformers", "sae-lens", "numpy", "pandas")
 
 
 def main(config: Config) -> None:
-    """Writes ``train/<method>/``: ``<task>-<setting>.safetensors``, ``curves.jsonl`` and ``run.json``."""
+    """Writes ``train/<method>/``: ``<task>-<setting>.safetensors``, ``curves.jsonl`` and ``run.json``.
+
+    Everything is checked before a file is opened, and the vectors of all tasks are made before the first is written, so that a
+    training that is refused or stops leaves the folder as it was.
+    """
     study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
     known = known_countries(config.data)
     check_country(config.country, known)
     language = known[config.country]
     folder = study.trained(language, config.country, method.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "curves.jsonl.partial"
+    prepared = {task: read_prepared(study, language, config.country, task) for task in config.tasks}
+    sae = read_sae(config, layer, next(iter(prepared.values())).store.hidden[0].shape[-1])
     maps: dict[str, ConditionalMap] = {}
+    with _Curves(folder / "curves.jsonl") as curves:
+        asked = _inputs(config, layer, sae, prepared, folder, curves, maps)
+        made: dict[Path, TrainedVector] = {}
+        for task, inputs in asked.items():
+            vectors = method.fit(inputs)
+            for part in inputs.sets:
+                path, place = folder / f"{task}-{part.name}.safetensors", {"task": task, "setting": part.name}
+                epochs = vectors[part.name]
+                check_finite(path, {"epochs": epochs})
+                if (task, part.name) not in curves.known:  # closed form: one row, so that every method shows where it ended
+                    inputs.log(_closing_row(method.space, inputs, part, epochs[-1]))
+                extra = {"country": config.country, "language": language, **place}
+                made[path] = _trained(config, method, epochs, layer, prepared[task], sae, extra, maps.pop(part.name, None))
+            log.info("%s %s %s: %s", config.country, method.name, task, ", ".join(vectors))
+        for path, vector in made.items():
+            vector.save(path)
+        write_json(folder / "run.json", _report(config, language, layer, prepared))
+        curves.keep()
+    for checkpoint in folder.glob("*.checkpoint.safetensors"):
+        checkpoint.unlink()
+
+
+def _inputs(
+    config: Config,
+    layer: int,
+    sae: SAE,
+    prepared: dict[str, PreparedPairs],
+    folder: Path,
+    curves: _Curves,
+    maps: dict[str, ConditionalMap],
+) -> dict[str, FitInputs]:
+    """What the method learns from, by task. The model is loaded when a method first asks for it."""
 
     @cache
     def language_model(first: int) -> LanguageModel:
@@ -59,81 +98,109 @@ def main(config: Config) -> None:
     def autoencoder(own_layer: int) -> SAE:
         return read_sae(config, own_layer, language_model(0).d_model)
 
-    with partial.open("w", encoding="utf-8") as curves:
-        hashes = []
-        for task in config.tasks:
-            store, header = ActivationStore.load(study.store(language, config.country, task))
-            pairs = study.pairs(language, config.country, task)
-            sae = read_sae(config, layer, store.hidden[0].shape[-1])
-            if header["pairs_hash"] != file_digest(pairs):
-                raise YapoError(f"{pairs}: not the pairs whose activations were kept; run the stage prepare again")
-            rows = read_table(pairs)
-            recorder = _Log(curves, task)
-            inputs = FitInputs(
-                store=store,
-                rows=rows,
-                sets=train_sets(rows, config.settings),
-                layer=layer,
-                sae=sae,
-                language_model=lambda: language_model(layer + 1),
-                train=config.train,
-                options=config.method.options,
-                log=recorder,
-                checkpoint=folder / f"{task}.checkpoint.safetensors",
-                elsewhere=Elsewhere(lambda: language_model(0), autoencoder, config.sae.min_explained_variance, maps.__setitem__),
-            )
-            vectors = method.fit(inputs)
-            for part in inputs.sets:
-                epochs = vectors[part.name]
-                if part.name not in recorder.settings:  # closed form: one row, so that every method shows where it ended
-                    inputs.log(_closing_row(method.space, inputs, part, epochs[-1]))
-                info = _info(config, method.space, store, header, sae, language, task, part.name)
-                made = maps.pop(part.name, None)
-                if made is not None:
-                    own: dict[str, Any] = {
-                        "layer": made.info.layer_out,
-                        "sae": made.info.sae_out,
-                        "sae_digest": made.info.sae_out_digest,
-                    }
-                    info = replace(info, **own, convention=MAP_CONVENTION)
-                TrainedVector(epochs, info, made).save(folder / f"{task}-{part.name}.safetensors")
-            hashes.append(header["data_hash"])
-            log.info("%s %s %s: %s", config.country, method.name, task, ", ".join(vectors))
-    write_json(
-        folder / "run.json",
-        {
-            "method": method.name,
-            "country": config.country,
-            "language": language,
-            "seed": config.train.seed,
-            "layer": layer,
-            "config": {
-                "method": asdict(config.method),
-                "train": asdict(config.train),
-                "model": asdict(config.model),
-                "sae": asdict(config.sae),
-            },
-            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-            "data_hash": digest(hashes),
+    elsewhere = Elsewhere(lambda: language_model(0), autoencoder, config.sae.min_explained_variance, maps.__setitem__)
+    return {
+        task: FitInputs(
+            store=pairs.store,
+            rows=pairs.rows,
+            sets=train_sets(pairs.rows, config.settings),
+            layer=layer,
+            sae=sae,
+            language_model=lambda: language_model(layer + 1),
+            train=config.train,
+            options=config.method.options,
+            log=curves.of(task),
+            checkpoint=folder / f"{task}.checkpoint.safetensors",
+            elsewhere=elsewhere,
+        )
+        for task, pairs in prepared.items()
+    }
+
+
+def _trained(
+    config: Config,
+    method: Method,
+    epochs: Tensor,
+    layer: int,
+    pairs: PreparedPairs,
+    sae: SAE,
+    extra: dict[str, Any],
+    made: ConditionalMap | None,
+) -> TrainedVector:
+    """The vectors with their header; a map has layers and an autoencoder of its own."""
+    info = vector_info(config, method.space, layer, [pairs], sae, extra)
+    if made is not None:
+        own: dict[str, Any] = {"layer": made.info.layer_out, "sae": made.info.sae_out, "sae_digest": made.info.sae_out_digest}
+        info = replace(info, **own, convention=MAP_CONVENTION)
+    return TrainedVector(epochs, info, made)
+
+
+def _report(config: Config, language: str, layer: int, prepared: dict[str, PreparedPairs]) -> dict[str, Any]:
+    """What ``run.json`` says."""
+    return {
+        "method": config.method.name,
+        "country": config.country,
+        "language": language,
+        "seed": config.train.seed,
+        "layer": layer,
+        "config": {
+            "method": asdict(config.method),
+            "train": asdict(config.train),
+            "model": asdict(config.model),
+            "sae": asdict(config.sae),
         },
-    )
-    os.replace(partial, folder / "curves.jsonl")
-    for checkpoint in folder.glob("*.checkpoint.safetensors"):
-        checkpoint.unlink()
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "data_hash": digest([pairs.data_hash for pairs in prepared.values()]),
+    }
 
 
-class _Log:
-    """Appends rows to the curves file as they come, so that they can be watched."""
+class _Curves:
+    """Appends rows to a curves file as they come, so that they can be watched; its name ends in ``.partial`` until ``keep``.
 
-    def __init__(self, file: TextIO, task: str) -> None:
-        self.file, self.task = file, task
-        self.settings: set[object] = set()
+    The first row opens it. Where the stage ends with bad input, it is removed, and so are folders that would stay empty.
+    """
 
-    def __call__(self, row: Row) -> None:
-        self.file.write(json.dumps({"task": self.task, **row}, sort_keys=True) + "\n")
-        self.settings.add(row["setting"])
-        if row["kind"] == "epoch":
-            self.file.flush()
+    def __init__(self, path: Path) -> None:
+        self.path, self.partial = path, path.with_name(path.name + ".partial")
+        self.known: set[tuple[str, object]] = set()  # task and setting of the rows so far
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> _Curves:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+            if isinstance(error, YapoError):
+                self.partial.unlink(missing_ok=True)
+                _remove_empty(self.path.parent)
+
+    def of(self, task: str) -> Callable[[Row], None]:
+        """Receives the rows of a task."""
+
+        def write(row: Row) -> None:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.partial.open("w", encoding="utf-8")
+            self._file.write(json.dumps({"task": task, **row}, sort_keys=True) + "\n")
+            self.known.add((task, row["setting"]))
+            if row["kind"] == "epoch":
+                self._file.flush()
+
+        return write
+
+    def keep(self) -> None:
+        """Give the file its name."""
+        assert self._file is not None, "every vector has a row"
+        self._file.close()
+        os.replace(self.partial, self.path)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder and those above it, up to the first that holds anything."""
+    while folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) -> Row:
@@ -143,32 +210,6 @@ def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) 
     moved = [intervention.displacement(h, vector, torch.ones(h.shape[:2], dtype=torch.bool)) for h in states]
     size = {"norm": float(vector.norm()), "l0": int((vector != 0).sum())}
     return {"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, "displacement": sum(moved) / len(moved), **size}
-
-
-def _info(
-    config: Config,
-    space: str,
-    store: ActivationStore,
-    header: dict[str, object],
-    sae: SAE,
-    language: str,
-    task: str,
-    setting: str,
-) -> VectorInfo:
-    return VectorInfo(
-        method=config.method.name,
-        space=space,
-        layer=store.key.layer,
-        model=str(header["model"]),
-        model_digest=store.key.model,
-        sae=sae.source if space == "sparse" else "",
-        sae_digest=sae.digest if space == "sparse" else "",
-        threshold=str(config.method.options.get("threshold", "relu")),
-        steer_bos=config.train.steer_bos,
-        data_hash=str(header["data_hash"]),
-        config_hash=digest([asdict(config.method), asdict(config.train), asdict(config.prompts)]),
-        extra={"country": config.country, "language": language, "task": task, "setting": setting, "seed": config.train.seed},
-    )
 
 
 if __name__ == "__main__":

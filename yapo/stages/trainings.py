@@ -19,10 +19,10 @@ from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import get_judge
-from yapo.files import file_digest
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.prepared import read_prepared
 from yapo.stages.study import Study, studied
 from yapo.stages.study_methods import check_methods
 from yapo.steering.intervention import Dense, Intervention, Sparse
@@ -70,13 +70,9 @@ class Bench:
     def cell(self, task: str, setting: str) -> Cell:
         """The pairs of one task and setting."""
         study, language = Study.of(self.config), language_of(self.items)
-        store, header = ActivationStore.load(study.store(language, self.config.country, task))
-        pairs = study.pairs(language, self.config.country, task)
-        if header["pairs_hash"] != file_digest(pairs):
-            raise YapoError(f"{pairs}: not the pairs whose activations were kept; run the stage prepare again")
-        rows = read_table(pairs)
-        (part,) = train_sets(rows, [setting])
-        return Cell(self, task, setting, store, rows, part, self.sae)
+        pairs = read_prepared(study, language, self.config.country, task)
+        (part,) = train_sets(pairs.rows, [setting])
+        return Cell(self, task, setting, pairs.store, pairs.rows, part, self.sae)
 
     @property
     def space(self) -> str:

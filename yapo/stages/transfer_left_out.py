@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from yapo.config import Config
-from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
-from yapo.files import digest, file_digest
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
+from yapo.stages.prepared import read_prepared, vector_info
 from yapo.stages.study import Study, check_country, studied
 from yapo.stages.study_methods import check_methods
 from yapo.steering.methods import FitInputs, get_method
 from yapo.steering.progress import Row
 from yapo.steering.sets import train_sets
 from yapo.steering.store import ActivationStore
-from yapo.steering.vector import TrainedVector, VectorInfo
+from yapo.steering.vector import TrainedVector
 from yapo.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -54,11 +53,12 @@ def main(config: Config) -> None:
 
     vectors, infos = {}, {}
     for task in config.tasks if pools else []:
-        parts = {country: _prepared(study, language, country, task) for country in pools}
-        sae = read_sae(config, layer, next(iter(parts.values()))[0].hidden[0].shape[-1])
+        parts = {country: read_prepared(study, language, country, task) for country in pools}
+        sae = read_sae(config, layer, next(iter(parts.values())).store.hidden[0].shape[-1])
         for country, pool in pools.items():
-            store = ActivationStore.joined([parts[other][0] for other in pool])
-            rows = pd.concat([parts[other][1] for other in pool], ignore_index=True)
+            used = [parts[other] for other in pool]
+            store = ActivationStore.joined([part.store for part in used])
+            rows = pd.concat([_named_apart(parts[other].rows, other) for other in pool], ignore_index=True)
             checkpoint = path.with_name(f"{method.name}-{country}-{task}.checkpoint.safetensors")
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             inputs = FitInputs(
@@ -76,22 +76,8 @@ def main(config: Config) -> None:
             name = f"{country}/{task}"
             vectors[name] = method.fit(inputs)[setting]
             checkpoint.unlink(missing_ok=True)
-            infos[name] = asdict(
-                VectorInfo(
-                    method=method.name,
-                    space=method.space,
-                    layer=layer,
-                    model=config.model.path,
-                    model_digest=store.key.model,
-                    sae=sae.source if method.space == "sparse" else "",
-                    sae_digest=sae.digest if method.space == "sparse" else "",
-                    threshold=str(config.method.options.get("threshold", "relu")),
-                    steer_bos=config.train.steer_bos,
-                    data_hash=store.key.pairs,
-                    config_hash=digest([asdict(config.method), asdict(config.train)]),
-                    extra={"left_out": country, "pool": pool, "task": task, "setting": setting, "seed": config.train.seed},
-                )
-            )
+            extra = {"left_out": country, "pool": pool, "task": task, "setting": setting}
+            infos[name] = asdict(vector_info(config, method.space, layer, used, sae, extra))
             log.info("%s %s without %s", method.name, task, country)
     save_tensors(path, vectors, {"vectors": infos})
 
@@ -114,17 +100,15 @@ def read_left_out(study: Study, language: str, method: str, country: str, task: 
     tensors, header = load_tensors(path)
     if name not in tensors:
         raise YapoError(f"{path}: has no vector {name}; run `python -m yapo.stages.transfer_left_out` with the same settings")
-    return TrainedVector(tensors[name], VectorInfo.of(header["vectors"][name], path))
+    described = header.get("vectors")
+    if not isinstance(described, dict) or not isinstance(described.get(name), dict):
+        raise YapoError(f"{path}: its header does not describe the vector {name}; run the stage transfer_left_out again")
+    return TrainedVector.read({"epochs": tensors[name]}, described[name], path)
 
 
-def _prepared(study: Study, language: str, country: str, task: str) -> tuple[ActivationStore, pd.DataFrame]:
-    """Activations and rows of a country's pairs; the same fact in two countries counts as two."""
-    store, header = ActivationStore.load(study.store(language, country, task))
-    pairs = study.pairs(language, country, task)
-    if header["pairs_hash"] != file_digest(pairs):
-        raise YapoError(f"{pairs}: not the pairs whose activations were kept; run the stage prepare again")
-    rows = read_table(pairs)
-    return store, rows.assign(question_id=country + "/" + rows["question_id"])
+def _named_apart(rows: pd.DataFrame, country: str) -> pd.DataFrame:
+    """Rows of a country's pairs; the same fact in two countries counts as two."""
+    return rows.assign(question_id=country + "/" + rows["question_id"])
 
 
 def _unlogged(row: Row) -> None:

@@ -64,8 +64,14 @@ class VectorReader:
             )
         vector = SteeringVector.load(path)
         info = vector.info
-        intervention = self.intervention(info, str(path), vector.map)
-        return ChosenVector(vector.values, intervention, info.steer_bos, info.multiplier, info.extra["epoch"])
+        intervention, epoch = self.intervention(info, str(path), vector.map), info.extra.get("epoch")
+        if len(vector.values) != intervention.width:
+            raise YapoError(
+                f"{path}: has {len(vector.values)} entries, but {intervention.width} are needed; make it for this model"
+            )
+        if not isinstance(epoch, int):
+            raise YapoError(f"{path}: its header says extra.epoch={epoch!r}; run the stage evaluate again")
+        return ChosenVector(vector.values, intervention, info.steer_bos, info.multiplier, epoch)
 
     def intervention(self, info: VectorInfo, name: str, made: ConditionalMap | None = None) -> Intervention:
         """How the vector with this header (and map) is applied; ``name`` is what an error calls it."""

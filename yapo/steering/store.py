@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 
 PART_BYTES = 2**28  # states held in memory before they are put on disk while a store is built
 GIGABYTE = 10**9
+# The tensors of a file: type, None where it is the model's, and number of dimensions.
+TENSORS: dict[str, tuple[torch.dtype | None, int]] = {
+    "hidden": (None, 2),
+    "code_values": (torch.float32, 1),
+    "reference": (torch.float32, 2),
+    "ids": (torch.int32, 1),
+    "lengths": (torch.int32, 2),
+    "code_ids": (torch.int32, 1),
+    "code_counts": (torch.int32, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -113,31 +123,58 @@ class ActivationStore:
         stream_tensors(path, shapes, parts.__getitem__, {**header, "store": asdict(self.key)})
 
     @classmethod
-    def load(cls, path: Path) -> tuple[ActivationStore, dict[str, Any]]:
+    def load(cls, path: Path, check: bool = True) -> tuple[ActivationStore, dict[str, Any]]:
         """Open a store as a memory map, with its header.
+
+        Args:
+            path: the file.
+            check: whether to compare it with its digest, which reads all of it once (``yapo.seal``).
 
         Raises:
             YapoError: missing, damaged, or not a store.
         """
-        tensors, header = load_tensors(path)
-        if "store" not in header or "code_counts" not in tensors:
-            raise YapoError(f"{path}: not an activation store of this version; delete it and run the stage prepare again")
-        ids, pairs = tensors["ids"].tolist(), []
-        start = 0
-        for p, c, r in tensors["lengths"].tolist():
+        tensors, header = load_tensors(path, check)
+        missing = sorted({"store"} - header.keys()) + sorted(set(TENSORS) - tensors.keys())
+        if missing:
+            raise YapoError(
+                f"{path}: not an activation store of this version (it lacks {', '.join(missing)}); delete it and run the stage "
+                "prepare again"
+            )
+        try:
+            return cls._of(tensors, header.pop("store")), header
+        except (TypeError, ValueError, IndexError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise YapoError(f"{path}: damaged ({reason}); delete it and run the stage prepare again") from None
+
+    @classmethod
+    def _of(cls, tensors: dict[str, Tensor], described: dict[str, Any]) -> ActivationStore:
+        """The store in a file's tensors; raises an error that says which of them do not fit."""
+        key = StoreKey(**described)
+        if not all(isinstance(part, int if name == "layer" else str) for name, part in asdict(key).items()):
+            raise ValueError(f"its key is {described}")
+        for name, (dtype, ndim) in TENSORS.items():
+            if tensors[name].ndim != ndim or (dtype is not None and tensors[name].dtype != dtype):
+                raise ValueError(f"'{name}' is {tensors[name].dtype} with {tensors[name].ndim} dimensions")
+        ids, lengths, counts = tensors["ids"].tolist(), tensors["lengths"], tensors["code_counts"]
+        if lengths.shape[1] != 3 or not len(lengths) or int(lengths.min()) < 1 or int(lengths.sum()) != len(ids):
+            raise ValueError(f"{len(ids)} token ids do not give {len(lengths)} pairs")
+        pairs, start = list[Pair](), 0
+        for p, c, r in lengths.tolist():
             pairs.append(Pair(ids[start : start + p], ids[start + p : start + p + c], ids[start + p + c : start + p + c + r]))
             start += p + c + r
         tokens = [len(pair.tokens) for pair in pairs]
-        counts = tensors["code_counts"].split(tokens)  # type: ignore[no-untyped-call]
-        entries = [int(part.sum()) for part in counts]
-        split = zip(tensors["code_ids"].split(entries), tensors["code_values"].split(entries), counts, strict=True)  # type: ignore[no-untyped-call]
-        return cls(
-            StoreKey(**header.pop("store")),
-            pairs,
-            list(tensors["hidden"].split(tokens)),  # type: ignore[no-untyped-call]
-            [Codes(ids, values, part[None]) for ids, values, part in split],
-            tensors["reference"],
-        ), header
+        entries = int(counts.sum())
+        shapes = (len(tensors["hidden"]), len(counts), len(tensors["code_ids"]), len(tensors["code_values"]))
+        if shapes != (sum(tokens), sum(tokens), entries, entries) or (entries and int(counts.min()) < 0):
+            raise ValueError("states, codes and tokens do not fit each other")
+        reference = tensors["reference"]
+        if reference.shape != (len(pairs), 2) or not bool(torch.isfinite(reference).all()):
+            raise ValueError("'reference' is not two finite numbers a pair")
+        by_pair = counts.split(tokens)  # type: ignore[no-untyped-call]
+        sizes = [int(part.sum()) for part in by_pair]
+        split = zip(tensors["code_ids"].split(sizes), tensors["code_values"].split(sizes), by_pair, strict=True)  # type: ignore[no-untyped-call]
+        hidden = list(tensors["hidden"].split(tokens))  # type: ignore[no-untyped-call]
+        return cls(key, pairs, hidden, [Codes(ids, values, part[None]) for ids, values, part in split], reference)
 
 
 @torch.no_grad()
@@ -178,7 +215,7 @@ def build_store(
             part = _joined(key, [_run(lm, layer, sae, key, [pairs[i] for i in batch]) for batch in batches])
             if path is not None:
                 part.save(path, {})
-                part = ActivationStore.load(path)[0]  # from here on a memory map
+                part = ActivationStore.load(path, check=False)[0]  # from here on a memory map
         done.append(part)
         _check_size(sum(store.size for store in done), sizes, max_bytes)
     whole = _joined(key, done)
@@ -194,6 +231,11 @@ def _run(lm: LanguageModel, layer: int, sae: SAE, key: StoreKey, pairs: list[Pai
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     below = lm.blocks(lm.embed(ids), 0, layer + 1, batch.positions, masks)
     reference = answer_log_probs(lm, below, layer, batch).cpu()
+    if not bool(torch.isfinite(reference).all()):
+        raise YapoError(
+            f"{lm.source}: log-probabilities of answers are not finite in {str(lm.dtype).removeprefix('torch.')}; check its "
+            "weights, or set model.dtype=float32"
+        )
     places = zip(pairs, batch.row.tolist(), batch.start.tolist(), strict=True)
     hidden = [below[row, start : start + len(pair.tokens)].clone() for pair, row, start in places]
     codes = [Codes.of(sae, states[None]).to(torch.device("cpu")) for states in hidden]

@@ -7,8 +7,10 @@ the strength.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.steering.conditional import ConditionalMap
-from yapo.tensors import load_tensors, save_tensors
+from yapo.tensors import check_finite, load_tensors, save_tensors
 
 SPACES = ("dense", "sparse", "map")
 THRESHOLDS = ("relu", "jumprelu")
@@ -28,6 +30,10 @@ MAP_CONVENTION = (
     "edit with u = multiplier * vector at the last prompt token and every generated one (at every token if the map's `edits` is"
     " `all`), the features that the map gives for the prompt, in the output of decoder block `layer` (0-based)"
 )
+
+# The types of the header's values; those not named are texts.
+_KINDS: dict[str, type | UnionType] = {"layer": int, "multiplier": int | float, "steer_bos": bool, "extra": dict}
+_SAID = {int: "a whole number", int | float: "a number", bool: "true or false", dict: "a JSON object", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,18 @@ class VectorInfo:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for item in fields(self):
+            value, kind = getattr(self, item.name), _KINDS.get(item.name, str)
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise YapoError(f"{item.name}={value!r}: must be {_SAID[kind]}")
         if self.space not in SPACES:
             raise YapoError(f"space={self.space}: a vector is {', '.join(SPACES[:-1])} or {SPACES[-1]}")
         if self.threshold not in THRESHOLDS:
             raise YapoError(f"threshold={self.threshold}: choose one of {', '.join(THRESHOLDS)}")
+        if self.layer < 0:
+            raise YapoError(f"layer={self.layer}: layers count from 0")
+        if not math.isfinite(self.multiplier):
+            raise YapoError(f"multiplier={self.multiplier}: must be finite")
 
     @classmethod
     def of(cls, header: dict[str, Any], path: Path | str) -> VectorInfo:
@@ -126,7 +140,7 @@ class SteeringVector:
         return SteeringVector(self.dense, info)
 
     def save(self, path: Path | str) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; numbers that are not finite are refused."""
         tensors, header = {"vector": self.values}, asdict(self.info)
         if self.dense is not None:
             tensors["dense"] = self.dense
@@ -143,12 +157,13 @@ class SteeringVector:
     def load(cls, path: Path | str) -> SteeringVector:
         """Read a file written by ``save``."""
         tensors, header = load_tensors(Path(path))
-        if "vector" not in tensors:
-            raise YapoError(f"{path}: not a steering vector; expected a tensor 'vector', found {', '.join(sorted(tensors))}")
+        check_finite(path, tensors)
         kind, made = header.pop("carried", None), _map(tensors, header, path)
         info = VectorInfo.of(header, path)
-        carried = None if kind is None else _carried(tensors, kind, info, str(path))
-        return cls(tensors["vector"], info, carried, tensors.get("dense"), made, Path(path))
+        values = _part(path, tensors, "vector", (None if made is None else 1,))
+        carried = None if kind is None else _carried(tensors, kind, info, len(values), str(path))
+        dense = None if "dense" not in tensors else _part(path, tensors, "dense", (None,))
+        return cls(values, info, carried, dense, made, Path(path))
 
 
 @dataclass(frozen=True)
@@ -171,7 +186,7 @@ class TrainedVector:
         return SteeringVector(self.epochs[epoch - 1].clone(), info, map=self.map)
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; numbers that are not finite are refused."""
         held, header = ({}, {}) if self.map is None else (self.map.tensors(), {"map": self.map.header()})
         save_tensors(path, {"epochs": self.epochs} | held, asdict(self.info) | header)
 
@@ -179,32 +194,71 @@ class TrainedVector:
     def load(cls, path: Path) -> TrainedVector:
         """Read a file written by ``save``."""
         tensors, header = load_tensors(path)
+        return cls.read(tensors, header, path)
+
+    @classmethod
+    def read(cls, tensors: dict[str, Tensor], header: dict[str, Any], path: Path) -> TrainedVector:
+        """Read what a file holds.
+
+        Raises:
+            YapoError: a part is missing, has another shape, or has a number that is not finite.
+        """
+        check_finite(path, tensors)
         made = _map(tensors, header, path)
-        return cls(tensors["epochs"], VectorInfo.of(header, path), made)
+        epochs = _part(path, tensors, "epochs", (None, None if made is None else 1))
+        return cls(epochs, VectorInfo.of(header, path), made)
+
+
+def _part(path: Path | str, tensors: dict[str, Tensor], name: str, shape: tuple[int | None, ...]) -> Tensor:
+    """Return a tensor of the file once it has the expected shape; None stands for any size above 0."""
+    tensor = tensors.get(name)
+    if tensor is None:
+        found = ", ".join(sorted(tensors)) or "none"
+        raise YapoError(f"{path}: not a steering vector; expected a tensor '{name}', found {found}; make it again")
+    right = tensor.ndim == len(shape) and all(n == m if m else n > 0 for n, m in zip(tensor.shape, shape, strict=True))
+    if not right or not tensor.is_floating_point():
+        wanted = ", ".join("n" if size is None else str(size) for size in shape)
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise YapoError(f"{path}: '{name}' is {kind} {list(tensor.shape)}, expected floats of shape [{wanted}]; make it again")
+    return tensor
 
 
 def _map(tensors: dict[str, Tensor], header: dict[str, Any], path: Path | str) -> ConditionalMap | None:
     """The map that a header speaks of, which is taken out of it."""
     described = header.pop("map", None)
-    if described is None and header.get("space") == "map":
-        raise YapoError(f"{path}: its header has no map; make it again")
+    if (described is None) == (header.get("space") == "map"):
+        held = "no map" if described is None else f"a map, but space={header.get('space')}"
+        raise YapoError(f"{path}: its header has {held}; make it again")
+    if described is None:
+        return None
+    if not isinstance(described, dict):
+        raise YapoError(f"{path}: the map of its header is {described!r}, not a JSON object; make it again")
     try:
-        return None if described is None else ConditionalMap.read(tensors, described)
+        return ConditionalMap.read(tensors, described)
     except YapoError as error:
         raise YapoError(f"{path}: {error}; make it again") from None
 
 
-def _carried(tensors: dict[str, Tensor], kind: dict[str, Any], info: VectorInfo, source: str) -> Carried:
+def _carried(tensors: dict[str, Tensor], kind: Any, info: VectorInfo, n: int, source: str) -> Carried:
+    """The features that a sparse vector of ``n`` entries brings along."""
     missing = {"features", "W_enc", "b_enc", "W_dec", "b_dec"} - tensors.keys()
     if missing:
         raise YapoError(f"{source}: lacks {', '.join(sorted(missing))} of the autoencoder it says it carries; make it again")
+    known = isinstance(kind, dict) and kind.get("activation") in ("relu", "jumprelu")
+    if not known or not isinstance(kind.get("apply_b_dec_to_input"), bool) or info.space != "sparse":
+        raise YapoError(
+            f"{source}: says that it carries {kind!r} in space={info.space}; only sparse vectors carry features; make it again"
+        )
+    d_model = tensors["b_dec"].numel()
+    shapes = {"W_enc": (d_model, n), "b_enc": (n,), "W_dec": (n, d_model), "b_dec": (d_model,)}
+    shapes |= {"threshold": (n,)} if kind["activation"] == "jumprelu" else {}
+    parts = {name: _part(source, tensors, name, shape) for name, shape in shapes.items()}
+    features = tensors["features"]
+    if features.dtype != torch.int64 or features.shape != (n,) or bool((features.diff() <= 0).any()) or int(features[0]) < 0:
+        raise YapoError(f"{source}: its features are not {n} ascending numbers from 0; make it again")
     sae = SAE(
-        W_enc=tensors["W_enc"],
-        b_enc=tensors["b_enc"],
-        W_dec=tensors["W_dec"],
-        b_dec=tensors["b_dec"],
+        **parts if "threshold" in parts else {**parts, "threshold": None},
         activation=kind["activation"],
-        threshold=tensors.get("threshold"),
         k=None,
         apply_b_dec_to_input=kind["apply_b_dec_to_input"],
         source=source,
@@ -212,7 +266,7 @@ def _carried(tensors: dict[str, Tensor], kind: dict[str, Any], info: VectorInfo,
         hook_name=None,
         model_name=info.model,
     )
-    return Carried(tensors["features"], sae)
+    return Carried(features, sae)
 
 
 def random_like(norm: float, width: int, seed: int) -> Tensor:
