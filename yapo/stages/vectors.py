@@ -66,9 +66,7 @@ class VectorReader:
         info = vector.info
         intervention, epoch = self.intervention(info, str(path), vector.map), info.extra.get("epoch")
         if len(vector.values) != intervention.width:
-            raise YapoError(
-                f"{path}: has {len(vector.values)} entries, but {intervention.width} are needed; make it for this model"
-            )
+            raise YapoError(f"{path}: has {len(vector.values)} entries, not {intervention.width}; make it for this model")
         if not isinstance(epoch, int):
             raise YapoError(f"{path}: its header says extra.epoch={epoch!r}; run the stage evaluate again")
         return ChosenVector(vector.values, intervention, info.steer_bos, info.multiplier, epoch)

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class _NotFinite(YapoError):
+    """A training whose numbers are no longer finite."""
+
+
 class Trainer:
     """Trains one vector per set on one store.
 
@@ -80,33 +84,32 @@ class Trainer:
             YapoError: a number is no longer finite; says which and at which step, and removes the checkpoint.
         """
         states = [self._start(part, None if starts is None else starts[part.name]) for part in sets]
+        try:
+            self._run(states, log, checkpoint, self._identity(sets, starts))
+        except _NotFinite:
+            if checkpoint is not None:
+                checkpoint.unlink(missing_ok=True)
+            raise
+        return {state.part.name: self.intervention.widen(torch.stack(state.epochs)) for state in states}
+
+    def _run(self, states: list[State], log: Callable[[Row], None], checkpoint: Path | None, identity: str) -> None:
+        """All steps; each state receives its vector after every epoch."""
         optimizer = torch.optim.AdamW(
             [{"params": [state.vector]} for state in states], lr=self.config.lr, weight_decay=self.config.weight_decay
         )
-        identity = self._identity(sets, starts)
         first, rows_so_far = resume(checkpoint, identity, states, optimizer)
         for row in rows_so_far:
             log(row)
 
         def record(row: Row) -> None:
-            try:
-                self._check_finite(row)
-            except YapoError:
-                if checkpoint is not None:
-                    checkpoint.unlink(missing_ok=True)
-                raise
+            self._check_finite(row)
             rows_so_far.append(row)
             log(row)
 
         for step in range(first, max(state.total_steps for state in states)):
             active = [state for state in states if step < state.total_steps]
             rows = self._step(active, step)
-            for group, state in zip(optimizer.param_groups, states, strict=True):
-                group["lr"] = learning_rate(self.config, step, state.total_steps)
-                if state in active:
-                    nn.utils.clip_grad_norm_([state.vector], self.config.grad_clip)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            self._update(optimizer, states, active, step)
             for state, row in zip(active, rows, strict=True):
                 record({**row, "lr": learning_rate(self.config, step, state.total_steps)})
             finished = [state for state in active if (step + 1) % state.steps_per_epoch == 0]
@@ -115,7 +118,23 @@ class Trainer:
                 record({**self._epoch_row(state), "step": step + 1})
             if finished and checkpoint is not None:
                 save_progress(checkpoint, identity, step + 1, rows_so_far, states, optimizer)
-        return {state.part.name: self.intervention.widen(torch.stack(state.epochs)) for state in states}
+
+    def _update(self, optimizer: torch.optim.Optimizer, states: list[State], active: list[State], step: int) -> None:
+        """Clip the gradients that a step left on the vectors, and move the vectors by them."""
+        for group, state in zip(optimizer.param_groups, states, strict=True):
+            group["lr"] = learning_rate(self.config, step, state.total_steps)
+            if state in active:
+                nn.utils.clip_grad_norm_([state.vector], self.config.grad_clip)
+        try:
+            optimizer.step()
+        except RuntimeError as error:  # how torch says that a rate is beyond float32
+            if "overflow" not in str(error):
+                raise
+            names = ", ".join(state.part.name for state in active)
+            raise _NotFinite(
+                f"train.lr={self.config.lr:g}: the update of {names} overflows at step {step + 1}; lower it"
+            ) from None
+        optimizer.zero_grad(set_to_none=True)
 
     def _start(self, part: TrainSet, start: Tensor | None = None) -> State:
         steps = steps_per_epoch(part, self.config)
@@ -204,7 +223,7 @@ class Trainer:
         """Stop at a logged number that is infinite or not a number. Rows are on the host, so this costs the device nothing."""
         for key, value in row.items():
             if isinstance(value, float) and not math.isfinite(value):
-                raise YapoError(
+                raise _NotFinite(
                     f"train.lr={self.config.lr:g}: the {key} of {row['setting']} is {value} at step {row['step']}; lower it, or "
                     "check the model and the autoencoder if this is step 1"
                 )

@@ -33,7 +33,13 @@ MAP_CONVENTION = (
 
 # The types of the header's values; those not named are texts.
 _KINDS: dict[str, type | UnionType] = {"layer": int, "multiplier": int | float, "steer_bos": bool, "extra": dict}
-_SAID = {int: "a whole number", int | float: "a number", bool: "true or false", dict: "a JSON object", str: "a text"}
+_SAID: dict[type | UnionType, str] = {
+    int: "a whole number",
+    int | float: "a number",
+    bool: "true or false",
+    dict: "a JSON object",
+    str: "a text",
+}
 
 
 @dataclass(frozen=True)

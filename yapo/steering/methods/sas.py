@@ -20,7 +20,7 @@ class SAS:
     def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
         """``[1, d_sae]`` for each set."""
         tau = inputs.options.get("tau")
-        if not isinstance(tau, float | int) or not 0 < tau <= 1:
+        if not isinstance(tau, float | int) or isinstance(tau, bool) or not 0 < tau <= 1:
             raise YapoError(f"method.options.tau={tau}: a share of the states, above 0 and up to 1")
         vectors = {}
         for part in inputs.sets:
