@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 import yte
 
 from tests.workflow.test_dag import ROOT, Study, planned_jobs
+from yapo.stages.command_line import PLUGIN
 
 PROFILE = ROOT / "profiles" / "slurm"
 CLUSTER = {
@@ -41,8 +43,16 @@ def no_slurm() -> str | None:
 WITHOUT_SLURM = no_slurm()
 
 
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the profile be read where the plugin is not installed: a folder of its name is found in its place."""
+    (tmp_path / "plugins" / PLUGIN).mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+
+
 def read_profile(monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str, Any]:
     """The profile as Snakemake reads it under these variables and no others of ours."""
+    monkeypatch.setattr(sys, "argv", ["snakemake"])
     for name in CLUSTER:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -63,10 +73,12 @@ def model_rules() -> set[str]:
     return found
 
 
+@pytest.mark.usefixtures("plugin")
 def test_every_job_that_loads_the_model_gets_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_profile(monkeypatch)["set-resources"].keys() == model_rules() >= {"layer", "train", "evaluate"}
 
 
+@pytest.mark.usefixtures("plugin")
 def test_the_cluster_is_described_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, named = read_profile(monkeypatch), read_profile(monkeypatch, **CLUSTER)
     assert (plain["resources"]["gpu"], named["resources"]["gpu"]) == (8, 4)
@@ -80,12 +92,14 @@ def test_the_cluster_is_described_by_the_environment(monkeypatch: pytest.MonkeyP
         assert eval(after["mem_mb"], {"attempt": attempt}) == memory
 
 
+@pytest.mark.usefixtures("plugin")
 def test_a_cluster_without_gpus_is_asked_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = read_profile(monkeypatch, YAPO_SLURM_GPUS="0", YAPO_SLURM_GPU_MODEL="a100")
     assert {job["gpu"] for job in profile["set-resources"].values()} == {0}
     assert not any("gpu_model" in job for job in profile["set-resources"].values())
 
 
+@pytest.mark.usefixtures("plugin")
 def test_a_dry_run_plans_the_same_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With all of the profile that does not need the plugin."""
     profile = read_profile(monkeypatch, YAPO_SLURM_GPUS="2")

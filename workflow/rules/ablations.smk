@@ -17,18 +17,16 @@ if ABLATION_SAES:
             ABLATION_SAES,
         log:
             STUDY.root / "logs/ablations_sae.log",
-        conda:
-            "../../environment.yml"
+        threads: THREADS
         resources:
             gpu=min(1, GPUS),
         params:
             spec=reads("ablations_sae"),
-            python=untracked(PYTHON),
-            arguments=untracked(ARGUMENTS),
+            command=command("ablations_sae", model=True),
         message:
             "Train the autoencoders of the ablations"
         shell:
-            "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.ablations_sae {params.arguments} > {log} 2>&1"
+            "{params.command} > {log:q} 2>&1"
 
 
 rule ablations_country:
@@ -44,20 +42,16 @@ rule ablations_country:
         STUDY.of_study("ablations_{method}", "{language}", "{country}"),
     log:
         STUDY.root / "logs/ablations/{language}-{country}-{method}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: spec("ablations", METHOD_CONFIG[wildcards.method]),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
-        method=per_method,
+        command=command("ablations", for_method, for_country, model=True),
     message:
         "Ablations of {wildcards.method}: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.ablations {params.arguments} {params.method}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule ablations_table:
@@ -82,16 +76,14 @@ rule ablations_table:
         STUDY.finding("ablations"),
     log:
         STUDY.root / "logs/ablations_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("ablations_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("ablations_table"),
     message:
         "Table and figure of the ablations"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.ablations_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule ablations:

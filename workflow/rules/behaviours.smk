@@ -11,19 +11,18 @@ rule behaviour_prepare:
         store=keep(BEHAVIOUR / "prepared/open_ended.safetensors"),
     log:
         BEHAVIOUR_LOGS / "prepare-{behaviour}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=behaviour_reads("behaviour_prepare"),
-        python=untracked(PYTHON),
-        arguments=untracked(BEHAVIOUR_ARGUMENTS),
+        command=command(
+            "behaviour_prepare", for_behaviour, model=True, base=BEHAVIOUR_OVERRIDES
+        ),
     message:
         "Preference pairs and activations: {wildcards.behaviour}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.behaviour_prepare {params.arguments}"
-        " country={wildcards.behaviour} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule behaviour_train:
@@ -37,20 +36,22 @@ rule behaviour_train:
         run=BEHAVIOUR / "train/{method}/run.json",
     log:
         BEHAVIOUR_LOGS / "train-{behaviour}-{method}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: behaviour_training(wildcards.method),
-        python=untracked(PYTHON),
-        arguments=untracked(BEHAVIOUR_ARGUMENTS),
-        method=lambda wildcards, threads: shlex.join(behaviour_method(wildcards.method)),
+        command=command(
+            "train",
+            for_behaviour_method,
+            for_behaviour,
+            model=True,
+            base=BEHAVIOUR_OVERRIDES,
+        ),
     message:
         "Train {wildcards.method}: {wildcards.behaviour}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.train {params.arguments} {params.method}"
-        " country={wildcards.behaviour} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule behaviour_evaluate:
@@ -74,19 +75,18 @@ rule behaviour_evaluate:
         judge=BEHAVIOUR / "judge.json",
     log:
         BEHAVIOUR_LOGS / "evaluate-{behaviour}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=behaviour_reads("behaviour_evaluate"),
-        python=untracked(PYTHON),
-        arguments=untracked(BEHAVIOUR_ARGUMENTS),
+        command=command(
+            "behaviour_evaluate", for_behaviour, model=True, base=BEHAVIOUR_OVERRIDES
+        ),
     message:
         "Select on validation and test at both signs: {wildcards.behaviour}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.behaviour_evaluate {params.arguments}"
-        " country={wildcards.behaviour} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule behaviours_table:
@@ -101,16 +101,14 @@ rule behaviours_table:
         finding=STUDY.finding("behaviours"),
     log:
         STUDY.root / "logs/behaviours_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=behaviour_reads("behaviours_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(BEHAVIOUR_ARGUMENTS),
+        command=command("behaviours_table", base=BEHAVIOUR_OVERRIDES),
     message:
         "Table of behaviours"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.behaviours_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule behaviours:

@@ -9,6 +9,7 @@ BEHAVIOUR_OVERRIDES = on_top(
     OVERRIDES,
     [
         "data=preferences",
+        "data.source=preferences",
         f"data.path={CONFIG.studies.behaviours.folder}",
         "countries=[]",
         "tasks=[open_ended]",
@@ -16,14 +17,13 @@ BEHAVIOUR_OVERRIDES = on_top(
         *CONFIG.studies.behaviours.overrides,
     ],
 )
-BEHAVIOUR_ARGUMENTS = shlex.join(BEHAVIOUR_OVERRIDES)
 BEHAVIOUR = STUDY.root / BEHAVIOURS / "{behaviour}"
 BEHAVIOUR_LOGS = STUDY.root / "logs/behaviours"
 
 
 def behaviour_method(method):
     """Overrides of one method's training. A preference pair has no form that names its country: contrast its answers."""
-    own = [f"method={method}", *OWN_OVERRIDES.get(method, [])]
+    own = OPTIONS.of_method(method)
     if "contrast" not in METHOD_CONFIG[method]["method"]["options"]:
         return own
     return [*own, "method.options.contrast=answer"]
@@ -45,11 +45,21 @@ try:
             f"studies.behaviours.overrides={CONFIG.studies.behaviours.overrides}: another model needs its own discovery.layer"
         )
 except YapoError as error:
-    sys.exit(f"error: {error}")
+    refuse(error)
 
 
 wildcard_constraints:
-    behaviour="|".join(BEHAVIOUR_NAMES) or "none",
+    behaviour=one_of(BEHAVIOUR_NAMES),
+
+
+def for_behaviour(wildcards):
+    """The override that names the behaviour of a job, where a country's name stands otherwise."""
+    return [country_override(wildcards.behaviour)]
+
+
+def for_behaviour_method(wildcards):
+    """The overrides of one method; what they decide is in its spec."""
+    return behaviour_method(wildcards.method)
 
 
 def behaviour_reads(stage):
@@ -81,6 +91,12 @@ BEHAVIOUR_MODELS = [
 
 def behaviour_files(pattern, **more):
     """Files of every behaviour; refuses a folder that is not there."""
-    return lambda wildcards: expand(
-        str(pattern), behaviour=sorted(known_countries(BEHAVIOUR_CONFIG.data)), **more
-    )
+
+    def ask(wildcards):
+        try:
+            names = sorted(known_countries(BEHAVIOUR_CONFIG.data))
+        except YapoError as error:
+            refuse(error)
+        return expand(str(pattern), behaviour=names, **more)
+
+    return ask

@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import shlex
 import sys
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
@@ -15,50 +16,60 @@ from yapo.processes import RUN, clear_temporary
 clear_temporary(Path(workflow.snakemake_tmp_dir), "snakemake*")
 clear_temporary(Path(workflow.sourcecache.runtime_cache_path), "*")
 
-from snakemake.utils import validate
-
 from yapo.data.atlas import ATLAS_DIR
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.lease import devices
-from yapo.stages.app import compose, plain
+from yapo.stages.app import ROOT, compose, plain
 from yapo.stages.download import wanted
-from yapo.stages.study import Study, countries_of, layers_to_read, spec, studied
+from yapo.stages.command_line import check_targets
+from yapo.stages.options import country_override, read_options
+from yapo.stages.study import (
+    Study,
+    countries_of,
+    layers_to_read,
+    measured,
+    spec,
+    studied,
+)
 from yapo.warm import start as start_warm_process
 
-validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 
-EXPERIMENT = f"experiment={config['experiment']}"
-OVERRIDES = [EXPERIMENT, *shlex.split(config["overrides"])]
-if config["countries"]:
-    OVERRIDES.append(f"countries=[{','.join(config['countries'])}]")
-OWN_OVERRIDES = {
-    method: shlex.split(text) for method, text in config["method_overrides"].items()
-}
+def refuse(error):
+    """End as a stage does that is given something wrong."""
+    sys.stderr.write(f"error: {error}\n")
+    sys.exit(2)
+
 
 try:
+    OPTIONS = read_options(config, workflow.config_settings.config_args or ())
+    OVERRIDES = OPTIONS.overrides
     CONFIG = compose(OVERRIDES)
     PLAIN_CONFIG = plain(CONFIG)
-    COUNTRIES = countries_of(CONFIG, known_countries(CONFIG.data))
+    KNOWN = known_countries(CONFIG.data)
+    COUNTRIES = countries_of(CONFIG, KNOWN)
+    measured(CONFIG, KNOWN)
     STUDIED = {
-        name: studied(CONFIG, known_countries(CONFIG.data), part["countries"])
+        name: studied(CONFIG, KNOWN, part["countries"])
         for name, part in PLAIN_CONFIG["studies"].items()
         if "countries" in part
     }
     WANTED = wanted(CONFIG)
+    for method in OPTIONS.method_overrides:
+        if method not in CONFIG.methods:
+            raise YapoError(
+                f"method_overrides={method}: is not trained in this study; add it to methods={CONFIG.methods}, or leave it out"
+            )
     METHOD_CONFIG = {
-        method: plain(
-            compose([*OVERRIDES, f"method={method}", *OWN_OVERRIDES.get(method, [])])
-        )
+        method: plain(compose([*OVERRIDES, *OPTIONS.of_method(method)]))
         for method in CONFIG.methods
     }
 except YapoError as error:
-    sys.exit(f"error: {error}")
+    refuse(error)
 
 STUDY = Study.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
-PYTHON = sys.executable
-ARGUMENTS = shlex.join(OVERRIDES)
+THREADS = CONFIG.threads
 GPUS = len(devices())
 workflow.global_resources.setdefault("gpu", GPUS)
 os.environ[RUN] = str(os.getpid())
@@ -71,10 +82,15 @@ onstart:
         start_warm_process()
 
 
+def one_of(names):
+    """A pattern of these texts and no others, whatever is in them."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    language="|".join(sorted(set(COUNTRIES.values()))),
-    country="|".join(COUNTRIES),
-    method="|".join(METHODS),
+    language=one_of(sorted(set(COUNTRIES.values()))),
+    country=one_of(COUNTRIES),
+    method=one_of(METHODS),
 
 
 def reads(stage):
@@ -83,16 +99,41 @@ def reads(stage):
     return lambda wildcards: text
 
 
-def untracked(text):
-    """A param whose change reruns nothing: Snakemake does not compare params that depend on ``threads``."""
-    return lambda wildcards, threads: text
+def command(stage, *more, model=False, base=OVERRIDES):
+    """The shell command of a stage, every word quoted, for ``params``.
+
+    A change of the command alone reruns nothing, for Snakemake does not compare params that depend on ``threads``: what decides
+    the result is in ``spec``.
+
+    Args:
+        stage: a module of ``yapo.stages``.
+        more: functions of the wildcards that give overrides of one job.
+        model: whether the job loads the model, and so takes a GPU.
+        base: overrides of every job.
+    """
+    python = [sys.executable, "-m"]
+    start = [
+        *python,
+        *(["yapo.lease", "--", *python] if model else []),
+        "yapo.warm",
+        "-m",
+    ]
+
+    def words(wildcards, threads):
+        own = [override for part in more for override in part(wildcards)]
+        return shlex.join([*start, f"yapo.stages.{stage}", *base, *own])
+
+    return words
 
 
-def per_method(wildcards, threads):
-    """Overrides of one method, as typed after ``method=``; what they decide is in its spec."""
-    return shlex.join(
-        [f"method={wildcards.method}", *OWN_OVERRIDES.get(wildcards.method, [])]
-    )
+def for_country(wildcards):
+    """The override that names the country of a job."""
+    return [country_override(wildcards.country)]
+
+
+def for_method(wildcards):
+    """The overrides of one method; what they decide is in its spec."""
+    return OPTIONS.of_method(wildcards.method)
 
 
 def on_top(overrides, more):
@@ -109,14 +150,24 @@ def on_top(overrides, more):
 def local_files(path, pattern):
     """Files of a model or data folder, or the file itself; nothing where it is a hub id."""
     place = Path(path)
-    return [place] if place.is_file() else sorted(place.glob(pattern))
+    found = [place] if place.is_file() else sorted(place.glob(pattern))
+    for file in found:
+        if set(str(file)) & set("{}"):
+            refuse(f"{file}: braces in the name of an input file; rename it")
+    return found
+
+
+def in_project(folder):
+    """A folder of the project as a path that stays the same when the project is moved: relative, from where it is worked in."""
+    near = folder.relative_to(ROOT)
+    return near if near.exists() and near.samefile(folder) else folder
 
 
 DOWNLOADED = [STUDY.download] if WANTED else []
 if "data" in WANTED:
     DATA_FILES = DOWNLOADED
 elif CONFIG.data.source == "atlas":
-    DATA_FILES = local_files(ATLAS_DIR, "*.yaml")
+    DATA_FILES = local_files(in_project(ATLAS_DIR), "*.yaml")
 else:
     DATA_FILES = [
         path for path in local_files(CONFIG.data.path, "**/*") if path.is_file()
@@ -132,7 +183,7 @@ def sae_files(config):
     """The autoencoders of all layers, likewise."""
     return sorted(
         path
-        for place in glob(config.sae.path.replace("LAYER", "*"))
+        for place in glob(escape(config.sae.path).replace("LAYER", "*"))
         for path in local_files(place, "*.safetensors")
     )
 
@@ -159,15 +210,18 @@ def of_country(pattern, **more):
 
 
 def checked(study, files):
-    """Input files of a study, refused if it cannot take the methods; the check imports torch, so it waits until it is asked."""
+    """Input files of a study, refused if it cannot be made of the experiment's methods, tasks and settings.
+
+    The check imports torch, so it waits until it is asked.
+    """
 
     def ask(wildcards):
-        from yapo.stages.study_methods import check_methods
+        from yapo.stages.study_methods import check_study
 
         try:
-            check_methods(CONFIG, study)
+            check_study(CONFIG, study)
         except YapoError as error:
-            sys.exit(f"error: {error}")
+            refuse(error)
         return files
 
     return ask

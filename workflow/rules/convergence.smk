@@ -15,20 +15,16 @@ rule convergence_country:
         STUDY.of_study("convergence_{method}", "{language}", "{country}"),
     log:
         STUDY.root / "logs/convergence/{language}-{country}-{method}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: spec("convergence", METHOD_CONFIG[wildcards.method]),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
-        method=per_method,
+        command=command("convergence", for_method, for_country, model=True),
     message:
         "Convergence of {wildcards.method}: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.convergence {params.arguments} {params.method}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule convergence_table:
@@ -53,16 +49,14 @@ rule convergence_table:
         STUDY.finding("convergence"),
     log:
         STUDY.root / "logs/convergence_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("convergence_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("convergence_table"),
     message:
         "Table and figure of convergence"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.convergence_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule convergence:

@@ -7,13 +7,11 @@ rule data:
         STUDY.leakage,
     log:
         STUDY.root / "logs/data.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("data"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("data"),
     message:
         "Items and their split"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.data {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"

@@ -6,13 +6,11 @@ if WANTED:
         log:
             STUDY.root / "logs/download.log",
         localrule: True
-        conda:
-            "../../environment.yml"
+        threads: THREADS
         params:
             wanted=lambda wildcards: json.dumps(WANTED, sort_keys=True),
-            python=untracked(PYTHON),
-            arguments=untracked(ARGUMENTS),
+            command=command("download"),
         message:
             "Download from the hub: {params.wanted}"
         shell:
-            "{params.python} -m yapo.warm -m yapo.stages.download {params.arguments} > {log} 2>&1"
+            "{params.command} > {log:q} 2>&1"

@@ -1,6 +1,9 @@
 DSPA = CONFIG.studies.dspa
 
-DSPA_OVERRIDES = ["method=dspa", *OWN_OVERRIDES.get("dspa", [])]
+
+def for_dspa(wildcards):
+    """The overrides of DSPA; what they decide is in its spec."""
+    return OPTIONS.of_method("dspa")
 
 
 rule dspa_study_country:
@@ -17,20 +20,16 @@ rule dspa_study_country:
         flops=STUDY.of_study("dspa_flops", "{language}", "{country}"),
     log:
         STUDY.root / "logs/dspa_study/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: spec("dspa_study", METHOD_CONFIG["dspa"]),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
-        method=untracked(shlex.join(DSPA_OVERRIDES)),
+        command=command("dspa_study", for_dspa, for_country, model=True),
     message:
         "DSPA, one change at a time: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.dspa_study {params.arguments} {params.method}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule dspa_chat:
@@ -53,19 +52,16 @@ rule dspa_chat:
         ),
     log:
         STUDY.root / "logs/dspa_chat/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("dspa_chat"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("dspa_chat", for_country, model=True),
     message:
         "Judged conversations: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.dspa_chat {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule dspa_study_table:
@@ -88,17 +84,14 @@ rule dspa_study_table:
         STUDY.finding("dspa_study"),
     log:
         STUDY.root / "logs/dspa_study_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=lambda wildcards: spec("dspa_study_table", METHOD_CONFIG["dspa"]),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
-        method=untracked(shlex.join(DSPA_OVERRIDES)),
+        command=command("dspa_study_table", for_dspa),
     message:
         "Tables and figure of DSPA's own studies"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.dspa_study_table {params.arguments} {params.method} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule dspa_study:

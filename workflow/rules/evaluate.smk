@@ -14,16 +14,13 @@ rule evaluate:
         judge=STUDY.root / "{language}/{country}/judge.json",
     log:
         STUDY.root / "logs/evaluate/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("evaluate"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("evaluate", for_country, model=True),
     message:
         "Select on validation and test: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.evaluate {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"

@@ -13,19 +13,16 @@ rule features_country:
         top=STUDY.of_study("features_top", "{language}", "{country}"),
     log:
         STUDY.root / "logs/features/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("features"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("features", for_country, model=True),
     message:
         "What vectors do, in features: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.features {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule features_table:
@@ -58,16 +55,14 @@ rule features_table:
         finding=STUDY.finding("features"),
     log:
         STUDY.root / "logs/features_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("features_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("features_table"),
     message:
         "What vectors do, in features: tables, figures and index"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.features_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule features:

@@ -15,19 +15,16 @@ rule knowledge_baseline:
         KNOWLEDGE / "baseline.parquet",
     log:
         STUDY.root / "logs/knowledge_baseline.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("knowledge_baseline"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("knowledge_baseline", model=True),
     message:
         "What the unsteered model knows"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.knowledge_baseline {params.arguments}"
-        " > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule knowledge_country:
@@ -46,27 +43,27 @@ rule knowledge_country:
         STUDY.root / "{language}/{country}/knowledge.parquet",
     log:
         STUDY.root / "logs/knowledge/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("knowledge"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("knowledge", for_country, model=True),
     message:
         "What the model knows when steered: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.knowledge {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule knowledge_table:
     input:
-        [
-            STUDY.country(language, country) / "knowledge.parquet"
-            for country, language in STUDIED["knowledge"].items()
-        ],
+        checked(
+            "knowledge",
+            [
+                STUDY.country(language, country) / "knowledge.parquet"
+                for country, language in STUDIED["knowledge"].items()
+            ],
+        ),
     output:
         expand(
             str(STUDY.root / "tables/knowledge.{kind}"),
@@ -76,16 +73,14 @@ rule knowledge_table:
         STUDY.finding("knowledge"),
     log:
         STUDY.root / "logs/knowledge_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("knowledge_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("knowledge_table"),
     message:
         "Table and figure of general knowledge"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.knowledge_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule knowledge:

@@ -18,27 +18,27 @@ rule lambda_sweep_country:
         STUDY.of_study("lambda_sweep", "{language}", "{country}"),
     log:
         STUDY.root / "logs/lambda_sweep/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("lambda_sweep"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("lambda_sweep", for_country, model=True),
     message:
         "All multipliers: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.lambda_sweep {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule lambda_sweep_table:
     input:
-        [
-            STUDY.of_study("lambda_sweep", language, country)
-            for country, language in STUDIED["lambda_sweep"].items()
-        ],
+        checked(
+            "lambda_sweep",
+            [
+                STUDY.of_study("lambda_sweep", language, country)
+                for country, language in STUDIED["lambda_sweep"].items()
+            ],
+        ),
     output:
         expand(
             str(STUDY.root / "tables/lambda_sweep.{kind}"),
@@ -53,16 +53,14 @@ rule lambda_sweep_table:
         STUDY.finding("lambda_sweep"),
     log:
         STUDY.root / "logs/lambda_sweep_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("lambda_sweep_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("lambda_sweep_table"),
     message:
         "Table and figures of all multipliers"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.lambda_sweep_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule lambda_sweep:

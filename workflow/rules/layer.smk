@@ -6,15 +6,13 @@ rule layer:
         STUDY.layer,
     log:
         STUDY.root / "logs/layer.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("layer"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("layer", model=True),
     message:
         "Layer discovery: activation patching and steerability"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.layer {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"

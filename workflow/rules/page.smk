@@ -17,16 +17,14 @@ rule report:
         report(STUDY.root / "report.html", category="Report"),
     log:
         STUDY.root / "logs/report.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("report"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("report"),
     message:
         "Report"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.report {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule all_studies:

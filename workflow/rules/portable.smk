@@ -12,24 +12,21 @@ rule portable:
         scores=STUDY.root / "{language}/{country}/portable/validation.parquet",
     log:
         STUDY.root / "logs/portable/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("portable"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("portable", for_country, model=True),
     message:
         "Free-standing vectors: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.portable {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule portable_table:
     input:
-        scores=of_study("portable/validation.parquet"),
+        scores=checked("portable", of_study("portable/validation.parquet")),
     output:
         expand(
             str(STUDY.root / "tables/portable.{kind}"),
@@ -37,16 +34,14 @@ rule portable_table:
         ),
     log:
         STUDY.root / "logs/portable_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("portable_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("portable_table"),
     message:
         "Table of free-standing vectors"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.portable_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule all_portable:

@@ -10,16 +10,13 @@ rule prepare:
         store=keep(of_country("prepared/{task}.safetensors")),
     log:
         STUDY.root / "logs/prepare/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("prepare"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("prepare", for_country, model=True),
     message:
         "Preference pairs and activations: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.prepare {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"

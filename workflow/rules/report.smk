@@ -33,16 +33,14 @@ rule tables:
         ),
     log:
         STUDY.root / "logs/tables.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("tables"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("tables"),
     message:
         "Tables"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.tables {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule figures:
@@ -64,13 +62,11 @@ rule figures:
         ),
     log:
         STUDY.root / "logs/figures.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("figures"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("figures"),
     message:
         "Figures"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.figures {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"

@@ -1,3 +1,9 @@
+def for_layer(wildcards):
+    """The overrides that make a layer the only one of a job."""
+    keys = ["discovery.layer", "dspa.layer_in", "dspa.layer_out"]
+    return [*[f"{key}={wildcards.layer}" for key in keys], "studies.dspa.layers=[]"]
+
+
 if CONFIG.sae.trained:
 
     rule train_sae:
@@ -10,17 +16,13 @@ if CONFIG.sae.trained:
             STUDY.root / "logs/train_sae/layer_{layer}.log",
         wildcard_constraints:
             layer=r"\d+",
-        conda:
-            "../../environment.yml"
+        threads: THREADS
         resources:
             gpu=min(1, GPUS),
         params:
             spec=reads("train_sae"),
-            python=untracked(PYTHON),
-            arguments=untracked(ARGUMENTS),
+            command=command("train_sae", for_layer, model=True),
         message:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:
-            "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.train_sae {params.arguments}"
-            " discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} dspa.layer_out={wildcards.layer}"
-            " studies.dspa.layers=[] > {log} 2>&1"
+            "{params.command} > {log:q} 2>&1"

@@ -6,12 +6,21 @@ rule mlflow:
         touch(STUDY.root / "mlflow.done"),
     log:
         STUDY.root / "logs/mlflow.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
-        python=untracked(PYTHON),
-        results=untracked(str(STUDY.root)),
+        command=lambda wildcards, threads: shlex.join(
+            [
+                sys.executable,
+                "-m",
+                "yapo.warm",
+                "-m",
+                "yapo.tracking",
+                "ingest",
+                "--results",
+                str(STUDY.root),
+            ]
+        ),
     message:
         "Show the study in MLflow"
     shell:
-        "{params.python} -m yapo.warm -m yapo.tracking ingest --results {params.results} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"

@@ -10,17 +10,13 @@ rule train:
         run=STUDY.root / "{language}/{country}/train/{method}/run.json",
     log:
         STUDY.root / "logs/train/{language}-{country}-{method}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: spec("train", METHOD_CONFIG[wildcards.method]),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
-        method=per_method,
+        command=command("train", for_method, for_country, model=True),
     message:
         "Train {wildcards.method}: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.train {params.arguments} {params.method}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"

@@ -25,6 +25,11 @@ CHOSEN_VECTORS = [
 ]
 
 
+def for_speaker(wildcards):
+    """The override that names one country of a language; the job takes all of them."""
+    return [country_override(SPEAKERS[wildcards.language][0])]
+
+
 rule transfer_left_out:
     input:
         rules.layer.output,
@@ -39,23 +44,18 @@ rule transfer_left_out:
         STUDY.root / "{language}/left_out/{method}.safetensors",
     log:
         STUDY.root / "logs/transfer_left_out/{language}-{method}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=lambda wildcards: spec(
             "transfer_left_out", METHOD_CONFIG[wildcards.method]
         ),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
-        method=per_method,
-        country=lambda wildcards: SPEAKERS[wildcards.language][0],
+        command=command("transfer_left_out", for_method, for_speaker, model=True),
     message:
         "Train {wildcards.method} on all countries but one: {wildcards.language}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.transfer_left_out {params.arguments}"
-        " {params.method} country={params.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule transfer_country:
@@ -75,19 +75,16 @@ rule transfer_country:
         STUDY.of_study("transfer", "{language}", "{country}"),
     log:
         STUDY.root / "logs/transfer/{language}-{country}.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     resources:
         gpu=min(1, GPUS),
     params:
         spec=reads("transfer"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("transfer", for_country, model=True),
     message:
         "Vectors of all countries: {wildcards.country}"
     shell:
-        "{params.python} -m yapo.lease -- {params.python} -m yapo.warm -m yapo.stages.transfer {params.arguments}"
-        " country={wildcards.country} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule transfer_table:
@@ -113,16 +110,14 @@ rule transfer_table:
         STUDY.finding("transfer"),
     log:
         STUDY.root / "logs/transfer_table.log",
-    conda:
-        "../../environment.yml"
+    threads: THREADS
     params:
         spec=reads("transfer_table"),
-        python=untracked(PYTHON),
-        arguments=untracked(ARGUMENTS),
+        command=command("transfer_table"),
     message:
         "Table and figures of transfer between countries"
     shell:
-        "{params.python} -m yapo.warm -m yapo.stages.transfer_table {params.arguments} > {log} 2>&1"
+        "{params.command} > {log:q} 2>&1"
 
 
 rule transfer:

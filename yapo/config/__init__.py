@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yapo.config.checks import SETTINGS, SPLITS, TASKS, VARIANTS, one_of, require
+from yapo.config.checks import SETTINGS, SPLITS, TASKS, VARIANTS, check_finite, check_path, one_of, require
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
 from yapo.config.dspa import DspaSettings
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
 from yapo.config.studies import StudiesConfig
+from yapo.names import check_experiment
 
 __all__ = [
     "Config",
@@ -78,6 +79,19 @@ class Config:
     studies: StudiesConfig = field(default_factory=StudiesConfig)
 
     def __post_init__(self) -> None:
+        check_experiment(self.experiment)
+        require(bool(self.results), "results", self.results, "name a folder")
+        for key, path in (
+            ("results", self.results),
+            ("data.path", self.data.path),
+            ("model.path", self.model.path),
+            ("sae.path", self.sae.path),
+            ("studies.behaviours.folder", self.studies.behaviours.folder),
+            ("studies.dspa.conversations", self.studies.dspa.conversations),
+            ("studies.dspa.instructions", self.studies.dspa.instructions),
+        ):
+            check_path(key, path)
+        check_finite("", self)
         for key, values in (("methods", self.methods), ("tasks", self.tasks), ("settings", self.settings)):
             require(bool(values), key, values, "name at least one")
             require(len(set(values)) == len(values), key, values, "name each once")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
 from yapo.errors import YapoError
 
 TASKS = ("mcq", "open_ended")
@@ -19,6 +23,26 @@ def require(condition: bool, key: str, value: object, rule: str) -> None:
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
     """Refuse a word that is not among those allowed."""
     require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
+
+
+def check_finite(key: str, value: Any) -> None:
+    """Refuse a number that is infinite or NaN, anywhere in nested settings."""
+    if isinstance(value, float):
+        require(math.isfinite(value), key, value, "give a finite number")
+    elif is_dataclass(value) and not isinstance(value, type):
+        for part in fields(value):
+            check_finite(f"{key}.{part.name}".lstrip("."), getattr(value, part.name))
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            check_finite(f"{key}.{name}", part)
+    elif isinstance(value, list):
+        for part in value:
+            check_finite(key, part)
+
+
+def check_path(key: str, value: str) -> None:
+    """Refuse a path that no file of a study can have: Snakemake takes braces for wildcards."""
+    require(value.isprintable() and not set(value) & set("{}"), key, repr(value), "use a path without braces and line ends")
 
 
 def check_seed(key: str, value: int) -> None:

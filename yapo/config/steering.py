@@ -21,9 +21,7 @@ class DiscoveryConfig:
     select: str = "steerability"  # patching | steerability
     layer: int | None = None  # fixes the layer
     candidates: list[int] = field(default_factory=lambda: [1, 2, 3])  # layers that have an SAE
-    countries: list[str] = field(
-        default_factory=lambda: ["egypt", "morocco", "mexico", "nepal"]
-    )  # may be empty for a fixed layer
+    countries: list[str] | None = None  # measured; null: all of the data, none for a fixed layer. May be empty for a fixed layer
     multipliers: list[float] = field(default_factory=lambda: [1.0, 2.0])
 
     def __post_init__(self) -> None:
@@ -32,7 +30,12 @@ class DiscoveryConfig:
         require(min(self.candidates) >= 0, "discovery.candidates", self.candidates, "layers count from 0")
         require(self.layer is None or self.layer >= 0, "discovery.layer", self.layer, "layers count from 0; null searches")
         searched = self.layer is None
-        require(bool(self.countries) or not searched, "discovery.countries", self.countries, "name one, or fix discovery.layer")
+        require(
+            self.countries is None or bool(self.countries) or not searched,
+            "discovery.countries",
+            self.countries,
+            "name one, or fix discovery.layer",
+        )
         require(bool(self.multipliers), "discovery.multipliers", self.multipliers, "give at least one")
 
 

@@ -19,42 +19,93 @@ from typing import Any, cast
 from yapo.config import Config
 from yapo.errors import YapoError, nearest, unknown
 from yapo.files import unwritable
+from yapo.stages.conf import CONF, ROOT, Stamp, as_text, groups, kinds, options, read_conf, stamp_of
+
+__all__ = ["CONF", "ROOT", "compose", "options", "plain", "run"]
 
 log = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parents[2]
-CONF = ROOT / "conf"
+
+# Words for a setting that other programs use.
+ALSO_CALLED = {
+    "learning_rate": "lr", "num_epochs": "epochs", "n_epochs": "epochs", "bs": "batch_size", "wd": "weight_decay",
+    "lambda": "multipliers", "lambdas": "multipliers", "warmup": "warmup_steps", "max_grad_norm": "grad_clip",
+    "max_new_tokens": "max_new_tokens_open_ended", "name_or_path": "path", "torch_dtype": "dtype",
+    "attn_implementation": "attention", "commit": "revision", "n_features": "width",
+}  # fmt: skip
+# Which data a study is about. Lists of countries that an experiment names are for its own.
+_DATA = ("data", "data.source", "data.path")
+_stored: dict[Path, Stamp] = {}  # files of ``conf/`` that Hydra has, as they were
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """The study that ``conf/`` and the overrides describe, typed and checked.
+    """Return the study that ``conf/`` and the overrides describe, typed and checked.
+
+    Lists of countries in an experiment's file are for the experiment's data. Where the overrides name other data, such a list
+    counts as unset, which means all countries of the data, unless it is among the overrides too.
 
     Raises:
         YapoError: an unknown key or group option, or an impossible value; the message names the nearest valid name.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.config_store import ConfigStore
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     _check_overrides(overrides)
-    ConfigStore.instance().store(name="schema", node=Config)
-    try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-            composed = hydra_compose("config", overrides=list(overrides))
-        config = cast(Config, OmegaConf.to_object(composed))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise YapoError(_one_line(error)) from None
+    config = _composed(overrides)
+    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    if typed.intersection(_DATA) and config.data.source != "preferences":
+        own = _composed([override for override in overrides if override.partition("=")[0].lstrip("+") not in _DATA])
+        if (own.data.source, own.data.path) != (config.data.source, config.data.path):
+            _forget_countries(config, typed)
     for name in config.methods:
         if name not in options("method"):
             raise unknown("method", "methods", name, options("method"))
     return config
 
 
-def options(group: str) -> list[str]:
-    """Names that can be chosen in a config group."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+def _composed(overrides: Sequence[str]) -> Config:
+    from hydra import compose as hydra_compose
+    from hydra import initialize
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    faults = _store_conf()
+    try:
+        with initialize(version_base="1.3", config_path=None):
+            composed = hydra_compose("config", overrides=[as_text(override) for override in overrides])
+        return cast(Config, OmegaConf.to_object(composed))
+    except (HydraException, OmegaConfBaseException) as error:
+        for name, fault in faults.items():
+            if f"'{name}'" in str(error):
+                raise fault from None
+        raise YapoError(_one_line(error)) from None
+
+
+def _store_conf() -> dict[str, YapoError]:
+    """Give Hydra the files of ``conf/``; return what is wrong with those that cannot be read, by ``group/name``."""
+    from hydra.core.config_store import ConfigStore
+
+    store, faults = ConfigStore.instance(), dict[str, YapoError]()
+    if not _stored:
+        store.store(name="schema", node=Config)
+    for path in [*CONF.glob("*.yaml"), *CONF.glob("*/*.yaml")]:
+        group, stamp = path.parent.name if path.parent != CONF else None, stamp_of(path)
+        if _stored.get(path) == stamp:
+            continue
+        try:
+            package, settings = read_conf(path, stamp)
+        except YapoError as fault:
+            faults[f"{group}/{path.stem}" if group else path.stem] = fault
+            continue
+        store.store(name=path.stem, node=settings, group=group, package=package)
+        _stored[path] = stamp
+    return faults
+
+
+def _forget_countries(config: Config, typed: set[str]) -> None:
+    """Unset the lists of countries that are not among the typed settings."""
+    parts = {f"studies.{name}": getattr(config.studies, name) for name in vars(config.studies)}
+    for prefix, part in {"": config, "discovery": config.discovery, **parts}.items():
+        name = f"{prefix}.countries".lstrip(".")
+        if hasattr(part, "countries") and not {name, prefix, "studies"} & typed:
+            part.countries = None if prefix == "discovery" else []
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -118,15 +169,14 @@ def _limit_threads(threads: int) -> None:
 
 
 def _print_help(stage: Callable[[Config], None]) -> None:
-    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir())
     lines = [(sys.modules[stage.__module__].__doc__ or "").strip(), "", "Overrides: key=value. Groups:"]
-    lines += [f"  {group}: {', '.join(options(group))}" for group in groups]
+    lines += [f"  {group}: {', '.join(options(group))}" for group in groups()]
     lines += ["", "Print the composed configuration with --config; every key is explained in yapo/config/."]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _one_line(error: Exception) -> str:
-    """What Hydra says, and why."""
+    """Return what Hydra says, and why, on one line."""
     cause = error.__cause__ or error
     reason = " ".join(str(error).split())
     detail = " ".join(str(cause).split("\n")[0].split())
@@ -134,27 +184,42 @@ def _one_line(error: Exception) -> str:
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse keys that no setting has (Hydra would take them after a +), and group options that have no file."""
-    groups, known = [path.name for path in CONF.iterdir() if path.is_dir()], _known_keys()
+    """Refuse what is no override, keys that no setting has (Hydra would take them after a +), and options without a file."""
+    known = _known_keys()
     for override in overrides:
-        key, _, value = override.partition("=")
-        key, value = key.lstrip("+~"), value.strip("'\"")
-        if key not in known:
-            raise YapoError(f"{override}: no setting is called '{key}'; {nearest(key, known)}yapo/config/ explains them all")
-        group = "method" if key == "method.name" else key
-        if group in groups and value.replace("_", "").isalnum() and value not in options(group):
-            raise unknown(group, key, value, options(group))
+        key, equals, value = override.partition("=")
+        name, value = key.lstrip("+~"), value.strip().strip("'\"")
+        if name not in known:
+            raise YapoError(
+                f"{override}: no setting is called '{name}'; {_nearest_key(name, known)}yapo/config/ explains them all"
+            )
+        if not equals and not key.startswith("~"):
+            raise YapoError(f"{override}: has no value; write {name}=VALUE")
+        if name in kinds().lists and not value.startswith(("[", "${")):
+            raise YapoError(f"{override}: give a list, as {name}=[{value}]")
+        group = "method" if name == "method.name" else name
+        if equals and group in groups() and not value.startswith(("{", "[", "$")) and value not in options(group):
+            raise unknown(group, name, value, options(group))
+
+
+def _nearest_key(name: str, known: Sequence[str]) -> str:
+    """Return a hint at a known key: by another word for it, else by likeness within its group, else among all."""
+    group, dot, own = name.rpartition(".")
+    also = f"{group}{dot}{ALSO_CALLED.get(own, own)}"
+    if also in known:
+        return f"did you mean {also}? "
+    siblings = [key for key in known if key.rpartition(".")[0] == group] if group in known else []
+    return nearest(name, siblings) or nearest(name, known) or nearest(own, known)
 
 
 @cache
 def _known_keys() -> list[str]:
-    """Every key that an override may name."""
-    from omegaconf import OmegaConf
-
+    """Return every key that an override may name."""
     known = _keys(plain(Config()))
     for path in (CONF / "method").glob("*.yaml"):
+        _, settings = read_conf(path, stamp_of(path))
         known.append(f"learning_rate.{path.stem}")
-        known += [f"method.options.{name}" for name in cast(dict[str, Any], OmegaConf.load(path)).get("options", {})]
+        known += [f"method.options.{name}" for name in settings.get("options", {})]
     return known
 
 

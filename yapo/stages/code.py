@@ -16,7 +16,10 @@ PLUMBING = {
     "names.py",
     "stages/app.py",
     "stages/code.py",
+    "stages/command_line.py",
+    "stages/conf.py",
     "stages/inputs.py",
+    "stages/options.py",
     "stages/reads.py",
     "stages/study.py",
 }

@@ -36,9 +36,15 @@ def read_layer(config: Config) -> int:
         return config.discovery.layer
     path = Study.of(config).layer
     found = read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get("layer"), int):
+    layer = found.get("layer") if isinstance(found, dict) else None
+    if not isinstance(layer, int) or isinstance(layer, bool):
         raise YapoError(f"{path}: names no layer; delete it and run the stage layer again")
-    return int(found["layer"])
+    candidates = config.discovery.candidates
+    if layer not in candidates:
+        raise YapoError(
+            f"{path}: layer {layer} is none of discovery.candidates={candidates}; delete it and run the stage layer again"
+        )
+    return layer
 
 
 def read_sae(config: Config, layer: int, d_model: int) -> SAE:
@@ -53,8 +59,8 @@ def _given(config: Config, layer: int) -> Path:
     path = Path(config.sae.path.replace("LAYER", str(layer)))
     if not path.exists():
         raise YapoError(
-            f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.candidates, dspa.layer_in, dspa.layer_out and "
-            "studies.dspa.layers among layers that have one"
+            f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.layer, discovery.candidates, dspa.layer_in, "
+            "dspa.layer_out and studies.dspa.layers among layers that have one"
         )
     return path
 

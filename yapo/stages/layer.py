@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from yapo.config import Config
+from yapo.data.sources import known_countries
 from yapo.discovery.patching import make_probe, patch_all_layers
 from yapo.discovery.steerability import steer_every_layer
 from yapo.errors import YapoError
@@ -17,7 +18,7 @@ from yapo.files import write_json
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items
-from yapo.stages.study import Study
+from yapo.stages.study import Study, measured
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def main(config: Config) -> None:
     for layer in [*config.discovery.candidates, *([] if config.discovery.layer is None else [config.discovery.layer])]:
         lm.check_layer(layer)
     curves: list[dict[str, object]] = []
-    for country in config.discovery.countries:
+    for country in measured(config, known_countries(config.data)):
         items = read_items(config, country)
         for task in config.tasks:
             curves += _patching(config, lm, items, country, task)

@@ -134,7 +134,7 @@ def _code_digest(stage: str) -> str:
 
 
 def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
-    """The countries of this study and their language (lower case), in the data's order.
+    """Return the countries of this study and the folder of each one's language, in the data's order.
 
     Raises:
         YapoError: a configured country is not in the data.
@@ -145,10 +145,30 @@ def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
 
 
 def studied(config: Config, known: dict[str, str], wanted: Sequence[str]) -> dict[str, str]:
-    """The countries of a study around the tables: those of the experiment that it names, all where it names none."""
+    """Return the countries of a study around the tables: those of the experiment that it names, all where it names none.
+
+    Raises:
+        YapoError: a country is not in the data.
+    """
     for country in wanted:
         check_country(country, known)
     return {c: language for c, language in countries_of(config, known).items() if not wanted or c in wanted}
+
+
+def measured(config: Config, known: dict[str, str]) -> list[str]:
+    """Return the countries that layer discovery measures.
+
+    Where none are set: all of the data, or none where the layer is fixed.
+
+    Raises:
+        YapoError: a country is not in the data.
+    """
+    wanted = config.discovery.countries
+    if wanted is None:
+        return [] if config.discovery.layer is not None else list(known)
+    for country in wanted:
+        check_country(country, known, "discovery.countries")
+    return wanted
 
 
 def layers_to_read(config: Config) -> list[int]:
@@ -158,7 +178,7 @@ def layers_to_read(config: Config) -> list[int]:
     return list(dict.fromkeys([*layers, *own]))
 
 
-def check_country(country: str, known: Sequence[str] | dict[str, str]) -> None:
-    """Refuse a country the data does not have."""
+def check_country(country: str, known: Sequence[str] | dict[str, str], key: str = "country") -> None:
+    """Refuse a country the data does not have; ``key`` is the setting that names it."""
     if country not in known:
-        raise unknown("country", "country", country, known)
+        raise unknown("country", key, country, known)

@@ -1,4 +1,4 @@
-"""Which methods the studies around the tables can take: asked before anything runs, by the Snakefile and by each stage."""
+"""What the studies around the tables can be made of: asked before anything runs, by the Snakefile and by each stage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,48 @@ from yapo.config import Config
 from yapo.errors import YapoError, unknown
 from yapo.stages.app import options
 from yapo.steering.methods import Method, get_method
+
+
+def check_study(config: Config, study: str) -> None:
+    """Refuse a study that needs methods, tasks or settings that the experiment cannot give; loads no model.
+
+    Raises:
+        YapoError: names the key, the value and what to choose.
+    """
+    check_methods(config, study)
+    _check_some_are_left(config, study)
+    studies, key = config.studies, "studies.dspa" if study == "dspa_study" else f"studies.{study}"
+    tasks, settings = dict[str, Sequence[str]](), dict[str, Sequence[str]]()
+    if study == "lambda_sweep":
+        settings = {f"{key}.settings": studies.lambda_sweep.settings}
+    elif study in ("convergence", "ablations"):
+        tasks = {f"{key}.tasks": getattr(studies, study).tasks}
+    elif study == "transfer":
+        settings = {f"{key}.setting": [studies.transfer.setting]}
+    elif study == "features":
+        tasks, settings = {f"{key}.tasks": studies.features.tasks}, {f"{key}.settings": studies.features.settings}
+    elif study == "dspa_study":
+        tasks, settings = {f"{key}.chat_task": [studies.dspa.chat_task]}, {f"{key}.setting": [studies.dspa.setting]}
+    elif study == "knowledge":
+        tasks = {"knowledge.vector_task": [config.knowledge.vector_task]}
+        settings = {"knowledge.vector_setting": [config.knowledge.vector_setting]}
+    for kind, asked, present in (("tasks", tasks, config.tasks), ("settings", settings, config.settings)):
+        for name, values in asked.items():
+            for value in values:
+                if value not in present:
+                    raise YapoError(f"{name}={value}: not among {kind}={','.join(present)}; choose one of them, or add it there")
+
+
+def _check_some_are_left(config: Config, study: str) -> None:
+    """Refuse a study whose countries, or methods, are all left out of the experiment."""
+    name = "dspa" if study == "dspa_study" else study
+    part = getattr(config.studies, name, None)
+    for kind in ("countries", "methods"):
+        named, present = getattr(part, kind, []), getattr(config, kind)
+        if named and present and not set(named) & set(present):
+            raise YapoError(
+                f"studies.{name}.{kind}={named}: none of them is in this experiment; name one of {', '.join(present)}"
+            )
 
 
 def check_methods(config: Config, study: str) -> None:
@@ -25,6 +67,12 @@ def check_methods(config: Config, study: str) -> None:
     elif study == "transfer":
         pooled = config.studies.transfer.left_out_methods
         _check("studies.transfer.left_out_methods", pooled, _has_vectors, "has no vector that learns from pairs")
+    elif study == "portable":
+        if not any(get_method(method).space == "sparse" for method in config.methods):
+            raise YapoError(
+                f"{_given(config)}: all_portable frees vectors of features from their autoencoder, and these make none; add a "
+                f"method that does ({', '.join(filter(_fits(_of_features), options('method')))})"
+            )
     elif study == "dspa_study" and "dspa" not in config.methods:
         raise YapoError(f"{_given(config)}: dspa_study changes what dspa does; add dspa, or {_leave_out(study)}")
     elif study == "features" and not methods_with_vectors(config):
@@ -59,6 +107,10 @@ def _learns(method: Method) -> bool:
 
 def _has_vectors(method: Method) -> bool:
     return method.space != "map"
+
+
+def _of_features(method: Method) -> bool:
+    return method.space == "sparse"
 
 
 def _given(config: Config) -> str:
