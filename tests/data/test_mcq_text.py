@@ -15,7 +15,20 @@ NUMBERS = [str(k) for k in range(1, 27)]
 ARABIC = [number.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")) for number in NUMBERS]
 DEVANAGARI = [number.translate(str.maketrans("0123456789", "०१२३४५६७८९")) for number in NUMBERS]
 LABELS = [NUMBERS, ARABIC, DEVANAGARI, list(string.ascii_uppercase), list(string.ascii_lowercase)]
-MARKS = ["{}) ", "{}. ", "({}) ", "[{}] ", "{}: ", "{} - ", "{}- ", "{})", "  {}. ", "{} ) ", "\u200f{}) "]
+MARKS = [
+    "{}) ",
+    "{}. ",
+    "({}) ",
+    "[{}] ",
+    "{}: ",
+    "{} - ",
+    "{}- ",
+    "{})",
+    "  {}. ",
+    "{} ) ",
+    "\u200f{}) ",
+    "\u2067{}\u2069\u200f) \u200f",
+]
 
 WORDS = ["tea", "Órale, pozole", "شاي بلبن", "مع السكر", "चाय", "दोपहर का खाना", "12:30", "3 kg", "100%", "\\boxed{1}", "e.g. x"]
 # Any characters but line ends and other controls; outer spaces are not part of a text.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yapo.data.text import text_key
 from yapo.data.variants import (
     Row,
     closer_than_strangers,
@@ -158,20 +156,3 @@ def test_a_fact_has_the_topic_that_most_of_its_rows_name() -> None:
     assert fact_topics(pairs, facts) == {facts[0]: ("drinks", "x")}
     pairs = pair_variants([replace(named[1], topic="food"), *named[::2], named[3]]).pairs
     assert fact_topics(pairs, facts) == {facts[0]: ("food", "x")}
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "same"),
-    [
-        ("Tea.", " tea", True),
-        ("«شاي»؟", "شاي", True),
-        ("چای\u200c", "چای", True),
-        ("ｔｅａ", "tea", True),
-        ("50%", "50", False),
-        ("की", "का", False),
-        ("شاي", "شاى", False),
-        ("!", "?", False),
-    ],
-)
-def test_what_counts_as_the_same_text(first: str, second: str, same: bool) -> None:
-    assert (text_key(first) == text_key(second)) == same

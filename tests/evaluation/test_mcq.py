@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yapo.data.mcq_text import boxed_number
 from yapo.evaluation.mcq import parse_choice
 
 # Text that holds no boxed number, whatever it is made of.
@@ -49,6 +50,61 @@ def test_a_number_that_is_no_option_is_not_parsed(number: str) -> None:
     assert parse_choice(f"\\boxed{{{number}}}", 5) is None
 
 
-@pytest.mark.parametrize(("text", "expected"), [("\\boxed{٣}", 2), ("\\boxed{२}", 1), ("\\boxed{02}", 1)])
-def test_digits_of_other_scripts(text: str, expected: int) -> None:
-    assert parse_choice(text, 5) == expected
+@pytest.mark.parametrize("text", ["\\boxed{٣}", "\\boxed{३}", "\\boxed{３}", "\\boxed{03}", "\\boxed{۳}"])
+def test_digits_of_other_scripts(text: str) -> None:
+    assert parse_choice(text, 5) == 2
+    assert boxed_number(text) == (3, "")
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        "\\boxed {3}",
+        "\\boxed\n{3}",
+        "\\boxed{\u200f3\u200e}",
+        "\\boxed\u2067{3\u2069}",
+        "\\bo\u200bxed{\u00a03\u00a0}",
+        "\\boxed{{3}}",
+        "\\boxed{ { 3 } }",
+        "\\boxed{\\text{3}}",
+        "\\boxed{\\text{ \u200f٣ }}",
+        "\\boxed{\\textbf{3}}",
+        "\\boxed{\\mathrm{\\mathbf{3}}}",
+        "\\boxed{\\mbox{3}}",
+        "\\boxed{$3$}",
+        "$\\boxed{3}$",
+        "\\boxed{\\,3\\,}",
+        "\\boxed{(3)}",
+        "\\boxed{3)}",
+        "\\boxed{3.}",
+        "\\boxed{[3]}",
+        "\\boxed{\\boxed{3}}",
+        "\\fboxed{3}",
+    ],
+)
+def test_one_reader_for_data_and_answers(box: str) -> None:
+    """Data and answers are read alike, whatever stands around the number in the box."""
+    text = f"So {{it}} is {box}: tea"
+    assert parse_choice(text, 5) == 2
+    assert boxed_number(text)[0] == 3
+    assert boxed_number(f"{box}: tea")[1].strip("}$ :") == "tea"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\boxed{3 4}",
+        "\\boxed{3{4}}",
+        "\\boxed{{3}",
+        "\\boxed{3-4}",
+        "\\boxed{3a}",
+        "\\boxed{\\text{three}}",
+        "\\boxed{\\frac{3}{1}}",
+        "\\boxed{3²}",
+        "\\boxed" + "{" * 9999,
+    ],
+)
+def test_boxes_without_one_number_are_read_by_neither(text: str) -> None:
+    assert parse_choice(text, 5) is None
+    with pytest.raises(ValueError, match=r"no .boxed"):
+        boxed_number(text)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from yapo.data.boxed import boxes
+from yapo.data.text import DIRECTION, INVISIBLE, visible
+
 # One option: a number (of any script) or a letter, with a bracket, or with another mark and a space, so that 12:30 is no option.
-_MARKER = re.compile(r"^\s*([(\[]?)(\d{1,2}|[A-Z]|[a-z])(?:\s*([)\]])|\s*([.:–-])(?=\s))\s*(.*)$")
-_BOXED = re.compile(r"\\boxed\s*\{\s*(\d+)\s*\}")
-# Direction marks that stand before numbers in Arabic text.
-_INVISIBLE = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+# Invisible characters may stand around its parts, as direction marks do around numbers in Arabic text.
+_GAP = rf"[\s{INVISIBLE}]*"
+_MARKER = re.compile(
+    rf"^{_GAP}([(\[]?){_GAP}(\d{{1,2}}|[A-Z]|[a-z])(?:{_GAP}([)\]])|{_GAP}([.:–-])(?=[\s{INVISIBLE}]))[{DIRECTION}\s]*(.*)$"
+)
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,15 @@ def boxed_number(text: str) -> tuple[int, str]:
     Raises:
         ValueError: no box, or boxes that disagree.
     """
-    boxes = list(_BOXED.finditer(text))
-    numbers = {int(box[1]) for box in boxes}
+    found = list(boxes(text))
+    numbers = {box.number for box in found}
     if len(numbers) != 1:
         raise ValueError(f"boxes say {sorted(numbers)}" if numbers else "no \\boxed{k}")
-    return numbers.pop(), text[boxes[-1].end() :].strip().lstrip(":.-–").strip()
+    return numbers.pop(), visible(text)[found[-1].end :].strip().lstrip(":.-–").strip()
 
 
 def _marker(i: int, line: str) -> _Marker | None:
-    found = _MARKER.match(line.lstrip(_INVISIBLE))
+    found = _MARKER.match(line)
     if not found:
         return None
     opens, label, bracket, mark, text = found.groups()

@@ -7,7 +7,9 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from yapo.data.boxed import boxes
 from yapo.data.prompts import PromptFormat
+from yapo.data.text import is_blank, text_key
 
 COLUMNS = ["question_id", "variant", "phrasing", "prompt", "chosen", "rejected", "on_policy"]
 
@@ -18,7 +20,7 @@ def build_pairs(
     """One pair per item.
 
     Rejected is the model's own completion where it is wrong (on-policy), otherwise another option drawn by the seed. A
-    pair whose sides are equal, or whose rejected side is empty, is dropped and counted.
+    pair whose sides say the same (one text, or one boxed number), or whose rejected side is blank, is dropped and counted.
 
     Args:
         items: rows of the items table.
@@ -35,8 +37,8 @@ def build_pairs(
         drawn = others[rng.integers(len(others))]
         rejected = prompts.answer(task, item["options"], drawn) if right else completion
         chosen = prompts.answer(task, item["options"], item["answer_index"])
-        if not rejected or rejected == chosen:
-            counts["dropped_equal" if rejected else "dropped_empty"] += 1
+        if is_blank(rejected) or _same(task, rejected, chosen):
+            counts["dropped_empty" if is_blank(rejected) else "dropped_equal"] += 1
             continue
         counts["other_option" if right else "on_policy"] += 1
         rows.append(
@@ -51,3 +53,11 @@ def build_pairs(
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS), dict(counts)
+
+
+def _same(task: str, rejected: str, chosen: str) -> bool:
+    """Whether two answers are one: the same text, or for multiple choice the same last boxed number."""
+    if text_key(rejected) == text_key(chosen):
+        return True
+    numbers = [[box.number for box in boxes(text)][-1:] for text in (rejected, chosen)]
+    return task == "mcq" and bool(numbers[0]) and numbers[0] == numbers[1]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from yapo.evaluation.exact import exact, normalized
+from yapo.data.text import text_key
+from yapo.evaluation.exact import exact
 
 SAME = ["question_id", "variant", "phrasing"]
 
@@ -35,12 +36,17 @@ def adopted(items: pd.DataFrame, completions: Sequence[str], task: str, answers:
         answers: what ``answers_of`` returned.
     """
     rivals: list[str | None] = []
+    places: list[int] = []
     for text, gold, options in zip(answers, items["answer"], items["options"], strict=True):
-        distinct = text is not None and normalized(text) != normalized(gold)
-        rivals.append(text if distinct and (task != "mcq" or text in list(options)) else None)
-    places = [
-        list(options).index(text) if text in list(options) else -1 for text, options in zip(rivals, items["options"], strict=True)
-    ]
+        place = -1 if text is None else _place(text, options)
+        distinct = text is not None and text_key(text) != text_key(gold)
+        rivals.append(text if distinct and (task != "mcq" or place >= 0) else None)
+        places.append(place)
     asked = items.assign(answer=[text or "" for text in rivals], answer_index=places)
     hits = exact(asked, completions, task)
     return [np.nan if text is None else float(hit) for text, hit in zip(rivals, hits, strict=True)]
+
+
+def _place(text: str, options: Sequence[str]) -> int:
+    """The option that says the same, or -1."""
+    return next((i for i, option in enumerate(options) if text_key(option) == text_key(text)), -1)

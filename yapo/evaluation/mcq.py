@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
-BOXED = re.compile(r"\\boxed\{\s*(\d+)\s*\}")
+from yapo.data.boxed import boxes
 
 
 def parse_choice(completion: str, n_options: int) -> int | None:
-    """0-based option, or None where there is no ``\\boxed{k}`` or k is not the number of an option."""
-    found = BOXED.findall(completion)
-    if not found or len(found[-1]) > 9:  # a model that loops on a digit
-        return None
-    choice = int(found[-1]) - 1
-    return choice if 0 <= choice < n_options else None
+    """Return the 0-based option of the last boxed number, or None where there is none or it is not the number of an option."""
+    numbers = [box.number for box in boxes(completion)]
+    return numbers[-1] - 1 if numbers and 1 <= numbers[-1] <= n_options else None

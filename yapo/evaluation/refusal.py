@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from yapo.data.text import plain_text
+
 _OPENINGS = (
     r"(i'?m|i am|we are|we're) (very |so |truly |really )?sorry",
     r"sorry",
@@ -30,4 +32,4 @@ _REFUSAL = re.compile(rf"^\W*(?:{'|'.join(_OPENINGS)})\b", re.IGNORECASE)
 
 def refuses(completion: str) -> bool:
     """True where an English answer opens like a refusal."""
-    return bool(_REFUSAL.match(completion.replace("’", "'").strip()))
+    return bool(_REFUSAL.match(plain_text(completion)))

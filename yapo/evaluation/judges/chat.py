@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from yapo.config import JudgeConfig
-from yapo.evaluation.exact import normalized
 from yapo.evaluation.judges.base import Judge, get_judge
 from yapo.evaluation.judges.label import chat_label
-from yapo.evaluation.judges.offline import chrf
+from yapo.evaluation.judges.offline import overlap
 from yapo.evaluation.judges.request import Judgement, Request
 from yapo.evaluation.judges.rubric import Rubric
 
@@ -99,7 +98,7 @@ def nearer_to_reference(request: Request) -> float:
 
 
 def _overlap(text: str, reference: str) -> float:
-    return chrf(normalized(text), normalized(reference))
+    return overlap(text, reference)
 
 
 def get_grader(config: JudgeConfig) -> Judge:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from sacrebleu.metrics.chrf import CHRF
 
 from yapo.config import JudgeConfig
-from yapo.evaluation.exact import normalized
+from yapo.data.text import plain_text, text_key
 from yapo.evaluation.judges.label import judge_label
 from yapo.evaluation.judges.request import Judgement, Request
 
@@ -29,9 +29,7 @@ class OfflineJudge:
     def judge(self, requests: Sequence[Request]) -> list[Judgement]:
         """See ``Judge.judge``."""
         self.answers += len(requests)
-        return [
-            _judge(normalized(request.gold), normalized(request.opposite), normalized(request.completion)) for request in requests
-        ]
+        return [_judge(request.gold, request.opposite, request.completion) for request in requests]
 
     def report(self) -> dict[str, object]:
         """See ``Judge.report``."""
@@ -40,7 +38,7 @@ class OfflineJudge:
 
 @lru_cache(maxsize=200_000)
 def _judge(gold: str, opposite: str, completion: str) -> Judgement:
-    return Judgement(round(between(gold, opposite, completion) if opposite else chrf(completion, gold) / 10, 4))
+    return Judgement(round(between(gold, opposite, completion) if opposite else overlap(completion, gold) / 10, 4))
 
 
 def between(gold: str, opposite: str, completion: str) -> float:
@@ -48,14 +46,16 @@ def between(gold: str, opposite: str, completion: str) -> float:
 
     The difference of the two overlaps, as a share of what it is for the answer on that side itself.
     """
-    difference = chrf(completion, gold) - chrf(completion, opposite)
-    largest = 100.0 - (chrf(gold, opposite) if difference > 0 else chrf(opposite, gold))
+    difference = overlap(completion, gold) - overlap(completion, opposite)
+    largest = 100.0 - (overlap(gold, opposite) if difference > 0 else overlap(opposite, gold))
     return 2.5 + 1.5 * (max(-1.0, min(1.0, difference / largest)) if largest else 0.0)
 
 
-def chrf(completion: str, reference: str) -> float:
-    """Overlap of character n-grams, 0 to 100."""
-    return float(_CHRF.sentence_score(completion, [reference]).score)
+def overlap(completion: str, reference: str) -> float:
+    """Return the overlap of character n-grams (chrF), 0 to 100; 100 for texts that are the same (``yapo.data.text``)."""
+    if text_key(completion) == text_key(reference):
+        return 100.0
+    return float(_CHRF.sentence_score(plain_text(completion), [plain_text(reference)]).score)
 
 
 _CHRF = CHRF()
