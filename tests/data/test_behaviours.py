@@ -31,6 +31,7 @@ def test_the_test_file_is_the_test_split_and_nothing_of_it_is_trained_on(tmp_pat
     pairs, report = load_behaviour(str(tmp_path), "lies", SplitConfig())
     assert pairs["split"].value_counts().to_dict() == {"train": 32, "validation": 7, "test": 2}
     assert report["train_questions_also_in_test"] == 1
+    assert report["split"]["items"] == {"test": 2, "train": 32, "validation": 7}
     learned = set(map(text_key, pairs.loc[pairs["split"] != "test", "prompt"]))
     assert learned.isdisjoint(map(text_key, ["is it 3", "is it 99"]))
 
@@ -64,6 +65,7 @@ def test_the_behaviours_that_ship(name: str) -> None:
     assert name in behaviours_in(str(SHIPPED))
     pairs, report = load_behaviour(str(SHIPPED), name, SplitConfig())
     assert report["train_questions_also_in_test"] == 0
+    assert report["split"]["items"] == {name: int(n) for name, n in pairs["split"].value_counts().sort_index().items()}
     assert not {**report["train"]["dropped"], **report["test"]["dropped"]}
     assert set(pairs["split"]) == {"train", "validation", "test"}
 

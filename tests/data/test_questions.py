@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from yapo.data.atlas import load_atlas
 from yapo.data.questions import ChatQuestion, load_questions
+from yapo.data.text import text_key
 from yapo.errors import YapoError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "world" / "questions"
@@ -43,10 +44,10 @@ def test_both_formats(tmp_path: Path) -> None:
     assert load_questions(write(tmp_path, records, "questions.json"), "key") == expected
 
 
-@given(
-    turns=st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=2),
-    references=st.lists(st.text(), max_size=2),
-)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@given(turns=st.lists(TEXTS.filter(text_key), min_size=1, max_size=2), references=st.lists(TEXTS, max_size=2))
 def test_any_texts_come_back_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, turns: list[str], references: list[str]
 ) -> None:

@@ -94,7 +94,7 @@ def _set(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (_set("options", 4), "row 3, item f0 .*options are 4; give a list of texts"),
         (_set("options", {"شاي بلبن": 0, "x": 1}), "give a list of texts"),
         (_set("variant", "local"), "column variant fails .*first value 'local'"),
-        (_set("country", "Egypt City"), "column country fails .*first value 'Egypt City'"),
+        (_set("country", "Egypt City"), "row 3: country 'Egypt City' must be lower-case letters .*write egypt_city"),
         (_set("phrasing", -1), "column phrasing"),
         (_set("phrasing", 0), r"1 duplicated items, first row 3 \(question_id f0, country egypt, .*keep one row of each"),
         (_set("question", "أنا من مصر. سؤال 0.0؟"), r"1 duplicated questions, first row 3 .*question أنا من مصر. سؤال 0.0؟\)"),

@@ -155,6 +155,31 @@ def test_a_folder_is_no_table(tmp_path: Path, kind: str) -> None:
         read(tmp_path / f"items.{kind}")
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_example_of_the_documentation_is_read(tmp_path: Path, kind: str) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
+    (tmp_path / "page.csv").write_text(page.split("```csv\n")[1].split("```")[0], encoding="utf-8")
+    items = read(tmp_path / "page.csv")
+    assert set(items["variant"]) == {"localized", "nonlocalized"}
+    pd.testing.assert_frame_equal(read(write(tmp_path / f"items.{kind}", items)), items)
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_line_ends_of_every_system(tmp_path: Path, kind: str, separator: str) -> None:
+    path = write(tmp_path / f"items.{kind}", items_table())
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    path.write_bytes((separator.join([*lines[:5], "\n".join(lines[5:])])).encode())
+    pd.testing.assert_frame_equal(read(path), items_table())
+
+
+def test_an_index_that_is_named_as_a_column_is_that_column(tmp_path: Path) -> None:
+    table = items_table()
+    table.set_index(["question_id", "country"]).to_parquet(tmp_path / "items.parquet")
+    items = read(tmp_path / "items.parquet")
+    pd.testing.assert_frame_equal(items[table.columns], table)
+
+
 def test_cells_may_hold_line_ends_commas_and_quotes(tmp_path: Path) -> None:
     table = items_table()
     table["question"] = [f'{text}\n"A", {{b}};\t\\' for text in table["question"]]

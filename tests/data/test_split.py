@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from yapo.config import DataConfig, SplitConfig
+from yapo.config import Config, DataConfig, SplitConfig
+from yapo.data.schema import KEY, check_items
 from yapo.data.sources import load_items
-from yapo.data.split import leakage_report, split_facts
+from yapo.data.split import join_facts, leakage_report, split_facts
 from yapo.errors import YapoError
+from yapo.files import read_json
+from yapo.stages import data
 
 from .test_schema import items_table
 
@@ -52,7 +58,7 @@ def test_every_fact_stands_in_one_split_and_shares_hold(items: pd.DataFrame, con
     report = leakage_report(items, split)
     assert report["shared_facts"] == report["shared_questions"] == 0
     assert report["facts"] == counts.to_dict()
-    assert sum(report["items"].values()) == len(items)  # type: ignore[attr-defined]
+    assert sum(report["items"].values()) == len(items)
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,7 +82,7 @@ def test_the_atlas_splits_without_a_leak() -> None:
     items = load_items(DataConfig())
     split = split_facts(items, SplitConfig())
     report = leakage_report(items, split)
-    assert report["topics"]["train"] == 52  # type: ignore[index]
+    assert report["topics"]["train"] == 52
     assert report["facts"] == {"train": 52, "validation": 21, "test": 31}
 
 
@@ -122,3 +128,53 @@ def test_an_item_without_a_split_is_refused() -> None:
     split = split_facts(items_table(), SplitConfig())
     with pytest.raises(YapoError, match="4 items have no split"):
         leakage_report(items_table(5), split)
+
+
+def doubled(change: dict[str, str]) -> pd.DataFrame:
+    """Twenty facts, each asked once more under another id with the changed text."""
+    items = items_table(facts=20)
+    again = items.assign(question_id="again-" + items["question_id"])
+    for old, new in change.items():
+        again["question"] = again["question"].str.replace(old, new, regex=False)
+    return check_items(pd.concat([items, again], ignore_index=True), "mine.csv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"؟": "؟ "}, {"؟": ""}, {" ": "\u00a0"}, {"ال": "ا\u200bل"}, {"؟": "\u200f؟"}, {"سؤال": "سُؤـال"}, {"1": "١", "0": "٠"}],
+)
+def test_a_question_under_two_ids_is_one_fact_on_one_side(change: dict[str, str]) -> None:
+    items = doubled(change)
+    split = split_facts(items, SplitConfig())
+    side = split.set_index("question_id")["split"]
+    assert len(side) == 40
+    assert all(side[name] == side[f"again-{name}"] for name in side.index if not name.startswith("again"))
+    report = leakage_report(items, split)
+    assert report["facts"] == {"test": 6, "train": 10, "validation": 4}
+    assert sum(report["items"].values()) == len(items)
+    assert report["joined"] == {f"again-f{n}": [f"again-f{n}", f"f{n}"] for n in range(20)}
+    joined = join_facts(items)
+    assert not joined.duplicated(KEY).any()
+    assert joined["question_id"].nunique() == 20
+    pd.testing.assert_frame_equal(
+        joined.drop(columns=["question_id", "phrasing"]), items.drop(columns=["question_id", "phrasing"])
+    )
+    forms = joined.groupby(["question_id", "phrasing"])["variant"].agg(set)
+    assert (forms.map(len) == 2).all()
+
+
+def test_the_stage_writes_one_id_and_names_both(tmp_path: Path) -> None:
+    items = doubled({"؟": " ؟"})
+    items.to_parquet(tmp_path / "mine.parquet")
+    source = DataConfig(source="table", path=str(tmp_path / "mine.parquet"))
+    config = replace(Config(), results=str(tmp_path / "results"), data=source)
+    data.main(config)
+    folder = tmp_path / "results" / "embedded" / "data"
+    assert pd.read_parquet(folder / "items.parquet")["question_id"].nunique() == 20
+    assert pd.read_parquet(folder / "split.parquet")["question_id"].nunique() == 40
+    assert read_json(folder / "leakage.json")["joined"]["again-f0"] == ["again-f0", "f0"]
+
+
+def test_clean_items_are_joined_to_nothing() -> None:
+    items = items_table()
+    assert join_facts(items) is items

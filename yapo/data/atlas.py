@@ -7,13 +7,16 @@ language or dialect of that place, plus a Western control. Answers are spoken on
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError
+from yapo.names import check_key, language_folders
 
 WESTERN = "western"
 ATLAS_DIR = Path(__file__).resolve().parents[2] / "world" / "atlas"
@@ -60,30 +63,66 @@ def load_atlas(folder: Path = ATLAS_DIR) -> dict[str, Language]:
         YapoError: a file is missing or not YAML, lacks a key or an answer, or a question is empty or stands under two facts.
     """
     path = folder / "topics.yaml"
-    category_of = {topic: category for category, names in _yaml(path).items() for topic in _texts(path, category, names)}
+    category_of: dict[str, str] = {}
+    for category, names in _yaml(path).items():
+        for topic in _texts(path, category, names):
+            if category_of.setdefault(topic, category) != category:
+                raise YapoError(f"{path}: topic {topic} stands under both {category_of[topic]} and {category}; keep one")
     paths = sorted(path for path in folder.glob("*.yaml") if path.name != "topics.yaml")
-    return {path.stem: _language(path, category_of) for path in paths}
+    if not paths:
+        raise YapoError(f"{folder}: holds no language file; copy the whole atlas folder")
+    languages = {path.stem: _language(path, category_of) for path in paths}
+    language_folders(((country, language.name) for language in languages.values() for country in language.contexts), folder)
+    return languages
+
+
+class _Loader(yaml.CSafeLoader):
+    """Refuses a key that is given twice, of which YAML would keep the last without a word."""
+
+
+def _once(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+    twice = [key for key, count in keys.items() if count > 1]
+    if twice:
+        raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} is given twice", problem_mark=node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _once)
 
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        return _mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+        return _mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; copy the whole atlas folder") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise YapoError(f"{path}: cannot be read ({error.strerror}); give a file") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date that does not exist
         raise YapoError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it there") from None
 
 
 def _mapping(path: Path, key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise YapoError(f"{path}: {key} is {value!r}, not keys with values; see the other language files for the format")
+        raise YapoError(f"{path}: {key} is {shown(value)}, not keys with values; see the other language files for the format")
+    for name in value:
+        if not isinstance(name, str):
+            raise YapoError(f"{path}: {key} has the key {name!r}, not a text; put it in quotes")
     return value
 
 
 def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
-        raise YapoError(f"{path}: {key} is {value!r}, not a list of texts; quote words such as yes and no, and give at least one")
+        raise YapoError(
+            f"{path}: {key} is {shown(value)}, not a list of texts; quote words such as yes and no, and give at least one"
+        )
     return tuple(value)
+
+
+def _name(path: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str) or is_blank(value):
+        raise YapoError(f"{path}: {key} is {shown(value)}, not a text; write one, in quotes if it is a word such as no")
+    return value
 
 
 def _language(path: Path, category_of: dict[str, str]) -> Language:
@@ -92,13 +131,17 @@ def _language(path: Path, category_of: dict[str, str]) -> Language:
         contexts = {
             key: Context(
                 key,
-                value["name"],
-                value["native"],
+                _name(path, f"name of {key}", value["name"]),
+                _name(path, f"native of {key}", value["native"]),
                 _texts(path, f"openers of {key}", value["openers"]),
                 _texts(path, f"prefixes of {key}", value["prefixes"]),
             )
             for key, value in _mapping(path, "contexts", raw["contexts"]).items()
         }
+        for key in contexts:
+            check_key(key, f"{path}: context")
+        if WESTERN in contexts:
+            raise YapoError(f"{path}: {WESTERN} is the control and no context; name the context otherwise")
         openers = {key: context.openers for key, context in contexts.items()}
         openers[WESTERN] = _texts(path, "western_openers", raw["western_openers"])
         facts = tuple(
@@ -115,7 +158,8 @@ def _language(path: Path, category_of: dict[str, str]) -> Language:
             for i, (key, value) in enumerate(_mapping(path, "facts", raw["facts"]).items())
         )
         neutral = _texts(path, "neutral_prefixes", raw["neutral_prefixes"])
-        language = Language(raw["language"], raw["code"], raw["western"], neutral, contexts, facts)
+        texts = [_name(path, key, raw[key]) for key in ("language", "code", "western")]
+        language = Language(texts[0], texts[1], texts[2], neutral, contexts, facts)
     except KeyError as missing:
         raise YapoError(f"{path}: key {missing} is missing or unknown; see the other language files for the format") from None
     except TypeError as error:
@@ -125,15 +169,22 @@ def _language(path: Path, category_of: dict[str, str]) -> Language:
 
 
 def _check(path: Path, language: Language) -> None:
+    if language.name.lower() != path.stem:
+        raise YapoError(
+            f"{path}: language {language.name!r} belongs in {language.name.lower()}.yaml; rename the file or the language"
+        )
     expected = {*language.contexts, WESTERN}
     owner: dict[str, str] = {}
     for fact in language.facts:
         if set(fact.answers) != expected:
             raise YapoError(f"{path}: {fact.question_id} has answers for {sorted(fact.answers)}, expected {sorted(expected)}")
-        if len(set(fact.answers.values())) != len(expected):
+        if any(map(is_blank, fact.answers.values())):
+            raise YapoError(f"{path}: {fact.question_id} has an empty answer; write it")
+        if len(set(map(text_key, fact.answers.values()))) != len(expected):
             raise YapoError(f"{path}: {fact.question_id} gives two contexts the same answer; make them differ")
         for question in fact.questions:
-            if not question.strip():
+            if is_blank(question):
                 raise YapoError(f"{path}: {fact.question_id} has an empty question; write it or take it out")
-            if owner.setdefault(question, fact.question_id) != fact.question_id:
-                raise YapoError(f"{path}: '{question}' stands under both {owner[question]} and {fact.question_id}")
+            if owner.setdefault(text_key(question), fact.question_id) != fact.question_id:
+                first = owner[text_key(question)]
+                raise YapoError(f"{path}: '{question}' stands under both {first} and {fact.question_id}; keep one")

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from yapo.config import SplitConfig
-from yapo.data.preferences import ENDINGS, load_preferences, split_preferences
+from yapo.data.preferences import ENDINGS, load_preferences, split_preferences, split_report
 from yapo.data.text import text_key
 from yapo.errors import YapoError, unknown
 from yapo.files import digest
@@ -59,14 +59,24 @@ def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.Data
         asked = set(map(text_key, test["prompt"]))
         leaks = pairs["prompt"].map(text_key).isin(asked)
         report["train_questions_also_in_test"] = int(leaks.sum())
-        pairs, report["split"] = split_preferences(pairs[~leaks].reset_index(drop=True), config)
-        dealt = pairs.assign(split=pairs["split"].replace("test", "train"))
-        pairs = pd.concat([dealt, test.assign(split="test")], ignore_index=True)
+        pairs = _dealt(train_file, pairs[~leaks].reset_index(drop=True), config)
+        pairs = pairs.assign(split=pairs["split"].replace("test", "train"))
+        pairs = pd.concat([pairs, test.assign(split="test")], ignore_index=True)
     else:
-        pairs, report["split"] = split_preferences(pairs, config)
+        pairs = _dealt(train_file, pairs, config)
+    report["split"] = split_report(pairs)
     keys = pairs["prompt"].map(text_key)
     pairs = pairs.assign(question_id=keys.map(digest), phrasing=keys.groupby(keys).cumcount())
     return pairs, report
+
+
+def _dealt(path: Path, pairs: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+    if pairs.empty:
+        raise YapoError(f"{path}: every question of it is also in the test file; give others")
+    try:
+        return split_preferences(pairs, config)[0]
+    except YapoError as error:  # names no file
+        raise YapoError(f"{path}: {error}") from None
 
 
 def _find(place: Path, stem: str) -> Path | None:

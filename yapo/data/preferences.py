@@ -17,7 +17,7 @@ import pandera.pandas as pa
 from yapo.config import SplitConfig
 from yapo.data.records import Fault, Records, read_records
 from yapo.data.split import leakage_report, split_facts
-from yapo.data.text import text_key
+from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError, nearest
 from yapo.files import digest
 
@@ -25,7 +25,7 @@ LAYOUTS = (("prompt", "chosen", "rejected"), ("question", "matching", "not_match
 ENDINGS = (".csv", ".jsonl", ".json")
 EXAMPLES = 5
 
-_NOT_EMPTY = pa.Check(lambda s: s.str.strip().str.len() > 0, name="not_empty")
+_NOT_EMPTY = pa.Check(lambda s: ~s.map(is_blank).astype(bool), name="not_empty")
 PREFERENCES = pa.DataFrameSchema(
     {
         "pair_id": pa.Column(str, unique=True, description="of the three texts: the same in every file that holds the pair"),
@@ -81,18 +81,33 @@ def load_preferences(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 def split_preferences(pairs: pd.DataFrame, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The pairs with a column ``split``, and the leakage report; all pairs of one prompt stand in one split.
 
-    Prompts count as one if they differ in case, spacing or outer punctuation alone.
+    Prompts count as one if they are the same text (``yapo.data.text``).
 
     Raises:
         YapoError: too few prompts for three splits.
     """
-    facts = pd.DataFrame(
-        {"question_id": [digest(text_key(prompt)) for prompt in pairs["prompt"]], "question": pairs["prompt"].to_numpy()}
-    ).assign(language="", topic="")
+    facts = _facts(pairs)
     split = split_facts(facts, config)
-    report = {name: value for name, value in leakage_report(facts, split).items() if name != "topics"}
     assigned = dict(zip(split["question_id"], split["split"], strict=True))
-    return pairs.assign(split=facts["question_id"].map(assigned).to_numpy()), report
+    pairs = pairs.assign(split=facts["question_id"].map(assigned).to_numpy())
+    return pairs, split_report(pairs)
+
+
+def split_report(pairs: pd.DataFrame) -> dict[str, Any]:
+    """Return how many prompts (``facts``) and pairs (``items``) each split holds.
+
+    Raises:
+        YapoError: a prompt stands in two splits.
+    """
+    facts = _facts(pairs)
+    report = leakage_report(facts, facts[["question_id"]].assign(split=pairs["split"].to_numpy()).drop_duplicates())
+    return {name: value for name, value in report.items() if name not in ("topics", "joined")}
+
+
+def _facts(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Prompts as items: the same text is one fact."""
+    ids = [digest(text_key(prompt)) for prompt in pairs["prompt"]]
+    return pd.DataFrame({"question_id": ids, "question": pairs["prompt"].to_numpy()}).assign(language="", topic="")
 
 
 def _layout(path: Path, records: Records) -> tuple[tuple[str, ...], list[str]]:
@@ -115,9 +130,9 @@ def _fault(texts: list[Any], layout: tuple[str, ...], seen: set[tuple[str, ...]]
     """Why these cells are no new pair; a good pair is put into ``seen``."""
     for name, text in zip(layout, texts, strict=True):
         if text is not None and not isinstance(text, str):
-            return "not_text", f"{name} is {text!r}"
+            return "not_text", f"{name} is {shown(text)}"
     for name, text in zip(layout, texts, strict=True):
-        if not (text or "").strip():
+        if is_blank(text or ""):
             return "empty", f"{name} is empty"
     keys = tuple(map(text_key, texts))
     if keys[1] == keys[2]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yapo.data.records import read_records
+from yapo.data.text import is_blank, shown
 from yapo.errors import YapoError
 
 ENDINGS = (".jsonl", ".json")
@@ -90,16 +91,11 @@ def _question(where: str, number: int, row: dict[str, Any]) -> ChatQuestion:
 
 def _texts(where: str, name: str, value: Any, empty: bool = False) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise YapoError(f"{where}: {name} is {_shown(value)}; give a list of texts")
+        raise YapoError(f"{where}: {name} is {shown(value)}; give a list of texts")
     return tuple(_text(where, name, text, empty) for text in value)
 
 
 def _text(where: str, name: str, value: Any, empty: bool = False) -> str:
-    if not isinstance(value, str) or not (empty or value.strip()):
-        raise YapoError(f"{where}: {name} holds {_shown(value)}; give a text")
+    if not isinstance(value, str) or not (empty or not is_blank(value)):
+        raise YapoError(f"{where}: {name} holds {shown(value)}; give a text")
     return value
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."

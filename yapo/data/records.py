@@ -13,7 +13,14 @@ from typing import Any
 
 from yapo.errors import YapoError
 
-_BROKEN = re.compile("[\ud800-\udfff]")  # bytes that are not UTF-8 (kept as surrogates), or half a character in JSON
+# Bytes that are not UTF-8 (kept as surrogates), half a character in JSON, and NUL, of which UTF-16 without a mark is full.
+_BROKEN = re.compile("[\ud800-\udfff\x00]")
+_LINE_END = re.compile("\r\n|\r|\n")
+# Marks that end a sentence.
+_CLOSES = re.compile(r"[.!?…؟۔।॥。！？][\"'”’»)\]]*$")
+
+_PACKED = {b"\x1f\x8b": "compressed (gzip)", b"PK\x03\x04": "a zip archive or Excel workbook", b"PAR1": "parquet"}
+_ENOUGH = 3  # rows that show how the last column ends
 
 
 @dataclass(frozen=True)
@@ -38,56 +45,81 @@ class Records:
 def read_records(path: Path) -> Records:
     """Read a file by its ending.
 
-    Faults are ``encoding`` (not UTF-8), ``cells`` (more or fewer than the header), ``quotes`` and ``json`` (not an object).
+    Faults are ``encoding`` (not UTF-8, or a NUL character), ``cells`` (more or fewer than the header, or one that is too long),
+    ``quotes`` and ``json`` (not an object, or one that names a key twice).
 
     Raises:
-        YapoError: no such file, nothing in it, a header that cannot be used, a quote that is never closed, or not JSON at all.
+        YapoError: no such file, nothing in it, a header that cannot be used, a last row that is cut off, or not JSON at all.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise YapoError(f"{path}: no such file") from None
-    except OSError as error:
-        raise YapoError(f"{path}: cannot be read ({error.strerror}); give a file") from None
-    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    encoding = "utf-16" if utf16 else "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
-    text = data.decode(encoding, errors="replace" if utf16 else "surrogateescape")
-    if not text.strip():
-        raise YapoError(f"{path}: the file is empty; give at least one row")
+    text, encoding = _text(path)
     if path.suffix == ".csv":
         columns, found = _csv(path, text)
     else:
-        found = list(_jsonl(text) if path.suffix == ".jsonl" else _json(path, text))
+        found = _jsonl(path, text) if path.suffix == ".jsonl" else _json(path, text)
         columns = list(dict.fromkeys(name for _, row in found if isinstance(row, dict) for name in row))
     rows: list[tuple[int, dict[str, Any]]] = []
     faults: list[Fault] = []
     for number, row in found:
         if isinstance(row, Fault):
             faults.append(row)
-        elif _BROKEN.search(json.dumps(row, ensure_ascii=False)):
-            faults.append(Fault(number, "encoding", "not UTF-8; save the file as UTF-8"))
+        elif _BROKEN.search(text := "\n".join(_texts(row))):
+            broken = "a NUL character; take it out" if "\x00" in text else "not UTF-8; save the file as UTF-8"
+            faults.append(Fault(number, "encoding", broken))
         else:
             rows.append((number, row))
     return Records(columns, rows, faults, encoding)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """The whole file and its encoding; bytes that are not UTF-8 as surrogates."""
+    try:
+        if path.exists() and not path.is_file():
+            raise YapoError(f"{path}: is no file; give one")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise YapoError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise YapoError(f"{path}: cannot be read ({getattr(error, 'strerror', error)}); give a file") from None
+    packed = next((kind for start, kind in _PACKED.items() if data.startswith(start)), None)
+    if packed:
+        raise YapoError(f"{path}: is {packed}; unpack it, or save it as csv")
+    if data.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
+        raise YapoError(f"{path}: is UTF-32; save the file as UTF-8")
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    encoding = "utf-16" if utf16 else "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
+    try:
+        text = data.decode(encoding, errors="strict" if utf16 else "surrogateescape")
+    except UnicodeDecodeError as error:
+        raise YapoError(f"{path}: not UTF-16 at byte {error.start}, or cut off there; save the file as UTF-8") from None
+    if not text.strip():
+        raise YapoError(f"{path}: the file is empty; give at least one row")
+    return text, encoding
 
 
 def _csv(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, Any] | Fault]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: list[str] = []
     found: list[tuple[int, dict[str, Any] | Fault]] = []
+    last = 0  # cells of the last record
     while True:
         line, number = reader.line_num + 1, len(found) + 1
         try:
             cells = next(reader)
         except StopIteration:
+            _check_end(path, text, columns, found, last)
             return columns, found
         except csv.Error as error:
             if "unexpected end" in str(error):
-                raise YapoError(f"{path}: a quote opened in line {line} or below is never closed; close it") from None
+                where = f"row {number}: " if columns else ""
+                raise YapoError(
+                    f"{path}: {where}a quote opened in line {line} or below is never closed; close it, or mend the file if it "
+                    "is cut off"
+                ) from None
             if not columns:
                 raise YapoError(f"{path}: the header cannot be read ({error}); name the columns, with commas between") from None
-            found.append((number, Fault(number, "quotes", f"line {reader.line_num}: {error}; double inner quotes")))
+            found.append((number, _unread(number, reader.line_num, error)))
             continue
+        last = len(cells) or last
         if not columns:
             columns = _header(path, cells) if cells else []
         elif len(cells) == len(columns):
@@ -97,7 +129,33 @@ def _csv(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, An
             found.append((number, Fault(number, "cells", detail)))
 
 
+def _unread(number: int, line: int, error: csv.Error) -> Fault:
+    if "field larger" in str(error):
+        return Fault(number, "cells", f"line {line}: a cell of more than {csv.field_size_limit():,} characters; shorten it")
+    return Fault(number, "quotes", f"line {line}: {error}; double inner quotes")
+
+
+def _check_end(path: Path, text: str, columns: list[str], found: list[tuple[int, dict[str, Any] | Fault]], last: int) -> None:
+    """Refuse a file that stops in the middle of its last row.
+
+    A last line may lack its line end. It is cut off if it has too few cells or stops within a character, or if its last cell
+    alone does not end as sentences do while all others of that column do.
+    """
+    if not found or _LINE_END.search(text[-1]):
+        return
+    cut = last < len(columns) or bool(_BROKEN.search(text[-1]))
+    ends = [row[columns[-1]].rstrip() for _, row in found if isinstance(row, dict)]
+    if len(ends) >= _ENOUGH and isinstance(found[-1][1], dict):
+        cut = cut or (not _CLOSES.search(ends[-1]) and all(map(_CLOSES.search, ends[:-1])))
+    if cut:
+        raise YapoError(
+            f"{path}: row {found[-1][0]}: the file is cut off in it; mend or remove the row, and end it with a line end"
+        )
+
+
 def _header(path: Path, cells: list[str]) -> list[str]:
+    if any(map(_BROKEN.search, cells)):
+        raise YapoError(f"{path}: the names of the columns are not UTF-8; save the file as UTF-8")
     names = [name.strip() for name in cells]
     separator = next((mark for mark in (";", "\t") if mark in names[0]), None)
     if len(names) == 1 and separator:
@@ -108,29 +166,61 @@ def _header(path: Path, cells: list[str]) -> list[str]:
     return names
 
 
-def _jsonl(text: str) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _jsonl(path: Path, text: str) -> list[tuple[int, dict[str, Any] | Fault]]:
+    found: list[tuple[int, dict[str, Any] | Fault]] = []
+    lines = _LINE_END.split(text)
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                value = json.loads(line)
+                found.append((number, _object(number, _parse(line))))
             except (ValueError, RecursionError) as error:
-                yield number, Fault(number, "json", f"not JSON ({error}); write one object a line")
-                continue
-            yield number, _object(number, value)
+                if number == len(lines):
+                    raise YapoError(
+                        f"{path}: row {number}: not JSON ({error}); the file is cut off in it: mend or remove it"
+                    ) from None
+                found.append((number, Fault(number, "json", f"not JSON ({error}); write one object a line")))
+    return found
 
 
-def _json(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
+def _json(path: Path, text: str) -> list[tuple[int, dict[str, Any] | Fault]]:
     try:
-        values = json.loads(text)
+        values = _parse(text)
     except (ValueError, RecursionError) as error:
         raise YapoError(f"{path}: not JSON ({error}); write a list of objects, or one object a line into a .jsonl") from None
     if not isinstance(values, list):
         raise YapoError(f"{path}: holds {type(values).__name__}; write a list of objects")
-    for number, value in enumerate(values, start=1):
-        yield number, _object(number, value)
+    return [(number, _object(number, value)) for number, value in enumerate(values, start=1)]
+
+
+class _Twice(dict[str, Any]):
+    """An object that names a key twice."""
+
+
+def _parse(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_keys)
+
+
+def _keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else _Twice(made)
 
 
 def _object(number: int, value: Any) -> dict[str, Any] | Fault:
+    if isinstance(value, _Twice):
+        return Fault(number, "json", "an object that names a key twice; remove one")
     if isinstance(value, dict):
         return value
     return Fault(number, "json", f'{type(value).__name__} where an object belongs; write {{"column": value, ...}}')
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a record, keys included, however deep."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            left += [*one, *one.values()]
+        elif isinstance(one, list):
+            left += one

@@ -10,24 +10,25 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError
 from yapo.files import write_parquet
+from yapo.names import check_key, check_name, language_folders
 from yapo.seal import intact, parquet_place
 
 KEY = ["question_id", "country", "variant", "phrasing"]
+QUESTION = ["country", "variant", "question"]
 TEXTS = ("question_id", "language", "country", "topic", "category", "variant", "question", "answer")
 NUMBERS = ("phrasing", "answer_index", "control_index")
 
-_NOT_EMPTY = pa.Check(lambda s: s.str.strip().str.len() > 0, name="not_empty")
+_NOT_EMPTY = pa.Check(lambda s: ~s.map(is_blank).astype(bool), name="not_empty")
 
 # What each column takes; the descriptions are what an error tells to give.
 ITEMS = pa.DataFrameSchema(
     {
-        "question_id": pa.Column(str, pa.Check.str_length(min_value=1), description="a text that is not empty"),
-        "language": pa.Column(str, pa.Check.str_length(min_value=1), description="a text that is not empty"),
-        "country": pa.Column(
-            str, pa.Check.str_matches(r"^[a-z][a-z0-9_-]*$"), description="lower-case letters, digits, - and _, a letter first"
-        ),
+        "question_id": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
+        "language": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
+        "country": pa.Column(str, _NOT_EMPTY, description="lower-case letters, digits, - and _, a letter first"),
         "topic": pa.Column(str, description="a text"),
         "category": pa.Column(str, description="a text"),
         "variant": pa.Column(str, pa.Check.isin(["localized", "nonlocalized"]), description="localized or nonlocalized"),
@@ -46,26 +47,50 @@ ITEMS = pa.DataFrameSchema(
 def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
     """Return the checked table; ``source`` is named in errors, and the row, counted from 1 (a csv's header is no row).
 
+    Texts are compared as in ``yapo.data.text``. An index that is named as columns are becomes columns; any other is dropped.
+
     Raises:
-        YapoError: a column is missing or unknown, a cell has the wrong type, a question is empty, a key or question occurs
-            twice, an answer is not among its options, or options repeat.
+        YapoError: a column is missing or unknown, a cell has the wrong type, a question is empty, a key occurs twice, a question
+            occurs twice under one id, an answer is not among its options, options repeat, or a country or language is no name
+            (``yapo.names``).
     """
+    items = _checked(frame, source)
+    keys = items.assign(key=items["question"].map(text_key))
+    _refuse_again(items, keys.duplicated(["country", "variant", "question_id", "key"]), "questions", QUESTION, source)
+    return items
+
+
+def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
+    """All but questions that one id asks twice in two typings: joining facts makes such."""
     if not len(frame.columns) or not len(frame):
         raise YapoError(f"{source}: no items; give at least one row of {', '.join(ITEMS.columns)}")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise YapoError(f"{source}: column {twice[0]!r} is there twice; rename or remove one")
+    lost = [name for name in frame.index.names if name in ITEMS.columns and name not in frame]
+    frame = frame.reset_index(level=lost).reset_index(drop=True) if lost else frame.reset_index(drop=True)
     _check_types(frame, source)
     try:
         items = cast(pd.DataFrame, ITEMS.validate(frame, lazy=True))
     except pa.errors.SchemaErrors as error:
         raise YapoError(f"{source}: {_first_failure(error, frame)}") from None
-    for kind, columns in (("items", KEY), ("questions", ["country", "variant", "question"])):
-        again = items.duplicated(columns)
-        if again.any():
-            n = int(again.to_numpy().argmax())
-            named = ", ".join(f"{column} {items[column].iloc[n]}" for column in columns)
-            raise YapoError(f"{source}: {int(again.sum())} duplicated {kind}, first row {n + 1} ({named}); keep one row of each")
+    places = items.drop_duplicates(["country", "language"])[["country", "language"]]
+    for n, country, language in places.itertuples(name=None):
+        check_key(country, f"{source}: row {n + 1}: country")
+        check_name(language, f"{source}: row {n + 1}: language")
+    language_folders(places.itertuples(index=False, name=None), source)
+    _refuse_again(items, items.duplicated(KEY), "items", KEY, source)
+    _refuse_again(items, items.duplicated(QUESTION), "questions", QUESTION, source)
     for n, record in enumerate(items.to_dict("records"), start=1):
         _check_options(record, f"{source}: row {n}")
     return items
+
+
+def _refuse_again(items: pd.DataFrame, again: pd.Series[bool], kind: str, columns: list[str], source: Path | str) -> None:
+    if again.any():
+        n = int(again.to_numpy().argmax())
+        named = ", ".join(f"{column} {shown(items[column].iloc[n], bare=True)}" for column in columns)
+        raise YapoError(f"{source}: {int(again.sum())} duplicated {kind}, first row {n + 1} ({named}); keep one row of each")
 
 
 def _check_types(frame: pd.DataFrame, source: Path | str) -> None:
@@ -75,24 +100,30 @@ def _check_types(frame: pd.DataFrame, source: Path | str) -> None:
             if column in TEXTS:
                 wrong = not isinstance(value, str) and not (value is None or value is pd.NA or value != value)
             else:
-                wrong = isinstance(value, bool) or (isinstance(value, float) and value % 1 != 0 and value == value)
+                wrong = isinstance(value, bool) or not (value is None or value is pd.NA or isinstance(value, (int, float, str)))
+                wrong = wrong or (isinstance(value, float) and value % 1 != 0 and value == value)
             if wrong:
                 kind = "a text" if column in TEXTS else "a whole number"
-                raise YapoError(f"{source}: row {n}: {column} is {value!r}, not {kind}; write it as one")
+                raise YapoError(f"{source}: row {n}: {column} is {shown(value)}, not {kind}; write it as one")
 
 
 def _check_options(item: dict[Hashable, Any], where: str) -> None:
     name = f"{where}, item {item['question_id']} ({item['country']}, {item['variant']}, phrasing {item['phrasing']})"
     options, answer, index, control = item["options"], item["answer"], item["answer_index"], item["control_index"]
-    if not isinstance(options, (list, tuple, np.ndarray)) or not all(isinstance(text, str) and text.strip() for text in options):
-        raise YapoError(f"{name}: options are {options!r}; give a list of texts, none of them empty")
+    if not isinstance(options, (list, tuple, np.ndarray)) or not all(
+        isinstance(text, str) and not is_blank(text) for text in options
+    ):
+        raise YapoError(f"{name}: options are {shown(options)}; give a list of texts, none of them empty")
     options = list(options)
     if len(options) < 2:
-        raise YapoError(f"{name}: options are {options}; give at least two")
-    if len(set(options)) != len(options):
-        raise YapoError(f"{name}: options repeat {options}; make them distinct")
+        raise YapoError(f"{name}: options are {shown(options)}; give at least two")
+    if len(set(map(text_key, options))) != len(options):
+        raise YapoError(f"{name}: options repeat {shown(options)}; make them distinct, and not only in how they are typed")
     if index >= len(options) or options[index] != answer:
-        raise YapoError(f"{name}: the answer '{answer}' is not option {index} of {options}; fix answer or answer_index")
+        raise YapoError(
+            f"{name}: the answer '{shown(answer, bare=True)}' is not option {index} of {shown(options)}; fix answer or "
+            "answer_index"
+        )
     if control >= len(options):
         raise YapoError(
             f"{name}: control_index {control} is none of the {len(options)} options; give its position, or -1 for none"
@@ -110,13 +141,13 @@ def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
     if first["check"] == "column_in_schema":
         name = first["failure_case"] or "without a name (an index column?)"
         return f"unknown column {name}; remove it: the items schema has {', '.join(ITEMS.columns)}"
-    where = f"in {len(same)} of {len(frame)} rows, first value {first['failure_case']!r} in row {first['index'] + 1}"
+    where = f"in {len(same)} of {len(frame)} rows, first value {shown(first['failure_case'])} in row {first['index'] + 1}"
     return f"column {first['column']} fails '{first['check']}' {where}; give {ITEMS.columns[first['column']].description}"
 
 
 def write_items(path: Path, frame: pd.DataFrame) -> None:
     """Check and write the items table."""
-    write_parquet(path, check_items(frame, path))
+    write_parquet(path, _checked(frame, path))
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

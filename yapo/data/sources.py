@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from yapo.config import DataConfig
 from yapo.data.atlas import ATLAS_DIR, WESTERN, Context, Fact, Language, load_atlas
 from yapo.data.behaviours import LANGUAGE, behaviours_in
 from yapo.data.records import read_records
 from yapo.data.schema import check_items
+from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.names import check_key, language_folders
 
@@ -98,13 +100,18 @@ def _atlas_rows(language: Language, context: Context, fact: Fact, seed: int) -> 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix not in (".parquet", ".csv", ".jsonl"):
         raise YapoError(f"{path}: data.path must end in .parquet, .csv or .jsonl")
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise YapoError(f"{shown(str(path), bare=True)}: cannot be read ({error.strerror}); correct data.path") from None
+    if not there:
         raise YapoError(f"{path}: no such file (data.path)")
     if path.suffix == ".parquet":
         try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise YapoError(f"{path}: cannot be read as parquet ({error}); write it again") from None
+            return pd.read_parquet(path, engine="pyarrow")
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise YapoError(f"{path}: cannot be read as parquet ({reason}); write it again") from None
     records = read_records(path)
     if records.faults:
         first = records.faults[0]
@@ -119,8 +126,8 @@ def _options(path: Path, number: int, cell: str) -> list[Any]:
     """Options stand in one cell as a JSON list."""
     try:
         options = json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         options = None
     if not isinstance(options, list):
-        raise YapoError(f'{path}: row {number}: options are {cell!r}; write a JSON list, such as ["tea", "coffee"]')
+        raise YapoError(f'{path}: row {number}: options are {shown(cell)}; write a JSON list, such as ["tea", "coffee"]')
     return options

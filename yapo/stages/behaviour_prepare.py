@@ -8,6 +8,7 @@ from pathlib import Path
 
 from yapo.config import Config
 from yapo.data.behaviours import LANGUAGE, load_behaviour
+from yapo.data.preferences import split_report
 from yapo.errors import YapoError
 from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.language_model import load_language_model
@@ -52,6 +53,7 @@ def main(config: Config) -> None:
     files = [Path(report[name]["source"]) for name in ("train", "test") if name in report]
     header = {"model": lm.source, "data_hash": digest([file_digest(*files), behaviour]), "pairs_hash": file_digest(rows)}
     store.save(path, header)
+    report["split"] = split_report(kept)
     quality = {"explained_variance": explained, "l0": l0}
     write_json(rows.with_suffix(".json"), {**header, **report, "dropped_long": long, "autoencoder": quality})
     shutil.rmtree(parts)

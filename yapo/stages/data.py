@@ -6,7 +6,7 @@ from yapo.config import Config
 from yapo.data.deep_culture_lense import RefusedData
 from yapo.data.schema import write_items
 from yapo.data.sources import load_items_and_report
-from yapo.data.split import leakage_report, split_facts
+from yapo.data.split import join_facts, leakage_report, split_facts
 from yapo.errors import YapoError
 from yapo.files import write_json, write_parquet
 from yapo.stages.app import run
@@ -16,8 +16,9 @@ from yapo.stages.study import Study
 def main(config: Config) -> None:
     """Writes ``data/items.parquet``, ``data/split.parquet`` and ``data/leakage.json``.
 
-    A source that drops rows also leaves ``data/report.json``, even where it is refused: no output of the rule, since Snakemake
-    deletes the outputs of a job that fails.
+    Questions that are the same under two ids stand under the first of them; ``leakage.json`` names both. A source that drops
+    rows also leaves ``data/report.json``, even where it is refused: no output of the rule, since Snakemake deletes the outputs
+    of a job that fails.
     """
     study = Study.of(config)
     try:
@@ -31,7 +32,7 @@ def main(config: Config) -> None:
         write_json(study.data_report, source_report)
     split = split_facts(items, config.split)
     report = leakage_report(items, split)
-    write_items(study.items, items)
+    write_items(study.items, join_facts(items))
     write_parquet(study.split, split)
     write_json(study.leakage, report)
 
