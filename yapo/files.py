@@ -61,7 +61,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = _claim(path.parent, f".{path.name}.", f".part{path.suffix}", os.O_RDWR | os.O_CREAT)
+        handle, temporary = _claim(path.parent, f".{path.name}.", f".part{path.suffix}", os.O_RDWR)
         journals = [temporary.with_name(temporary.name + ending) for ending in _SQLITE]
         try:
             _remove(*journals)
@@ -113,11 +113,11 @@ def _claim(parent: Path, start: str, end: str, flags: int) -> tuple[int, Path]:
     for number in itertools.count():
         path = parent / f"{start}{number}{end}"
         try:
-            handle = _open(path, flags)
+            handle, is_new = _open(path, flags)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 found = os.fstat(handle)
-                if found.st_uid == os.geteuid() and os.path.samestat(found, path.lstat()):
+                if (is_new or found.st_uid == os.geteuid()) and os.path.samestat(found, path.lstat()):
                     return handle, path
                 os.close(handle)
             except OSError:
@@ -130,17 +130,22 @@ def _claim(parent: Path, start: str, end: str, flags: int) -> tuple[int, Path]:
             if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
                 _remove(path)
                 path = parent / f"{start}{secrets.token_hex(8)}{end}"
-                return _open(path, flags), path
+                return _open(path, flags)[0], path
             if not path.is_symlink() and (not os.path.lexists(path) or path.lstat().st_uid == os.geteuid()):
                 raise
     raise AssertionError  # there is no last number
 
 
-def _open(path: Path, flags: int) -> int:
-    if flags & os.O_DIRECTORY:
-        with contextlib.suppress(FileExistsError):
+def _open(path: Path, flags: int) -> tuple[int, bool]:
+    """Open a file or folder, and make it where there is none; return the descriptor and whether it is new."""
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        if flags & os.O_DIRECTORY:
             path.mkdir(mode=0o700)
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+            return os.open(path, flags), True
+        return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
+    except FileExistsError:
+        return os.open(path, flags), False
 
 
 def _remove(*paths: Path) -> None:

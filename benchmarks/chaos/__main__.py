@@ -26,8 +26,8 @@ from benchmarks.chaos import compare
 from benchmarks.chaos.study import Study
 
 INSIDE = "YAPO_CHAOS_INSIDE"
-KINDS = {"job": 40, "command": 15, "helper": 15, "run": 10, "group": 20}  # how often each is killed, in percent
-SLICE = (0.2, 6.0)  # CPU seconds of the study between two disturbances
+KINDS = {"job": 45, "command": 20, "helper": 15, "run": 10, "group": 10}  # how often each is killed, in percent
+SLICE = (0.2, 8.0)  # CPU seconds of the study between two disturbances
 LOCKED_SECONDS = 30.0
 
 

@@ -59,6 +59,7 @@ class Study:
     def snakemake(self, *arguments: str) -> list[str]:
         base = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", str(self.cores)]
         profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--max-jobs-per-timespan", "100/1s"]
+        profile += ["--retries", "9"]  # a killed job costs no run
         return [*base, *profile, "--config", "experiment=smoke", *self.config, *arguments]
 
     def start(self) -> None:

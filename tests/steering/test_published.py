@@ -16,6 +16,7 @@ from benchmarks.published import PublishedStep
 from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
+from yapo.stages.app import compose
 from yapo.steering.intervention import Dense, Sparse
 from yapo.steering.progress import Row
 from yapo.steering.schedule import lr_scale, minibatches, steps_per_epoch
@@ -96,6 +97,15 @@ def test_a_whole_training_equals_the_published_loop(
     for epoch, plain in zip(ours, expected, strict=True):
         assert float((epoch - plain).norm()) <= 1e-5 * float(plain.norm())
     assert [row["loss"] for row in rows if row["kind"] == "step"] == pytest.approx(losses, rel=1e-5)
+
+
+def test_the_preset_is_what_the_published_run_did() -> None:
+    """The settings of the trainings above, with the published numbers; the rest is the paper's Table 4."""
+    config = compose(["experiment=gemma2_2b_published", "method=yapo"])
+    numbers = {"lr": 5e-4, "epochs": 20, "batch_size": 4, "processes": 8, "warmup_steps": 100, "grad_clip": 1.0}
+    assert config.train == replace(CONFIG, **numbers, rows_per_pass=config.train.rows_per_pass)
+    assert (config.generation.max_new_tokens_mcq, config.generation.max_new_tokens_open_ended) == (2048, 2048)
+    assert (config.model.path, config.discovery.layer) == ("google/gemma-2-2b-it", 15)
 
 
 def test_steps_of_the_published_warm_up_and_of_ours() -> None:
