@@ -33,7 +33,7 @@ def test_sharded_weights_load_as_whole_ones(gemma: LanguageModel, sharded: Path)
     theirs = dict(gemma.model.named_parameters())
     assert {name for name, _ in loaded.model.named_parameters()} == set(theirs)
     for name, parameter in loaded.model.named_parameters():
-        assert torch.equal(parameter, theirs[name]), name
+        assert torch.equal(parameter.cpu(), theirs[name]), name
 
 
 def test_a_missing_shard_is_named(sharded: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_model_of_the_hub_is_the_folder_it_was_made_from(gemma: LanguageModel,
         "from yapo.config import ModelConfig\n"
         "from yapo.models.language_model import causal, load_language_model\n"
         "lm = load_language_model(ModelConfig(path='owner/tiny', revision='main'))\n"
-        "ids = torch.tensor([lm.tokenizer.prompt('foul')])\n"
+        "ids = torch.tensor([lm.tokenizer.prompt('foul')], device=lm.device)\n"
         "positions, allowed = causal(torch.ones_like(ids, dtype=torch.bool))\n"
         "masks = lm.masks(allowed, positions, positions)\n"
         "logits = lm.logits(lm.blocks(lm.embed(ids), 0, lm.n_layers, positions, masks))\n"
@@ -109,4 +109,4 @@ def test_a_model_of_the_hub_is_the_folder_it_was_made_from(gemma: LanguageModel,
     assert (source, digest, name) == ("owner/tiny", COMMIT, "owner/tiny")
     assert ids == [gemma.tokenizer.prompt("foul")]
     expected = gemma.model(input_ids=torch.tensor(ids)).logits[0, -1]
-    torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.tensor(logits), expected, rtol=1e-4, atol=1e-4)

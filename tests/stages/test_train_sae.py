@@ -97,7 +97,7 @@ def test_quality_is_measured_on_the_validation_split(results: Path) -> None:
     texts = train_sae.texts_of(config, lm.tokenizer, items[items["split"] == "validation"], "validation")
     with torch.no_grad():
         parts = [
-            lm.model.model(input_ids=torch.tensor([text]), output_hidden_states=True).hidden_states[2][0, 1:]
+            lm.model.model(input_ids=torch.tensor([text], device=lm.device), output_hidden_states=True).hidden_states[2][0, 1:]
             for text in choose_texts(texts, 300, seed=0)
         ]
     expected = measure(load_sae(study.sae(1)), parts)

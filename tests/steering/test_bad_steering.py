@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from transformers import BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel
 
 import yapo
@@ -145,8 +146,11 @@ MODELS: dict[str, tuple[Callable[[LanguageModel], Any], tuple[str, ...]]] = {
     "this library's own": (lambda lm: lm, ("model=LanguageModel", AUTO)),
     "without a head": (lambda lm: lm.model.model, ("Gemma2Model has no head", AUTO)),
     "its blocks": (lambda lm: lm.model.model.layers, ("model=ModuleList", AUTO)),
-    "several devices at once": (lambda lm: nn.DataParallel(lm.model), ("DataParallel wraps the model", "give model.module")),
-    "compiled": (lambda lm: torch.compile(lm.model), ("OptimizedModule wraps the model", "give model._orig_mod")),
+    "several devices at once": (
+        lambda lm: nn.DataParallel(copy.deepcopy(lm.model)),
+        ("DataParallel wraps the model", "give model.module"),
+    ),
+    "averaged": (lambda lm: AveragedModel(lm.model), ("AveragedModel wraps the model", "give model.module")),
     "with an adapter": (lambda lm: Adapted(lm.model), ("model=Adapted", "merge_and_unload", AUTO)),
     "another architecture": (lambda _: gpt2(), ("architecture 'gpt2' is not supported", "gemma2")),
     "quantised": (quantised, ("quantised", "without quantization_config")),

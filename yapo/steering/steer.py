@@ -138,7 +138,7 @@ def _opens_row(positions: Tensor, mask: Tensor | None) -> Tensor:
     """
     if mask is None:
         return positions == 0
-    tokens = positions.shape[1]
+    tokens, mask = positions.shape[1], mask.to(positions.device)  # of a model that is spread over several devices
     return (mask.cumsum(dim=1) == 1)[:, -tokens:] & (mask[:, -tokens:] > 0)
 
 

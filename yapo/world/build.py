@@ -120,11 +120,11 @@ def residuals(lm: LanguageModel, corpus: Documents, documents: int, seed: int) -
         drawn = [corpus.sample(rng, corpus.tasks[i % len(corpus.tasks)]) for i in range(min(64, documents - start))]
         rows = [lm.tokenizer.prompt(d.prompt) + lm.tokenizer.response(d.answer) for d in drawn]
         longest = max(map(len, rows))
-        ids = torch.tensor([row + [lm.tokenizer.pad] * (longest - len(row)) for row in rows])
+        ids = torch.tensor([row + [lm.tokenizer.pad] * (longest - len(row)) for row in rows], device=lm.device)
         real = torch.tensor([[0 < t < len(row) for t in range(longest)] for row in rows])
         states = lm.model.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states
         for layer in LAYERS:
-            parts[layer].append(states[layer + 1][real])
+            parts[layer].append(states[layer + 1].cpu()[real])
     return {layer: torch.cat(tensors) for layer, tensors in parts.items()}
 
 
