@@ -6,6 +6,7 @@ branch such as ``main`` therefore stays at the commit it had when it was downloa
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,12 +42,20 @@ class Repo:
         name: owner/name.
         revision: branch, tag or commit.
         kind: "model" or "dataset".
+
+    Raises:
+        YapoError: the revision cannot be a branch, tag or commit; it names a file of the cache.
     """
 
     key: str
     name: str
     revision: str = NEWEST
     kind: str = "model"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.+/-]{0,199}", self.revision) or ".." in self.revision:
+            setting = f"{self.key.rpartition('.')[0]}.revision={self.revision}"
+            raise YapoError(f"{setting}: no branch, tag or commit has such a name; give one of {self.name}, or leave it out")
 
     @property
     def page(self) -> str:
@@ -56,7 +65,8 @@ class Repo:
 
 def is_hub_id(path: str) -> bool:
     """Whether a path that is no folder here reads as owner/name; not where its parent is a folder: a file name mistyped."""
-    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path)) and not Path(path).exists() and not Path(path).parent.is_dir()
+    named = bool(re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path))
+    return named and not os.path.exists(path) and not os.path.isdir(os.path.dirname(path))
 
 
 def cached_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path | None:
@@ -68,7 +78,7 @@ def cached_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path | Non
     """
     try:
         return _snapshot(repo, only, offline=True)
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):  # the second is explained by the download
         return None
 
 
@@ -168,6 +178,8 @@ def _reason(repo: Repo, error: Exception) -> str:
             f"its owner asks everyone to accept a licence first, and {state}; accept it on {repo.page} while logged in, "
             "then set HF_TOKEN to a token of that account (or run `hf auth login`)"
         )
+    if isinstance(error, HFValidationError):
+        return f"{' '.join(str(error).split())}; give a folder, or owner/name as the hub writes it"
     if isinstance(error, RepositoryNotFoundError):
         return f"the hub has no such {repo.kind}, or it is private; check the name, and set HF_TOKEN if it is private"
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):

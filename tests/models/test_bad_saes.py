@@ -130,6 +130,11 @@ def test_a_folder_that_is_not_loaded(tmp_path: Path, case: str) -> None:
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["", "a" * 300, "a\0b", "nowhere", "weights.pt"])
+def test_a_name_without_a_folder(name: str) -> None:
+    refused(lambda: load_sae(name), "cfg.json: no such file", "SAELens folder")
+
+
 def changed_npz(**changes: Any) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         arrays = {name: tensor.numpy() for name, tensor in weights("jumprelu").items()}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
@@ -14,6 +16,7 @@ from yapo.models.checkpoint import model_folder
 from yapo.models.language_model import LanguageModel, load_language_model
 
 from ..hub_server import COMMIT, put_in_cache, python
+from ..refusals import refused
 
 
 def save(lm: LanguageModel, folder: Path, shard: str = "5GB") -> Path:
@@ -84,6 +87,41 @@ def test_a_folder_has_no_revisions(sharded: Path) -> None:
 def test_another_setting_names_the_model() -> None:
     with pytest.raises(YapoError, match=r"^judge.model=./nowhere: no such folder"):
         model_folder("./nowhere", key="judge.model")
+
+
+HUB = "give a folder, or owner/name as the hub writes it"
+
+
+@pytest.mark.parametrize(
+    ("path", "revision", "parts"),
+    [
+        ("", "main", ("model.path=: no such folder",)),
+        ("a" * 300, "main", ("no such folder", "a hub id")),
+        ("a\0b", "main", (r"model.path=a\x00b: no such folder",)),
+        ("a\nb", "main", (r"model.path=a\nb: no such folder",)),
+        ("README.md", "main", ("model.path=README.md: no such folder",)),
+        ("~/model", "main", ("model.path=~/model: no such folder",)),
+        ("https://huggingface.co/google/gemma-2-2b-it", "main", ("no such folder", "a hub id")),
+        ("own er/tiny", "main", ("model.path=own er/tiny: no such folder",)),
+        ("owner/..", "main", ("model.path=owner/..", HUB)),
+        ("owner/tiny--x", "main", ("model.path=owner/tiny--x", HUB)),
+        ("owner/tiny.", "main", ("model.path=owner/tiny.", HUB)),
+        ("owner/" + "a" * 100, "main", ("model.path=owner/aaa", HUB)),
+        ("owner/tiny", "", ("model.revision=: no branch",)),
+        ("owner/tiny", "../../x", ("model.revision=../../x: no branch",)),
+        ("owner/tiny", "/etc/passwd", ("model.revision=/etc/passwd: no branch",)),
+        ("owner/tiny", "v 2", ("model.revision=v 2: no branch",)),
+        ("owner/tiny", "main\n", (r"model.revision=main\n: no branch",)),
+        ("owner/tiny", "v" * 300, ("model.revision=vvv", "no branch")),
+    ],
+)
+def test_names_that_no_model_can_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, revision: str, parts: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    refused(lambda: model_folder(path, revision), *parts)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("shard", ["5GB", "60KB"])

@@ -6,6 +6,7 @@ Plain torch in float32. The files are read directly because importing sae-lens t
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import zipfile
 import zlib
@@ -210,7 +211,7 @@ def check_fits(sae: SAE, d_model: int, layer: int) -> None:
 
 def _load_folder(folder: Path, device: torch.device) -> SAE:
     path = folder / CONFIG_FILE
-    if not path.is_file():
+    if not os.path.isfile(path):  # which says no where pathlib raises: of names that no file can have
         raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz")
     config = read_json(path)
     for key in ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata"):
