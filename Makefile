@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study studies test chaos ui report lint format types world bench clean help
+.PHONY: study studies test chaos docs-check ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -24,6 +24,9 @@ test: $(BIN)/.ready  ## run the tests
 
 chaos: $(BIN)/.ready  ## kill, fill, close and lock the small study at random, then compare it with one left alone (not in CI; Linux)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.chaos --kills 50 --seed 0
+
+docs-check: $(BIN)/.ready  ## run every command of the README and of docs/ on a small study
+	$(BIN)/python -m tests.docs.check
 
 ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
 	$(BIN)/python -m yapo.tracking ui --results results/embedded
@@ -56,4 +59,4 @@ clean:  ## delete results and the environment
 	rm -rf results/*/ .venv
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -38,8 +38,9 @@ SHAPE = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The DAG's file takes longest by far: first, so that no process waits for it at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/workflow/"))
+    """Put the files that take longest first, the DAG and the pages, so that no process waits for them at the end."""
+    longest = ("tests/workflow/", "tests/docs/")
+    items.sort(key=lambda item: next((i for i, start in enumerate(longest) if item.nodeid.startswith(start)), len(longest)))
 
 
 def tiny_model(kind: str, vocab_size: int) -> PreTrainedModel:

@@ -1,0 +1,74 @@
+"""Every block of the README and of ``docs/`` does what its page says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yapo.errors import YapoError
+
+from . import project
+from .commands import check
+from .pages import blocks, pages
+
+PAGES = pages(project.ROOT)
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What went wrong on each page, in a copy of the project."""
+    folder = project.copy(tmp_path_factory.mktemp("docs") / "project", quick=True)
+    report = folder.with_name("report.json")
+    command = [sys.executable, "-m", "tests.docs.quick", str(report)]
+    done = subprocess.run(command, cwd=folder, env=project.environment(folder), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, list[str]] = json.loads(report.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page(page: str, failures: dict[str, list[str]]) -> None:
+    assert not failures[page], "\n\n".join(failures[page])
+
+
+@pytest.mark.parametrize(
+    ("above", "language"),
+    [
+        ("", "bash"),
+        ("Text.", "bash"),
+        ("<!-- end -->", "bash"),
+        ("<!-- run: soon -->", "bash"),
+        ("<!-- not run -->", "bash"),
+        ("<!-- file -->", "yaml"),
+        ("<!-- run -->", "yaml"),
+        ("<!-- prints -->", "bash"),
+        ("<!-- run -->\n\nText.", "bash"),
+    ],
+)
+def test_a_block_needs_a_mark_that_fits(above: str, language: str, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(f"{above}\n```{language}\nmake\n```\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"page.md:\d+: "):
+        blocks(tmp_path, "page.md")
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("make tset", "tset"),
+        ("snakemake --cores 8 all_tabels", "all_tabels"),
+        ("snakemake --cores 8 country_egpyt", "country_egpyt"),
+        ("snakemake --config experimnt=smoke -- all_tables", "experimnt"),
+        ("snakemake --config overrides=train.epoch=3 -- all_tables", "train.epoch"),
+        ("snakemake --config 'method_overrides={yopa: train.lr=1}' -- all_tables", "yopa"),
+        ("snakemake --forcerun trian -- all_tables", "trian"),
+        ("python -m yapo.stages.trian", "yapo.stages.trian"),
+        ("python -m yapo.stages.train train.learning=1", "train.learning"),
+    ],
+)
+def test_a_command_with_a_typing_error_is_found(command: str, named: str) -> None:
+    with pytest.raises((ValueError, YapoError), match=named):
+        check(command)
