@@ -252,9 +252,7 @@ def _carried(tensors: dict[str, Tensor], kind: Any, info: VectorInfo, n: int, so
         raise YapoError(f"{source}: lacks {', '.join(sorted(missing))} of the autoencoder it says it carries; make it again")
     known = isinstance(kind, dict) and kind.get("activation") in ("relu", "jumprelu")
     if not known or not isinstance(kind.get("apply_b_dec_to_input"), bool) or info.space != "sparse":
-        raise YapoError(
-            f"{source}: says that it carries {kind!r} in space={info.space}; only sparse vectors carry features; make it again"
-        )
+        raise YapoError(f"{source}: space={info.space}, carried={kind!r}: only a sparse vector carries features; make it again")
     d_model = tensors["b_dec"].numel()
     shapes = {"W_enc": (d_model, n), "b_enc": (n,), "W_dec": (n, d_model), "b_dec": (d_model,)}
     shapes |= {"threshold": (n,)} if kind["activation"] == "jumprelu" else {}
