@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Decoder
+from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.steering.intervention import Dense
 
@@ -48,11 +49,11 @@ def steer_every_layer(
         right: judges completions of ``questions``.
     """
     vectors = (last_states(lm, localized, batch_size) - last_states(lm, nonlocalized, batch_size)).mean(dim=1)
-    results = []
+    results, decoder = [], Decoder(lm, batch_size)
     for layer in range(lm.n_layers - 1):
         dense = Dense(lm.d_model)
         conditions = [Condition(dense, m * vectors[layer]) for m in multipliers]
-        written = complete(lm, layer, questions, conditions, max_new_tokens, batch_size)
+        written = decoder.complete(layer, questions, conditions, max_new_tokens)
         tried = [right([lm.tokenizer.decode(ids) for ids in completions]) for completions in written]
         results.append(max(tried, key=sum))
     return results

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from yapo.errors import YapoError
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Decoder
+from yapo.evaluation.generate import Condition
 from yapo.files import digest, read_json, write_json
 from yapo.models.language_model import LanguageModel
 
@@ -23,7 +24,8 @@ class CompletionCache:
     """
 
     def __init__(self, path: Path, lm: LanguageModel, layer: int, batch_size: int) -> None:
-        self.path, self.lm, self.layer, self.batch_size = path, lm, layer, batch_size
+        self.path, self.lm, self.layer = path, lm, layer
+        self.decoder = Decoder(lm, batch_size)
         self.kept: dict[str, list[str]] = _read(path)
         self.used: dict[str, list[str]] = {}
 
@@ -34,7 +36,7 @@ class CompletionCache:
         missing = [i for i, key in enumerate(keys) if key not in known]
         if missing:
             chosen = [conditions[i] for i in missing]
-            written = complete(self.lm, self.layer, prompts, chosen, max_new_tokens, self.batch_size)
+            written = self.decoder.complete(self.layer, prompts, chosen, max_new_tokens)
             for i, completions in zip(missing, written, strict=True):
                 known[keys[i]] = [self.lm.tokenizer.decode(ids) for ids in completions]
         self.used |= {key: known[key] for key in keys}

@@ -67,7 +67,10 @@ def softcapped_attention(
     rows, heads, queries, head_dim = query.shape
     grouped = (query * (scaling / softcap)).reshape(rows, key.shape[1], -1, head_dim)
     x = (grouped @ key.transpose(2, 3)).view(rows, heads, queries, -1)
-    p: Tensor = _CappedSoftmax.apply(x, attention_mask, softcap)  # type: ignore[no-untyped-call]
+    if torch.compiler.is_compiling():  # fuses these operations by itself, and their gradient
+        p = (softcap * x.tanh() + attention_mask).softmax(dim=-1, dtype=torch.float32).to(x.dtype)
+    else:
+        p = _CappedSoftmax.apply(x, attention_mask, softcap)  # type: ignore[no-untyped-call]
     out = p.view(rows, key.shape[1], -1, key.shape[2]) @ value
     return out.view(rows, heads, queries, head_dim).transpose(1, 2), None
 

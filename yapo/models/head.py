@@ -12,6 +12,8 @@ Rows are taken a few at a time, both are computed while their logits exist, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from torch import Tensor
 
 # Logits held at once: 256 MiB of float32.
 LOGITS = 2**26
+FUSE = False
 
 
 def target_log_probs(x: Tensor, weight: Tensor, rows: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
@@ -71,3 +74,73 @@ class _TargetLogProbs(torch.autograd.Function):
         (gradient,) = ctx.saved_tensors
         total = grad.new_zeros(ctx.inputs, gradient.shape[1])
         return total.index_add_(0, ctx.rows, grad[:, None] * gradient.float()).to(gradient.dtype), None, None, None, None
+
+
+def pair_log_probs(x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
+    """Log-probabilities of two tokens after each input; equal to ``target_log_probs`` without any data-dependent shape.
+
+    Args:
+        x: inputs of the head, ``[n, d_model]``; gradients flow to them.
+        weight: the frozen head, ``[vocabulary, d_model]``.
+        targets: ``[n, 2]``.
+        softcap: c of the final soft cap, or None.
+
+    Returns:
+        float32, ``[n, 2]``.
+    """
+    return _PairLogProbs.apply(x, weight, targets, softcap)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _PairLogProbs(torch.autograd.Function):
+    """Keeps, for the backward pass, the softmax's part of the gradient and the slope of the soft cap at both targets."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
+        wants_gradient = ctx.needs_input_grad[0]
+        result = torch.empty(targets.shape, dtype=torch.float32, device=x.device)
+        slopes, shared = torch.ones_like(result), torch.empty_like(x) if wants_gradient else None
+        chunk = max(1, LOGITS // len(weight))
+        for start in range(0, len(x), chunk):
+            part = slice(start, start + chunk)
+            z = x[part] @ weight.T
+            result[part], slopes[part], share = _parts(z, targets[part], softcap, wants_gradient)
+            if shared is not None and share is not None:
+                shared[part] = share @ weight
+        if shared is not None:
+            ctx.save_for_backward(shared, slopes, weight, targets)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        shared, slopes, weight, targets = ctx.saved_tensors
+        own = weight[targets].float() * (grad * slopes)[..., None]
+        return (own.sum(dim=1) - grad.sum(dim=1, keepdim=True) * shared.float()).to(shared.dtype), None, None, None
+
+
+def _softmax_parts(
+    z: Tensor, targets: Tensor, softcap: float | None, wants_gradient: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """log p and ∂z/∂(uncapped z) at the targets, ``[n, 2]`` each, and softmax(z) ⊙ ∂z/∂(uncapped z), ``[n, vocabulary]``."""
+    dtype, z = z.dtype, z.float()
+    if softcap is not None:
+        z = softcap * torch.tanh(z / softcap)
+    chosen = z.gather(1, targets)
+    total = z.logsumexp(dim=-1, keepdim=True)
+    slopes = torch.ones_like(chosen) if softcap is None else 1 - (chosen / softcap).square()
+    if not wants_gradient:
+        return chosen - total, slopes, None
+    share = (z - total).exp()
+    if softcap is not None:
+        share = share * (1 - (z / softcap).square())
+    return chosen - total, slopes, share.to(dtype)
+
+
+@cache
+def _fused_softmax_parts() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
+    return torch.compile(_softmax_parts, dynamic=True)  # takes seconds to import, so not before it is needed
+
+
+def _parts(z: Tensor, targets: Tensor, softcap: float | None, wants_gradient: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """``_softmax_parts``, in two passes over the logits instead of ten where compiling is allowed."""
+    run = _fused_softmax_parts() if FUSE and z.is_cuda else _softmax_parts
+    return run(z, targets, softcap, wants_gradient)

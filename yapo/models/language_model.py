@@ -21,7 +21,7 @@ from yapo.errors import YapoError
 from yapo.hub import commit_of
 from yapo.models import attention
 from yapo.models.checkpoint import model_folder, weights_digest
-from yapo.models.head import target_log_probs
+from yapo.models.head import pair_log_probs, target_log_probs
 from yapo.models.norm import fuse_norms
 from yapo.models.tokenizer import ChatTokenizer
 from yapo.models.weights import check_architecture, check_finite, end_ids, load_config, load_tokenizer, load_weights
@@ -207,6 +207,14 @@ class LanguageModel:
         """
         return target_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, rows, targets, self._softcap)
 
+    def pair_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities of two next tokens ``targets [n, 2]`` after each of the last block's outputs ``[n, d_model]``."""
+        return pair_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, targets, self._softcap)
+
+    def likeliest(self, hidden: Tensor) -> Tensor:
+        """Likeliest next token after the last block's output ``[..., d_model]``; the soft cap keeps the order of logits."""
+        return cast(Tensor, self.model.lm_head(self.model.model.norm(hidden)).argmax(dim=-1))
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in float32 from the last block's output, final norm and soft cap included."""
         logits = self.model.lm_head(self.model.model.norm(hidden)).float()
@@ -236,6 +244,14 @@ def pad_left(rows: list[list[int]], pad: int, device: torch.device | str = "cpu"
         ids[i, longest - len(row) :] = torch.tensor(row)
         real[i, longest - len(row) :] = True
     return ids.to(device), real.to(device)
+
+
+def pad_right(rows: list[list[int]], pad: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Ids ``[rows, longest]`` padded on the right, and a mask that is True on real tokens."""
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids.to(device), (torch.arange(longest) < lengths[:, None]).to(device)
 
 
 def load_language_model(config: ModelConfig, device: str | None = None, first: int = 0) -> LanguageModel:

@@ -48,6 +48,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., d_model]`` to the same."""
+        if torch.compiler.is_compiling():  # fuses these operations by itself, and their gradient
+            h = x.float()
+            return (h * torch.rsqrt(h.square().mean(dim=-1, keepdim=True) + self.eps) * self.scale).to(x.dtype)
         return _RMSNorm.apply(x, self.scale, self.eps)  # type: ignore[no-any-return, no-untyped-call]
 
 

@@ -160,29 +160,29 @@ class Sparse(Intervention):
         self.digest = f"{sae.digest} {threshold}"
 
     @cached_property
-    def _decoder(self) -> Tensor:
+    def decoder(self) -> Tensor:
         """Decoder rows ``[width, d_model]``."""
         return (self.sae.W_dec if self.features is None else self.sae.W_dec[self.features]).to(self.device)
 
     @cached_property
-    def _theta(self) -> Tensor | None:
+    def theta(self) -> Tensor | None:
         """Thresholds that follow the addition, ``[width]``; None for ReLU."""
         if self.threshold == "relu" or self.sae.threshold is None:
             return None
         return (self.sae.threshold if self.features is None else self.sae.threshold[self.features]).to(self.device)
 
     @cached_property
-    def _encoder(self) -> SAE:
+    def encoder(self) -> SAE:
         """What encodes: the columns of ``features`` alone, except for TopK, whose features compete."""
         whole = self.features is None or self.sae.activation == "topk"
         return (self.sae if whole or self.features is None else self.sae.columns(self.features)).to(self.device)
 
     def codes(self, hidden: Tensor) -> Codes:
         """Those of the features that fire on each token, numbered as in u."""
-        codes = Codes.of(self._encoder, hidden)
+        codes = Codes.of(self.encoder, hidden)
         return (
             codes
-            if self.features is None or self._encoder.d_sae == self.width
+            if self.features is None or self.encoder.d_sae == self.width
             else codes.restricted(self.features.to(self.device))
         )
 
@@ -214,7 +214,7 @@ class Sparse(Intervention):
 
     def push(self, u: Tensor) -> Push:
         """See ``Intervention.push``: ReLU(u)·W_dec is what a token gets where no touched feature fires."""
-        return Push(u, self._activate(u, self._theta) @ self._decoder)
+        return Push(u, self._activate(u, self.theta) @ self.decoder)
 
     def edit(
         self,
@@ -230,15 +230,25 @@ class Sparse(Intervention):
         of_token = owner.expand(codes.counts.shape).reshape(-1)
         of_entry = of_token.repeat_interleave(codes.counts.reshape(-1), output_size=len(codes.ids))
         u = push.u.reshape(-1).index_select(0, of_entry * self.width + codes.ids)
-        theta = None if self._theta is None else self._theta[codes.ids]
-        correction = self._activate(codes.values + u, theta) - codes.values - self._activate(u, theta)
+        correction = self.correction(codes.values, u, codes.ids)
         summed = nn.functional.embedding_bag(
-            codes.ids, self._decoder, codes.offsets(), per_sample_weights=correction, mode="sum", include_last_offset=True
+            codes.ids, self.decoder, codes.offsets(), per_sample_weights=correction, mode="sum", include_last_offset=True
         )
         moved = hidden.float() + push.everywhere[owner] + summed.reshape(hidden.shape)
         if not push.u.requires_grad:  # u = 0 is the identity, bit for bit
             live = live & (push.u != 0).any(dim=1)[owner]
         return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
+
+    def correction(self, values: Tensor, u: Tensor, ids: Tensor) -> Tensor:
+        """What a feature that fires adds to the sum in the cancelled form, beyond ReLU(u)·W_dec, ``[entries]``.
+
+        Args:
+            values: its activations s_j, ``[entries]``.
+            u: u_j, ``[entries]``.
+            ids: j, ``[entries]``.
+        """
+        theta = None if self.theta is None else self.theta[ids]
+        return self._activate(values + u, theta) - values - self._activate(u, theta)
 
     def focused(self, u: Tensor) -> tuple[Sparse, Tensor]:
         """Only the features that some u touches are encoded and decoded: exact, since the others cancel."""

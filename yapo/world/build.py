@@ -23,8 +23,9 @@ from yapo.config import ModelConfig as LoadConfig
 from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
+from yapo.evaluation.decoding import Decoder
 from yapo.evaluation.exact import exact
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.generate import Condition
 from yapo.files import write_json, write_text
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae_quality import SaeReport
@@ -135,7 +136,7 @@ def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.Da
     for (country, variant), part in items.groupby(["country", "variant"], sort=False):
         for task in ("mcq", "open_ended"):
             ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, part)]
-            written = complete(lm, 0, ids, [Condition()], generation.max_new_tokens(task), 256)[0]
+            written = Decoder(lm, 256).complete(0, ids, [Condition()], generation.max_new_tokens(task))[0]
             right = exact(part, [lm.tokenizer.decode(tokens) for tokens in written], task)
             rows.append({"country": country, "variant": variant, "task": task, "n": len(part), "accuracy": np.mean(right)})
     return pd.DataFrame(rows)
@@ -151,7 +152,7 @@ def behaviour_rates(lm: LanguageModel, items: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``behaviour``, ``split``, ``n``, ``matching``, ``not_matching``, ``other`` (the last three sum to 1).
     """
-    written = complete(lm, 0, [lm.tokenizer.prompt(text) for text in items["question"]], [Condition()], 64, 256)[0]
+    written = Decoder(lm, 256).complete(0, [lm.tokenizer.prompt(text) for text in items["question"]], [Condition()], 64)[0]
     answers = np.array([lm.tokenizer.decode(tokens) for tokens in written], dtype=object)
     marked = items[["behaviour", "split"]].assign(**{side: answers == items[side].to_numpy(dtype=object) for side in SIDES})
     marked["other"] = ~(marked["matching"] | marked["not_matching"])

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from yapo.config import JudgeConfig, ModelConfig
 from yapo.errors import YapoError
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Decoder
+from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges.cached import Asked, CachedJudge
 from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.request import Request
@@ -25,6 +26,7 @@ class LocalJudge(CachedJudge):
 
     def __init__(self, config: JudgeConfig, rubric: Rubric = CULTURE) -> None:
         self.lm = _load(config)
+        self.decoder = Decoder(self.lm, config.batch_size)
         decides = {"model": self.lm.digest, "dtype": config.dtype, "max_tokens": config.max_tokens}
         super().__init__(config, rubric, decides, system=False)  # not every chat template knows a system turn
 
@@ -34,7 +36,7 @@ class LocalJudge(CachedJudge):
         for start in range(0, len(order), self.config.batch_size):
             keys = order[start : start + self.config.batch_size]
             ids = [prompts[key] for key in keys]
-            written = complete(self.lm, 0, ids, [Condition()], self.config.max_tokens, self.config.batch_size)[0]
+            written = self.decoder.complete(0, ids, [Condition()], self.config.max_tokens)[0]
             for key, tokens in zip(keys, written, strict=True):
                 reply = self.lm.tokenizer.decode(tokens)
                 yield Asked(key, self.cache.write(key, wanted[key], reply, len(prompts[key]), len(tokens)), 1)

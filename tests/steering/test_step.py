@@ -1,0 +1,133 @@
+"""The training step on batches laid out ahead, against its plain twin ``steered``: losses, gradients and what is logged."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.conftest import random_sae
+from yapo.models.head import pair_log_probs
+from yapo.models.language_model import LanguageModel
+from yapo.models.sae import SAE
+from yapo.steering.codes import Codes
+from yapo.steering.fast_steps import FastSteps
+from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.steering.layout import StepBatch, lay_out
+from yapo.steering.margins import steered
+from yapo.steering.objective import preference_loss
+from yapo.steering.step import step
+from yapo.steering.store import ActivationStore, build_store
+from yapo.steering.tree import Pair
+
+LAYER, BETA = 1, 0.1
+LENGTHS = [(5, 3, 2), (9, 1, 4), (3, 2, 2), (12, 5, 1), (4, 4, 4), (7, 2, 3)]
+
+
+def pairs() -> list[Pair]:
+    """Pairs of random ids; two answers are of one token, and all end alike."""
+    generator = torch.Generator().manual_seed(0)
+
+    def ids(length: int) -> list[int]:
+        return torch.randint(6, 600, (length,), generator=generator).tolist()
+
+    return [Pair([2, *ids(p)], [*ids(c - 1), 5], [*ids(r - 1), 5]) for p, c, r in LENGTHS]
+
+
+def edits(sae: SAE, store: ActivationStore) -> list[tuple[Intervention, list[Codes] | None]]:
+    """Every kind of edit that is trained, with its codes."""
+    fitted, codes = Sparse(sae).fitted(store.codes)
+    kept, codes_kept = Sparse(sae, "jumprelu").fitted(store.codes)
+    return [(Dense(32), None), (fitted, codes), (kept, codes_kept)]
+
+
+def plain(
+    lm: LanguageModel,
+    edit: Intervention,
+    store: ActivationStore,
+    codes: list[Codes],
+    v: Tensor,
+    signs: Tensor,
+    own: Tensor,
+    bos: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradient, loss, margin and displacement of each vector, by the plain twin."""
+    leaf = nn.Parameter(v.clone())
+    done = steered(lm, LAYER, edit, store, codes, list(range(len(own))), signs[:, None] * leaf, own, bos)
+    losses = preference_loss(done.margin, signs[own], BETA)
+    mean = torch.stack([losses[own == k].mean() for k in range(len(v))])
+    mean.sum().backward()
+    assert leaf.grad is not None
+    margin = torch.stack([done.margin[own == k].mean() for k in range(len(v))])
+    return leaf.grad, mean.detach(), margin.detach(), done.displacement(own, len(v))
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+@pytest.mark.parametrize("vectors", [1, 2])
+@pytest.mark.parametrize("bos", [False, True])
+def test_step_equals_its_twin(lm: LanguageModel, sae: SAE, vectors: int, bos: bool, rounded: bool) -> None:
+    store = build_store(lm, LAYER, sae, pairs(), 4)
+    own = torch.tensor([0] * 6 if vectors == 1 else [0, 0, 1, 0, 1, 1])
+    signs = torch.tensor([1.0, -1.0][:vectors])
+    for edit, codes in edits(sae, store):
+        v = 0.3 * torch.randn(vectors, edit.width, generator=torch.Generator().manual_seed(edit.width))
+        expected = plain(lm, edit, store, codes or store.codes, v, signs, own, bos)
+        batch = lay_out(store, codes, range(6), own.tolist(), vectors, edit.width, bos, rounded)
+        gradient, logged = FastSteps(lm, LAYER, edit, BETA, capture=False)(batch, v, signs, signs)
+        assert (gradient - expected[0]).norm() <= 1e-5 * expected[0].norm()
+        assert torch.allclose(logged, torch.stack(expected[1:]), rtol=1e-5, atol=1e-5)
+
+
+def test_what_fills_a_shape_changes_nothing(gemma: LanguageModel, any_sae: SAE) -> None:
+    """The same pairs in a batch with more rows, tokens, codes and predictions than they need."""
+    store = build_store(gemma, LAYER, any_sae, pairs(), 4)
+    edit, codes = Sparse(any_sae).fitted(store.codes)
+    u = torch.full((1, edit.width), 0.2)
+    exact, filled = (lay_out(store, codes, [3, 1], [0, 0], 1, edit.width, False, rounded) for rounded in (False, True))
+    assert filled.hidden.shape[1] % 64 == 0 and filled.shape != exact.shape
+    done = [step(gemma, LAYER, edit, batch, u, torch.ones(1), BETA) for batch in (exact, filled)]
+    assert torch.allclose(done[0].losses, done[1].losses, rtol=1e-6)
+    assert torch.allclose(done[0].displacement, done[1].displacement, rtol=1e-6)
+
+
+def test_batches_of_like_sizes_share_a_shape(gemma: LanguageModel, sae: SAE) -> None:
+    store = build_store(gemma, LAYER, sae, pairs(), 4)
+    edit, codes = Sparse(sae).fitted(store.codes)
+    one, two = (lay_out(store, codes, rows, [0, 0], 1, edit.width, False, True) for rows in ([0, 3], [1, 3]))
+    assert one.shape == two.shape
+    moved = StepBatch(*(torch.zeros_like(part) for part in one.parts()))
+    moved.copy_(two)
+    assert all(torch.equal(a, b) for a, b in zip(moved.parts(), two.parts(), strict=True))
+
+
+@pytest.mark.parametrize("softcap", [None, 3.0])
+def test_two_log_probabilities_at_once(softcap: float | None) -> None:
+    generator = torch.Generator().manual_seed(2)
+    x, weight = torch.randn(9, 8, generator=generator, requires_grad=True), torch.randn(50, 8, generator=generator)
+    targets = torch.randint(0, 50, (9, 2), generator=generator)
+    upstream = torch.randn(9, 2, generator=generator)
+    logits = x @ weight.T
+    capped = logits if softcap is None else softcap * torch.tanh(logits / softcap)
+    expected = capped.log_softmax(dim=-1).gather(1, targets)
+    (slope,) = torch.autograd.grad((expected * upstream).sum(), x)
+    found = pair_log_probs(x, weight, targets, softcap)
+    (gradient,) = torch.autograd.grad((found * upstream).sum(), x)
+    assert torch.allclose(found, expected, atol=1e-5) and torch.allclose(gradient, slope, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_captured_steps_equal_plain_ones_and_themselves(gemma: LanguageModel) -> None:
+    device = torch.device("cuda")
+    lm = LanguageModel(gemma.model.to(device), gemma.tokenizer, gemma.source, gemma.digest)
+    try:
+        sae = random_sae("jumprelu").to(device)
+        store = build_store(lm, LAYER, sae, pairs(), 4)
+        edit, codes = Sparse(sae).fitted(store.codes)
+        edit = edit.to(device)
+        v, signs = torch.full((1, edit.width), 0.2, device=device), torch.ones(1, device=device)
+        batch = lay_out(store, codes, range(6), [0] * 6, 1, edit.width, False, True)
+        steps = FastSteps(lm, LAYER, edit, BETA, capture=True)
+        runs = [tuple(part.clone() for part in steps(batch.pinned(), v, signs, signs)) for _ in range(4)]
+        assert all(torch.equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run, strict=True))
+    finally:
+        gemma.model.to("cpu")
