@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.conftest import random_sae
+from yapo.config import TrainConfig
 from yapo.models.head import pair_log_probs
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.codes import Codes
 from yapo.steering.fast_steps import FastSteps
 from yapo.steering.intervention import Dense, Intervention, Sparse
-from yapo.steering.layout import StepBatch, lay_out
+from yapo.steering.layout import StepBatch, Work, lay_out
 from yapo.steering.margins import steered
 from yapo.steering.objective import preference_loss
+from yapo.steering.sets import TrainSet
 from yapo.steering.step import step
 from yapo.steering.store import ActivationStore, build_store
+from yapo.steering.trainer import Trainer
 from yapo.steering.tree import Pair
 
 LAYER, BETA = 1, 0.1
@@ -67,13 +73,15 @@ def plain(
 @pytest.mark.parametrize("bos", [False, True])
 def test_step_equals_its_twin(lm: LanguageModel, sae: SAE, vectors: int, bos: bool, rounded: bool) -> None:
     store = build_store(lm, LAYER, sae, pairs(), 4)
+    order = [[0, 1, 2, 3, 4, 5]] if vectors == 1 else [[0, 1, 3], [2, 4, 5]]
     own = torch.tensor([0] * 6 if vectors == 1 else [0, 0, 1, 0, 1, 1])
     signs = torch.tensor([1.0, -1.0][:vectors])
     for edit, codes in edits(sae, store):
         v = 0.3 * torch.randn(vectors, edit.width, generator=torch.Generator().manual_seed(edit.width))
         expected = plain(lm, edit, store, codes or store.codes, v, signs, own, bos)
-        batch = lay_out(store, codes, range(6), own.tolist(), vectors, edit.width, bos, rounded)
-        gradient, logged = FastSteps(lm, LAYER, edit, BETA, capture=False)(batch, v, signs, signs)
+        work = [Work(order[k], int(signs[k])) for k in range(vectors)]
+        batch = lay_out(store, codes, work, edit.width, bos, rounded)
+        gradient, logged = FastSteps(lm, LAYER, edit, BETA, capture=False)(batch, v)
         assert (gradient - expected[0]).norm() <= 1e-5 * expected[0].norm()
         assert torch.allclose(logged, torch.stack(expected[1:]), rtol=1e-5, atol=1e-5)
 
@@ -82,10 +90,10 @@ def test_what_fills_a_shape_changes_nothing(gemma: LanguageModel, any_sae: SAE) 
     """The same pairs in a batch with more rows, tokens, codes and predictions than they need."""
     store = build_store(gemma, LAYER, any_sae, pairs(), 4)
     edit, codes = Sparse(any_sae).fitted(store.codes)
-    u = torch.full((1, edit.width), 0.2)
-    exact, filled = (lay_out(store, codes, [3, 1], [0, 0], 1, edit.width, False, rounded) for rounded in (False, True))
+    v = torch.full((1, edit.width), 0.2)
+    exact, filled = (lay_out(store, codes, [Work([3, 1], 1)], edit.width, False, rounded) for rounded in (False, True))
     assert filled.hidden.shape[1] % 64 == 0 and filled.shape != exact.shape
-    done = [step(gemma, LAYER, edit, batch, u, torch.ones(1), BETA) for batch in (exact, filled)]
+    done = [step(gemma, LAYER, edit, batch, v, BETA) for batch in (exact, filled)]
     assert torch.allclose(done[0].losses, done[1].losses, rtol=1e-6)
     assert torch.allclose(done[0].displacement, done[1].displacement, rtol=1e-6)
 
@@ -93,7 +101,7 @@ def test_what_fills_a_shape_changes_nothing(gemma: LanguageModel, any_sae: SAE) 
 def test_batches_of_like_sizes_share_a_shape(gemma: LanguageModel, sae: SAE) -> None:
     store = build_store(gemma, LAYER, sae, pairs(), 4)
     edit, codes = Sparse(sae).fitted(store.codes)
-    one, two = (lay_out(store, codes, rows, [0, 0], 1, edit.width, False, True) for rows in ([0, 3], [1, 3]))
+    one, two = (lay_out(store, codes, [Work(rows, 1)], edit.width, False, True) for rows in ([0, 3], [1, 3]))
     assert one.shape == two.shape
     moved = StepBatch(*(torch.zeros_like(part) for part in one.parts()))
     moved.copy_(two)
@@ -115,6 +123,30 @@ def test_two_log_probabilities_at_once(softcap: float | None) -> None:
     assert torch.allclose(found, expected, atol=1e-5) and torch.allclose(gradient, slope, atol=1e-5)
 
 
+@pytest.mark.parametrize("space", ["dense", "sparse"])
+def test_a_whole_training_laid_out_equals_the_plain_one(gemma: LanguageModel, sae: SAE, space: str, tmp_path: Path) -> None:
+    """Vectors and rows, with several vectors, processes, an uneven last step, and going on from a checkpoint."""
+    store = build_store(gemma, LAYER, sae, pairs(), 4)
+    sets = [TrainSet("one", [0, 1, 2, 3, 4], [5]), TrainSet("two", [5, 3, 2], [0], seed=7, multiplier=2.0)]
+    config = TrainConfig(lr=0.05, epochs=2, batch_size=2, warmup_steps=2, processes=2, draws="process", rows_per_pass=6)
+    edit: Intervention = Dense(32) if space == "dense" else Sparse(sae)
+    vectors, rows = [], []
+    for engine in ("plain", "laid out"):
+        logged: list[dict[str, object]] = []
+        trainer = Trainer(gemma, LAYER, edit, store, replace(config, engine=engine))
+        vectors.append(trainer.train(sets, logged.append, tmp_path / engine))
+        again: list[dict[str, object]] = []
+        resumed = trainer.train(sets, again.append, tmp_path / engine)
+        assert again == logged and all(torch.equal(resumed[name], vectors[-1][name]) for name in resumed)
+        rows.append(logged)
+    for name, values in vectors[0].items():
+        torch.testing.assert_close(vectors[1][name], values, rtol=1e-4, atol=1e-5)
+    assert [list(row) for row in rows[0]] == [list(row) for row in rows[1]]
+    for expected, found in zip(*rows, strict=True):
+        for key, value in expected.items():
+            assert found[key] == (pytest.approx(value, rel=1e-3, abs=1e-4) if isinstance(value, float) else value)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_captured_steps_equal_plain_ones_and_themselves(gemma: LanguageModel) -> None:
     device = torch.device("cuda")
@@ -124,10 +156,10 @@ def test_captured_steps_equal_plain_ones_and_themselves(gemma: LanguageModel) ->
         store = build_store(lm, LAYER, sae, pairs(), 4)
         edit, codes = Sparse(sae).fitted(store.codes)
         edit = edit.to(device)
-        v, signs = torch.full((1, edit.width), 0.2, device=device), torch.ones(1, device=device)
-        batch = lay_out(store, codes, range(6), [0] * 6, 1, edit.width, False, True)
+        v = torch.full((1, edit.width), 0.2, device=device)
+        batch = lay_out(store, codes, [Work(list(range(6)), -1)], edit.width, False, True)
         steps = FastSteps(lm, LAYER, edit, BETA, capture=True)
-        runs = [tuple(part.clone() for part in steps(batch.pinned(), v, signs, signs)) for _ in range(4)]
+        runs = [tuple(part.clone() for part in steps(batch.pinned(), v)) for _ in range(4)]
         assert all(torch.equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run, strict=True))
     finally:
         gemma.model.to("cpu")

@@ -12,6 +12,7 @@ from yapo.config.checks import check_seed, one_of, require
 Directions = Literal["both", "positive"]
 Draws = Literal["step", "process"]
 Warmup = Literal["step+1", "step"]
+Engine = Literal["auto", "plain", "laid out"]
 
 
 @dataclass
@@ -75,6 +76,8 @@ class TrainConfig:
     grad_clip: float = 1.0
     seed: int = 0
     steer_bos: bool = False  # whether the first token is steered too, as published
+    engine: str = "auto"  # plain | laid out: batches prepared ahead, replayed as graphs on a GPU | auto: laid out on a GPU
+    compile_from: int | None = 4000  # steps of a training from which a GPU's blocks are compiled, which takes half a minute
     rows_per_pass: int = 64  # pairs in one forward pass, of all vectors together; more is faster, up to the device's memory
 
     def __post_init__(self) -> None:
@@ -85,6 +88,9 @@ class TrainConfig:
         require(0 < self.beta < inf, "train.beta", self.beta, "a positive number, not infinite")
         one_of("train.directions", self.directions, get_args(Directions))
         require(self.processes > 0, "train.processes", self.processes, "at least 1")
+        one_of("train.engine", self.engine, get_args(Engine))
+        from_ok = self.compile_from is None or self.compile_from >= 0
+        require(from_ok, "train.compile_from", self.compile_from, "0 or more, or null for never")
         one_of("train.draws", self.draws, get_args(Draws))
         one_of("train.warmup", self.warmup, get_args(Warmup))
         require(0 < self.share <= 1, "train.share", self.share, "above 0 and up to 1, all facts")

@@ -7,6 +7,7 @@ walk through them is ours. ``tests/models/test_language_model.py`` holds it equa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -98,6 +99,7 @@ class LanguageModel:
         self.n_layers = int(config.num_hidden_layers)
         self.d_model = int(config.hidden_size)
         self.first = 0  # lowest block that is loaded
+        self._compiled: dict[int, Callable[..., Tensor]] = {}
         self._softcap = config.final_logit_softcapping if config.model_type == "gemma2" else None
         self._sliding = [kind == "sliding_attention" for kind in config.layer_types] if config.model_type != "llama" else []
         self._window = config.sliding_window if any(self._sliding) else None
@@ -148,6 +150,7 @@ class LanguageModel:
         masks: Masks,
         cache: KeyValues | None = None,
         read: Tensor | None = None,
+        compiled: bool = False,
     ) -> Tensor:
         """Run blocks ``start .. stop-1``: the residual stream before ``start`` becomes the one after ``stop - 1``.
 
@@ -158,6 +161,7 @@ class LanguageModel:
             masks: what each token may read.
             cache: grows by the keys and values of these blocks.
             read: tokens whose result is wanted, ``[rows, n]``; the last block computes no others, and the result has those.
+            compiled: run blocks as compiled for these shapes, which takes seconds for each new one; the last one never.
         """
         if read is not None:
             rows = torch.arange(len(read), device=read.device)[:, None]
@@ -173,10 +177,15 @@ class LanguageModel:
                 known = _Known(*(cache.update(key, value, layer) if cache is not None else (key, value)))
                 hidden, rotary = hidden[rows, read], tuple(part[rows, read] for part in rotary)
                 mask, positions = mask[rows, 0, read][:, None], positions[rows, read]
-            hidden = self.model.model.layers[layer](
-                hidden, position_embeddings=rotary, attention_mask=mask, position_ids=positions, past_key_values=known
-            )
+            block = self._compiled_block(layer) if compiled and known is None else self.model.model.layers[layer]
+            hidden = block(hidden, position_embeddings=rotary, attention_mask=mask, position_ids=positions, past_key_values=known)
         return hidden
+
+    def _compiled_block(self, layer: int) -> Callable[..., Tensor]:
+        """One block with its small operations fused; compiled once, kept by torch on disk for later jobs."""
+        if layer not in self._compiled:
+            self._compiled[layer] = torch.compile(self.model.model.layers[layer], dynamic=False)
+        return self._compiled[layer]
 
     def _keys_values(self, layer: int, hidden: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Rotated keys, and values, of one block's attention for all of its input, ``[rows, heads, tokens, head_dim]`` each."""

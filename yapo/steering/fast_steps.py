@@ -1,4 +1,4 @@
-"""Run training steps on a GPU: batches copied in while the device works, each shape captured once and replayed.
+"""Loss and gradient of training steps on batches laid out ahead, each shape recorded once on a GPU and replayed from then on.
 
 A step waits for nothing on the host. Gradients are summed in a fixed order, so the same steps give the same bytes.
 """
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class _Captured:
-    """A recorded step with the tensors that it reads and writes."""
+class _Recording:
+    """A captured step with the tensors that it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
     batch: StepBatch
     vectors: Tensor
-    signs: Tensor
-    scale: Tensor
     gradient: Tensor
     logged: Tensor
 
@@ -41,50 +39,47 @@ class FastSteps:
         intervention: as wide as the vectors, on the model's device.
         beta: of the objective.
         capture: record each shape as a CUDA graph when it comes up for the second time.
+        compiled: see ``LanguageModel.blocks``.
     """
 
-    def __init__(self, lm: LanguageModel, layer: int, intervention: Intervention, beta: float, capture: bool) -> None:
-        self.lm, self.layer, self.intervention, self.beta, self.capture = lm, layer, intervention, beta, capture
+    def __init__(
+        self, lm: LanguageModel, layer: int, intervention: Intervention, beta: float, capture: bool, compiled: bool = False
+    ) -> None:
+        self.lm, self.layer, self.intervention, self.beta = lm, layer, intervention, beta
+        self.capture, self.compiled = capture, compiled
         self._seen: set[object] = set()
-        self._captured: dict[object, _Captured] = {}
+        self._recordings: dict[object, _Recording] = {}
         self._pool: tuple[int, int] | None = None
 
-    def __call__(self, batch: StepBatch, vectors: Tensor, signs: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: StepBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradient ``[V, width]``, and losses, margins and displacements ``[3, V]``; valid until the next call.
 
         Args:
             batch: laid out for V vectors; on the host, pinned, or on the device.
-            vectors: ``[V, width]``.
-            signs: d of each, ``[V]``.
-            scale: what multiplies each, d included, ``[V]``.
+            vectors: v, ``[V, width]``.
         """
-        if not self.capture:
-            return self._run(batch.to(self.lm.device), vectors, signs, scale)
         shape = batch.shape
-        captured = self._captured.get(shape)
-        if captured is None and shape not in self._seen:  # the first time warms up what capturing must not do
-            self._seen.add(shape)
-            return self._run(batch.to(self.lm.device), vectors, signs, scale)
-        if captured is None:
-            captured = self._captured[shape] = self._record(
-                batch.to(self.lm.device), vectors.clone(), signs.clone(), scale.clone()
-            )
-        captured.batch.copy_(batch)
-        for mine, new in ((captured.vectors, vectors), (captured.signs, signs), (captured.scale, scale)):
-            mine.copy_(new)
-        captured.graph.replay()
-        return captured.gradient, captured.logged
+        recording = self._recordings.get(shape)
+        if recording is None and (not self.capture or shape not in self._seen):
+            self._seen.add(shape)  # the first time warms up what recording must not do
+            return self._run(batch.to(self.lm.device), vectors)
+        if recording is None:
+            recording = self._recordings[shape] = self._record(batch.to(self.lm.device), vectors.clone())
+        recording.batch.copy_(batch)
+        recording.vectors.copy_(vectors)
+        recording.graph.replay()
+        return recording.gradient, recording.logged
 
-    def _run(self, batch: StepBatch, vectors: Tensor, signs: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def _run(self, batch: StepBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         leaf = vectors.detach().requires_grad_()
-        done = step(self.lm, self.layer, self.intervention, batch, scale[:, None] * leaf, signs, self.beta)
+        done = step(self.lm, self.layer, self.intervention, batch, leaf, self.beta, self.compiled)
         (gradient,) = torch.autograd.grad(done.losses.sum(), leaf)
         return gradient, torch.stack([done.losses.detach(), done.margins, done.displacement])
 
-    def _record(self, batch: StepBatch, vectors: Tensor, signs: Tensor, scale: Tensor) -> _Captured:
+    def _record(self, batch: StepBatch, vectors: Tensor) -> _Recording:
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
-            gradient, logged = self._run(batch, vectors, signs, scale)
-        self._pool = graph.pool()  # one at a time, so they share what they need in between
-        return _Captured(graph, batch, vectors, signs, scale, gradient, logged)
+            gradient, logged = self._run(batch, vectors)
+        self._pool = graph.pool()  # one runs at a time, so they share what they need in between
+        return _Recording(graph, batch, vectors, gradient, logged)

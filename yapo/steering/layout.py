@@ -15,8 +15,18 @@ from torch import Tensor
 
 from yapo.steering.codes import Codes
 from yapo.steering.store import ActivationStore
+from yapo.steering.tree import TreeBatch
 
 TOKENS, PREDICTED, ENTRIES = 64, 64, 8192  # sizes are multiples of these where shapes are to recur
+
+
+@dataclass(frozen=True)
+class Work:
+    """The pairs of a step that move one vector, as rows of the store, their direction d, and λ of u = dλv."""
+
+    rows: list[int]
+    d: int
+    multiplier: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +50,8 @@ class StepBatch:
         owner: which log-probability each adds to: ``2 * pair`` (chosen), ``2 * pair + 1`` (rejected), or ``2 * B``: none.
         reference: unsteered log-probabilities, ``[B, 2]``.
         pair_vector: which vector a pair belongs to, ``[B]``.
-        pair: which pair a token belongs to, ``[R, T]``.
+        signs: d of each vector, ``[V]``.
+        scale: what multiplies each vector, d included, ``[V]``.
     """
 
     hidden: Tensor
@@ -60,7 +71,8 @@ class StepBatch:
     owner: Tensor
     reference: Tensor
     pair_vector: Tensor
-    pair: Tensor
+    signs: Tensor
+    scale: Tensor
 
     @property
     def shape(self) -> tuple[tuple[int, ...], ...]:
@@ -88,37 +100,32 @@ class StepBatch:
 def lay_out(
     store: ActivationStore,
     codes: Sequence[Codes] | None,
-    rows: Sequence[int],
-    vectors: Sequence[int],
-    number: int,
+    work: Sequence[Work],
     width: int,
     steer_bos: bool,
     rounded: bool,
+    tokens: int = 0,
 ) -> StepBatch:
     """Lay out some pairs of a store.
 
     Args:
         store: the pairs.
         codes: of every pair, as the trained features are numbered; None for a dense edit.
-        rows: the pairs.
-        vectors: which vector each is moved by.
-        number: how many vectors there are, V.
+        work: the pairs of each vector.
         width: entries of a vector.
         steer_bos: whether the first token is steered.
         rounded: round sizes up, so that shapes recur.
+        tokens: shortest row.
     """
-    batch, hidden = store.batch(rows)
-    of_pair = torch.tensor(vectors)
-    t = hidden.shape[1]
-    wide = _up(t, TOKENS) if rounded else t
-    grown = (0, wide - t)
-    hidden = torch.nn.functional.pad(hidden, (0, 0, *grown))
-    pair, positions = (torch.nn.functional.pad(part, grown) for part in (batch.pair, batch.positions))
-    real = torch.nn.functional.pad(batch.real, grown)
-    allowed = torch.nn.functional.pad(batch.allowed, (*grown, *grown)) | torch.eye(wide, dtype=torch.bool)
-    live = real if steer_bos else real & (positions > 0)
-    vector = of_pair[pair]
-    entries = _entries(codes, rows, batch, vector, wide, number * width, width, rounded)
+    rows = [row for part in work for row in part.rows]
+    number = len(work)
+    longest = max(tokens, *(len(store.hidden[row]) for row in rows))
+    wide = _up(longest, TOKENS) if rounded else longest
+    batch, hidden = store.batch(rows, wide)
+    of_pair = torch.arange(number).repeat_interleave(torch.tensor([len(part.rows) for part in work]))
+    live = batch.real if steer_bos else batch.real & (batch.positions > 0)
+    vector = of_pair[batch.pair]
+    entries = _entries(codes, rows, batch, vector, number, width, rounded)
     predicting = _predicting(batch, len(rows), rounded)
     read = batch.read
     if rounded:
@@ -126,17 +133,18 @@ def lay_out(
         old = batch.read.shape[1]
         moved = predicting[0]
         predicting = (moved // old * read.shape[1] + moved % old, *predicting[1:])
-    reference = store.reference[list(rows)]
-    return StepBatch(hidden, live, vector, positions, allowed, read, *entries, *predicting, reference, of_pair, pair)
+    signs = torch.tensor([part.d for part in work], dtype=torch.float32)
+    scale = signs * torch.tensor([part.multiplier for part in work])
+    place = (hidden, live, vector, batch.positions, batch.allowed, read)
+    return StepBatch(*place, *entries, *predicting, store.reference[rows], of_pair, signs, scale)
 
 
 def _entries(
     codes: Sequence[Codes] | None,
-    rows: Sequence[int],
-    batch: object,
+    rows: list[int],
+    batch: TreeBatch,
     vector: Tensor,
-    wide: int,
-    flat: int,
+    number: int,
     width: int,
     rounded: bool,
 ) -> tuple[Tensor, ...]:
@@ -144,8 +152,8 @@ def _entries(
     none = torch.zeros(0, dtype=torch.long)
     if codes is None:
         return none, torch.zeros(0), none, none, none, none
-    packed = Codes.packed([codes[i] for i in rows], batch)  # type: ignore[arg-type]
-    counts = torch.nn.functional.pad(packed.counts, (0, wide - packed.counts.shape[1])).reshape(-1)
+    packed = Codes.packed([codes[i] for i in rows], batch)
+    counts, flat = packed.counts.reshape(-1), number * width
     size = len(packed.ids)
     room = _up(size, ENTRIES) if rounded else size
     of_entry = vector.reshape(-1).repeat_interleave(counts)
@@ -160,9 +168,9 @@ def _entries(
     return ids, values, place.clamp_max(flat - 1), offsets, order, segments
 
 
-def _predicting(batch: object, pairs: int, rounded: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _predicting(batch: TreeBatch, pairs: int, rounded: bool) -> tuple[Tensor, Tensor, Tensor]:
     """predicts, targets, owner: the last prompt token predicts the first token of both answers, every other token one."""
-    source, target, owner = batch.source, batch.target, batch.owner  # type: ignore[attr-defined]
+    source, target, owner = batch.source, batch.target, batch.owner
     tokens, inverse = torch.unique(source, return_inverse=True)
     n = _up(len(tokens), PREDICTED) if rounded else len(tokens)
     first = torch.zeros(len(tokens), dtype=torch.long).scatter_reduce(

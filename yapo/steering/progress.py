@@ -79,7 +79,9 @@ def resume(path: Path | None, identity: str, states: Sequence[State], optimizer:
         with torch.no_grad():
             state.vector.copy_(tensors[f"{i}.vector"])
         moments = {key: tensors[f"{i}.{key}"].to(state.vector.device) for key in MOMENTS}
-        optimizer.state[state.vector] = {"step": tensors[f"{i}.step"], **moments}
+        fused = optimizer.defaults.get("fused")  # which wants its counter on the device
+        step = tensors[f"{i}.step"].to(state.vector.device) if fused else tensors[f"{i}.step"]
+        optimizer.state[state.vector] = {"step": step, **moments}
         state.epochs = list(tensors.get(f"{i}.epochs", torch.empty(0)))
     return int(header["step"]), list(header["rows"])
 

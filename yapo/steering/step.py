@@ -72,26 +72,33 @@ def _everywhere(each: Tensor, vector: Tensor) -> Tensor:
 
 
 def step(
-    lm: LanguageModel, layer: int, intervention: Intervention, batch: StepBatch, u: Tensor, signs: Tensor, beta: float
+    lm: LanguageModel,
+    layer: int,
+    intervention: Intervention,
+    batch: StepBatch,
+    vectors: Tensor,
+    beta: float,
+    compiled: bool = False,
 ) -> StepResult:
     """Run the blocks above ``layer`` over a batch.
 
     Args:
         intervention: as wide as the vectors.
         batch: on the model's device.
-        u: displacement of each vector, d included, ``[V, width]``.
-        signs: d of each vector, ``[V]``.
+        vectors: v, ``[V, width]``.
         beta: of the objective.
+        compiled: see ``LanguageModel.blocks``.
     """
+    u = batch.scale[:, None] * vectors
     hidden = edited(intervention, batch, u)
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
-    top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read)
+    top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read, compiled=compiled)
     log_probs = lm.pair_log_probs(top.reshape(-1, lm.d_model).index_select(0, batch.predicts), batch.targets)
     pairs = len(batch.reference)
     member = (batch.owner.reshape(-1, 1) == torch.arange(2 * pairs, device=u.device)).float()
     summed = (log_probs.reshape(1, -1) @ member).view(pairs, 2)
     margin = preference_margin(*summed.unbind(1), *batch.reference.unbind(1))
-    loss = preference_loss(margin, signs[batch.pair_vector], beta)
+    loss = preference_loss(margin, batch.signs[batch.pair_vector], beta)
     share = (batch.pair_vector[:, None] == torch.arange(len(u), device=u.device)).float()
     share = share / share.sum(dim=0)
     with torch.no_grad():

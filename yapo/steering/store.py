@@ -82,9 +82,9 @@ class ActivationStore:
     codes: list[Codes]
     reference: Tensor
 
-    def batch(self, rows: Sequence[int]) -> tuple[TreeBatch, Tensor]:
-        """Layout of some pairs, and their residual stream in it, ``[rows, T, d_model]``."""
-        batch = tree_batch([self.pairs[i] for i in rows])
+    def batch(self, rows: Sequence[int], width: int = 0) -> tuple[TreeBatch, Tensor]:
+        """Layout of some pairs in rows of ``width`` tokens at least, and their residual stream in it, ``[rows, T, d_model]``."""
+        batch = tree_batch([self.pairs[i] for i in rows], width)
         return batch, batch.packed([self.hidden[i] for i in rows])
 
     @classmethod

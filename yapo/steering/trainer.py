@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from yapo.errors import YapoError
 from yapo.files import digest
 from yapo.steering.codes import Codes
 from yapo.steering.intervention import Intervention
+from yapo.steering.laid_out import LaidOutSteps
 from yapo.steering.margins import Steered, chunks, steered
 from yapo.steering.objective import preference_loss
 from yapo.steering.progress import Row, State, resume, save_progress
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
 
 log = logging.getLogger(__name__)
+LOGGED_TOGETHER = 32  # steps whose numbers a GPU keeps before the host asks for them
 
 
 class _NotFinite(YapoError):
@@ -60,6 +63,9 @@ class Trainer:
         seen = store.codes if config.steer_bos else [_without_bos(codes) for codes in store.codes]
         fitted, self.codes = intervention.fitted(seen)
         self.intervention = fitted.to(lm.device)
+        self.fast: LaidOutSteps | None = None
+        if config.engine == "laid out" or (config.engine == "auto" and lm.device.type == "cuda"):
+            self.fast = LaidOutSteps(lm, layer, self.intervention, store, self.codes, config)
 
     def train(
         self,
@@ -94,9 +100,8 @@ class Trainer:
 
     def _run(self, states: list[State], log: Callable[[Row], None], checkpoint: Path | None, identity: str) -> None:
         """All steps; each state receives its vector after every epoch."""
-        optimizer = torch.optim.AdamW(
-            [{"params": [state.vector]} for state in states], lr=self.config.lr, weight_decay=self.config.weight_decay
-        )
+        groups, cuda = [{"params": [state.vector]} for state in states], self.lm.device.type == "cuda"
+        optimizer = torch.optim.AdamW(groups, lr=self.config.lr, weight_decay=self.config.weight_decay, fused=cuda or None)
         first, rows_so_far = resume(checkpoint, identity, states, optimizer)
         for row in rows_so_far:
             log(row)
@@ -106,13 +111,19 @@ class Trainer:
             rows_so_far.append(row)
             log(row)
 
-        for step in range(first, max(state.total_steps for state in states)):
+        last = max(state.total_steps for state in states)
+        if self.fast is not None and self.config.compile_from is not None and last - first >= self.config.compile_from:
+            self.fast.compile()
+        waiting: list[tuple[Tensor, Callable[[Tensor], list[Row]]]] = []
+        for step in range(first, last):
             active = [state for state in states if step < state.total_steps]
-            rows = self._step(active, step)
+            waiting.append(self._launch(active, step))
             self._update(optimizer, states, active, step)
-            for state, row in zip(active, rows, strict=True):
-                record({**row, "lr": learning_rate(self.config, step, state.total_steps)})
             finished = [state for state in active if (step + 1) % state.steps_per_epoch == 0]
+            if finished or len(waiting) == (1 if self.fast is None else LOGGED_TOGETHER):
+                for row in [row for measured, rows in waiting for row in rows(measured)]:
+                    record(row)
+                waiting.clear()
             for state in finished:
                 state.epochs.append(state.vector.detach().cpu().clone())
                 record({**self._epoch_row(state), "step": step + 1})
@@ -155,12 +166,35 @@ class Trainer:
         return State(part, vector, steps, steps * self.config.epochs)
 
     def _step(self, active: list[State], step: int) -> list[Row]:
-        """Forward and backward of the minibatches of a step; gradients are left on the vectors."""
-        work = [(state, batch) for state in active for batch in minibatches(state.part, self.config, step)]
-        passes = chunks(work, max(1, self.config.rows_per_pass // self.config.batch_size))
-        measured = torch.cat([self._pass(part) for part in passes]).reshape(len(active), self.config.processes, -1)
+        """Forward and backward of the minibatches of a step, with its rows to log; gradients are left on the vectors."""
+        measured, rows = self._launch(active, step)
+        return rows(measured)
+
+    def _launch(self, active: list[State], step: int) -> tuple[Tensor, Callable[[Tensor], list[Row]]]:
+        """Forward and backward of the minibatches of a step; gradients are left on the vectors.
+
+        Returns:
+            Loss, margin, norm and displacement of each minibatch, ``[minibatches, 4]`` on the device, and what makes rows to log
+            of them, so that the host need not wait for the device.
+        """
+        work = self._work(active, step)
+        if self.fast is None:
+            passes = chunks(work, max(1, self.config.rows_per_pass // self.config.batch_size))
+            measured = torch.cat([self._pass(part) for part in passes])
+        else:
+            after = [state for state in active if step + 1 < state.total_steps]
+            measured = self.fast(step, work, lambda: self._work(after, step + 1))
+        return measured, partial(self._rows, active, work, step)
+
+    def _work(self, active: list[State], step: int) -> list[tuple[State, Minibatch]]:
+        """The minibatches of a step, each with the vector that it moves."""
+        return [(state, batch) for state in active for batch in minibatches(state.part, self.config, step)]
+
+    def _rows(self, active: list[State], work: list[tuple[State, Minibatch]], step: int, measured: Tensor) -> list[Row]:
+        """One row to log for each vector, from what ``_step`` measured."""
         rows: list[Row] = []
-        for i, (state, of_state) in enumerate(zip(active, measured.tolist(), strict=True)):
+        grouped = measured.reshape(len(active), self.config.processes, -1).tolist()
+        for i, (state, of_state) in enumerate(zip(active, grouped, strict=True)):
             loss, margin, norm, displacement = (sum(column) / len(column) for column in zip(*of_state, strict=True))
             directions = [batch.d for _, batch in work[i * self.config.processes : (i + 1) * self.config.processes]]
             rows.append(
@@ -174,6 +208,7 @@ class Trainer:
                     "margin": margin,
                     "norm": norm,
                     "displacement": displacement,
+                    "lr": learning_rate(self.config, step, state.total_steps),
                 }
             )
         return rows

@@ -75,10 +75,10 @@ class TreeBatch:
         return (self.row * self.pair.shape[1] + self.start).argsort().tolist()
 
 
-def tree_batch(pairs: Sequence[Pair]) -> TreeBatch:
-    """Lay out pairs as one batch."""
+def tree_batch(pairs: Sequence[Pair], width: int = 0) -> TreeBatch:
+    """Lay out pairs as one batch, in rows of ``width`` tokens, or as long as the longest pair if that is more."""
     lengths = [len(pair.tokens) for pair in pairs]
-    longest = max(lengths)
+    longest = max(width, *lengths)
     places = _places(lengths, longest)
     rows = 1 + max(row for row, _ in places)
     pair_of, positions = torch.zeros(rows, longest, dtype=torch.long), torch.zeros(rows, longest, dtype=torch.long)
