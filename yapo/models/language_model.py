@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,13 @@ from yapo.models.tokenizer import ChatTokenizer
 from yapo.models.weights import check_architecture, check_finite, end_ids, load_config, load_tokenizer, load_weights
 
 SLACK = 16  # tokens that a cache grows by beyond the one it needs
+
+
+class Cache(Protocol):
+    """What transformers' attention asks of a cache."""
+
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+        """Keep the new keys and values of a layer ``[rows, heads, tokens, head_dim]``, and return those to attend to."""
 
 
 @dataclass
@@ -69,8 +76,8 @@ class _Known:
     key: Tensor
     value: Tensor
 
-    def update(self, *_: object) -> tuple[Tensor, Tensor]:
-        """What transformers' attention asks of a cache."""
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """See ``Cache``."""
         return self.key, self.value
 
 
@@ -148,7 +155,7 @@ class LanguageModel:
         stop: int,
         positions: Tensor,
         masks: Masks,
-        cache: KeyValues | None = None,
+        cache: Cache | None = None,
         read: Tensor | None = None,
         compiled: bool = False,
     ) -> Tensor:
@@ -171,7 +178,7 @@ class LanguageModel:
         rotary = self.model.model.rotary_emb(hidden, positions)
         for layer in range(start, stop):
             mask = masks.sliding if self._sliding and self._sliding[layer] else masks.full
-            known: KeyValues | _Known | None = cache
+            known: Cache | None = cache
             if read is not None and layer == stop - 1:
                 key, value = self._keys_values(layer, hidden, rotary)
                 known = _Known(*(cache.update(key, value, layer) if cache is not None else (key, value)))

@@ -93,7 +93,7 @@ def _answers(
     prompts = answerer.token_ids(items, task)
     right = [answerer.prompts.answer(task, o, i) for o, i in zip(items["options"], items["answer_index"], strict=True)]
     texts = [right, *(frame["completion"].tolist() for frame in answered)]
-    lm, batch_size = answerer.cache.lm, answerer.cache.batch_size
+    lm, batch_size = answerer.cache.lm, answerer.cache.decoder.rows
     measured = coherence(lm, prompts * len(texts), [text for part in texts for text in part], batch_size)
     gold, *parts = (measured.iloc[i * len(items) : (i + 1) * len(items)].reset_index(drop=True) for i in range(len(texts)))
     return [

@@ -6,7 +6,7 @@ A step waits for nothing on the host. Gradients are summed in a fixed order, so 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class FastSteps:
         self.capture, self.compiled = capture, compiled
         self._seen: set[object] = set()
         self._recordings: dict[object, _Recording] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
 
     def __call__(self, batch: StepBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradient ``[V, width]``, and losses, margins and displacements ``[3, V]``; valid until the next call.

@@ -136,7 +136,8 @@ def lay_out(
     signs = torch.tensor([part.d for part in work], dtype=torch.float32)
     scale = signs * torch.tensor([part.multiplier for part in work])
     place = (hidden, live, vector, batch.positions, batch.allowed, read)
-    return StepBatch(*place, *entries, *predicting, store.reference[rows], of_pair, signs, scale)
+    decided = (store.reference[rows], of_pair, signs, scale)
+    return StepBatch(*(*place, *entries, *predicting, *decided))
 
 
 def _entries(
@@ -147,7 +148,7 @@ def _entries(
     number: int,
     width: int,
     rounded: bool,
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """ids, values, place, offsets, order, segments."""
     none = torch.zeros(0, dtype=torch.long)
     if codes is None:

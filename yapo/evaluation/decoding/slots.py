@@ -46,9 +46,11 @@ class Slots:
         head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         device, shape = lm.device, (rows, heads, capacity, head_dim)
         keys, values = ([torch.zeros(shape, dtype=lm.dtype, device=device) for _ in range(lm.n_layers)] for _ in range(2))
-        whole = [torch.zeros(rows, dtype=torch.long, device=device) for _ in range(4)]
-        written = torch.zeros(steps, rows, dtype=torch.long, device=device)
-        return cls(keys, values, *whole, written, torch.zeros(1, dtype=torch.long, device=device))
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.long, device=device)
+
+        return cls(keys, values, zeros(rows), zeros(rows), zeros(rows), zeros(rows), zeros(steps, rows), zeros(1))
 
     @property
     def rows(self) -> int:
@@ -63,8 +65,8 @@ class Slots:
     def first(self, rows: int) -> Slots:
         """The first rows alone, in the same storage."""
         keys, values = ([kept[:rows] for kept in side] for side in (self.keys, self.values))
-        parts = (part[:rows] for part in (self.token, self.position, self.owner, self.noise))
-        return Slots(keys, values, *parts, self.written[:, :rows], self.column)
+        token, position, owner, noise = (part[:rows] for part in (self.token, self.position, self.owner, self.noise))
+        return Slots(keys, values, token, position, owner, noise, self.written[:, :rows], self.column)
 
     def fill(self, slots: Tensor, cache: KeyValues, tokens: int, rows: Tensor | None = None) -> None:
         """Copy the keys and values of prompts into slots.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ class Graphs:
     worth: int = 8
     _seen: dict[tuple[int, int], int] = field(default_factory=dict)
     _captured: dict[tuple[int, int], torch.cuda.CUDAGraph] = field(default_factory=dict)
-    _pool: tuple[int, int] | None = None
+    _pool: Any = None
 
     def run(self, step: Callable[[Slots, int], None], slots: Slots, length: int, times: int) -> None:
         """Run a step several times, as a graph once its shape has come up often."""
