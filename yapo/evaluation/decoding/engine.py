@@ -150,7 +150,7 @@ class _Batch:
         self.steering = _Steering.of_all(conditions, [one for one, _ in pairs], self.lm.device)
         self.edit_of = {id(one): edit for (one, _), edit in zip(pairs, self.step.edits, strict=True)}
         self.held: list[Completion | None] = [None] * slots.rows
-        self.ends = frozenset({self.lm.tokenizer.end_of_turn})
+        self.ends = self.lm.tokenizer.ends
         self.order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
 
     def run(self) -> Iterator[Completion]:
