@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from yapo.redaction import redact
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -17,7 +19,7 @@ class YapoError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_CONTROL.sub(lambda found: repr(found[0])[1:-1], message))
+        super().__init__(_CONTROL.sub(lambda found: repr(found[0])[1:-1], redact(message)))
 
 
 def unknown(kind: str, key: str, value: str, known: Iterable[str]) -> YapoError:

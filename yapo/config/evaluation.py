@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Any
+from urllib.parse import urlsplit
 
 from yapo.config.checks import SETTINGS, TASKS, check_seed, one_of, require
+from yapo.redaction import holds_secret
 
 # How a judge's replies are fetched, kept and priced. No score depends on these, so changing them should rerun nothing.
 JUDGE_MEANS = (
@@ -68,19 +72,53 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         one_of("judge.name", self.name, ("offline", "openai", "local"))
-        require(self.name == "offline" or bool(self.model), "judge.model", self.model, f"name the model of judge {self.name}")
+        require(
+            self.name == "offline" or bool(self.model.strip()), "judge.model", self.model, f"name the model of judge {self.name}"
+        )
         require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "at least 1")
-        require(self.base_url.startswith(("http://", "https://")), "judge.base_url", self.base_url, "must begin with http(s)://")
-        require("@" not in self.base_url and "?" not in self.base_url, "judge.base_url", "...", "no user, password or query")
+        _check_address("judge.base_url", self.base_url)
         one_of("judge.response_format", self.response_format, ("json_schema", "json_object", "text"))
+        _check_fields("judge.parameters", self.parameters)
         one_of("judge.dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        named = not self.api_key_env or re.fullmatch(r"[A-Za-z_]\w{0,63}", self.api_key_env, re.ASCII)
+        rule = "give the name of the environment variable that holds the key, not the key"
+        require(bool(named) and not holds_secret(self.api_key_env), "judge.api_key_env", "...", rule)
         for key, count in (("concurrency", self.concurrency), ("batch_size", self.batch_size)):
             require(count > 0, f"judge.{key}", count, "at least 1")
         for key, seconds in (("timeout_s", self.timeout_s), ("backoff_s", self.backoff_s), ("max_wait_s", self.max_wait_s)):
-            require(seconds > 0, f"judge.{key}", seconds, "a positive number of seconds")
+            require(0 < seconds < inf, f"judge.{key}", seconds, "a positive number of seconds")
         require(self.max_retries >= 0, "judge.max_retries", self.max_retries, "0 or more")
+        require(bool(self.cache.strip()), "judge.cache", self.cache, "name a folder to keep replies in")
         for key, price in (("price_input", self.price_input), ("price_output", self.price_output)):
-            require(price is None or price >= 0, f"judge.{key}", price, "0 or more, or null")
+            require(price is None or 0 <= price < inf, f"judge.{key}", price, "0 or more, or null")
+
+
+def _check_address(key: str, url: str) -> None:
+    """Refuse what is no address of a server, without showing one that holds a password or key."""
+    bare = not any(mark in url for mark in "@?#") and not holds_secret(url)
+    require(bare, key, "...", "no user, password or query, and no key")
+    require(url.startswith(("http://", "https://")), key, url, "must begin with http(s)://")
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    require(bool(host) and not re.search(r"[\s\x00-\x20\\]", url), key, url, "not an address; write http(s)://HOST:PORT/PATH")
+
+
+def _check_fields(key: str, fields: dict[str, Any]) -> None:
+    """Refuse fields of a request that the judge itself sets or cannot use, keys, and values that JSON does not have."""
+    for name, value in fields.items():
+        own = f"{key}.{name}"
+        require(name not in ("messages", "model"), own, value, "the judge sets it; leave it out")
+        require(name != "stream" or not value, own, value, "replies are read whole; leave it out")
+        secret = re.search(r"api[_-]?key|authorization|secret|password|token$", str(name), re.IGNORECASE)
+        rule = "keys stand in no file; name the variable that holds it in judge.api_key_env"
+        require(not secret and not holds_secret(f"{value}"), own, "...", rule)
+        if isinstance(value, dict):
+            _check_fields(own, value)
+        else:
+            require(not isinstance(value, float) or isfinite(value), own, value, "not a number that JSON has; give a finite one")
 
 
 @dataclass

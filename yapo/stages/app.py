@@ -19,6 +19,7 @@ from typing import Any, cast
 from yapo.config import Config
 from yapo.errors import YapoError, nearest, unknown
 from yapo.files import unwritable
+from yapo.redaction import RedactingFormatter
 from yapo.stages.conf import CONF, ROOT, Stamp, as_text, groups, kinds, options, read_conf, stamp_of
 
 __all__ = ["CONF", "ROOT", "compose", "options", "plain", "run"]
@@ -118,7 +119,9 @@ def plain(config: Config) -> dict[str, Any]:
 def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:
     """Entry point of a stage module: exit status 0, or 2 with one line on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.raiseExceptions = False  # a log on a full disk loses lines; the job decides for itself what it cannot write
     try:
         if "--help" in arguments:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from yapo.config import JudgeConfig
 from yapo.evaluation.judges.cache import Record, ReplyCache
 from yapo.evaluation.judges.label import judge_label
+from yapo.evaluation.judges.reply import CUT_OFF
 from yapo.evaluation.judges.request import Grades, Judgement, Request
 from yapo.evaluation.judges.rubric import Messages, Rubric
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Asked(NamedTuple):
-    """A reply that has been kept. ``requests``: how often the model was asked for it; 0 where another job had just done so."""
+    """What came of one answer: its record, and how often the model was asked; 0 where another job had just got a reply."""
 
     key: str
     record: Record
@@ -41,7 +42,7 @@ class CachedJudge(ABC):
 
     @abstractmethod
     def _ask(self, wanted: Mapping[str, Request]) -> Iterator[Asked]:
-        """Ask for replies, by key, and yield each one once it is in the cache, in any order.
+        """Ask for replies, by key, and yield each one once it is in the cache, in any order; without text where there is none.
 
         Raises:
             YapoError: the model can be asked no more; what was yielded is kept.
@@ -74,8 +75,11 @@ class CachedJudge(ABC):
         return self.rubric.messages(request, self.system)
 
     def grades(self, record: Record) -> Grades | None:
-        """The grades kept, read anew each time: a better parser also reads what was kept before it."""
-        return self.rubric.parse(record.reply)
+        """The grades kept, read anew each time: a better parser also reads what was kept before it.
+
+        A reply that was cut off has none: what it says may be a draft.
+        """
+        return None if record.finish in CUT_OFF else self.rubric.parse(record.reply)
 
     def report(self) -> dict[str, object]:
         """See ``Judge.report``.

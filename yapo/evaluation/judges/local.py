@@ -39,7 +39,8 @@ class LocalJudge(CachedJudge):
             written = self.decoder.complete(0, ids, [Condition()], self.config.max_tokens)[0]
             for key, tokens in zip(keys, written, strict=True):
                 reply = self.lm.tokenizer.decode(tokens)
-                yield Asked(key, self.cache.write(key, wanted[key], reply, len(prompts[key]), len(tokens)), 1)
+                finish = "length" if len(tokens) >= self.config.max_tokens else ""
+                yield Asked(key, self.cache.write(key, wanted[key], reply, len(prompts[key]), len(tokens), finish), 1)
 
 
 def _load(config: JudgeConfig) -> LanguageModel:

@@ -22,7 +22,31 @@ Messages = list[dict[str, str]]
 
 AGAIN = "That reply could not be read. Reply with the JSON object alone: a reason, and every grade a whole number in its range."
 
-_ESCAPED = re.compile(r"[<>\[\]\x7f-\x9f\u2028\u2029]")
+_ESCAPED = re.compile(r"[<>\[\]\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+# A thought before the reply, as models and servers mark it: (opens, closes).
+_THOUGHTS = tuple(
+    (re.compile(opens, re.IGNORECASE), re.compile(closes, re.IGNORECASE))
+    for opens, closes in (
+        *(
+            (rf"<\s*{name}(?:\s[^<>]*)?>", rf"<\s*/\s*{name}\s*>")
+            for name in ("(?:seed:)?think", "thinking", "thoughts?", "reasoning", "reflection", "analysis", "scratchpad")
+        ),
+        (r"\[think\]", r"\[/think\]"),
+        (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
+        (r"<\|start_thinking\|>", r"<\|end_thinking\|>"),
+        (r"◁think▷", r"◁/think▷"),
+        (r"<\|channel\|>\s*(?:analysis|commentary)", r"<\|channel\|>\s*final"),
+        (r"\Aanalysis(?=\w)", r"assistantfinal"),  # the same with its special tokens left out
+    )
+)
+_MARK = re.compile(
+    "|".join(
+        [r"(?P<object>\{)"]
+        + [f"(?P<o{n}>{opens.pattern})|(?P<c{n}>{closes.pattern})" for n, (opens, closes) in enumerate(_THOUGHTS)]
+    ),
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -76,9 +100,10 @@ class Rubric:
         """The grades in a reply, or None: no readable object, a grade out of range, or two objects that differ.
 
         A number out of range is not pulled into it, and a missing one is not 0: such a reply says nothing. Text around the
-        object (a code fence, an explanation, a closed block of thought) does no harm.
+        object (a code fence, an explanation, a closed block of thought) does no harm. Of a reply that ends inside a thought
+        nothing is read: what stands there is a draft.
         """
-        read = [grades for grades in map(self._grades, _objects(reply.rpartition("</think>")[2])) if grades is not None]
+        read = [grades for grades in map(self._grades, _objects(reply)) if grades is not None]
         return read[0] if read and all(grades == read[0] for grades in read) else None
 
     def _grades(self, value: dict[str, Any]) -> Grades | None:
@@ -94,18 +119,26 @@ def ask_again(asked: Messages, reply: str) -> Messages:
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
-    """The JSON objects of a text, outermost ones only, in order."""
+    """The JSON objects of a text, outermost ones only, in order; none of those in a thought or before its end."""
     decoder, found = json.JSONDecoder(object_pairs_hook=_once), []
-    position = text.find("{")
-    while position >= 0:
-        try:
-            value, end = decoder.raw_decode(text, position)
-            found.append(value)
-        except ValueError:
-            end = position + 1
-        except RecursionError:  # nested beyond reason: no reply to read on in
-            return []
-        position = text.find("{", end)
+    mark = _MARK.search(text)
+    while mark:
+        end, kind = mark.end(), str(mark.lastgroup)
+        if kind == "object":
+            try:
+                value, end = decoder.raw_decode(text, mark.start())
+                found.append(value)
+            except ValueError:
+                pass
+            except RecursionError:  # nested beyond reason: no reply to read on in
+                return []
+        else:
+            found.clear()  # what stands before a thought's end is one, also where the prompt had opened it
+            closed = mark if kind[0] == "c" else _THOUGHTS[int(kind[1:])][1].search(text, end)
+            if closed is None:
+                return []
+            end = closed.end()
+        mark = _MARK.search(text, end)
     return found
 
 

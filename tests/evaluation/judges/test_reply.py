@@ -1,0 +1,275 @@
+"""One answer that an endpoint cannot deal with, an endpoint that can deal with none, and replies that are read all the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yapo.config import JudgeConfig
+from yapo.errors import YapoError
+from yapo.evaluation.judges import Judgement, Request
+from yapo.evaluation.judges.openai_judge import IN_A_ROW, OpenAIJudge
+from yapo.evaluation.judges.request import Grades
+
+from .conftest import KEY, answers
+from .endpoint import Endpoint, Response, grades, parts_of, refuses, says
+
+Configure = Callable[..., JudgeConfig]
+GRADES: Grades = {"language": 2, "factual": 3, "cultural": 3, "content": 2}
+DRAFT = json.dumps(dict.fromkeys(GRADES, 0))
+
+
+def body(**content: Any) -> Response:
+    return Response(json.dumps(content).encode())
+
+
+def choice(message: object, **more: Any) -> Response:
+    return body(choices=[{"index": 0, "finish_reason": "stop", "message": message, **more}], usage={"prompt_tokens": 1})
+
+
+def error(status: int, message: str, **more: Any) -> Response:
+    return Response(json.dumps({"error": {"message": message, **more}}).encode(), status)
+
+
+# The endpoint sends this for one answer, however often it is asked, and no reply with it.
+NO_REPLY = {
+    "no choices": body(choices=[]),
+    "choices are null": body(choices=None),
+    "no choices at all": body(object="chat.completion"),
+    "choices of another type": body(choices={"0": 1}),
+    "a choice of another type": body(choices=["text"]),
+    "message null": choice(None),
+    "no message": body(choices=[{"finish_reason": "stop"}]),
+    "message of another type": choice("text"),
+    "content a number": choice({"content": 7}),
+    "content an object": choice({"content": GRADES}),
+    "content true": choice({"content": True}),
+    "an error in a 200": body(error={"message": "provider returned error", "code": 502}),
+    "an error without code in a 200": body(error="something went wrong"),
+    "a moderation error in a 200": body(error={"message": "input flagged", "code": 403}),
+    "an error in a choice": choice({"content": ""}, error={"code": 400, "message": "flagged"}),
+    "a list": Response(b"[]"),
+    "null": Response(b"null"),
+    "truncated JSON": Response(b'{"choices": [{"message": {"cont'),
+    "a page": Response(b"<html>welcome</html>", 200, {"Content-Type": "text/html"}),
+    "bytes of no text": Response(b"\xff\xfe\x00"),
+    "nested without end": Response(b'{"choices":' * 5000),
+    "an empty body": Response(b""),
+    "invalid prompt": refuses(400, "invalid_prompt", "flagged as violating our usage policy"),
+    "content filter": refuses(400, "content_filter", "filtered"),
+    "context length": refuses(400, "context_length_exceeded", "maximum context length is 4096 tokens"),
+    "context length, vLLM": error(400, "This model's maximum context length is 4096 tokens", code=400, type="BadRequestError"),
+    "context length, detail": Response(b'{"detail": "too long"}', 400),
+    "bad request of plain text": Response(b"bad request", 400),
+    "moderated by the gateway": error(403, "input was flagged", code=403, metadata={"reasons": ["violence"]}),
+    "forbidden by a firewall": Response(b"<html>Access denied</html>", 403, {"Content-Type": "text/html"}),
+    "too large": refuses(413),
+    "not processable": refuses(422, None, "bad characters"),
+    "legal reasons": refuses(451),
+}
+# A reply came, but no grades can be taken from it.
+NO_GRADES: Grades = {
+    "empty content": says(""),
+    "null content": says(None),
+    "no content": choice({}),
+    "refused": choice({"content": None, "refusal": "I can't help with that."}),
+    "refused with grades": choice({"content": None, "refusal": json.dumps(GRADES)}),
+    "no parts": choice({"content": []}),
+    "parts of other types": choice({"content": [{"type": "image_url"}, 3, None, {"type": "text", "text": 4}]}),
+    "only a thought as part": choice({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": DRAFT}]}]}),
+    "only reasoning beside it": choice({"content": None, "reasoning_content": json.dumps(GRADES)}),
+    "cut off, a draft is whole": choice({"content": f"First {DRAFT} but on second th"}, finish_reason="length"),
+    "cut off by its filter": choice({"content": json.dumps(GRADES)}, finish_reason="content_filter"),
+    "cut off in the object": choice({"content": '{"language": 2, "factual": 3, "cult'}, finish_reason="length"),
+    "cut off in a thought": says(f"<think>Perhaps {DRAFT}, or"),
+    "a number": says("7"),
+    "NaN for a grade": says(json.dumps({**GRADES, "factual": float("nan")})),
+    "two opinions": says(json.dumps(GRADES) + DRAFT),
+    "a call of a tool": choice({"content": None, "tool_calls": [{"id": "1"}]}, finish_reason="tool_calls"),
+}
+CASES = NO_REPLY | NO_GRADES
+
+
+def expected(request: Request) -> Judgement:
+    parts = parts_of(request.completion)
+    return Judgement(float(sum(parts.values())), parts)
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in folder.rglob("*.json")]
+
+
+def test_a_bad_item_is_unscored_and_the_rest_goes_on(configure: Configure, tmp_path: Path) -> None:
+    good = answers(len(CASES) + 1)
+    bad = [Request("q", "gold", name) for name in CASES]
+    requests = [request for pair in zip(good[1:], bad, strict=True) for request in pair]
+    with Endpoint({name: [response] * 8 for name, response in CASES.items()}) as endpoint:
+        judge = OpenAIJudge(configure(endpoint.url, concurrency=8))
+        judged = dict(zip((request.completion for request in requests), judge.judge(requests), strict=True))
+        assert {name for name in CASES if judged[name] != Judgement(None)} == set()
+        assert [judged[request.completion] for request in good[1:]] == [expected(request) for request in good[1:]]
+        assert judge.report()["unscored"] == len(CASES)
+        assert judge.report()["requests"] == len(endpoint.sent)
+        asked = len(endpoint.sent)
+        judge.judge(requests)
+        assert len(endpoint.sent) == asked  # not again while this judge lives
+        kept = {record["answer"] for record in records(tmp_path / "cache")}
+        assert kept == {request.completion for request in good[1:]} | set(NO_GRADES)
+        # The next run asks again, for them alone, also where no other answer is to be asked.
+        later = OpenAIJudge(configure(endpoint.url))
+        assert later.judge(good[1:]) == [expected(request) for request in good[1:]]
+        assert len(endpoint.sent) == asked
+        assert later.judge([bad[0]]) == [Judgement(None)]
+        endpoint.script.clear()
+        assert OpenAIJudge(configure(endpoint.url)).judge(bad) == [expected(request) for request in bad]
+
+
+@pytest.mark.parametrize("name", NO_REPLY)
+def test_an_endpoint_that_replies_to_no_answer_stops_in_one_sentence(configure: Configure, tmp_path: Path, name: str) -> None:
+    requests = answers(2)
+    with Endpoint({request.completion: [NO_REPLY[name]] * 8 for request in requests}) as endpoint:
+        judge = OpenAIJudge(configure(endpoint.url, max_retries=0))
+        with pytest.raises(
+            YapoError, match=r"^judge.model=grader, judge.base_url=http\S+: .*, for all 2 answers asked; "
+        ) as caught:
+            judge.judge(requests)
+        assert "\n" not in str(caught.value)
+        assert "0 answers are judged and kept" in str(caught.value)
+        assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+        endpoint.script.clear()
+        assert judge.judge(requests) == [expected(request) for request in requests]  # the same judge may go on
+
+
+def test_many_failures_in_a_row_are_the_endpoints(configure: Configure) -> None:
+    requests = answers(2 * IN_A_ROW)
+    with Endpoint({request.completion: [error(403, "no more")] for request in requests[3:]}) as endpoint:
+        with pytest.raises(YapoError, match=rf"status 403 .*, for {IN_A_ROW} answers in a row; check the key .* 3 answers are"):
+            OpenAIJudge(configure(endpoint.url, concurrency=1)).judge(requests)
+        assert len(endpoint.sent) == 3 + IN_A_ROW
+
+
+def test_answers_that_the_endpoint_names_may_be_many(configure: Configure) -> None:
+    requests = answers(IN_A_ROW + 5)
+    script = {request.completion: [refuses(400, "content_filter")] for request in requests[3:]}
+    with Endpoint(script) as endpoint:
+        judged = OpenAIJudge(configure(endpoint.url)).judge(requests)
+    assert [judgement.score is None for judgement in judged] == [False] * 3 + [True] * (IN_A_ROW + 2)
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (refuses(401, "invalid_api_key"), "status 401 .*check the key"),
+        (refuses(403, "invalid_api_key"), "status 403 .*check the key"),
+        (refuses(402), "status 402 .*top up"),
+        (refuses(404, "model_not_found", "no such model"), "status 404 .*judge.model"),
+        (refuses(405), "status 405 .*judge.base_url"),
+        (refuses(410), "status 410 .*judge.base_url"),
+        (refuses(400, "unsupported_parameter", "no seed"), "status 400 .*judge.parameters"),
+        (refuses(400, "model_not_found"), "status 400 .*judge.parameters"),
+        (refuses(429, "insufficient_quota"), "status 429 .*top up"),
+        (refuses(429), "status 429 .*lower judge.concurrency"),
+        (refuses(500), "status 500 .*try later"),
+        (refuses(529), "status 529 .*try later"),
+        (refuses(503, None, "maintenance", Retry_After="inf"), "status 503 .*try later"),
+        (body(error={"message": "bad key", "code": 401}), "an error 401 .*check the key"),
+        (body(error={"message": "no credit", "code": 402}), "an error 402 .*top up"),
+        (body(error={"message": "no credit", "code": "insufficient_quota"}), "insufficient_quota .*top up"),
+        (says("cut", cut=True), "no reply in 2 attempts"),
+    ],
+    ids=str,
+)
+def test_a_failure_of_the_endpoint_stops_at_once(configure: Configure, response: Response, said: str) -> None:
+    requests = answers(6)
+    with Endpoint({"answer 3": [response] * 4}) as endpoint:
+        with pytest.raises(YapoError, match=said) as caught:
+            OpenAIJudge(configure(endpoint.url, concurrency=1, max_retries=1)).judge(requests)
+        assert " 3 answers are judged and kept" in str(caught.value) and "\n" not in str(caught.value)
+        assert endpoint.asked()["answer 4"] == 0
+        endpoint.script.clear()
+        assert OpenAIJudge(configure(endpoint.url)).judge(requests) == [expected(request) for request in requests]
+
+
+def usage(**counts: Any) -> Response:
+    return body(choices=[{"message": {"content": json.dumps(GRADES)}}], usage=counts)
+
+
+@pytest.mark.parametrize(
+    ("response", "tokens"),
+    [
+        (usage(prompt_tokens=None, completion_tokens=None), (0, 0)),
+        (usage(prompt_tokens=100.0, completion_tokens=10.7), (100, 10)),
+        (usage(prompt_tokens="100", completion_tokens=True), (0, 0)),
+        (usage(prompt_tokens=float("nan"), completion_tokens=float("inf")), (0, 0)),
+        (usage(prompt_tokens=-5), (0, 0)),
+        (body(choices=[{"message": {"content": json.dumps(GRADES)}}]), (0, 0)),
+        (body(choices=[{"message": {"content": json.dumps(GRADES)}}], usage=[1]), (0, 0)),
+        (body(choices=[{"message": {"content": json.dumps(GRADES)}}], error=None), (0, 0)),
+        (choice({"content": [{"type": "text", "text": json.dumps(GRADES)}]}), (1, 0)),
+        (choice({"content": [{"type": "thinking", "thinking": DRAFT}, {"type": "text", "text": json.dumps(GRADES)}]}), (1, 0)),
+        (choice({"content": ["{", json.dumps(GRADES)[1:]]}), (1, 0)),
+        (choice({"content": json.dumps(GRADES), "reasoning_content": DRAFT}, finish_reason=None), (1, 0)),
+        (choice({"content": json.dumps(GRADES), "refusal": None, "role": None}, finish_reason=3), (1, 0)),
+    ],
+)
+def test_whatever_stands_beside_them_grades_are_read(configure: Configure, response: Response, tokens: tuple[int, int]) -> None:
+    with Endpoint({"answer 0": [response]}) as endpoint:
+        judge = OpenAIJudge(configure(endpoint.url))
+        assert judge.judge(answers(1)) == [Judgement(10.0, GRADES)]
+        assert judge.report()["tokens"] == {"input": tokens[0], "output": tokens[1]}
+        assert len(endpoint.sent) == 1
+
+
+def test_a_reply_that_was_cut_off_is_kept_as_such_and_never_read(configure: Configure, tmp_path: Path) -> None:
+    cut = choice({"content": f"A draft {DRAFT}"}, finish_reason="length")
+    with Endpoint({"answer 0": [cut, cut]}) as endpoint:
+        assert OpenAIJudge(configure(endpoint.url)).judge(answers(2))[0] == Judgement(None)
+        assert {record["finish"] for record in records(tmp_path / "cache")} == {"length", "stop"}
+        assert OpenAIJudge(configure(endpoint.url)).judge(answers(2)) == [expected(request) for request in answers(2)]
+        assert endpoint.asked() == {"answer 0": 3, "answer 1": 1}
+
+
+def test_a_second_request_that_fails_leaves_the_first_reply(configure: Configure, tmp_path: Path) -> None:
+    with Endpoint({"answer 0": [says("mumble"), refuses(400, "invalid_prompt")]}) as endpoint:
+        judge = OpenAIJudge(configure(endpoint.url))
+        assert judge.judge(answers(2))[0] == Judgement(None)
+        assert judge.report()["requests"] == len(endpoint.sent) == 3
+    assert "mumble" in {record["reply"] for record in records(tmp_path / "cache")}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        KEY,
+        KEY.upper(),
+        f"{KEY}{KEY}",
+        f"Bearer {KEY}",
+        f"https://me:{KEY}@host/v1",
+        "https://me:hunter2@host/v1",
+        "?api_key=hunter2",
+    ],
+)
+def test_a_key_in_a_reply_is_redacted_before_it_is_kept(
+    configure: Configure, tmp_path: Path, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = says(json.dumps(GRADES | {"reason": said}))
+    refused = refuses(400, "invalid_prompt", "x" * 285 + said, X_Echo=said)
+    with Endpoint({"answer 0": [told], "answer 1": [says(said), says(said)], "answer 2": [refused]}) as endpoint:
+        judge = OpenAIJudge(configure(endpoint.url))
+        assert [judgement.score for judgement in judge.judge(answers(3))] == [10.0, None, None]
+        (again,) = [sent for sent in endpoint.sent if len(sent.body["messages"]) > 2]
+    shown = json.dumps([judge.report(), records(tmp_path / "cache"), again.body]) + caplog.text
+    assert not any(secret in shown.lower() for secret in (KEY, KEY[:12], "hunter2"))
+    assert "***" in shown
+
+
+def test_a_text_that_utf8_cannot_hold_is_judged(configure: Configure) -> None:
+    with Endpoint({"c\udfff": [grades(GRADES)]}) as endpoint:
+        (judged,) = OpenAIJudge(configure(endpoint.url)).judge([Request("q\ud800", "g", "c\udfff")])
+        assert judged.score == 10.0
+        assert OpenAIJudge(configure(endpoint.url)).judge([Request("q\ud800", "g", "c\udfff")]) == [judged]
+        assert len(endpoint.sent) == 1
