@@ -22,7 +22,7 @@ _FIELD = r"(?:[\w.-]*(?:api[_-]?key|secret|password|passwd|access[_-]token|auth[
 _FORMS = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s'\"<>\\]*@", re.IGNORECASE), rf"\1{MASK}@"),
     (re.compile(r"([?&](?:api[_-]?key|key|token|access_token|sig|signature)=)[^&\s'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(rf"(\b{_FIELD}=)[^\s;,&}}'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(rf"(\b{_FIELD}=)(?!\.\.\.)[^\s;,&}}'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(rf"(['\"]{_FIELD}['\"]\s*:\s*['\"])[^'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
     (
         re.compile(r"(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:(?:bearer|basic|token)\s+)?)[^\s'\",}\\]+", re.IGNORECASE),

@@ -114,7 +114,7 @@ def _check_fields(key: str, fields: dict[str, Any]) -> None:
         require(name != "stream" or not value, own, value, "replies are read whole; leave it out")
         secret = re.search(r"api[_-]?key|authorization|secret|password|token$", str(name), re.IGNORECASE)
         rule = "keys stand in no file; name the variable that holds it in judge.api_key_env"
-        require(not secret and not holds_secret(f"{value}"), own, "...", rule)
+        require(not secret and not holds_secret(str(value)), own, "...", rule)
         if isinstance(value, dict):
             _check_fields(own, value)
         else:

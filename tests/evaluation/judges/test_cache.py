@@ -125,14 +125,37 @@ def test_a_record_says_whose_it_is_and_what_was_asked(configure: Configure, tmp_
     assert "चाय" in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"reply": "cut', b"[1]", b"null", b"\xff\xfe", b'{"reply": 3}', b"{}"])
-def test_a_damaged_record_is_asked_for_again(configure: Configure, tmp_path: Path, damage: bytes) -> None:
+def flipped(text: bytes) -> bytes:
+    """One bit of a grade, as a worn disk changes it."""
+    return text.replace(b'\\"reason\\"', b'\\"reasoN\\"')
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut off": lambda whole: whole[: len(whole) // 2],
+    "a list": lambda _: b"[1]",
+    "null": lambda _: b"null",
+    "no text": lambda _: b"\xff\xfe",
+    "zeros": lambda whole: bytes(len(whole)),
+    "a number for the reply": lambda _: b'{"reply": 3}',
+    "nothing in it": lambda _: b"{}",
+    "a bit flipped": flipped,
+    "another answer": lambda whole: whole.replace(b"answer 1", b"answer 2"),
+    "tokens as text": lambda whole: whole.replace(b'"tokens_input": 100', b'"tokens_input": "many"'),
+    "nested without end": lambda _: b'{"judge":' * 5000,
+    "huge number": lambda whole: whole.replace(b"100", b"1" + b"0" * 5000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_is_asked_for_again(configure: Configure, tmp_path: Path, damage: str) -> None:
     requests = answers(3)
     with Endpoint() as endpoint:
         OpenAIJudge(configure(endpoint.url)).judge(requests)
-        path = sorted((tmp_path / "cache").rglob("*.json"))[1]
+        (path,) = (path for path in (tmp_path / "cache").rglob("*.json") if b'"answer 1"' in path.read_bytes())
         whole = path.read_bytes()
-        path.write_bytes(damage)
+        path.write_bytes(DAMAGE[damage](whole))
+        assert path.read_bytes() != whole
         judge = OpenAIJudge(configure(endpoint.url))
         assert [judgement.score for judgement in judge.judge(requests)] == scores(requests)
         assert judge.report()["from_cache"] == 2
@@ -140,7 +163,76 @@ def test_a_damaged_record_is_asked_for_again(configure: Configure, tmp_path: Pat
     assert [path.suffix for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".json"] * 3
 
 
-def test_a_folder_that_cannot_be_made(configure: Configure, tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("a file")
-    with pytest.raises(YapoError, match=r"^judge.cache=.*cache: cannot be made \(File exists\); name a folder"):
-        OpenAIJudge(configure("http://127.0.0.1:1/v1"))
+def test_a_record_of_another_key_is_not_taken(configure: Configure, tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        OpenAIJudge(configure(endpoint.url)).judge(answers(2))
+        one, other = sorted((tmp_path / "cache").rglob("*.json"))
+        one.write_bytes(other.read_bytes())
+        assert [judgement.score for judgement in OpenAIJudge(configure(endpoint.url)).judge(answers(2))] == scores(answers(2))
+        assert len(endpoint.sent) == 3
+
+
+def test_a_record_of_an_earlier_release_is_read(configure: Configure, tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        OpenAIJudge(configure(endpoint.url)).judge(answers(1))
+        (path,) = (tmp_path / "cache").rglob("*.json")
+        kept = json.loads(path.read_text())
+        del kept["digest"], kept["finish"]
+        path.write_text(json.dumps(kept))
+        assert [judgement.score for judgement in OpenAIJudge(configure(endpoint.url)).judge(answers(1))] == scores(answers(1))
+        assert len(endpoint.sent) == 1
+
+
+def file_as_folder(cache: Path, _: str) -> None:
+    cache.write_text("a file")
+
+
+def file_under_folder(cache: Path, _: str) -> None:
+    cache.parent.joinpath("file").write_text("a file")
+    cache.symlink_to(cache.parent / "file" / "cache")
+
+
+def link_to_nothing(cache: Path, _: str) -> None:
+    cache.symlink_to(cache.parent / "gone")
+
+
+def file_as_part(cache: Path, key: str) -> None:
+    cache.mkdir()
+    (cache / key[:2]).write_text("a file")
+
+
+def folder_as_record(cache: Path, key: str) -> None:
+    (cache / key[:2] / f"{key}.json").mkdir(parents=True)
+
+
+def folder_as_lock(cache: Path, key: str) -> None:
+    (cache / key[:2] / f"{key}.lock").mkdir(parents=True)
+
+
+def loop(cache: Path, _: str) -> None:
+    cache.symlink_to(cache)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (file_as_folder, r"made \(File exists\)"),
+        (file_under_folder, r"made \(.*\)"),
+        (link_to_nothing, r"made \(File exists\)"),
+        (file_as_part, r"read at .* \(Not a directory\)"),
+        (folder_as_record, r"read at .*json \(Is a directory\)"),
+        (folder_as_lock, r"written at .*lock \(Is a directory\)"),
+        (loop, r"made \(.*\)"),
+    ],
+)
+def test_a_folder_that_cannot_be_used(configure: Configure, tmp_path: Path, make: Callable[[Path, str], None], said: str) -> None:
+    (request,) = answers(1)
+    with Endpoint() as endpoint:
+        config = configure(endpoint.url, cache=str(tmp_path / "used"))
+        probe = OpenAIJudge(configure(endpoint.url, cache=str(tmp_path / "probe")))
+        make(tmp_path / "used", probe.cache.key(probe.chat(request)))
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(YapoError, match=rf"^judge.cache=.*used: cannot be {said}; name a folder you may write to$"):
+            OpenAIJudge(config).judge([request])
+        assert endpoint.sent == []
+    assert sorted(tmp_path.rglob("*")) == before

@@ -22,6 +22,37 @@ from yapo.stages.app import compose
         ({"base_url": "api.openai.com"}, "judge.base_url=api.openai.com: must begin with http"),
         ({"base_url": "https://me:secret@host/v1"}, "judge.base_url=...: no user, password or query"),
         ({"base_url": "https://host/v1?key=secret"}, "judge.base_url=...: no user, password or query"),
+        ({"base_url": "me:secret@host/v1"}, "judge.base_url=...: no user, password or query"),
+        ({"base_url": "ftp://me:secret@host/v1"}, "judge.base_url=...: no user, password or query"),
+        ({"base_url": "https://host/v1#secret"}, "judge.base_url=...: no user, password or query"),
+        ({"base_url": "https://host/sk-secret-0123456789/v1"}, "judge.base_url=...: no user, password or query, and no key"),
+        ({"base_url": ""}, "judge.base_url=: must begin with http"),
+        ({"base_url": "http://"}, "judge.base_url=http://: not an address"),
+        ({"base_url": "https:///v1"}, "judge.base_url=https:///v1: not an address"),
+        ({"base_url": "http://host:99999/v1"}, "judge.base_url=http://host:99999/v1: not an address"),
+        ({"base_url": "http://host:port/v1"}, "judge.base_url=http://host:port/v1: not an address"),
+        ({"base_url": "http://[::1/v1"}, "judge.base_url=http://[::1/v1: not an address"),
+        ({"base_url": "http://my host/v1"}, "judge.base_url=http://my host/v1: not an address"),
+        ({"base_url": "http://host/v1\n"}, "judge.base_url=http://host/v1 : not an address"),
+        ({"name": "openai", "model": " "}, "judge.model= : name the model"),
+        ({"api_key_env": "sk-secret-0123456789"}, "judge.api_key_env=...: give the name of the environment variable"),
+        ({"api_key_env": "gsk_secret0123456789abcdef"}, "judge.api_key_env=...: give the name of the environment variable"),
+        ({"api_key_env": "secret" * 20}, "judge.api_key_env=...: give the name of the environment variable"),
+        ({"api_key_env": "MY SECRET"}, "judge.api_key_env=...: give the name of the environment variable"),
+        ({"parameters": {"messages": []}}, "judge.parameters.messages=[]: the judge sets it"),
+        ({"parameters": {"model": "m"}}, "judge.parameters.model=m: the judge sets it"),
+        ({"parameters": {"stream": True}}, "judge.parameters.stream=True: replies are read whole"),
+        ({"parameters": {"temperature": float("nan")}}, "judge.parameters.temperature=nan: not a number that JSON has"),
+        ({"parameters": {"x": {"y": float("inf")}}}, "judge.parameters.x.y=inf: not a number that JSON has"),
+        ({"parameters": {"api_key": "secret"}}, "judge.parameters.api_key=...: keys stand in no file"),
+        ({"parameters": {"extra": {"Authorization": "secret"}}}, "judge.parameters.extra=...: keys stand in no file"),
+        ({"parameters": {"user": "Bearer secret0123456789"}}, "judge.parameters.user=...: keys stand in no file"),
+        ({"cache": ""}, "judge.cache=: name a folder"),
+        ({"timeout_s": float("inf")}, "judge.timeout_s=inf: a positive number"),
+        ({"timeout_s": float("nan")}, "judge.timeout_s=nan: a positive number"),
+        ({"max_wait_s": float("inf")}, "judge.max_wait_s=inf: a positive number"),
+        ({"price_input": float("nan")}, "judge.price_input=nan: 0 or more"),
+        ({"price_output": float("inf")}, "judge.price_output=inf: 0 or more"),
         ({"response_format": "xml"}, "judge.response_format=xml: choose one of json_schema"),
         ({"dtype": "int8"}, "judge.dtype=int8"),
         ({"max_tokens": 0}, "judge.max_tokens=0: at least 1"),
@@ -39,7 +70,7 @@ def test_impossible_settings_are_refused(settings: dict[str, object], said: str)
     with pytest.raises(YapoError) as caught:
         JudgeConfig(**settings)  # type: ignore[arg-type]
     assert said in str(caught.value)
-    assert "secret" not in str(caught.value)
+    assert "secret" not in str(caught.value).lower() and "\n" not in str(caught.value)
 
 
 def test_labels_name_model_and_place() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -72,7 +73,7 @@ NO_REPLY = {
     "legal reasons": refuses(451),
 }
 # A reply came, but no grades can be taken from it.
-NO_GRADES: Grades = {
+NO_GRADES = {
     "empty content": says(""),
     "null content": says(None),
     "no content": choice({}),
@@ -128,20 +129,47 @@ def test_a_bad_item_is_unscored_and_the_rest_goes_on(configure: Configure, tmp_p
         assert OpenAIJudge(configure(endpoint.url)).judge(bad) == [expected(request) for request in bad]
 
 
+class Shared(NamedTuple):
+    """One endpoint and one judge for a whole table: making a client takes longer than asking."""
+
+    endpoint: Endpoint
+    judge: OpenAIJudge
+    cache: Path
+
+    def ask(self, name: str, responses: list[Response]) -> tuple[list[Request], str]:
+        """Have one answer for each response judged; the answers, and what the error says."""
+        requests = [Request(name, "gold", f"{name} {i}") for i in range(len(responses))]
+        self.endpoint.script.update({r.completion: [response] * 8 for r, response in zip(requests, responses, strict=True)})
+        with pytest.raises(YapoError) as caught:
+            self.judge.judge(requests)
+        return requests, str(caught.value)
+
+
+def share(folder: Path) -> Iterator[Shared]:
+    with Endpoint() as endpoint:
+        quick = {"api_key_env": "", "backoff_s": 0.01, "max_retries": 1, "concurrency": 1}
+        config = JudgeConfig(name="openai", model="grader", base_url=endpoint.url, cache=str(folder), **quick)  # type: ignore[arg-type]
+        yield Shared(endpoint, OpenAIJudge(config), folder)
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """Its judge is never given a reply."""
+    yield from share(tmp_path_factory.mktemp("silent"))
+
+
+@pytest.fixture(scope="module")
+def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    yield from share(tmp_path_factory.mktemp("working"))
+
+
 @pytest.mark.parametrize("name", NO_REPLY)
-def test_an_endpoint_that_replies_to_no_answer_stops_in_one_sentence(configure: Configure, tmp_path: Path, name: str) -> None:
-    requests = answers(2)
-    with Endpoint({request.completion: [NO_REPLY[name]] * 8 for request in requests}) as endpoint:
-        judge = OpenAIJudge(configure(endpoint.url, max_retries=0))
-        with pytest.raises(
-            YapoError, match=r"^judge.model=grader, judge.base_url=http\S+: .*, for all 2 answers asked; "
-        ) as caught:
-            judge.judge(requests)
-        assert "\n" not in str(caught.value)
-        assert "0 answers are judged and kept" in str(caught.value)
-        assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
-        endpoint.script.clear()
-        assert judge.judge(requests) == [expected(request) for request in requests]  # the same judge may go on
+def test_an_endpoint_that_replies_to_no_answer_stops_in_one_sentence(silent: Shared, name: str) -> None:
+    requests, said = silent.ask(name, [NO_REPLY[name]] * 2)
+    assert re.match(r"judge.model=grader, judge.base_url=http.*, for all 2 answers asked; ", said)
+    assert "\n" not in said and "0 answers are judged and kept" in said
+    assert [path for path in silent.cache.rglob("*") if path.is_file()] == []
+    assert set(silent.endpoint.asked()) >= {request.completion for request in requests}
 
 
 def test_many_failures_in_a_row_are_the_endpoints(configure: Configure) -> None:
@@ -176,22 +204,22 @@ def test_answers_that_the_endpoint_names_may_be_many(configure: Configure) -> No
         (refuses(500), "status 500 .*try later"),
         (refuses(529), "status 529 .*try later"),
         (refuses(503, None, "maintenance", Retry_After="inf"), "status 503 .*try later"),
-        (body(error={"message": "bad key", "code": 401}), "an error 401 .*check the key"),
-        (body(error={"message": "no credit", "code": 402}), "an error 402 .*top up"),
+        (body(error={"message": "bad key", "code": 401}), "with an error, status 401 .*check the key"),
+        (body(error={"message": "no credit", "code": 402}), "with an error, status 402 .*top up"),
         (body(error={"message": "no credit", "code": "insufficient_quota"}), "insufficient_quota .*top up"),
         (says("cut", cut=True), "no reply in 2 attempts"),
     ],
     ids=str,
 )
-def test_a_failure_of_the_endpoint_stops_at_once(configure: Configure, response: Response, said: str) -> None:
-    requests = answers(6)
-    with Endpoint({"answer 3": [response] * 4}) as endpoint:
-        with pytest.raises(YapoError, match=said) as caught:
-            OpenAIJudge(configure(endpoint.url, concurrency=1, max_retries=1)).judge(requests)
-        assert " 3 answers are judged and kept" in str(caught.value) and "\n" not in str(caught.value)
-        assert endpoint.asked()["answer 4"] == 0
-        endpoint.script.clear()
-        assert OpenAIJudge(configure(endpoint.url)).judge(requests) == [expected(request) for request in requests]
+def test_a_failure_of_the_endpoint_stops_at_once(working: Shared, response: Response, said: str) -> None:
+    served = grades(GRADES)
+    requests, told = working.ask(said, [served, served, response, served])
+    assert re.search(said, told)
+    assert "answers are judged and kept" in told and "\n" not in told
+    asked = [working.endpoint.asked()[request.completion] for request in requests]
+    assert asked[:2] == [1, 1] and asked[3] == 0
+    working.endpoint.script.clear()
+    assert [judgement.score for judgement in working.judge.judge(requests[:2])] == [10.0, 10.0]
 
 
 def usage(**counts: Any) -> Response:

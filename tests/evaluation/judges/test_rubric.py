@@ -85,10 +85,52 @@ def test_a_total_in_the_reply_counts_for_nothing() -> None:
     assert parse(json.dumps({**GOOD, "total": 10, "score": 10})) == READ
 
 
-def test_thinking_aloud_is_not_the_reply() -> None:
-    thought = f"<think>First {json.dumps({**GOOD, 'factual': 3})}, no.</think>\n"
-    assert parse(thought + json.dumps(GOOD)) == READ
-    assert parse(thought) is None
+DRAFT, REPLY = json.dumps({**GOOD, "factual": 3}), json.dumps(GOOD)
+THOUGHTS = [
+    ("<think>", "</think>"),
+    ("<THINK>", "</Think>"),
+    ("< think time='3'>", "</think >"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<analysis>", "</analysis>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    ("analysisWe see ", "assistantfinal"),
+]
+
+
+@pytest.mark.parametrize(("opens", "closes"), THOUGHTS)
+def test_thinking_aloud_is_not_the_reply(opens: str, closes: str) -> None:
+    assert parse(f"{opens}First {DRAFT}, no.{closes}\n{REPLY}") == READ
+    assert parse(f"First {DRAFT}, no.{closes}\n{REPLY}") == READ  # the prompt had opened it
+    assert parse(f"{opens}First {DRAFT}, no.{closes}\n") is None
+    assert parse(f"{opens}First {DRAFT}, but") is None
+    assert parse(f"{opens}First {DRAFT}") is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "grades"),
+    [
+        (f"<think>a</think> <think>{DRAFT}", None),
+        (f"<think><reasoning>a</reasoning>{DRAFT}", None),
+        (f"<thinking>{DRAFT}</think>", None),
+        (f"<think>a <think> b</think>{DRAFT}</think>{REPLY}", READ),
+        (f"{REPLY}<think>was that right?", None),
+        (f"```json\n<think>{DRAFT}\n```", None),
+        (json.dumps({**GOOD, "reason": "it says <think> and </think> and [THINK]"}), READ),
+        (f"Analysis: fits.\n{REPLY}", READ),
+        ("<think>" * 3000, None),
+        ("</think>" * 3000 + REPLY, READ),
+    ],
+)
+def test_a_thought_that_does_not_end_hides_what_is_in_it(reply: str, grades: dict[str, int] | None) -> None:
+    assert parse(reply) == grades
 
 
 def test_the_schema_states_each_range_from_zero() -> None:

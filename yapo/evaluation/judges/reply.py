@@ -125,11 +125,18 @@ def _error_in_body(error: object, config: JudgeConfig) -> Failure:
     code = told.get("code")
     digits = str(code)
     status = int(digits) if re.fullmatch("[1-5][0-9][0-9]", digits) else 0
-    failure = _failure(status or 500, None if status else code, str(told.get("message") or error), config, 0.0)
-    failure.said = failure.said.replace(f"status {status or 500}", f"an error{f' {status}' if status else ''}")
-    if failure.retries:
-        failure.blame, failure.retries = "answer", min(config.max_retries, _UNREADABLE_RETRIES)
+    if not status:
+        status = 400 if code in (*_ANSWER_CODES, *_SETTINGS_CODES) else 500
+    failure = _failure(status, None if str(code) == str(status) else code, str(told.get("message") or error), config, 0.0)
+    failure.said = failure.said.replace("answers status", "answers with an error, status", 1)
+    if _is_busy(status) and code not in _NO_CREDIT:
+        failure.blame, failure.retries = "answer", _UNREADABLE_RETRIES
     return failure
+
+
+def _is_busy(status: int) -> bool:
+    """Whether a later attempt may do better."""
+    return status in _BUSY_STATUSES or status >= 500
 
 
 def _failure(status: int, code: object, message: str, config: JudgeConfig, wait: float) -> Failure:
@@ -137,7 +144,7 @@ def _failure(status: int, code: object, message: str, config: JudgeConfig, wait:
     said = f"the endpoint answers status {named} ({' '.join(redact(message).split())[:300]})"
     if code in _NO_CREDIT or status == 402:
         return Failure(said, "top up the account", "endpoint")
-    if status in _BUSY_STATUSES or status >= 500:
+    if _is_busy(status):
         retries = config.max_retries if wait <= config.max_wait_s else 0
         return Failure(said, "try later, or with a lower judge.concurrency", "endpoint", retries, wait)
     blame: Blame = "answer" if status in _ANSWER_STATUSES and code not in _SETTINGS_CODES else "endpoint"
