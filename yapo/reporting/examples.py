@@ -75,17 +75,21 @@ def examples_markdown(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]
         def spoken(text: str, direction: str = "auto", code: str = language["code"]) -> str:
             return f'<span lang="{code}" dir="{direction}">{escape_markdown(text)}</span>'
 
-        lines += [f"## {language['heading']}", ""]
+        lines += [f"## {escape_markdown(language['heading'])}", ""]
         for card in language["cards"]:
             sides = card["sides"]
-            lines += [f"### {card['heading']}", "", _pipe(["", *(side["heading"] for side in sides)])]
+            lines += [
+                f"### {escape_markdown(card['heading'])}",
+                "",
+                _pipe(["", *(escape_markdown(side["heading"]) for side in sides)]),
+            ]
             lines.append(_pipe([":--"] * (1 + len(sides))))
             asked = ["<br>".join([spoken(side["question"], language["dir"]), *_options(side, spoken)]) for side in sides]
             lines.append(_pipe(["*Question*", *asked]))
             lines.append(_pipe(["*Gold answer*", *(spoken(side["gold"]) for side in sides)]))
             for method in card["methods"]:
                 answers = [spoken(a["text"]) + f" ({a['score']})" if a else "" for a in method["answers"]]
-                lines.append(_pipe([method["name"], *answers]))
+                lines.append(_pipe([escape_markdown(method["name"]), *answers]))
             lines.append("")
     lines += [f"- {escape_markdown(note)}" for note in notes]
     return "\n".join(lines) + "\n"

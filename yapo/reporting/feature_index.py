@@ -49,7 +49,7 @@ _INDEX = (
 <tbody>
 {%- for country, links in section.rows %}
 <tr><th scope="row">{{ country }}</th>
-{%- for address, text in links %}<td><a href="{{ address }}">{{ text }}</a></td>{% endfor %}</tr>
+{%- for address, text in links %}<td><a href="{{ address|local }}">{{ text }}</a></td>{% endfor %}</tr>
 {%- endfor %}
 </tbody>
 </table>
@@ -73,7 +73,7 @@ _INDEX = (
 {%- endfor %}
 {%- endfor %}
 {%- for figure in figures %}
-<p><img src="{{ figure }}" alt=""></p>
+<p><img src="{{ figure|local }}" alt=""></p>
 {%- endfor %}
 """
 )

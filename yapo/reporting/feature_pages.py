@@ -213,10 +213,11 @@ _BODY = (
 <p><small>It does not fire on these texts.</small></p>
 {%- endif -%}
 {%- endmacro %}
-<nav class="pages"><div><a href="{{ index }}">All countries</a></div>
+<nav class="pages"><div><a href="{{ index|local }}">All countries</a></div>
 {%- for heading, group in page.links %}
 <div><span>{{ heading }}</span>
-{%- for address, text, here in group %} {% if here %}<b>{{ text }}</b>{% else %}<a href="{{ address }}">{{ text }}</a>{% endif %}
+{%- for address, text, here in group %} {% if here %}<b>{{ text }}</b>
+{%- else %}<a href="{{ address|local }}">{{ text }}</a>{% endif %}
 {%- endfor %}</div>
 {%- endfor %}
 </nav>

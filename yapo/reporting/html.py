@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -138,7 +139,14 @@ _DELTAS = "Small numbers after a value: difference from the baseline of the same
 def render(template: str, **values: Any) -> str:
     """Fill a Jinja template with every value escaped; a missing value is an error."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters["local"] = local_address
     return environment.from_string(template).render(**values)
+
+
+def local_address(path: str) -> str:
+    """Return the address of a file relative to a page; no name in it makes it another scheme or another machine."""
+    address = quote(path, safe="/#")
+    return f".{address}" if address.startswith("/") else address
 
 
 def page(

@@ -60,7 +60,7 @@ _BODY = """\
 </div>
 {%- endfor %}
 {%- if part.finding.pages %}
-<p>More: {% for path in part.finding.pages %}<a href="{{ path }}">{{ path }}</a>{{ ", " if not loop.last }}{% endfor %}</p>
+<p>More: {% for path in part.finding.pages %}<a href="{{ path|local }}">{{ path }}</a>{{ ", " if not loop.last }}{% endfor %}</p>
 {%- endif %}
 {%- if part.finding.limits %}
 <ul class="limits">{% for limit in part.finding.limits %}<li>{{ limit }}</li>{% endfor %}</ul>

@@ -1,9 +1,14 @@
-"""A table ready to print (``Sheet``) as Markdown and LaTeX; ``yapo.reporting.html`` makes the web page."""
+"""A table ready to print (``Sheet``) as csv, Markdown and LaTeX; ``yapo.reporting.html`` makes the web page.
+
+Texts come from data, names and models. Each format has one function that makes them show as they are and do nothing.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+import pandas as pd
 
 DAGGER = "†"
 DASH = "\N{EN DASH}"
@@ -58,13 +63,23 @@ class Sheet:
     groups: tuple[Group, ...]
 
 
+def csv(frame: pd.DataFrame) -> str:
+    """Return a table without its index, numbers to six decimals, texts such that a spreadsheet takes none for a formula."""
+    shown = frame.round(6).rename(columns=lambda name: escape_csv(str(name)))
+    for place in range(shown.shape[1]):
+        if not pd.api.types.is_numeric_dtype(shown.dtypes.iloc[place]):
+            column = shown.iloc[:, place].map(lambda cell: escape_csv(cell) if isinstance(cell, str) else cell)
+            shown.isetitem(place, column.to_numpy())
+    return shown.to_csv(index=False, lineterminator="\n")
+
+
 def markdown(sheet: Sheet) -> str:
     """GitHub-flavoured Markdown: one pipe table per group, caption above, notes below."""
     lines = [f"# {_md(sheet.title)}", "", _md(sheet.caption), ""]
     for group in sheet.groups:
         if group.heading:
             lines += [f"## {_md(group.heading)}", ""]
-        lines.append(_pipe([*sheet.heads, *sheet.columns]))
+        lines.append(_pipe([_md(name) for name in (*sheet.heads, *sheet.columns)]))
         lines.append(_pipe([":--"] * len(sheet.heads) + ["--:"] * len(sheet.columns)))
         for previous, row in zip([None, *group.rows], group.rows, strict=False):
             heads = [_md(head) for head in _new_heads(row, previous)]
@@ -90,7 +105,7 @@ def latex(sheet: Sheet) -> str:
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
         f"\\begin{{tabular}}{{@{{}}{'l' * heads}{'r' * len(sheet.columns)}@{{}}}}",
         "\\toprule",
-        " & ".join(_tex(name) for name in (*sheet.heads, *sheet.columns)) + " \\\\",
+        _tex_row([_tex(name) for name in (*sheet.heads, *sheet.columns)]),
     ]
     for group in sheet.groups:
         lines.append("\\midrule")
@@ -102,17 +117,30 @@ def latex(sheet: Sheet) -> str:
             texts = [_tex(head) for head in _new_heads(row, previous)]
             if row.aggregate:
                 texts = [f"\\textit{{{text}}}" if text else "" for text in texts]
-            lines.append(" & ".join([*texts, *(_tex_cell(cell) for cell in row.cells)]) + " \\\\")
+            lines.append(_tex_row([*texts, *(_tex_cell(cell) for cell in row.cells)]))
     lines += ["\\bottomrule", "\\end{tabular}}", "\\par\\smallskip", "\\begin{minipage}{\\linewidth}\\scriptsize"]
     lines.append(" ".join(_tex(note) for note in sheet.notes))
     lines += ["\\end{minipage}", "\\end{table}"]
     return "\n".join(lines) + "\n"
 
 
+def escape_csv(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would compute; numbers stay as they are."""
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
 def escape_markdown(text: str) -> str:
-    """Show ``text`` as it is, on one line, inside a Markdown table or paragraph."""
-    escaped = re.sub(r"([\\`*_\[\]#|~])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
-    return re.sub(r"\s*\n\s*", "<br>", escaped.strip())
+    """Show ``text`` as it is, on one line, inside a Markdown table, heading or paragraph."""
+    escaped = re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
+    one_line = _CONTROLS.sub("", _LINE_ENDS.sub("<br>", escaped.strip()))
+    # What begins a quotation, a list, a rule or a heading's underline where a line begins.
+    begins = r"\A(?:[-+](?!\d)|[=>]|\d+(?=[.)](?:\s|\Z)))"
+    return re.sub(begins, lambda found: f"{found[0][:-1]}&#{ord(found[0][-1])};", one_line)
+
+
+def escape_latex(text: str) -> str:
+    """Show ``text`` as it is, on one line, in a paragraph, caption or cell."""
+    return "".join(_TEX.get(letter, letter) for letter in _CONTROLS.sub("", _LINE_ENDS.sub(" ", text)))
 
 
 def _new_heads(row: Row, previous: Row | None) -> list[str]:
@@ -126,14 +154,27 @@ def _pipe(texts: list[str]) -> str:
 
 
 _md = escape_markdown
+_tex = escape_latex
+
+# As spreadsheets read them, full-width forms included; a line end or white space before does not help everywhere.
+_FORMULA = re.compile(r"[\s\x00-\x1f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n\x00]")
+_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?%?(?<=[\d%])", re.ASCII)
+_LINE_ENDS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+_INTERVAL = re.compile(rf"\\\[([-+\d., %/{DASH}{MINUS}]*)\\\](?![(:]|\\\[)")
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 
 def _md_cell(cell: Cell | None) -> str:
     if cell is None:
         return MISSING
-    value = f"**{cell.value}**" if cell.best else cell.value
-    interval = f" {cell.interval}" if cell.interval else ""
+    value = f"**{_md_number(cell.value)}**" if cell.best else _md_number(cell.value)
+    interval = f" {_md_number(cell.interval)}" if cell.interval else ""
     return value + interval + (f" {DAGGER}" if cell.failures else "")
+
+
+def _md_number(text: str) -> str:
+    """A cell, with the brackets of intervals as they are: they make no link."""
+    return _INTERVAL.sub(r"[\1]", _md(text))
 
 
 _TEX = {
@@ -147,14 +188,20 @@ _TEX = {
     "}": "\\}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
+    "`": "{`}",
     DASH: "--",
     MINUS: "$-$",
     DAGGER: "$^{\\dagger}$",
 }
 
 
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in text)
+def _tex_row(texts: list[str]) -> str:
+    """A line of a table; what begins it is no option of the ``\\\\`` before."""
+    line = " & ".join(texts)
+    return ("{}" if line.startswith(("[", "*")) else "") + line + " \\\\"
 
 
 def _tex_cell(cell: Cell | None) -> str:

@@ -15,7 +15,7 @@ from yapo.reporting import cells as numbers
 from yapo.reporting.examples import choose_examples, examples_html, examples_markdown
 from yapo.reporting.html import table_page
 from yapo.reporting.names import label, ordered
-from yapo.reporting.render import Cell, Group, Row, Sheet, latex, markdown
+from yapo.reporting.render import Cell, Group, Row, Sheet, csv, latex, markdown
 from yapo.reporting.sheets import Layout, groups_of, notes_of
 
 TABLE_NAMES = (
@@ -187,7 +187,7 @@ def _examples(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptio
     )
     notes = ("Questions are drawn at random, the same for all methods.", *([options.note] if options.note else []))
     texts = {
-        "csv": _csv(chosen),
+        "csv": csv(chosen),
         "md": examples_markdown(chosen, caption, notes),
         "html": examples_html(chosen, caption, notes),
     }
@@ -210,9 +210,5 @@ def _method_table(name: str, title: str, caption: str, data: pd.DataFrame, layou
 
 def make_table(sheet: Sheet, data: pd.DataFrame) -> Table:
     """A table in every format."""
-    texts = {"csv": _csv(data), "md": markdown(sheet), "tex": latex(sheet), "html": table_page(sheet)}
+    texts = {"csv": csv(data), "md": markdown(sheet), "tex": latex(sheet), "html": table_page(sheet)}
     return Table(sheet.name, data, texts)
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    return frame.round(6).to_csv(index=False, lineterminator="\n")
