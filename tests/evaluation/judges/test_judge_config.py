@@ -33,7 +33,7 @@ from yapo.stages.app import compose
         ({"base_url": "http://host:port/v1"}, "judge.base_url=http://host:port/v1: not an address"),
         ({"base_url": "http://[::1/v1"}, "judge.base_url=http://[::1/v1: not an address"),
         ({"base_url": "http://my host/v1"}, "judge.base_url=http://my host/v1: not an address"),
-        ({"base_url": "http://host/v1\n"}, "judge.base_url=http://host/v1 : not an address"),
+        ({"base_url": "http://host/v1\n"}, "judge.base_url=http://host/v1\\n: not an address"),
         ({"name": "openai", "model": " "}, "judge.model= : name the model"),
         ({"api_key_env": "sk-secret-0123456789"}, "judge.api_key_env=...: give the name of the environment variable"),
         ({"api_key_env": "gsk_secret0123456789abcdef"}, "judge.api_key_env=...: give the name of the environment variable"),
