@@ -173,11 +173,11 @@ def test_an_endpoint_that_replies_to_no_answer_stops_in_one_sentence(silent: Sha
 
 
 def test_many_failures_in_a_row_are_the_endpoints(configure: Configure) -> None:
-    requests = answers(2 * IN_A_ROW)
+    requests = answers(4 * IN_A_ROW)
     with Endpoint({request.completion: [error(403, "no more")] for request in requests[3:]}) as endpoint:
         with pytest.raises(YapoError, match=rf"status 403 .*, for {IN_A_ROW} answers in a row; check the key .* 3 answers are"):
             OpenAIJudge(configure(endpoint.url, concurrency=1)).judge(requests)
-        assert len(endpoint.sent) == 3 + IN_A_ROW
+        assert 3 + IN_A_ROW <= len(endpoint.sent) < len(requests)
 
 
 def test_answers_that_the_endpoint_names_may_be_many(configure: Configure) -> None:

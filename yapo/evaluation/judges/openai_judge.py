@@ -76,7 +76,7 @@ class OpenAIJudge(CachedJudge):
                     elif isinstance(error, _Unanswered):
                         failed.append(error)
                         in_a_row += error.failure.blame == "answer"
-                        if in_a_row >= IN_A_ROW:
+                        if in_a_row == IN_A_ROW:
                             self._stop.set()
                             end, often = error.failure, f", for {in_a_row} answers in a row"
                     elif not isinstance(error, _Stopped):
