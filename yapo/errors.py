@@ -30,5 +30,6 @@ def unknown(kind: str, key: str, value: str, known: Iterable[str]) -> YapoError:
 
 def nearest(value: str, known: Iterable[str]) -> str:
     """\"did you mean ...? \" where a known name resembles the value, otherwise nothing."""
-    near = difflib.get_close_matches(value.lower(), list(known), n=1)
+    names, lower = list(known), value.lower()
+    near = difflib.get_close_matches(lower, names, n=1) or [name for name in names if sorted(name) == sorted(lower)]
     return f"did you mean {near[0]}? " if near else ""

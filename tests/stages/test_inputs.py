@@ -65,12 +65,19 @@ def test_the_layer_found_and_the_layer_configured(config: Config) -> None:
     assert read_layer(config) == 0
 
 
+@pytest.mark.parametrize("layer", [99, 0, -1])
+def test_a_layer_that_was_no_candidate(config: Config, layer: int) -> None:
+    write_json(Study.of(config).layer, {"layer": layer})
+    with pytest.raises(YapoError, match=rf"layer.json: layer {layer} is none of discovery.candidates=\[1, 2, 3\]; delete it"):
+        read_layer(config)
+
+
 def test_no_layer_yet(config: Config) -> None:
     with pytest.raises(YapoError, match=r"layer.json: no such file; run the stage that makes it"):
         read_layer(config)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"layers": 2}', '{"layer": "two"}', '{"layer": null}', "[2]", "2"])
+@pytest.mark.parametrize("text", ["", "{", '{"layers": 2}', '{"layer": "two"}', '{"layer": null}', "[2]", "2", '{"layer": true}'])
 def test_a_damaged_layer_file(config: Config, text: str) -> None:
     Study.of(config).layer.write_text(text)
     with pytest.raises(YapoError, match=r"layer.json: (not valid JSON|names no layer).*delete it"):

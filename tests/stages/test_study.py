@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from yapo.config import Config, DataConfig
+from yapo.config import Config, DataConfig, DiscoveryConfig
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages.app import compose, plain
 from yapo.stages.code import PACKAGE, code_of
 from yapo.stages.reads import READS
-from yapo.stages.study import Study, check_country, countries_of, spec
+from yapo.stages.study import Study, check_country, countries_of, measured, spec
 
 STAGES = list(READS)
 
@@ -290,6 +290,17 @@ def test_unknown_countries(country: str, known: dict[str, str]) -> None:
         countries_of(Config(countries=["egypt", country]), known)
     with pytest.raises(YapoError, match="unknown country"):
         check_country(country, list(known))
+
+
+def test_countries_that_discovery_measures(known: dict[str, str]) -> None:
+    def found(**settings: Any) -> list[str]:
+        return measured(Config(discovery=DiscoveryConfig(**settings)), known)
+
+    assert found() == list(known)
+    assert found(layer=2) == found(layer=2, countries=[]) == []
+    assert found(layer=2, countries=["nepal"]) == found(countries=["nepal"]) == ["nepal"]
+    with pytest.raises(YapoError, match=r"^discovery.countries=nepall: unknown country; did you mean nepal\?"):
+        found(countries=["nepall"])
 
 
 def test_files_of_a_study() -> None:

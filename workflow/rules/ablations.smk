@@ -57,7 +57,7 @@ rule ablations_country:
 rule ablations_table:
     input:
         checked(
-            "ablations",
+            ["ablations"],
             [
                 STUDY.of_study(f"ablations_{method}", language, country)
                 for country, language in STUDIED["ablations"].items()

@@ -209,17 +209,19 @@ def of_country(pattern, **more):
     )
 
 
-def checked(study, files):
-    """Input files of a study, refused if it cannot be made of the experiment's methods, tasks and settings.
+def checked(studies, files):
+    """Input files, refused if one of the studies cannot be made of the experiment's methods, tasks and settings.
 
     The check imports torch, so it waits until it is asked.
     """
 
     def ask(wildcards):
-        from yapo.stages.study_methods import check_study
+        from yapo.stages.study_methods import check_methods, check_study
 
         try:
-            check_study(CONFIG, study)
+            for check in [check_methods, check_study]:
+                for study in studies:
+                    check(CONFIG, study)
         except YapoError as error:
             refuse(error)
         return files

@@ -30,7 +30,7 @@ rule convergence_country:
 rule convergence_table:
     input:
         checked(
-            "convergence",
+            ["convergence"],
             [
                 STUDY.of_study(f"convergence_{method}", language, country)
                 for country, language in STUDIED["convergence"].items()

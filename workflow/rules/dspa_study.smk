@@ -67,7 +67,7 @@ rule dspa_chat:
 rule dspa_study_table:
     input:
         checked(
-            "dspa_study",
+            ["dspa_study"],
             [
                 STUDY.of_study(name, language, country)
                 for country, language in STUDIED["dspa"].items()

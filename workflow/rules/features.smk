@@ -28,7 +28,7 @@ rule features_country:
 rule features_table:
     input:
         checked(
-            "features",
+            ["features"],
             [
                 STUDY.of_study(name, language, country)
                 for country, language in STUDIED["features"].items()

@@ -58,7 +58,7 @@ rule knowledge_country:
 rule knowledge_table:
     input:
         checked(
-            "knowledge",
+            ["knowledge"],
             [
                 STUDY.country(language, country) / "knowledge.parquet"
                 for country, language in STUDIED["knowledge"].items()

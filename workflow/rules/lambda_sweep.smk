@@ -33,7 +33,7 @@ rule lambda_sweep_country:
 rule lambda_sweep_table:
     input:
         checked(
-            "lambda_sweep",
+            ["lambda_sweep"],
             [
                 STUDY.of_study("lambda_sweep", language, country)
                 for country, language in STUDIED["lambda_sweep"].items()

@@ -1,6 +1,6 @@
 rule report:
     input:
-        STUDY.items,
+        checked(CONFIG.studies.reported, STUDY.items),
         STUDY.split,
         STUDY.layer,
         rules.tables.output,

@@ -26,7 +26,7 @@ rule portable:
 
 rule portable_table:
     input:
-        scores=checked("portable", of_study("portable/validation.parquet")),
+        scores=checked(["portable"], of_study("portable/validation.parquet")),
     output:
         expand(
             str(STUDY.root / "tables/portable.{kind}"),

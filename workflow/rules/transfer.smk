@@ -90,7 +90,7 @@ rule transfer_country:
 rule transfer_table:
     input:
         checked(
-            "transfer",
+            ["transfer"],
             [
                 STUDY.of_study("transfer", language, country)
                 for country, language in STUDIED["transfer"].items()

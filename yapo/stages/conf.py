@@ -126,8 +126,8 @@ def read_conf(path: Path, _stamp: Stamp) -> tuple[str | None, dict[str, Any]]:
     header = (_PACKAGE.match(line) for line in text.splitlines() if line.startswith("#"))
     package = next((found[1] for found in header if found), None)
     prefix = group if package is None else "" if package == "_global_" else package
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return package, {}

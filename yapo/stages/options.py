@@ -58,7 +58,10 @@ def read_options(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Option
     study = _text(config, texts, "study", TARGETS[0])
     if study not in TARGETS:
         raise unknown("study", "study", study, TARGETS)
-    overrides = [f"experiment={experiment}", *_words("overrides", _text(config, texts, "overrides", ""))]
+    overrides = [
+        f"experiment={experiment}",
+        *_words("overrides", _text(config, texts, "overrides", ""), texts.get("overrides", "")),
+    ]
     countries = _countries(config.get("countries"))
     if countries:
         overrides.append(f"countries=[{','.join(countries)}]")
@@ -80,10 +83,13 @@ def _text(config: Mapping[str, Any], texts: Mapping[str, str], key: str, default
     return str(value) if isinstance(value, str) else texts.get(key, str(value))
 
 
-def _words(key: str, text: str) -> list[str]:
+def _words(key: str, text: str, typed: str = "") -> list[str]:
+    """Split overrides as a shell does. Snakemake takes a quote at the end of a text away: then the text as typed has it."""
     try:
         return shlex.split(text)
     except ValueError as error:
+        if typed.strip("'\"") == text != typed:
+            return _words(key, typed)
         raise YapoError(f"{key}={text}: {str(error).lower()}; close the quote, or write a quote in double ones") from None
 
 

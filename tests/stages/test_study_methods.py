@@ -1,0 +1,91 @@
+"""Studies that cannot be made of the experiment's methods, tasks and settings are refused before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from yapo.config import Config, KnowledgeConfig
+from yapo.config.studies import (
+    STUDIES,
+    AblationsConfig,
+    ConvergenceConfig,
+    DspaConfig,
+    FeaturesConfig,
+    LambdaSweepConfig,
+    StudiesConfig,
+    TransferConfig,
+)
+from yapo.errors import YapoError
+from yapo.stages.study_methods import check_study
+
+MCQ: dict[str, Any] = {"tasks": ["mcq"]}
+OPEN: dict[str, Any] = {"tasks": ["open_ended"]}
+LOCAL: dict[str, Any] = {"settings": ["localized"]}
+
+
+@pytest.mark.parametrize("study", [*STUDIES, "portable"])
+def test_the_whole_experiment_can_make_every_study(study: str) -> None:
+    check_study(Config(), study)
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("convergence", MCQ, "studies.convergence.tasks=open_ended: not among tasks=mcq"),
+    ("ablations", MCQ, "studies.ablations.tasks=open_ended: not among tasks=mcq"),
+    ("dspa_study", MCQ, "studies.dspa.chat_task=open_ended: not among tasks=mcq"),
+    ("knowledge", MCQ, "knowledge.vector_task=open_ended: not among tasks=mcq"),
+    (
+        "knowledge",
+        OPEN | {"knowledge": KnowledgeConfig(vector_task="mcq")},
+        "knowledge.vector_task=mcq: not among tasks=open_ended",
+    ),
+    (
+        "features",
+        OPEN | {"studies": StudiesConfig(features=FeaturesConfig(tasks=["mcq"]))},
+        "studies.features.tasks=mcq: not among",
+    ),
+    ("lambda_sweep", LOCAL, "studies.lambda_sweep.settings=both: not among settings=localized"),
+    ("transfer", LOCAL, "studies.transfer.setting=nonlocalized: not among settings=localized"),
+    ("features", LOCAL, "studies.features.settings=both: not among settings=localized"),
+    ("dspa_study", LOCAL, "studies.dspa.setting=both: not among settings=localized"),
+    ("knowledge", LOCAL, "knowledge.vector_setting=both: not among settings=localized"),
+    ("portable", {"methods": ["caa", "bipo"]}, "methods=[caa,bipo]: all_portable frees vectors of features"),
+    ("portable", {"methods": ["dspa"]}, "add a method that does (sas, yapo)"),
+    ("features", {"methods": ["dspa"]}, "methods=[dspa]: features describes vectors, and these make none"),
+    ("dspa_study", {"methods": ["caa"]}, "methods=[caa]: dspa_study changes what dspa does"),
+    ("convergence", {"methods": ["caa"]}, "studies.convergence.methods=['bipo', 'yapo']: none of them is in this experiment"),
+    (
+        "convergence",
+        {"studies": StudiesConfig(convergence=ConvergenceConfig(methods=["caa"]))},
+        "studies.convergence.methods=caa: is not trained in steps",
+    ),
+    (
+        "ablations",
+        {"studies": StudiesConfig(ablations=AblationsConfig(methods=["yopa"]))},
+        "studies.ablations.methods=yopa: unknown method; did you mean yapo?",
+    ),
+    (
+        "transfer",
+        {"studies": StudiesConfig(transfer=TransferConfig(left_out_methods=["dspa"]))},
+        "studies.transfer.left_out_methods=dspa: has no vector",
+    ),
+    (
+        "lambda_sweep",
+        {"countries": ["egypt"], "studies": StudiesConfig(lambda_sweep=LambdaSweepConfig(countries=["nepal"]))},
+        "studies.lambda_sweep.countries=['nepal']: none of them is in this experiment; name one of egypt",
+    ),
+    (
+        "dspa_study",
+        {"countries": ["egypt"], "studies": StudiesConfig(dspa=DspaConfig(countries=["nepal"]))},
+        "studies.dspa.countries=['nepal']: none of them",
+    ),
+]
+
+
+@pytest.mark.parametrize(("study", "settings", "message"), REFUSED, ids=[f"{name}-{n}" for n, (name, _, _) in enumerate(REFUSED)])
+def test_refused(study: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(YapoError) as caught:
+        check_study(Config(**settings), study)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
