@@ -19,6 +19,8 @@ from yapo.models.sae import check_fits, load_sae
 from yapo.models.sae_quality import measure
 from yapo.models.sae_training import choose_texts, residual_states, train_sae
 
+from ..refusals import refused
+
 D_MODEL, WIDTH, LAYER = 16, 64, 2
 CONFIG = SaeTrainConfig(
     seed=7, width=WIDTH, k=4, steps=300, batch_size=256, lr=1e-2, warmup_steps=20, decay_steps=150, dead_after=10
@@ -111,6 +113,15 @@ def test_equals_sae_lens_own_fit(states: Tensor, tmp_path: Path, monkeypatch: py
 def test_too_few_states_are_refused(states: Tensor, tmp_path: Path) -> None:
     with pytest.raises(YapoError, match=r"sae\.train\.batch_size=256: only 100 tokens to train on"):
         train_sae(states[:100], CONFIG, tmp_path / "sae", "tiny", LAYER)
+    assert not (tmp_path / "sae").exists()
+
+
+@pytest.mark.parametrize("lr", [1e20, 1e38])
+def test_a_training_that_diverges_leaves_nothing(states: Tensor, tmp_path: Path, lr: float) -> None:
+    line = refused(
+        lambda: train_sae(states, replace(SHORT, lr=lr), tmp_path / "sae", "tiny", LAYER), f"sae.train.lr={lr}: ", "lower it"
+    )
+    assert "step" in line
     assert not (tmp_path / "sae").exists()
 
 

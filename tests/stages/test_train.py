@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
     results = tmp_path_factory.mktemp("study") / "results"
     config = compose([f"results={results}", *OVERRIDES])
     lm = load_language_model(config.model)
-    sae = read_sae(config, LAYER, lm.d_model)
+    sae = read_sae(config, LAYER, lm.d_model).to(lm.device)
     rows, pairs = [], []
     for split in ("train", "validation"):
         for variant in ("localized", "nonlocalized"):

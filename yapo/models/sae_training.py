@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from torch import Tensor
 from yapo.config import SaeTrainConfig
 from yapo.errors import YapoError
 from yapo.files import read_json, replacing, scratch_folder, write_json
+from yapo.models.finite import not_finite
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.models.sae import CONFIG_FILE, SAE, WEIGHTS_FILE, load_sae
 
@@ -48,7 +50,7 @@ def train_sae(
         ``explained_variance`` and ``l0`` of that step's batch, ``dead`` features, ``lr``.
 
     Raises:
-        YapoError: fewer states than one batch.
+        YapoError: fewer states than one batch, or the loss or the weights are no longer finite; nothing is written then.
     """
     # sae-lens takes seconds to import, and this module is read by programs that train nothing.
     from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, SAETrainer
@@ -94,8 +96,11 @@ def train_sae(
             sae=sae,
             data_provider=batches,
         )
-        curve = _fit(trainer, batches, config.steps)
+        curve = _fit(trainer, batches, config)
     sae.to(torch.device("cpu")).fold_activation_norm_scaling_factor(scale)
+    bad = not_finite(sae.state_dict().items())
+    if bad is not None:
+        raise _diverged(config, f"{bad} holds NaN or infinity after step {config.steps}")
 
     with scratch_folder(folder) as temporary:
         sae.save_inference_model(temporary)
@@ -161,9 +166,13 @@ def residual_states(lm: LanguageModel, layer: int, texts: list[list[int]], batch
     return states
 
 
-def _fit(trainer: Any, batches: Iterator[Tensor], steps: int) -> list[dict[str, float]]:
+def _diverged(config: SaeTrainConfig, found: str) -> YapoError:
+    return YapoError(f"sae.train.lr={config.lr}: {found}; lower it, or raise sae.train.warmup_steps={config.warmup_steps}")
+
+
+def _fit(trainer: Any, batches: Iterator[Tensor], config: SaeTrainConfig) -> list[dict[str, float]]:
     """SAELens' ``fit``, from its public parts, with the curve kept and no progress bar in the log."""
-    curve = []
+    curve, steps = list[dict[str, float]](), config.steps
     every = max(1, steps // LOGGED)
     for step in range(1, steps + 1):
         trainer.maybe_reset_sparsity()
@@ -172,6 +181,8 @@ def _fit(trainer: Any, batches: Iterator[Tensor], steps: int) -> list[dict[str, 
         trainer.n_training_steps = step
         if step % every == 0 or step == steps:
             values = trainer.build_train_step_log_dict(output, trainer.n_training_samples)
+            if not math.isfinite(values["losses/overall_loss"]):
+                raise _diverged(config, f"the loss is {values['losses/overall_loss']} at step {step} of {config.steps}")
             curve.append(
                 {
                     "step": step,
