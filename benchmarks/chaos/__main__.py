@@ -27,7 +27,7 @@ from benchmarks.chaos.study import Study
 
 INSIDE = "YAPO_CHAOS_INSIDE"
 KINDS = {"job": 45, "command": 20, "helper": 15, "run": 10, "group": 10}  # how often each is killed, in percent
-SLICE = (0.2, 8.0)  # CPU seconds of the study between two disturbances
+SLICE = 6.0  # CPU seconds of the study between two disturbances, in the mean; often much less, sometimes much more
 LOCKED_SECONDS = 30.0
 
 
@@ -50,7 +50,7 @@ class Chaos:
 
     def work(self) -> bool:
         """Let the study work for a random slice of CPU time; return False if it came to its end before."""
-        study, slice_ = self.study, self.dice.uniform(*SLICE)
+        study, slice_ = self.study, self.dice.expovariate(1 / SLICE)
         if study.run is None:
             self.start()
         assert study.run is not None

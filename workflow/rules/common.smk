@@ -1,6 +1,7 @@
 """The study's configuration, its countries, and what each rule's jobs read of it."""
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -75,6 +76,7 @@ workflow.global_resources.setdefault("gpu", GPUS)
 os.environ[RUN] = str(os.getpid())
 # Jobs are children of this process, with no shell in between, so that the kernel can end them with it. Every rule is one command.
 shell.prefix("exec ")
+logging.raiseExceptions = False  # on a full disk Snakemake's own log loses lines; without this each is a page on the screen
 
 
 onstart:
