@@ -43,7 +43,7 @@ def configs(draw: st.DrawFn) -> SplitConfig:
     return SplitConfig(seed=draw(st.integers(0, 2**31)), train=train / 100, validation=validation / 100)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(items=tables(), config=configs())
 def test_every_fact_stands_in_one_split_and_shares_hold(items: pd.DataFrame, config: SplitConfig) -> None:
     facts = items["question_id"].nunique()
@@ -61,7 +61,7 @@ def test_every_fact_stands_in_one_split_and_shares_hold(items: pd.DataFrame, con
     assert sum(report["items"].values()) == len(items)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(items=tables(), seed=st.integers(0, 1000), order=st.randoms())
 def test_every_topic_is_trained_on_when_it_has_two_facts(items: pd.DataFrame, seed: int, order) -> None:
     assume(items.groupby("topic")["question_id"].nunique().min() >= 2)

@@ -84,7 +84,7 @@ SAME = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=20))
 def test_a_key_is_its_own_key(text: str) -> None:
     assert text_key(text_key(text)) == text_key(text)
@@ -93,7 +93,7 @@ def test_a_key_is_its_own_key(text: str) -> None:
     assert is_blank(text) == (text_key(text) == "")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(word=st.text(st.characters(categories=["L", "Nd"], exclude_characters="ſ"), min_size=1, max_size=8), data=st.data())
 def test_any_word_stays_itself_however_it_is_typed(word: str, data: st.DataObject) -> None:
     names = [name for name in TYPINGS if name not in ("upper", "lower", "presentation forms", "zero width", "soft hyphen")]

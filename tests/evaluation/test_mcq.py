@@ -78,8 +78,10 @@ def test_digits_of_other_scripts(text: str) -> None:
         "\\boxed{3)}",
         "\\boxed{3.}",
         "\\boxed{[3]}",
+        "\\boxed｛３｝",
+        "\\boxed{（3）}",
         "\\boxed{\\boxed{3}}",
-        "\\fboxed{3}",
+        "\\fbox{3}",
     ],
 )
 def test_one_reader_for_data_and_answers(box: str) -> None:

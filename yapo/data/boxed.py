@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from yapo.data.text import visible
 
-_OPEN = re.compile(r"\\f?boxed\s*\{")
+_OPEN = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_NARROW = str.maketrans("＼｛｝（）［］", "\\{}()[]")
+_BRACE = re.compile("[{}]")
 _LONGEST = 80  # characters in a box; one that holds a number is shorter
 _SPACE = re.compile(r"\\[,;:! ]|\\q?quad\b|[~$\s]")
 # A group without a command, or one that sets its text in a font: \text{3}, \mathbf{3}, \textbf{3}, \mbox{3}, \operatorname{3}.
@@ -31,7 +33,7 @@ def boxes(text: str) -> Iterator[Box]:
     ``{3}``, ``\text{3}`` and ``$3$``, and the number as a label: ``(3)``, ``[3]``, ``3)``, ``3.`` and ``3:``. Boxes that
     hold anything else or are not closed are passed over. ``end`` counts in ``visible(text)``.
     """
-    text = visible(text)
+    text = visible(text).translate(_NARROW)
     for found in _OPEN.finditer(text):
         content = _content(text, found.end())
         number = None if content is None else _number(content)
@@ -42,10 +44,10 @@ def boxes(text: str) -> Iterator[Box]:
 def _content(text: str, start: int) -> str | None:
     """Up to the brace that closes the box."""
     depth = 1
-    for i in range(start, min(len(text), start + _LONGEST)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
+    for brace in _BRACE.finditer(text, start, start + _LONGEST):
+        depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return text[start:i]
+            return text[start : brace.start()]
     return None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yapo.data.text import visible
 from yapo.errors import YapoError
 
 # Bytes that are not UTF-8 (kept as surrogates), half a character in JSON, and NUL, of which UTF-16 without a mark is full.
@@ -156,7 +157,7 @@ def _check_end(path: Path, text: str, columns: list[str], found: list[tuple[int,
 def _header(path: Path, cells: list[str]) -> list[str]:
     if any(map(_BROKEN.search, cells)):
         raise YapoError(f"{path}: the names of the columns are not UTF-8; save the file as UTF-8")
-    names = [name.strip() for name in cells]
+    names = [visible(name).strip() for name in cells]
     separator = next((mark for mark in (";", "\t") if mark in names[0]), None)
     if len(names) == 1 and separator:
         raise YapoError(f"{path}: cells are separated by {separator!r}; save it with commas")

@@ -25,7 +25,7 @@ def facts_of(items: pd.DataFrame) -> dict[str, str]:
     links = coo_array((np.ones(len(ids), dtype=np.int8), (ids, first)), shape=(len(names), len(names)))
     _, component = connected_components(links, directed=False)
     fact: dict[int, str] = {}
-    return {str(name): fact.setdefault(label, str(name)) for name, label in zip(names, component.tolist(), strict=True)}
+    return {name: fact.setdefault(label, name) for name, label in zip(names, component.tolist(), strict=True)}
 
 
 def join_facts(items: pd.DataFrame) -> pd.DataFrame:
