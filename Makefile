@@ -51,7 +51,7 @@ world: $(BIN)/.ready  ## train the shipped models and autoencoders again (about 
 	$(BIN)/python -m yapo.world.build
 
 bench: $(BIN)/.ready  ## measure speed and write docs/speed.md (about ten minutes)
-	for name in training_step sae_edit decoding profile_step scaling; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in training_step sae_edit decoding engine profile_step scaling; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.paper_runs
 

@@ -21,7 +21,6 @@ from torch import Tensor
 
 # Logits held at once: 256 MiB of float32.
 LOGITS = 2**26
-FUSE = False
 
 
 def target_log_probs(x: Tensor, weight: Tensor, rows: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
@@ -76,7 +75,7 @@ class _TargetLogProbs(torch.autograd.Function):
         return total.index_add_(0, ctx.rows, grad[:, None] * gradient.float()).to(gradient.dtype), None, None, None, None
 
 
-def pair_log_probs(x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
+def pair_log_probs(x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None, compiled: bool = False) -> Tensor:
     """Log-probabilities of two tokens after each input; equal to ``target_log_probs`` without any data-dependent shape.
 
     Args:
@@ -84,18 +83,20 @@ def pair_log_probs(x: Tensor, weight: Tensor, targets: Tensor, softcap: float | 
         weight: the frozen head, ``[vocabulary, d_model]``.
         targets: ``[n, 2]``.
         softcap: c of the final soft cap, or None.
+        compiled: read the logits twice instead of ten times, by operations that torch compiles.
 
     Returns:
         float32, ``[n, 2]``.
     """
-    return _PairLogProbs.apply(x, weight, targets, softcap)  # type: ignore[no-any-return, no-untyped-call]
+    return _PairLogProbs.apply(x, weight, targets, softcap, compiled)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _PairLogProbs(torch.autograd.Function):
     """Keeps, for the backward pass, the softmax's part of the gradient and the slope of the soft cap at both targets."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None, compiled: bool) -> Tensor:
+        parts = _compiled_softmax_parts() if compiled else _softmax_parts
         wants_gradient = ctx.needs_input_grad[0]
         result = torch.empty(targets.shape, dtype=torch.float32, device=x.device)
         slopes, shared = torch.ones_like(result), torch.empty_like(x) if wants_gradient else None
@@ -103,7 +104,7 @@ class _PairLogProbs(torch.autograd.Function):
         for start in range(0, len(x), chunk):
             part = slice(start, start + chunk)
             z = x[part] @ weight.T
-            result[part], slopes[part], share = _parts(z, targets[part], softcap, wants_gradient)
+            result[part], slopes[part], share = parts(z, targets[part], softcap, wants_gradient)
             if shared is not None and share is not None:
                 shared[part] = share @ weight
         if shared is not None:
@@ -111,10 +112,10 @@ class _PairLogProbs(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         shared, slopes, weight, targets = ctx.saved_tensors
         own = weight[targets].float() * (grad * slopes)[..., None]
-        return (own.sum(dim=1) - grad.sum(dim=1, keepdim=True) * shared.float()).to(shared.dtype), None, None, None
+        return (own.sum(dim=1) - grad.sum(dim=1, keepdim=True) * shared.float()).to(shared.dtype), None, None, None, None
 
 
 def _softmax_parts(
@@ -136,11 +137,5 @@ def _softmax_parts(
 
 
 @cache
-def _fused_softmax_parts() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
+def _compiled_softmax_parts() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
     return torch.compile(_softmax_parts, dynamic=True)  # takes seconds to import, so not before it is needed
-
-
-def _parts(z: Tensor, targets: Tensor, softcap: float | None, wants_gradient: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    """``_softmax_parts``, in two passes over the logits instead of ten where compiling is allowed."""
-    run = _fused_softmax_parts() if FUSE and z.is_cuda else _softmax_parts
-    return run(z, targets, softcap, wants_gradient)

@@ -223,9 +223,9 @@ class LanguageModel:
         """
         return target_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, rows, targets, self._softcap)
 
-    def pair_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+    def pair_log_probs(self, hidden: Tensor, targets: Tensor, compiled: bool = False) -> Tensor:
         """Log-probabilities of two next tokens ``targets [n, 2]`` after each of the last block's outputs ``[n, d_model]``."""
-        return pair_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, targets, self._softcap)
+        return pair_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, targets, self._softcap, compiled)
 
     def likeliest(self, hidden: Tensor) -> Tensor:
         """Likeliest next token after the last block's output ``[..., d_model]``; the soft cap keeps the order of logits."""

@@ -93,7 +93,7 @@ def step(
     hidden = edited(intervention, batch, u)
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read, compiled=compiled)
-    log_probs = lm.pair_log_probs(top.reshape(-1, lm.d_model).index_select(0, batch.predicts), batch.targets)
+    log_probs = lm.pair_log_probs(top.reshape(-1, lm.d_model).index_select(0, batch.predicts), batch.targets, compiled)
     pairs = len(batch.reference)
     member = (batch.owner.reshape(-1, 1) == torch.arange(2 * pairs, device=u.device)).float()
     summed = (log_probs.reshape(1, -1) @ member).view(pairs, 2)
