@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from yapo.config import Config
 from yapo.errors import YapoError
+from yapo.stages.app import plain
 
 from . import project
 from .commands import check
@@ -33,6 +37,23 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page: str, failures: dict[str, list[str]]) -> None:
     assert not failures[page], "\n\n".join(failures[page])
+
+
+def settings(tree: dict[str, Any], before: str = "") -> Iterator[str]:
+    """The keys of all settings."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from settings(value, f"{before}{key}.")
+        else:
+            yield before + key
+
+
+def test_every_setting_has_its_line() -> None:
+    """Those of single studies stand in ``yapo/config/studies.py``, as the page says."""
+    text = "".join((project.ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in ("configuration", "judges"))
+    whole = ("studies.", "sae.train.", "judge.parameters.", "judge.name")
+    keys = [key for key in settings(plain(Config())) if not key.startswith(whole)]
+    assert [key for key in keys if f"`{key}`" not in text] == []
 
 
 @pytest.mark.parametrize(
