@@ -197,3 +197,10 @@ def file_digest(*paths: Path) -> str:
     for path in paths:
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:12]
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder and those above it, up to the first that holds anything."""
+    while folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.refusals import contents, refused
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.models.language_model import load_language_model
@@ -108,6 +109,19 @@ def test_quality_is_measured_on_the_validation_split(results: Path) -> None:
 
 def test_the_same_study_gives_the_same_bytes(results: Path, tmp_path: Path) -> None:
     assert again(results, tmp_path) == files(results)
+
+
+def test_a_training_whose_loss_is_not_finite_stops_and_leaves_nothing(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "embedded" / "data", tmp_path / "embedded" / "data")
+    there = contents(tmp_path)
+    refused(
+        lambda: train_sae.main(compose([f"results={tmp_path}", *OWN, "sae.train.lr=1e30"])),
+        "sae.train.lr=1e+30",
+        "at step",
+        "lower it",
+    )
+    assert contents(tmp_path) == there
+    assert not Study.of(compose([f"results={tmp_path}"])).sae(1).parent.exists()
 
 
 def test_it_is_trained_on_the_training_split_alone(results: Path, tmp_path: Path) -> None:

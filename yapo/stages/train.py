@@ -19,7 +19,7 @@ from torch import Tensor
 from yapo.config import Config
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
-from yapo.files import digest, write_json
+from yapo.files import digest, remove_empty, write_json
 from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
@@ -173,7 +173,7 @@ class _Curves:
             self._file.close()
             if isinstance(error, YapoError):
                 self.partial.unlink(missing_ok=True)
-                _remove_empty(self.path.parent)
+                remove_empty(self.path.parent)
 
     def of(self, task: str) -> Callable[[Row], None]:
         """Receives the rows of a task."""
@@ -196,17 +196,11 @@ class _Curves:
         os.replace(self.partial, self.path)
 
 
-def _remove_empty(folder: Path) -> None:
-    """Remove a folder and those above it, up to the first that holds anything."""
-    while folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
-
-
 def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) -> Row:
     """Size of a vector that was not trained, and how far it moves the residual stream of the validation pairs."""
     intervention = Dense(inputs.sae.d_model) if space == "dense" else Sparse(inputs.sae)
-    states = [inputs.store.hidden[i][None, 1:] for i in part.validation]
+    first = 0 if inputs.train.steer_bos else 1
+    states = [inputs.store.hidden[i][None, first:] for i in part.validation]
     moved = [intervention.displacement(h, vector, torch.ones(h.shape[:2], dtype=torch.bool)) for h in states]
     size = {"norm": float(vector.norm()), "l0": int((vector != 0).sum())}
     return {"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, "displacement": sum(moved) / len(moved), **size}

@@ -18,7 +18,7 @@ from torch import Tensor
 from yapo.config import Config, SaeTrainConfig
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
-from yapo.files import digest, file_digest, write_json, write_text
+from yapo.files import digest, file_digest, remove_empty, write_json, write_text
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_quality import measure
 from yapo.models.sae_training import choose_texts, residual_states, train_sae
@@ -48,7 +48,11 @@ def main(config: Config) -> None:
     study, settings = Study.of(config), config.sae.train
     for layer in layers_to_read(config):
         folder = study.sae(layer)
-        explained = write_sae(config, settings, gather_states(config, settings, layer, folder), layer, folder)
+        try:
+            explained = write_sae(config, settings, gather_states(config, settings, layer, folder), layer, folder)
+        except YapoError:
+            remove_empty(folder)
+            raise
         if explained < config.sae.min_explained_variance:
             log.warning("%s: explains too little; the stage prepare will refuse it where this layer is chosen", folder)
 
