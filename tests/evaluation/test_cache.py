@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,30 @@ def test_a_damaged_file_is_ignored_and_replaced(tmp_path: Path, lm: LanguageMode
     assert cache.complete(PROMPTS, [Condition()], NEW) == direct(lm, [Condition()])
     cache.save()
     assert list(json.loads((tmp_path / "completions.json").read_bytes()).values()) == direct(lm, [Condition()])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda key, texts: {key: [texts[0] + "x", *texts[1:]]},
+        lambda key, texts: {key: texts[:-1]},
+        lambda key, texts: {key: " ".join(texts)},
+        lambda key, _: {key: [3, None, True]},
+        lambda key, _: {key: None},
+        lambda key, texts: {key.partition(":")[0]: texts},
+    ],
+)
+def test_a_damaged_entry_is_generated_again(
+    tmp_path: Path, lm: LanguageModel, damage: Callable[[str, list[str]], dict[str, object]]
+) -> None:
+    cache = open_cache(tmp_path, lm)
+    expected = cache.complete(PROMPTS, [Condition()], NEW)
+    cache.save()
+    ((key, texts),) = json.loads((tmp_path / "completions.json").read_text(encoding="utf-8")).items()
+    (tmp_path / "completions.json").write_text(json.dumps(damage(key, texts)), encoding="utf-8")
+    reopened = open_cache(tmp_path, lm)
+    assert reopened.kept == {}
+    assert reopened.complete(PROMPTS, [Condition()], NEW) == expected
 
 
 def test_nothing_asked_nothing_kept(tmp_path: Path, lm: LanguageModel) -> None:

@@ -19,7 +19,7 @@ from yapo.config import KnowledgeConfig, ModelConfig
 from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
-from yapo.evaluation.knowledge import SteeredLM
+from yapo.evaluation.knowledge import SteeredLM, main
 from yapo.evaluation.knowledge_tasks import Questions, check_same_questions, write_culture_tasks
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import load_sae
@@ -293,3 +293,52 @@ def test_shots_of_the_config_reach_tasks_that_leave_them_open(folder: Path, tmp_
     assert shots(lambda text: text, 5) == 0
     assert shots(lambda text: text.replace("num_fewshot: 0\n", ""), None) == 0
     assert shots(lambda text: text.replace("num_fewshot: 0\n", ""), 5) == 5
+
+
+HOSTILE = {
+    "a function": ("task: t\ndoc_to_text: !function evil.run\n", "the tag !function runs code"),
+    "a function, escaped": ("task: t\ndoc_to_text: !f%75nction evil.run\n", "the tag !function runs code"),
+    "another tag": ("task: !run evil\n", "the tag !run runs code"),
+    "a file from elsewhere": ("task: t\ninclude: ../evil.yaml\n", "include=../evil.yaml is outside"),
+    "an absolute file": ("include: /evil.yaml\n", "include=/evil.yaml is outside"),
+    "no yaml": ("task: [", "not a task file that can be read"),
+    "no text": ("\x00", "not a task file that can be read"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_task_files_run_no_code(tmp_path: Path, name: str) -> None:
+    text, said = HOSTILE[name]
+    (tmp_path / "t.yaml").write_text(text)
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef run(doc): return ''\n")
+    for ask in (lambda: Questions(KnowledgeConfig(tasks=["t"]), tmp_path), lambda: main(["run", f"--include_path={tmp_path}"])):
+        with pytest.raises(YapoError, match=said) as caught:
+            ask()
+        assert str(caught.value).startswith(str(tmp_path / "t.yaml")) and "\n" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["run", "--include_path", "nowhere", "--tasks", "culture_mcq"],
+            "--include_path nowhere: .*run it first",
+        ),
+        (["run", "--include_path=nowhere"], "--include_path nowhere: no such folder"),
+        (["run", "--trust_remote_code"], "--trust_remote_code: no code"),
+        (["run", "--model_args", "pretrained=m,trust_remote_code=True"], "--trust_remote_code: no code"),
+        (["run", "--confirm_run_unsafe_code"], "--confirm_run_unsafe_code: no code"),
+    ],
+)
+def test_the_command_line_says_what_to_do(words: list[str], said: str) -> None:
+    with pytest.raises(YapoError, match=said):
+        main(words)
+
+
+def test_a_task_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ["run", "--model", "yapo", "--include_path", str(tmp_path), "--tasks", "culture_mcq_nepal"]
+    monkeypatch.setattr("sys.argv", ["knowledge", *words])
+    with pytest.raises(YapoError, match=r"culture_mcq_nepal.*snakemake --cores 8 knowledge` writes .*run it first") as caught:
+        main(words)
+    assert "\n" not in str(caught.value)

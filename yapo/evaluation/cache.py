@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -44,11 +44,11 @@ class CompletionCache:
 
     def save(self) -> None:
         """Write what was asked for since the cache was opened; the rest is dropped."""
-        write_json(self.path, self.used)
+        write_json(self.path, _sealed(self.used))
 
     def checkpoint(self) -> None:
         """Write everything, in the middle of work: an interrupted run loses nothing that this or an earlier one made."""
-        write_json(self.path, self.kept | self.used)
+        write_json(self.path, _sealed(self.kept | self.used))
 
     def __enter__(self) -> CompletionCache:
         return self
@@ -68,10 +68,20 @@ class CompletionCache:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
-    if not path.exists():
-        return {}
+    """What is kept, without entries that are damaged: a cache may be lost, never wrong."""
     try:
-        kept = read_json(path)
+        kept = read_json(path) if path.exists() else {}
     except YapoError:
-        return {}  # a cache may be lost, never wrong
-    return kept if isinstance(kept, dict) else {}
+        return {}
+    entries = kept.items() if isinstance(kept, dict) else ()
+    sealed = {key.partition(":")[0]: (key.partition(":")[2], texts) for key, texts in entries}
+    return {
+        key: texts
+        for key, (seal, texts) in sealed.items()
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts) and seal == digest([key, texts])
+    }
+
+
+def _sealed(entries: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The entries under keys that carry a digest of what is kept, so that a damaged text is not taken for the model's."""
+    return {f"{key}:{digest([key, texts])}": texts for key, texts in entries.items()}

@@ -12,11 +12,14 @@ generates from batches padded on the left, with a mask, which ``yapo.steer`` rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import torch
+import yaml
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import model_registry
 from lm_eval.models.huggingface import HFLM
@@ -141,7 +144,61 @@ if "yapo" not in model_registry:  # releases that read entry points know the nam
     model_registry.register("yapo", target=SteeredLM)
 
 
-if __name__ == "__main__":
+def check_tasks(folder: Path) -> None:
+    """Refuse task files that would have Python code run, which lm-eval does where a file has the tag ``!function``.
+
+    Raises:
+        YapoError: a file of the folder has such a tag, takes in a file from elsewhere, or cannot be read.
+    """
+    for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
+        try:
+            events = list(yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise YapoError(f"{path}: not a task file that can be read ({reason}); delete it, or mend it") from None
+        for event, value in pairwise(events):
+            tag = str(getattr(event, "tag", None) or "")
+            if tag.startswith("!") and tag != "!":
+                raise YapoError(f"{path}: the tag {tag} runs code; delete the file, or run it with the command lm-eval itself")
+            included = Path(str(getattr(value, "value", ""))) if getattr(event, "value", None) == "include" else Path()
+            if included.is_absolute() or ".." in included.parts:
+                raise YapoError(f"{path}: include={included} is outside this folder; put the file into it")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run lm-eval's command line with a steered model; code that comes with tasks or models is never run.
+
+    Raises:
+        YapoError: a task or file is not there, or an option asks to run such code.
+    """
+    for option in ("--trust_remote_code", "--confirm_run_unsafe_code"):
+        if option in arguments or "trust_remote_code" in " ".join(arguments):
+            raise YapoError(f"{option}: no code of a model or task is run here; leave the option out")
+    included = [value for name, value in pairwise(arguments) if name == "--include_path"]
+    included += [word.partition("=")[2] for word in arguments if word.startswith("--include_path=")]
+    ours = "`snakemake --cores 8 knowledge` writes the study's own tasks there; run it first"
+    for folder in map(Path, included):
+        if not folder.is_dir():
+            raise YapoError(f"--include_path {folder}: no such folder; {ours}")
+        check_tasks(folder)
     from lm_eval.__main__ import cli_evaluate
 
-    cli_evaluate()
+    try:
+        cli_evaluate()
+    except ValueError as error:
+        if "not found" not in str(error).lower():
+            raise
+        hint = f" (for tasks called culture_..., {ours.replace('there', f'to {included[0]}')})" if included else ""
+        raise YapoError(f"--tasks: {error}; `lm-eval ls tasks` lists lm-eval's own{hint}") from None
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        raise YapoError(f"--model_args: {error}; take those that docs/knowledge.md lists") from None
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except YapoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)

@@ -25,7 +25,7 @@ from lm_eval.tasks import TaskManager
 from yapo.config import KnowledgeConfig
 from yapo.data.prompts import TASKS, PromptFormat
 from yapo.errors import YapoError
-from yapo.evaluation.knowledge import SteeredLM
+from yapo.evaluation.knowledge import SteeredLM, check_tasks
 from yapo.files import write_text
 
 BOOTSTRAP = 1000  # resamples for the standard error of metrics that are no means
@@ -94,6 +94,7 @@ class Questions:
 
     def __init__(self, config: KnowledgeConfig, folder: Path) -> None:
         self.config = config
+        check_tasks(folder)
         own = TaskManager(include_path=folder, include_defaults=False)
         self.own = set(own.all_subtasks)
         manager = own if set(config.tasks) <= set(own.all_tasks) else TaskManager(include_path=folder)  # which takes seconds
@@ -110,7 +111,9 @@ class Questions:
                 f"knowledge.tasks={', '.join(config.tasks)}: cannot be loaded ({type(error).__name__}: {reason}); "
                 "load questions from the hub once where it can be reached"
             ) from None
-        for task in self.loaded["tasks"].values():
+        for name, task in self.loaded["tasks"].items():
+            if getattr(task, "UNSAFE_CODE", False):
+                raise YapoError(f"knowledge.tasks={name}: this task runs the code that the model writes; leave it out")
             shots = task.get_config("num_fewshot")
             if shots is None or (config.num_fewshot is not None and shots != 0):
                 task.set_config("num_fewshot", config.num_fewshot or 0)

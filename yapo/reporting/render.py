@@ -125,7 +125,11 @@ def latex(sheet: Sheet) -> str:
 
 
 def escape_csv(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would compute; numbers stay as they are."""
+    """Put an apostrophe before what a spreadsheet would compute; numbers stay as they are.
+
+    A carriage return alone, which csv writers leave unquoted though readers end the row there, becomes a line feed.
+    """
+    text = re.sub(r"\r\n?", "\n", text)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
