@@ -9,11 +9,17 @@ import yapo
 
 
 def test_public_names() -> None:
-    assert set(yapo.__all__) == {"SteeringVector", "load_vector", "steer"}
+    assert set(yapo.__all__) == {"SteeringVector", "load_vector", "pnlg", "rca", "steer", "table3"}
     assert all(getattr(yapo, name) for name in yapo.__all__)
 
 
 def test_import_is_light() -> None:
     """Jobs that need no model must not pay for torch or transformers."""
-    code = "import sys, yapo; assert not {'torch', 'transformers', 'mlflow', 'snakemake', 'hydra'} & set(sys.modules)"
+    code = "import sys, yapo; assert not {'torch', 'transformers', 'mlflow', 'snakemake', 'hydra', 'pandas', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_metrics_from_ones_own_accuracies_need_no_model() -> None:
+    code = "import sys, yapo; print(yapo.rca(80, 40), yapo.pnlg(80, 40)); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("53.33")

@@ -5,18 +5,23 @@ import yapo
 vector = yapo.load_vector("results/embedded/arabic/egypt/vectors/yapo/mcq-nonlocalized.safetensors")
 with yapo.steer(model, vector):
     model.generate(...)
+
+yapo.rca([80.0, 70.0], [40.0, 35.0])  # from your own accuracies; yapo.table3 makes the paper's table of them
 """
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from yapo.evaluation.metrics import pnlg, rca
+    from yapo.evaluation.own_scores import table3
     from yapo.steering.steer import steer
     from yapo.steering.vector import SteeringVector
 
-__all__ = ["SteeringVector", "load_vector", "steer"]
+__all__ = ["SteeringVector", "load_vector", "pnlg", "rca", "steer", "table3"]
 __version__ = "0.1.0"
 
 
@@ -27,13 +32,16 @@ def load_vector(path: Path | str) -> SteeringVector:
     return SteeringVector.load(path)
 
 
-def __getattr__(name: str) -> Any:  # torch is imported when it is first needed
-    if name == "steer":
-        from yapo.steering.steer import steer
+_HOMES = {
+    "SteeringVector": "yapo.steering.vector",
+    "pnlg": "yapo.evaluation.metrics",
+    "rca": "yapo.evaluation.metrics",
+    "steer": "yapo.steering.steer",
+    "table3": "yapo.evaluation.own_scores",
+}
 
-        return steer
-    if name == "SteeringVector":
-        from yapo.steering.vector import SteeringVector
 
-        return SteeringVector
+def __getattr__(name: str) -> Any:  # torch and pandas are imported when they are first needed
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'yapo' has no attribute '{name}'")

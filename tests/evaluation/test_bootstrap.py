@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import fact_weights, intervals, resampled_means
+from yapo.evaluation.bootstrap import (
+    alike,
+    baseline_rows,
+    differences,
+    fact_weights,
+    intervals,
+    resampled_means,
+    unseen_share,
+)
 from yapo.evaluation.metrics import KEYS, country_metrics, mean_over, minus_baseline, rca
 
 
@@ -134,9 +142,42 @@ def test_unscored_cells_and_facts_of_other_cells_do_no_harm() -> None:
     assert (egypt["low"] <= egypt["value"]).all() and (egypt["value"] <= egypt["high"]).all()
 
 
-def test_equal_scores_give_a_point() -> None:
-    bounds = intervals(resampled_means(results().assign(score=1.0), KEYS, resamples=20, seed=0), 0.95)
-    assert (bounds == 1).all(axis=None)
+@pytest.mark.parametrize(
+    ("score", "facts", "top", "expected"),
+    [
+        (100.0, 31, 100.0, (88.8, 100.0)),
+        (0.0, 31, 100.0, (0.0, 11.2)),
+        (10.0, 31, 10.0, (8.88, 10.0)),
+        (0.0, 4, 1.0, (0.0, 0.602)),
+    ],
+)
+def test_equal_facts_have_clopper_and_pearsons_interval(
+    score: float, facts: int, top: float, expected: tuple[float, float]
+) -> None:
+    rows = pd.DataFrame({"cell": "x", "question_id": [f"f{i}" for i in range(facts)] * 2, "score": score})
+    draws = resampled_means(rows, ["cell"], resamples=50, seed=0)
+    bounds = intervals(draws, 0.95, facts=[facts], span=(0.0, top)).iloc[0]
+    assert (bounds["low"], bounds["high"]) == pytest.approx(expected, abs=6e-4 * top)
+    # The bound itself: were that many of all facts otherwise, so many alike ones would be seen with probability 2.5 %.
+    assert (1 - unseen_share(facts, 0.95)) ** facts == pytest.approx(0.025)
+
+
+def test_an_interval_that_is_none_at_an_edge_is_the_percentile_interval() -> None:
+    draws = resampled_means(results(), KEYS, resamples=100, seed=0)
+    told = intervals(draws, 0.95, facts=np.full(len(draws), 12), span=(0.0, 1.0))
+    pd.testing.assert_frame_equal(told, intervals(draws, 0.95))
+    assert not alike(draws).any()
+
+
+def test_differences_of_cells_at_the_edge_are_no_points() -> None:
+    rows = results(facts=31).assign(score=1.0)
+    rows.loc[rows["country"] == "nepal", "score"] = (rows["method"] == "yapo").astype(float)
+    draws = resampled_means(rows, KEYS, resamples=20, seed=0)
+    bounds = intervals(draws, 0.95, facts=np.full(len(draws), 31), span=(0.0, 1.0))
+    found = differences(draws, baseline_rows(draws), bounds, baseline_rows(bounds), 0.95).round(3)
+    assert found.loc[("Hindi", "india", "mcq", "localized", "yapo")].tolist() == [0.0, -0.112, 0.112]
+    assert found.loc[("Hindi", "nepal", "mcq", "localized", "yapo")].tolist() == [1.0, 0.841, 1.0]
+    assert found.loc[("Hindi", "nepal", "mcq", "localized", "baseline")].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_impossible_input_is_refused() -> None:

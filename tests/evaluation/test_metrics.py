@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,8 +77,18 @@ def test_zero_scores_give_zero(alpha: float) -> None:
     assert float(pnlg(0.4, 0)) == pytest.approx(2)
 
 
-def test_missing_scores_stay_missing() -> None:
-    assert np.isnan(rca(np.nan, 0.5)) and np.isnan(pnlg(0.5, np.nan))
+def test_missing_resamples_stay_missing() -> None:
+    scores = pd.DataFrame(
+        {0: [0.4, 0.2], 1: [np.nan, 0.2]},
+        index=pd.MultiIndex.from_product([["x"], ["y"], ["mcq"], ["localized", "nonlocalized"], ["yapo"]], names=KEYS),
+    )
+    assert country_metrics(scores)[1].isna().all() and country_metrics(scores)[0].notna().all()
+
+
+def test_below_alpha_one_pnlg_is_that_of_shares_whatever_the_unit() -> None:
+    share = float(pnlg(0.8, 0.4, 0.5))
+    assert float(pnlg(80, 40, 0.5, top=100)) == float(pnlg(8, 4, 0.5, top=10)) == pytest.approx(share)
+    assert share == pytest.approx(0.4 / 0.6**0.5)
 
 
 def test_uk_baseline_as_printed() -> None:
@@ -104,10 +117,57 @@ def test_macro_and_instance_readings_differ_where_the_paper_leaves_it_open() -> 
     assert float(rca(loc.mean(), non.mean())) == 0.25
 
 
-@pytest.mark.parametrize("call", [lambda: rca(-0.1, 0.2), lambda: pnlg(0.1, -0.2), lambda: pnlg(0.1, 0.2, 1.5)])
-def test_impossible_input_is_refused(call: object) -> None:
-    with pytest.raises(YapoError, match=r"-0\.1|-0\.2|1\.5"):
-        call()  # type: ignore[operator]
+BAD_SCORES: dict[str, tuple[Any, Any, str]] = {
+    "below 0": (-0.1, 0.2, "localized scores hold -0.1"),
+    "below 0, other side": (0.1, [0.3, -0.2], "nonlocalized scores hold -0.2"),
+    "above every unit": ([101.0, 3.0], [1.0, 2.0], "localized scores hold 101"),
+    "NaN": ([0.5, np.nan], [0.5, 0.5], "localized scores hold nan"),
+    "infinite": ([0.5], [np.inf], "nonlocalized scores hold inf"),
+    "two lengths": ([0.1, 0.2, 0.3], [0.1, 0.2], "localized has shape (3,) and nonlocalized (2,)"),
+    "two shapes": (np.ones((2, 3)), np.ones((3, 2)), "localized has shape (2, 3) and nonlocalized (3, 2)"),
+    "a row and a matrix": (np.ones(3), np.ones((2, 3)), "localized has shape (3,) and nonlocalized (2, 3)"),
+    "words": (["high"], [0.2], "localized scores are no array of numbers"),
+    "one word": ("0.5x", 0.2, "localized scores are no array of numbers"),
+    "nothing": (None, 0.2, "localized scores are no array of numbers"),
+    "rows of two lengths": ([[0.1, 0.2], [0.3]], [[0.1], [0.2]], "localized scores are no array of numbers"),
+    "a dictionary": ({"a": 1}, 0.2, "localized scores are no array of numbers"),
+    "complex": ([1j], [0.2], "localized scores are no array of numbers"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SCORES.values(), ids=BAD_SCORES)
+def test_scores_that_cannot_be_are_refused(case: tuple[Any, Any, str]) -> None:
+    localized, nonlocalized, said = case
+    for call in (rca, pnlg, instance_rca, instance_pnlg):
+        refused(lambda call=call: call(localized, nonlocalized), said)
+
+
+BAD_OPTIONS: dict[str, tuple[Callable[[], object], str]] = {
+    "alpha above 1": (lambda: pnlg(0.1, 0.2, 1.5), "alpha of PNLG is 1.5"),
+    "alpha below 0": (lambda: pnlg(0.1, 0.2, -0.5), "alpha of PNLG is -0.5"),
+    "alpha NaN": (lambda: pnlg(0.1, 0.2, math.nan), "alpha of PNLG is nan"),
+    "alpha in words": (lambda: pnlg(0.1, 0.2, "1"), "alpha of PNLG is 1;"),  # type: ignore[arg-type]
+    "percents below alpha 1": (lambda: pnlg(80.0, 40.0, 0.5), "a score of 80 is no share; give top=100"),
+    "grades at alpha 0": (lambda: pnlg([8.0], [4.0], 0.0), "a score of 8 is no share"),
+    "percents of pairs": (lambda: instance_pnlg([100.0], [0.0], 0.5), "a score of 100 is no share"),
+    "top 0": (lambda: pnlg(0.1, 0.2, 0.5, top=0), "top of PNLG is 0"),
+    "top beyond every unit": (lambda: pnlg(0.1, 0.2, 0.5, top=1000), "top of PNLG is 1000"),
+    "a score above top": (lambda: pnlg(80.0, 4.0, 0.5, top=10), "localized scores hold 80; each must be a number from 0 to 10"),
+    "no pairs": (lambda: instance_rca([], []), "got no pairs"),
+    "no pairs, PNLG": (lambda: instance_pnlg([], []), "got no pairs"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS.values(), ids=BAD_OPTIONS)
+def test_options_that_cannot_be_are_refused(case: tuple[Callable[[], object], str]) -> None:
+    refused(*case)
+
+
+def refused(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(YapoError) as caught:
+        call()
+    message = str(caught.value)
+    assert said in message and "\n" not in message and "; " in message  # what is wrong; what to do
 
 
 @checked

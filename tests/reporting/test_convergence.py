@@ -113,7 +113,7 @@ def test_the_table_says_what_is_not_reached() -> None:
     assert "| 42 [40, 44] | 9.3 [9.2, 9.4] |" in lines["YaPO"]
     assert lines["BiPO"].count("not reached") == 2
     assert (
-        "1.00 (epoch 2) [1.00, 1.00] | 0.00 [0.00, 0.00] | 1.00 [1.00, 1.00] | 4 runs, 16 answers (4 facts); training 16 (4)"
+        "1.00 (epoch 2) [1.00, 1.00] | 0.00 [0.00, 6.02] | 1.00 [1.00, 1.00] | 4 runs, 16 answers (4 facts); training 16 (4)"
         in lines["YaPO"]
     )
     some = rows({"yapo": lambda step, seed: fast(step, 0) if seed else slow(step, 0)})

@@ -21,7 +21,7 @@ from yapo.reporting.figures import (
     training_curves,
     write_figure,
 )
-from yapo.reporting.style import colour
+from yapo.reporting.style import colour, marker
 
 TASKS, SETTINGS = ("mcq", "open_ended"), ("localized", "nonlocalized", "both")
 NOTE = "Embedded world: shows that the machinery works; no evidence about culture or large models."
@@ -191,6 +191,22 @@ def test_multipliers_show_the_chosen_epoch_and_mark_the_choice() -> None:
     base = next(line for line in axes.lines if line.get_color() == colour("baseline"))
     assert base.get_linestyle() == "--" and base.get_ydata()[0] == pytest.approx(30)
     assert [2.0, pytest.approx(50)] in [list(points.get_offsets()[0]) for points in axes.collections]
+
+
+def test_multiplier_curves_meet_in_the_unsteered_model_at_zero() -> None:
+    rows = validation()[
+        lambda frame: (frame["country"] == "egypt") & ((frame["multiplier"] != 0) | (frame["method"] == "baseline"))
+    ]
+    axes = multiplier_curves(rows).axes[0]
+    yapo = next(line for line in axes.lines if line.get_color() == colour("yapo"))
+    np.testing.assert_allclose(yapo.get_xydata()[0], [0, 30])
+
+
+def test_methods_of_ones_own_never_share_a_look() -> None:
+    names = [f"method_{number}" for number in range(60)]
+    looks = {name: (colour(name), marker(name)) for name in names}
+    assert len({tone for tone, _ in looks.values()} | {colour(name) for name in ("yapo", "bipo", "baseline")}) == 63
+    assert {name: (colour(name), marker(name)) for name in reversed(names)} == looks
 
 
 def test_layers_mark_the_choice_and_what_made_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -267,9 +268,82 @@ def test_no_resamples_leave_intervals_out() -> None:
     assert "[" not in tables["table1_mcq"].texts["md"] and "bootstrap" not in tables["table1_mcq"].texts["md"]
 
 
-def test_unusable_input_is_refused() -> None:
-    evaluation, items = study(facts=1)
-    with pytest.raises(YapoError, match="'parsed'"):
-        build_tables(evaluation.drop(columns="parsed"), items, OPTIONS)
-    with pytest.raises(YapoError, match="no rows"):
-        build_tables(evaluation.iloc[:0], items, OPTIONS)
+def test_cells_that_are_all_right_have_an_honest_interval(tables: dict[str, Table]) -> None:
+    """Five facts, all right: as many as 52 % of all facts may be wrong ones."""
+    for name, top in (("table1_mcq", 100), ("table2_open_ended", 10)):
+        found = cell(tables[name], country="egypt", setting="localized", method="yapo")
+        assert (found["value"], found["low"], found["high"]) == pytest.approx((top, 0.478 * top, top), abs=0.001 * top)
+        assert "Clopper and Pearson" in tables[name].texts["md"]
+    where = {"country": "egypt", "task": "mcq", "method": "yapo"}
+    found = cell(tables["table5_rca_pnlg_country"], metric="rca", **where)
+    assert (found["value"], found["low"], found["high"]) == pytest.approx((100, 47.8, 100), abs=0.1)
+    found = cell(tables["table5_rca_pnlg_country"], metric="pnlg", **where)
+    assert (found["value"], -found["low"]) == (0, found["high"]) and found["high"] > 0.5
+    found = cell(tables["table5_rca_pnlg_country_instance"], metric="rca", **where)
+    assert (found["value"], found["low"], found["high"]) == pytest.approx((100, 47.8, 100), abs=0.1)
+
+
+@pytest.mark.parametrize("task", ["mcq", "open_ended"])
+def test_a_study_with_one_task_speaks_of_no_other(task: str) -> None:
+    evaluation, items = study(methods=("baseline", "yapo"))
+    tables = build_tables(evaluation[evaluation["task"] == task], items, TableOptions(resamples=0, scorer="a scorer"))
+    for name in ("summary", "table3_rca_pnlg_language", "table5_rca_pnlg_country_instance", "examples"):
+        text = tables[name].texts["md"].lower()
+        assert ("open-ended" in text, "multiple-choice" in text or "multiple choice" in text) == (task != "mcq", task == "mcq"), (
+            name
+        )
+        assert ("a scorer" in text) == (task != "mcq")
+
+
+def test_examples_are_those_on_which_methods_differ() -> None:
+    evaluation, items = study(methods=("baseline", "caa"))
+    open_ended = evaluation["task"] == "open_ended"
+    evaluation.loc[open_ended, "score"] = 10.0
+    telling = open_ended & (evaluation["question_id"] == "meals-3") & (evaluation["method"] == "caa")
+    evaluation.loc[telling, "score"] = 0.0
+    chosen = build_tables(evaluation, items, TableOptions(resamples=0))["examples"].data
+    for _, part in chosen[chosen["task"] == "open_ended"].groupby("language"):
+        assert "meals-3" in set(part["question_id"])
+
+
+def test_rises_and_falls_have_two_colours(tables: dict[str, Table]) -> None:
+    html = tables["table1_mcq"].texts["html"]
+    assert re.search(r'class="delta rise">\+\d', html) and re.search(r'class="delta fall">−\d', html)
+    assert re.search(r'class="delta (rise|fall)">[+−]0\.0<', html) is None
+
+
+def spoilt(column: str, value: object) -> pd.DataFrame:
+    """Test results with one cell changed."""
+    evaluation = study(methods=("baseline", "yapo"), facts=1)[0]
+    evaluation[column] = evaluation[column].astype(object)
+    evaluation.loc[3, column] = value
+    return evaluation
+
+
+NEEDED = ("language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "score", "parsed")
+BAD: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
+    **{f"no {name}": (lambda name=name: study(facts=1)[0].drop(columns=name), f"lack the column '{name}'") for name in NEEDED},
+    **{
+        f"{name} missing": (lambda name=name: spoilt(name, None), f"{name} is missing in row 3")
+        for name in ("language", "country", "task", "setting", "method", "variant", "question_id")
+    },
+    "no rows": (lambda: study(facts=1)[0].head(0), "no rows"),
+    "an unknown task": (lambda: spoilt("task", "essay"), "task=essay; it must be one of mcq, open_ended"),
+    "an unknown setting": (lambda: spoilt("setting", "all"), "setting=all; it must be one of"),
+    "an unknown variant": (lambda: spoilt("variant", "both"), "variant=both; it must be one of"),
+    "a score in words": (lambda: spoilt("score", "right"), "score or parsed holds what is no number"),
+    "a score below 0": (lambda: spoilt("score", -1.0), "score=-1 of"),
+    "a score above 10": (lambda: spoilt("score", 11.0), "score=11 of"),
+    "an infinite score": (lambda: spoilt("score", np.inf), "score=inf of"),
+    "accuracy in percent": (lambda: study(facts=1)[0].assign(score=100.0), "score=100 of mcq; it must lie in 0..1"),
+    "a row twice": (lambda: pd.concat([study(facts=1)[0]] * 2, ignore_index=True), "stands there twice; give each answer once"),
+}
+
+
+@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
+def test_results_that_cannot_be_are_refused(case: tuple[Callable[[], pd.DataFrame], str]) -> None:
+    make, said = case
+    with pytest.raises(YapoError) as caught:
+        build_tables(make(), study(facts=1)[1], TableOptions(resamples=0))
+    message = str(caught.value)
+    assert said in message and "\n" not in message and "; " in message

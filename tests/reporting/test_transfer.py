@@ -185,7 +185,7 @@ def test_shares_are_of_the_questions_on_which_the_two_countries_differ() -> None
     }  # fmt: skip
     assert {found["n"] for found in shares.values()} == {4}
     text = transfer_table(cells, OPTIONS).texts["md"]
-    assert "| 0.0 [0.0, 0.0] | 100.0 [100.0, 100.0] |" in text
+    assert "| 0.0 [0.0, 84.2] | 100.0 [15.8, 100.0] |" in text
 
 
 def test_whose_answers_are_more_is_judged_by_the_difference_on_the_same_questions() -> None:

@@ -18,9 +18,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from yapo.errors import YapoError
+from yapo.evaluation.bootstrap import baseline_rows
 
 Floats = NDArray[np.float64]
 
+_MOST = 100.0  # the highest score of any unit: percents
 KEYS = ["language", "country", "task", "setting", "method"]
 PRINTED_DIGITS = {("mcq", "rca"): 1, ("open_ended", "rca"): 2, ("mcq", "pnlg"): 3, ("open_ended", "pnlg"): 3}
 
@@ -29,39 +31,49 @@ def rca(localized: ArrayLike, nonlocalized: ArrayLike) -> Floats:
     """Harmonic mean of localized and nonlocalized scores (eq. 6, in the limit of epsilon to 0).
 
     Args:
-        localized: scores of any shape and any non-negative unit (0..1, percent, 0..10).
-        nonlocalized: the same shape and unit.
+        localized: scores of any shape, as shares (0..1), in 0..10 or in percent.
+        nonlocalized: the same shape and unit, or one number.
 
     Returns:
         ``2 * loc * non / (loc + non)`` elementwise, in the unit of the input; 0 where both are 0.
 
     Raises:
-        YapoError: a score is negative.
+        YapoError: the shapes differ, or a score is no number from 0 to 100.
     """
-    loc, non = _scores(localized), _scores(nonlocalized)
-    total = loc + non
-    return np.divide(2 * loc * non, total, out=np.zeros_like(total), where=total != 0)
+    return _rca(*_pair(localized, nonlocalized))
 
 
-def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0) -> Floats:
+def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top: float | None = None) -> Floats:
     """Localization gap relative to mean performance (eq. 5, in the limit of epsilon to 0).
 
     Args:
-        localized: scores of any shape; any non-negative unit when ``alpha`` is 1, else 0..1 (the result then depends on it).
-        nonlocalized: the same shape and unit.
+        localized: scores of any shape, as shares (0..1), in 0..10 or in percent.
+        nonlocalized: the same shape and unit, or one number.
         alpha: strength of the normalization in 0..1; the paper's tables use 1, and 0 gives the raw gap.
+        top: the highest possible score: 100 for percents, 10 for grades. Below ``alpha`` 1 the result depends on the unit, so
+            it is always that of shares, and scores that are none need ``top``.
 
     Returns:
         ``(loc - non) / ((loc + non) / 2) ** alpha`` elementwise, between -2 and 2 when ``alpha`` is 1; 0 where both are 0.
 
     Raises:
-        YapoError: a score is negative, or ``alpha`` lies outside 0..1.
+        YapoError: the shapes differ, a score is no number from 0 to ``top`` (or 100), ``alpha`` lies outside 0..1, or scores
+            above 1 come without ``top`` at an ``alpha`` below 1.
     """
-    if not 0 <= alpha <= 1:
+    if not (isinstance(alpha, int | float) and 0 <= alpha <= 1):
         raise YapoError(f"alpha of PNLG is {alpha}; give a number from 0 (raw gap) to 1 (the paper's tables)")
-    loc, non = _scores(localized), _scores(nonlocalized)
-    mean = (loc + non) / 2
-    return np.divide(loc - non, mean**alpha, out=np.zeros_like(mean), where=mean != 0)
+    if top is not None and not (isinstance(top, int | float) and 0 < top <= _MOST):
+        raise YapoError(f"top of PNLG is {top}; give the highest possible score: 1 for shares, 10 for grades, 100 for percents")
+    loc, non = _pair(localized, nonlocalized, _MOST if top is None else top)
+    if alpha != 1:
+        largest = max(loc.max(initial=0.0), non.max(initial=0.0))
+        if top is None and largest > 1:
+            raise YapoError(
+                f"alpha={alpha}: below 1 PNLG depends on the unit, and a score of {largest:g} is no share; give top=100 for "
+                "percents, top=10 for grades, or divide"
+            )
+        loc, non = loc / (top or 1.0), non / (top or 1.0)
+    return _pnlg(loc, non, alpha)
 
 
 def instance_rca(localized: ArrayLike, nonlocalized: ArrayLike) -> float:
@@ -72,11 +84,14 @@ def instance_rca(localized: ArrayLike, nonlocalized: ArrayLike) -> float:
     Args:
         localized: one score per pair, shape (pairs,).
         nonlocalized: the score of the other prompt of each pair, shape (pairs,).
+
+    Raises:
+        YapoError: as ``rca``, or there are no pairs.
     """
-    return float(np.mean(rca(localized, nonlocalized)))
+    return _mean(rca(localized, nonlocalized))
 
 
-def instance_pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0) -> float:
+def instance_pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top: float | None = None) -> float:
     """Mean over pairs of prompts of the normalized gap (eq. 5 as defined).
 
     For 0/1 scores and ``alpha`` 1 this is twice the raw gap.
@@ -85,8 +100,12 @@ def instance_pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 
         localized: one score per pair, shape (pairs,).
         nonlocalized: the score of the other prompt of each pair, shape (pairs,).
         alpha: see ``pnlg``.
+        top: see ``pnlg``.
+
+    Raises:
+        YapoError: as ``pnlg``, or there are no pairs.
     """
-    return float(np.mean(pnlg(localized, nonlocalized, alpha)))
+    return _mean(pnlg(localized, nonlocalized, alpha, top))
 
 
 def round_half_up(values: ArrayLike, digits: int) -> Floats:
@@ -113,7 +132,7 @@ def country_metrics(scores: pd.DataFrame) -> pd.DataFrame:
     nonlocalized = scores[setting == "nonlocalized"].droplevel("setting")
     shared = localized.index.intersection(nonlocalized.index)
     loc, non = localized.loc[shared].to_numpy(), nonlocalized.loc[shared].to_numpy()
-    parts = {"rca": rca(loc, non), "pnlg": pnlg(loc, non)}
+    parts = {"rca": _rca(loc, non), "pnlg": _pnlg(loc, non)}  # a resample may hold none of a country's facts: NaN
     frames = {name: pd.DataFrame(values, index=shared, columns=scores.columns) for name, values in parts.items()}
     return pd.concat(frames, names=["metric"])
 
@@ -162,14 +181,48 @@ def overall_metrics(languages: pd.DataFrame) -> pd.DataFrame:
 
 def minus_baseline(draws: pd.DataFrame) -> pd.DataFrame:
     """Difference of every cell from the baseline's cell of the same row, draw by draw; NaN without a baseline."""
-    method = draws.index.get_level_values("method")
-    rows = draws.droplevel("method")
-    baseline = rows[method == "baseline"].reindex(rows.index)
-    return pd.DataFrame(draws.to_numpy() - baseline.to_numpy(), index=draws.index, columns=draws.columns)
+    return pd.DataFrame(draws.to_numpy() - baseline_rows(draws).to_numpy(), index=draws.index, columns=draws.columns)
 
 
-def _scores(values: Any) -> Floats:
-    scores = np.asarray(values, dtype=np.float64)
-    if np.any(scores < 0):
-        raise YapoError(f"RCA and PNLG need scores of at least 0, found {np.nanmin(scores)}; check the scorer's scale")
+def _rca(loc: Floats, non: Floats) -> Floats:
+    """RCA of scores that are known to be right; NaN stays NaN."""
+    total = loc + non
+    return np.divide(2 * loc * non, total, out=np.zeros_like(total), where=total != 0)
+
+
+def _pnlg(loc: Floats, non: Floats, alpha: float = 1.0) -> Floats:
+    """PNLG of scores that are known to be right; NaN stays NaN."""
+    mean = (loc + non) / 2
+    return np.divide(loc - non, mean**alpha, out=np.zeros_like(mean), where=mean != 0)
+
+
+def _mean(values: Floats) -> float:
+    if values.size == 0:
+        raise YapoError("RCA and PNLG of pairs got no pairs; give one score per pair and side")
+    return float(np.mean(values))
+
+
+def _pair(localized: ArrayLike, nonlocalized: ArrayLike, most: float = _MOST) -> tuple[Floats, Floats]:
+    """Both sides as float arrays of one shape."""
+    loc, non = _scores("localized", localized, most), _scores("nonlocalized", nonlocalized, most)
+    if loc.shape != non.shape and loc.ndim and non.ndim:
+        raise YapoError(f"localized has shape {loc.shape} and nonlocalized {non.shape}; give one score of each per pair")
+    loc, non = np.broadcast_arrays(loc, non)
+    return loc, non
+
+
+def _scores(name: str, values: Any, most: float) -> Floats:
+    try:
+        scores = np.asarray(values)
+        if scores.dtype.kind not in "biuf" and scores.size and not isinstance(values, pd.Series | pd.DataFrame):
+            raise TypeError(f"of type {scores.dtype}")
+        scores = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise YapoError(f"{name} scores are no array of numbers ({reason}); give numbers, equally many in every row") from None
+    wrong = scores[~(np.isfinite(scores) & (scores >= 0) & (scores <= most))]
+    if wrong.size:
+        raise YapoError(
+            f"{name} scores hold {wrong.flat[0]:g}; each must be a number from 0 to {most:g}; leave out what has no score"
+        )
     return scores

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted, scores_told
 
 NAME = "ablations"
 DEFAULT, UNSTEERED = "default", "unsteered"
@@ -52,8 +53,6 @@ def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     draws = resampled_means(long, by_country, resamples=options.resamples, seed=options.seed)
     draws = mean_over(draws, "country", ["task"])
     base = draws.reindex(pd.MultiIndex.from_tuples([(t, m, DEFAULT, name) for t, m, _, name in draws.index], names=keys))
-    change = intervals(pd.DataFrame(draws.to_numpy() - base.to_numpy(), draws.index), options.confidence)
-    change.columns = pd.Index(["change_value", "change_low", "change_high"])
     counts = long.groupby(keys, sort=False).agg(
         n=("score", "count"),
         n_facts=("question_id", "nunique"),
@@ -61,7 +60,12 @@ def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         seeds=("seed", "nunique"),
     )
     sizes = long.groupby(by_country, sort=False)[_SIZES].mean().groupby(level=keys, sort=False).mean()
-    return pd.concat([intervals(draws, options.confidence), change, counts, sizes], axis=1).reset_index()
+    scores = draws.index.get_level_values("measure").str.startswith("score")
+    most = draws.index.get_level_values("task").map({"mcq": 100.0, "open_ended": 10.0}).where(scores)  # losses have no end
+    found = intervals(draws, options.confidence, facts=counts["n_facts"].reindex(draws.index), span=(0.0, most))
+    change = differences(draws, base, found, found.reindex(base.index), options.confidence)
+    change.columns = pd.Index(["change_value", "change_low", "change_high"])
+    return pd.concat([found, change, counts, sizes], axis=1).reset_index()
 
 
 def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str, options: TableOptions) -> Table:
@@ -90,9 +94,8 @@ def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str,
         title="Ablations",
         caption=(
             f"Vectors trained on {label('setting', setting).lower()} questions in the experiment's way and with one change each, "
-            f"after the last epoch, on validation: {countries} {'countries' if countries > 1 else 'country'}, "
-            f"{seeds} {'seeds' if seeds > 1 else 'seed'}. Multiple-choice accuracy (%), open-ended score 0 to 10 (scorer: "
-            f"{options.scorer})."
+            f"after the last epoch, on validation: {counted(countries, 'country')}, "
+            f"{counted(seeds, 'seed')}. Scores: {scores_told(rows['task'], options.scorer)}."
         ),
         notes=(
             f"Values: mean over countries, each counted once, and seeds. Brackets: {100 * options.confidence:g}% bootstrap "

@@ -57,7 +57,11 @@ def behaviour_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
             counts = scored.groupby(["method", "direction"]).agg(
                 n=("score", "count"), n_questions=("question_id", "nunique"), parsed=("parsed", "mean")
             )
-            table = intervals(pd.concat([draws, ranges]), options.confidence)
+            both = pd.concat([draws, ranges])
+            facts = counts["n_questions"].reindex(both.index)  # none for the differences, at 0
+            ends = both.index.get_level_values("method") == "baseline"
+            facts = facts.where(ends | (both.index.get_level_values("direction") != 0))
+            table = intervals(both, options.confidence, facts=facts, span=(0.0, 100.0))
             table = table.join(counts.rename(columns={"parsed": "parse_failure_rate"}))
             table["parse_failure_rate"] = 1.0 - table["parse_failure_rate"] if measure == "score" else 0.0
             frames.append(table.reset_index().assign(behaviour=behaviour, measure=measure))

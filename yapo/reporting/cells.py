@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from yapo.config.checks import SETTINGS, VARIANTS
 from yapo.errors import YapoError
 from yapo.evaluation import metrics
-from yapo.evaluation.bootstrap import intervals, resampled_means
-from yapo.evaluation.metrics import KEYS
+from yapo.evaluation.bootstrap import alike, baseline_rows, differences, intervals, resampled_means
+from yapo.evaluation.metrics import KEYS, Floats
 from yapo.reporting.names import in_order
 
 COLUMNS = ("value", "low", "high", "n", "n_facts", "parse_failure_rate", "delta_vs_baseline", "delta_low", "delta_high")
+TOP = {"mcq": 100.0, "open_ended": 10.0}  # the highest printed score
 _METRICS = {"rca": metrics.rca, "pnlg": metrics.pnlg}
 _ORDER = ("metric", "task", "setting", "language", "country", "method")
 _NEEDED = (*KEYS, "variant", "question_id", "phrasing", "score", "parsed")
@@ -26,7 +29,7 @@ def printed_units(evaluation: pd.DataFrame) -> pd.DataFrame:
     """Test rows with multiple-choice scores in percent and open-ended scores in 0..10.
 
     Raises:
-        YapoError: a column is missing, or there are no rows.
+        YapoError: a column is missing or holds what cannot be, or there are no rows.
     """
     missing = [name for name in _NEEDED if name not in evaluation.columns]
     if missing:
@@ -34,8 +37,39 @@ def printed_units(evaluation: pd.DataFrame) -> pd.DataFrame:
     if evaluation.empty:
         raise YapoError("evaluation has no rows; run the evaluate stage for at least one country first")
     rows = evaluation[list(_NEEDED)].copy()
-    rows["score"] = rows["score"].astype("float64") * rows["task"].map({"mcq": 100.0}).fillna(1.0)
+    rows["score"] = _printed(rows, evaluation)
     return rows
+
+
+def _printed(rows: pd.DataFrame, evaluation: pd.DataFrame) -> pd.Series:
+    """Scores in printed units, after a check of every column that a table is made from."""
+    for name in (*KEYS, "variant", "question_id"):
+        if rows[name].isna().any():
+            raise YapoError(
+                f"evaluation rows: {name} is missing in row {int(rows[name].isna().argmax())}; run the evaluate stage again"
+            )
+    for name, known in (("task", TOP), ("setting", SETTINGS), ("variant", VARIANTS)):
+        strange = rows.loc[~rows[name].isin(list(known)), name]
+        if len(strange):
+            raise YapoError(f"evaluation rows: {name}={strange.iloc[0]}; it must be one of {', '.join(known)}")
+    try:
+        scores = evaluation["score"].astype("float64")
+        rows["parsed"].astype("bool")
+    except (TypeError, ValueError) as error:
+        raise YapoError(
+            f"evaluation rows: score or parsed holds what is no number ({error}); run the evaluate stage again"
+        ) from None
+    most = rows["task"].map({"mcq": 1.0, "open_ended": TOP["open_ended"]})
+    outside = scores[(scores < 0) | (scores > most)]
+    if len(outside):
+        task = rows.loc[outside.index[0], "task"] if rows.index.is_unique else "some task"
+        raise YapoError(f"evaluation rows: score={outside.iloc[0]:g} of {task}; it must lie in 0..1 (mcq) or 0..10 (open_ended)")
+    cell = [*KEYS, "variant", "question_id", "phrasing"]
+    twice = rows[rows.duplicated(cell)]
+    if len(twice):
+        told = ", ".join(f"{name}={twice.iloc[0][name]}" for name in cell)
+        raise YapoError(f"evaluation rows: {told} stands there twice; give each answer once")
+    return scores * rows["task"].map({"mcq": 100.0, "open_ended": 1.0})
 
 
 def instance_pairs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -86,30 +120,65 @@ def summary_draws(scores: pd.DataFrame) -> pd.DataFrame:
     return metrics.mean_over(scores.set_axis(pd.MultiIndex.from_frame(keys)), "country", ["task"])
 
 
-def cells(draws: pd.DataFrame, rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
+def corners(scores: pd.DataFrame, rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Scores at the ends of their intervals where all facts are alike, at their value elsewhere.
+
+    Returns:
+        A frame like the draws frame ``scores`` (by ``KEYS``) with four columns: every pairing of ends of a localized and a
+        non-localized score. RCA and PNLG of these columns are the ends of their own intervals.
+    """
+    found = intervals(scores, confidence, facts=_facts(scores, rows), span=_span(scores))
+    ends = np.where(alike(scores)[:, None], found[["low", "high"]], found[["value", "value"]])
+    localized = (scores.index.get_level_values("setting") == "localized")[:, None]
+    return pd.DataFrame(np.where(localized, ends[:, [0, 0, 1, 1]], ends[:, [0, 1, 0, 1]]), scores.index)
+
+
+def _span(draws: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Lowest and highest score of each row, in printed units; PNLG of a pair lies between -2 and 2."""
+    keys = draws.index.to_frame(index=False)
+    most = keys["task"].map(TOP).to_numpy(dtype=float)
+    if "metric" not in keys:
+        return np.zeros(len(keys)), most
+    pnlg = (keys["metric"] == "pnlg").to_numpy()
+    if "country" in keys:
+        most = np.where(most == TOP["open_ended"], 100.0, most)  # printed as percent of 10
+    return np.where(pnlg, -2.0, 0.0), np.where(pnlg, 2.0, most)
+
+
+def _facts(draws: pd.DataFrame, rows: pd.DataFrame) -> Floats:
+    """Number of distinct facts behind each row of a draws frame."""
+    keys = draws.index.to_frame(index=False)
+    counts = _all_counts(rows, keys)
+    shared = [name for name in counts.columns if name in keys.columns]
+    return keys.merge(counts, on=shared, how="left", validate="many_to_one")["n_facts"].to_numpy(dtype=float)
+
+
+def cells(draws: pd.DataFrame, rows: pd.DataFrame, confidence: float, ends: pd.DataFrame | None = None) -> pd.DataFrame:
     """Tidy cells of a draws frame.
 
     Args:
         draws: draws frame; its index levels become columns.
         rows: the test rows behind it, for the counts; rows of an aggregate cell are those of all its members.
         confidence: mass of the intervals.
+        ends: for metrics that are no means over facts: a frame like ``draws`` made from ``corners``. Where all facts are alike,
+            the lowest and the highest of its columns are the interval.
 
     Returns:
         The index levels, then ``COLUMNS``, in display order. ``n`` counts scored rows, ``n_facts`` distinct facts,
         ``parse_failure_rate`` (0..1) is over all rows. ``delta_*`` is the difference from the baseline with its own
         interval, from resamples that draw the same facts for both.
     """
-    delta = intervals(metrics.minus_baseline(draws), confidence)
-    delta.columns = pd.Index(["delta_vs_baseline", "delta_low", "delta_high"])
     levels = [str(name) for name in draws.index.names]
-    frame = pd.concat([intervals(draws, confidence), delta], axis=1).reset_index()
-    kept = rows[rows["setting"].isin(["localized", "nonlocalized"])] if "setting" not in levels else rows
     counted = [name for name in levels if name in KEYS]
-    counts = _counts(kept, counted)
-    for level, name in (("country", "Average"), ("language", "Overall")):
-        if level in counted and (frame[level] == name).any():
-            others = [key for key in counted if key != level]
-            counts = pd.concat([counts, _counts(kept, others).assign(**{level: name})])
+    found = intervals(draws, confidence, facts=_facts(draws, rows), span=_span(draws))
+    same = alike(draws)
+    if ends is not None and same.any():
+        reach = np.column_stack([found["value"], ends.reindex(draws.index)])[same]
+        found.loc[same, ["low", "high"]] = np.column_stack([np.nanmin(reach, axis=1), np.nanmax(reach, axis=1)])
+    delta = differences(draws, baseline_rows(draws), found, baseline_rows(found), confidence)
+    delta.columns = pd.Index(["delta_vs_baseline", "delta_low", "delta_high"])
+    frame = pd.concat([found, delta], axis=1).assign(alike=same).reset_index()
+    counts = _all_counts(rows, frame)
     frame = frame.merge(counts, on=counted, how="left", validate="many_to_one")
     return in_order(frame[[*levels, *COLUMNS]], [name for name in _ORDER if name in levels])
 
@@ -158,6 +227,18 @@ def _counts(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         .agg(n=("score", "count"), n_facts=("question_id", "nunique"), parse_failure_rate=("parse_failure_rate", "mean"))
         .reset_index()
     )
+
+
+def _all_counts(rows: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
+    """Counts of the cells that ``keys`` name, those of rows that sum up others included."""
+    kept = rows[rows["setting"].isin(["localized", "nonlocalized"])] if "setting" not in keys else rows
+    counted = [name for name in keys if name in KEYS]
+    counts = _counts(kept, counted)
+    for level, name in (("country", "Average"), ("language", "Overall")):
+        if level in counted and (keys[level] == name).any():
+            others = [key for key in counted if key != level]
+            counts = pd.concat([counts, _counts(kept, others).assign(**{level: name})])
+    return counts
 
 
 def _named(draws: pd.DataFrame, **level: str) -> pd.DataFrame:

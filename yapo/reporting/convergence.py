@@ -15,6 +15,7 @@ from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted, scores_told
 
 NAME = "convergence"
 CELL = ["task", "lr", "method"]
@@ -84,7 +85,9 @@ def _scores(rows: pd.DataFrame, options: TableOptions) -> list[pd.DataFrame]:
         if answers.empty:
             continue
         counts = answers.groupby([*CELL, "at"], sort=False).agg(n=("score", "count"), of=("question_id", "nunique"))
-        found = intervals(_score_draws(answers, options), options.confidence)
+        draws = _score_draws(answers, options)
+        most = draws.index.get_level_values("task").map({"mcq": 100.0, "open_ended": 10.0})
+        found = intervals(draws, options.confidence, facts=counts["of"].reindex(draws.index), span=(0.0, most))
         frames.append(pd.concat([found, counts], axis=1).reset_index().assign(measure=measure))
     return frames
 
@@ -153,9 +156,8 @@ def convergence_table(rows: pd.DataFrame, losses: Sequence[float], window: int, 
         title="Convergence",
         caption=(
             f"Training of vectors on {label('setting', setting).lower()} questions at equal learning rates, up to step "
-            f"{steps:,}: {countries} {'countries' if countries > 1 else 'country'}, {seeds} "
-            f"{'seeds' if seeds > 1 else 'seed'} each. Scores on validation at λ = 1: multiple-choice accuracy (%), open-ended "
-            f"0 to 10 (scorer: {options.scorer})."
+            f"{steps:,}: {counted(countries, 'country')}, {counted(seeds, 'seed')} "
+            f"each. Scores on validation at λ = 1: {scores_told(rows['task'], options.scorer)}."
         ),
         notes=(
             f"Training loss: mean over {window} steps. Steps to a loss: the first step at which it is that low; displacement "

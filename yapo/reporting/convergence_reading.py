@@ -13,6 +13,7 @@ from yapo.reporting.finding import Finding
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS
 from yapo.reporting.tables import TableOptions
+from yapo.reporting.words import counted
 
 # What the paper claims (figure of arXiv 2601.08441): YaPO's loss within so many steps, and BiPO's after so many.
 EARLY, LOW = 150, 0.1
@@ -49,7 +50,7 @@ def convergence_reading(rows: pd.DataFrame, losses: Sequence[float], window: int
     fallen = falls(rows, options)
     countries, seeds = rows["country"].nunique(), rows["seed"].nunique()
     parts = [
-        f"Runs of {countries} {'countries' if countries > 1 else 'country'} and {seeds} {'seeds' if seeds > 1 else 'seed'}; "
+        f"Runs of {counted(countries, 'country')} and {counted(seeds, 'seed')}; "
         f"training losses are means over {window} steps, brackets the lowest and highest run."
     ]
     for task in ordered("task", runs["task"]):

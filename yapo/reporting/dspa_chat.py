@@ -15,6 +15,7 @@ from yapo.reporting.dspa_study import bracketed
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import DAGGER, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted
 
 CHAT, FLOPS = "dspa_study_chat", "dspa_study_flops"
 EVERY = "all"
@@ -122,7 +123,9 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         found = {(c["kind"], c["turn"], c["method"]): c for c in records(own)}
         lines = tuple(Row((label("method", m),), _chat_row(found, m)) for m in ordered("method", own["method"]))
         heading = (
-            f"Mean over {len(countries) - 1} countries" if country == EVERY else f"Steered towards {label('country', country)}"
+            f"Mean over {counted(len(countries) - 1, 'country')}"
+            if country == EVERY
+            else f"Steered towards {label('country', country)}"
         )
         groups.append(Group(heading, lines))
     grades, pairs = cells[cells["kind"] == "grade"], cells[cells["kind"] == "pair"]

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import mean_over_countries, scores_told
 
 NAME = "dspa_study"
 BASELINE, OWN, PAIRS = "baseline", "setting", "pairs"
@@ -64,11 +65,14 @@ def study_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         scored = part.assign(score=part["score"] * (100.0 if task == "mcq" else 1.0))
         draws = resampled_means(scored, [*STEP, "country"], resamples=options.resamples, seed=options.seed)
         means = mean_over(draws, "country", [])
-        own = means.loc[[(OWN, "")]].to_numpy()
-        diff = intervals(pd.DataFrame(means.to_numpy() - own, means.index), options.confidence)
-        cells = intervals(means, options.confidence).rename(columns={"value": "score"})
+        counts = _counts(scored)
+        span = (0.0, 100.0 if task == "mcq" else 10.0)
+        cells = intervals(means, options.confidence, facts=counts["n_facts"].reindex(means.index), span=span)
+        base = pd.MultiIndex.from_tuples([(OWN, "")] * len(means), names=means.index.names)
+        diff = differences(means, means.loc[base], cells, cells.loc[base], options.confidence)
+        cells = cells.rename(columns={"value": "score"})
         cells[["diff", "diff_low", "diff_high"]] = diff.to_numpy()
-        cells = cells.join(_counts(scored))
+        cells = cells.join(counts)
         frames.append(cells.reset_index().assign(task=str(task), strength=str(strength)))
     made = pd.concat(frames, ignore_index=True)
     first = ["task", "strength", *STEP]
@@ -173,8 +177,8 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
         name=NAME,
         title="DSPA, one change at a time",
         caption=(
-            "DSPA on validation questions with one thing changed from the experiment's setting: multiple-choice accuracy (%) and "
-            f"open-ended score (0 to 10; scorer: {options.scorer}), mean over {_countries(some)}, at λ = 1 and at the λ that "
+            "DSPA on validation questions with one thing changed from the experiment's setting: "
+            f"{scores_told(some['task'], options.scorer)}, {_countries(some)}, at λ = 1 and at the λ that "
             "validation chose for the setting."
         ),
         notes=(
@@ -239,4 +243,4 @@ def bracketed(value: float, low: float, high: float, digits: int, sign: str = "-
 
 def _countries(cells: pd.DataFrame) -> str:
     number = int(cells["countries"].max())
-    return "one country" if number == 1 else f"{number} countries"
+    return mean_over_countries(number)

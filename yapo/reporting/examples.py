@@ -26,7 +26,7 @@ _ANSWERS = ["multiplier", "completion", "score", "parsed"]
 
 
 def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Draw test questions of the first country of each language.
+    """Choose test questions of the first country of each language: those on which the methods differ most.
 
     A question is shown with the vector of its own setting (localized or nonlocalized); where only the mixed setting was
     evaluated, with that one. The same facts are shown in both variants, in their first phrasing.
@@ -34,7 +34,7 @@ def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) ->
     Args:
         evaluation: test results, one row per item, method, task and setting.
         items: all items; the source of the options.
-        seed: seed of the draw.
+        seed: decides between questions on which they differ equally.
 
     Returns:
         One row per question and method: item columns, ``task``, ``method``, ``multiplier``, ``completion``, ``score``,
@@ -49,15 +49,23 @@ def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) ->
         country = ordered("country", spoken["country"])[0]
         for task, wanted in FACTS.items():
             here = spoken[(spoken["country"] == country) & (spoken["task"] == task)]
-            facts = sorted(set(here["question_id"]))
-            drawn = np.random.default_rng(seed).permutation(len(facts))[:wanted]
-            here = here[here["question_id"].isin([facts[place] for place in sorted(drawn)])]
             first = here.groupby(["question_id", "variant"])["phrasing"].transform("min")
-            picked.append(here[here["phrasing"] == first])
+            here = here[here["phrasing"] == first]
+            picked.append(here[here["question_id"].isin(_telling(here, wanted, seed))])
     chosen = pd.concat(picked).merge(options, on=_ITEM, how="left", validate="many_to_one")
     for columns in (["variant", "method"], ["question_id"], ["language", "task"]):  # stable sorts, the slowest last
         chosen = in_order(chosen, columns)
     return chosen[[*_COLUMNS, *_ANSWERS]].drop_duplicates([*_ITEM, "task", "method"]).reset_index(drop=True)
+
+
+def _telling(rows: pd.DataFrame, wanted: int, seed: int) -> list[str]:
+    """The facts on which methods differ most: by the spread of their scores, then by how many answers they give; then by lot."""
+    facts = sorted(set(rows["question_id"]))
+    lot = dict(zip(facts, np.random.default_rng(seed).permutation(len(facts)), strict=True))
+    sides = rows.groupby(["question_id", "variant"])
+    spread = sides["score"].std(ddof=0).fillna(0.0).groupby("question_id").sum().round(9)
+    answers = sides["completion"].nunique().groupby("question_id").sum()
+    return sorted(facts, key=lambda fact: (-spread[fact], -answers[fact], lot[fact]))[:wanted]
 
 
 def examples_html(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted, mean_over_countries
 
 NAME, TOP = "features", "features_top"
 METHODS, COHERENCE, SHARED = "features_methods", "features_coherence", "features_shared"
@@ -99,7 +100,9 @@ def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableO
     sheet = Sheet(
         name=NAME,
         title="Vectors in features",
-        caption=f"How many features a vector moves, and how alike the vectors of two countries are ({countries} countries).",
+        caption=(
+            f"How many features a vector moves, and how alike the vectors of two countries are ({counted(countries, 'country')})."
+        ),
         notes=(
             EFFECT_NOTE,
             "Features: entries of a sparse vector that are not 0; of a dense one, features whose mean code it changes. "
@@ -136,7 +139,7 @@ def _method_table(data: pd.DataFrame, top: int, countries: int, options: TableOp
     sheet = Sheet(
         name=METHODS,
         title="Methods beside one another, in features",
-        caption=f"How alike two methods' vectors for the same country and questions are (mean over {countries} countries).",
+        caption=f"How alike two methods' vectors for the same country and questions are ({mean_over_countries(countries)}).",
         notes=(
             EFFECT_NOTE,
             "Cosine: of mean changes of the residual stream; another country: one country's vector by the first method with "
@@ -182,7 +185,7 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
         title="Whether features keep their meaning",
         caption=(
             f"The {top} strongest features of each vector, before and during steering and between countries "
-            f"(mean over features, then over {countries} countries)."
+            f"(mean over features, then over {counted(countries, 'country')})."
         ),
         notes=(
             "Examples of a feature: its strongest tokens, one per fact. Kept: share of the examples before steering that find "

@@ -108,7 +108,8 @@ def _layer_curve(axes: Axes, rows: pd.DataFrame, tone: str, scale: float, *, bou
 def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
     """Validation score over the multiplier, with parse failures beneath; mean over the countries in the frame.
 
-    Every vector is taken at its chosen epoch. Dots mark chosen multipliers, larger where more countries chose the same.
+    Every vector is taken at its chosen epoch; all curves meet in the unsteered model at λ = 0. Dots mark chosen multipliers,
+    larger where more countries chose the same.
     Methods without a multiplier are dashed lines.
 
     Args:
@@ -134,8 +135,12 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
         for column, setting in enumerate(settings):
             score, failures = grid[2 * row : 2 * row + 2, column]
             here = rows[(rows["task"] == task) & (rows["setting"] == setting)]
+            unsteered = here[here["method"] == "baseline"].assign(multiplier=0.0, selected=False)
             for method in methods:
-                _multiplier_lines(score, failures, here[here["method"] == method], method, task, method in swept)
+                own = here[here["method"] == method]
+                if method in swept and not (own["multiplier"] == 0).any():  # at 0 every vector is the unsteered model
+                    own = pd.concat([own, unsteered[unsteered["country"].isin(own["country"])]])
+                _multiplier_lines(score, failures, own, method, task, method in swept)
             score.set_title(f"{label('task', task)}, {label('setting', setting).lower()}")
             failures.tick_params(labelbottom=True)
             failures.set_xlabel("Multiplier (λ)" if row == len(tasks) - 1 else "")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from yapo.reporting.render import DAGGER, MISSING, Sheet
+from yapo.reporting.render import DAGGER, MINUS, MISSING, Sheet
 
 STYLE = """\
 :root { --ink: #1d2433; --soft: #5d6678; --line: #d9dee7; --fill: #f5f7fa; --mark: #0b5cad; --warn: #9a4b00; }
@@ -41,7 +41,9 @@ td b { font-weight: 700; }
 small { display: block; font-size: .74rem; line-height: 1.25; color: var(--soft); font-weight: 400; font-style: normal; }
 td small { white-space: normal; }
 small.failures { color: var(--warn); }
-.delta { font-size: .74rem; color: var(--mark); margin-left: .3rem; }
+.delta { font-size: .74rem; color: var(--soft); margin-left: .3rem; }
+.delta.rise { color: var(--mark); }
+.delta.fall { color: var(--warn); }
 ul.notes { padding-left: 1.1rem; margin-top: 1rem; max-width: 60rem; font-size: .85rem; color: var(--soft); }
 article { margin: 0 0 1.6rem; break-inside: avoid; }
 article h3 { font-size: .95rem; font-weight: 600; margin: 0 0 .3rem; }
@@ -119,7 +121,7 @@ _TABLE = """\
 {%- if cell is none %}<td>{{ missing }}</td>
 {%- else %}<td{% if cell.detail %} title="{{ cell.detail }}"{% endif %}>
 {%- if cell.best %}<b>{{ cell.value }}</b>{% else %}{{ cell.value }}{% endif %}
-{%- if cell.delta %}<span class="delta">{{ cell.delta }}</span>{% endif %}
+{%- if cell.delta %}<span class="delta{{ cell.delta|direction }}">{{ cell.delta }}</span>{% endif %}
 {%- if cell.interval %}<small>{{ cell.interval }}</small>{% endif %}
 {%- if cell.failures %}<small class="failures">{{ dagger }} {{ cell.failures }}</small>{% endif %}</td>
 {%- endif %}
@@ -133,13 +135,14 @@ _TABLE = """\
 """
 
 
-_DELTAS = "Small numbers after a value: difference from the baseline of the same row."
+_DELTAS = "Small numbers after a value: difference from the baseline of the same row, a rise in blue, a fall in orange."
 
 
 def render(template: str, **values: Any) -> str:
     """Fill a Jinja template with every value escaped; a missing value is an error."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["local"] = local_address
+    environment.filters["direction"] = _direction
     return environment.from_string(template).render(**values)
 
 
@@ -147,6 +150,13 @@ def local_address(path: str) -> str:
     """Return the address of a file relative to a page; no name in it makes it another scheme or another machine."""
     address = quote(path, safe="/#")
     return f".{address}" if address.startswith("/") else address
+
+
+def _direction(delta: str) -> str:
+    """Return the class of a signed difference as printed: a rise is blue and a fall orange, 0 is neither."""
+    if not delta.strip("+0.,%" + MINUS):
+        return ""
+    return " fall" if delta.startswith(MINUS) else " rise"
 
 
 def page(

@@ -16,6 +16,7 @@ from yapo.reporting.finding import Finding
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted
 
 NAME = "knowledge"
 LINE = ["questions", "metric", "about"]
@@ -114,7 +115,7 @@ def _cell(cell: dict[str, Any] | None, names: tuple[str, str, str], sign: str) -
     if cell is None or math.isnan(cell[names[0]]):
         return None
     value, low, high = (number(cell[name], cell["metric"], sign) for name in names)
-    detail = f"n = {cell['n']:,} answers to {cell['n_questions']:,} questions, {cell['countries']} steered countries"
+    detail = f"n = {cell['n']:,} answers to {cell['n_questions']:,} questions, {counted(cell['countries'], 'steered country')}"
     return Cell(value, "" if math.isnan(cell[names[1]]) else f"[{low}, {high}]", detail=detail)
 
 
@@ -186,7 +187,7 @@ def _sentence(line: pd.DataFrame) -> str:
 
 def _steered(cells: pd.DataFrame) -> str:
     count = int(cells["countries"].max())
-    return "1 steered country" if count == 1 else f"{count} steered countries"
+    return counted(count, "steered country")
 
 
 def title(questions: str, metric: str) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from yapo.reporting.knowledge import ABOUT, percent, title
 from yapo.reporting.names import ordered
 from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
+from yapo.reporting.words import counted
 
 COLUMNS = 2
 GAP = 1.0  # between lines, in methods
@@ -39,7 +40,7 @@ def knowledge_changes(cells: pd.DataFrame, note: str = "") -> Figure:
         axes.set_xlabel(f"change from the baseline{' (percentage points)' if percent(str(metric)) else ''}")
     legend_below(figure, [method_handle(method) for method in methods], width=1.1)
     count = int(cells["countries"].max())
-    frame_texts(figure, f"General knowledge under steering, {count} steered {'country' if count == 1 else 'countries'}", note)
+    frame_texts(figure, f"General knowledge under steering, {counted(count, 'steered country')}", note)
     return figure
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted, scores_told
 
 NAME = "lambda_sweep"
 PANEL = ["task", "variant", "setting"]
@@ -39,10 +40,15 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     frames = []
     for panel, part in rows.groupby(PANEL, sort=False):
         draws = _draws(part, options)
-        base = draws.xs(("baseline", 0.0), level=tuple(POINT)).reindex(draws.index.get_level_values("measure"))
-        change = intervals(pd.DataFrame(draws.to_numpy() - base.to_numpy(), draws.index), options.confidence)
+        measures = draws.index.get_level_values("measure")
+        facts = part.groupby(POINT)["question_id"].nunique().reindex(draws.index.droplevel("measure")).to_numpy()
+        most = measures.map({"score": 100.0 if panel[0] == "mcq" else 10.0, "unparsed": 100.0, "repeated": 100.0})
+        found = intervals(draws, options.confidence, facts=facts, span=(0.0, most))  # log-probabilities have no ends
+        unsteered = pd.MultiIndex.from_tuples([(name, "baseline", 0.0) for name in measures], names=draws.index.names)
+        base = (draws.loc[unsteered], found.loc[unsteered])
+        change = differences(draws, base[0], found, base[1], options.confidence)
         change.columns = pd.Index(["change", "change_low", "change_high"])
-        cells = pd.concat([intervals(draws, options.confidence), change], axis=1).reset_index()
+        cells = pd.concat([found, change], axis=1).reset_index()
         counts = part.groupby(POINT, sort=False).agg(
             n=("score", "count"),
             n_facts=("question_id", "nunique"),
@@ -115,15 +121,16 @@ def lambda_sweep_table(rows: pd.DataFrame, options: TableOptions) -> Table:
         name=NAME,
         title="All multipliers",
         caption=(
-            "Every method's vectors on one grid of multipliers, on validation questions: multiple-choice accuracy (%) and "
-            f"open-ended score (0 to 10; scorer: {options.scorer}), mean over {rows['country'].nunique()} countries. "
+            "Every method's vectors on one grid of multipliers, on validation questions: "
+            f"{scores_told(rows['task'], options.scorer)}, mean over {counted(rows['country'].nunique(), 'country')}. "
             "Vectors: by the questions they were trained on."
         ),
         notes=(
             "Best λ is the highest mean score of this very grid, chosen on the questions on which it is scored: the score there "
             "tends to be too high, by an amount that need not be the same for every method; brackets: "
             f"{100 * options.confidence:g}% interval of the best λ over {options.resamples:,} resamples of facts.",
-            "Other brackets: bootstrap interval of the value or of its difference from the baseline, over the same resamples.",
+            "Other brackets: bootstrap interval of the value or of its difference from the baseline, over the same resamples; "
+            "where all facts are alike, as when every answer is right, Clopper and Pearson's interval over facts.",
             "Log-prob: change of the mean log-probability per token (nats) of what was said, under the unsteered model. "
             + _gold(rows, cells),
             "Repeated: share of token trigrams that occurred before in the same answer. Displacement: mean change of the "

@@ -22,8 +22,10 @@ from yapo.reporting.style import (
     score_name,
     share_y,
 )
+from yapo.reporting.words import mean_over_countries
 
-_GOLD = "#009e73"
+_GOLD = "#5c940d"  # no method's colour
+_NO_BANDS = "Intervals are left out here: they are wider than what the curves show."
 _ROWS = {
     "score": "",
     "unparsed": "Parse\nfailures (%)",
@@ -48,12 +50,13 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.DataFrame, setting: str, *, by_di
     figure = new_figure(3.1 * len(columns) + 0.6, 8.6)
     grid = figure.subplots(len(_ROWS), len(columns), squeeze=False, sharex=True, height_ratios=[3, 1, 1.6, 1])
     methods = [method for method in ordered("method", cells["method"]) if method != "baseline"]
+    bands = _bands_leave_room(cells[cells["measure"] == "score"])
     for column, (task, variant) in enumerate(columns):
         here = cells[(cells["task"] == task) & (cells["variant"] == variant)]
         right = gold[(gold["task"] == task) & (gold["variant"] == variant)]["value"].iloc[0]
         for line, (measure, name) in enumerate(_ROWS.items()):
             axes = grid[line, column]
-            _curves(axes, here[here["measure"] == measure], methods, by_displacement)
+            _curves(axes, here[here["measure"] == measure], methods, by_displacement, bands)
             if measure == "log_prob":
                 axes.axhline(right, color=_GOLD, linestyle="--", linewidth=1.1)
             if line == 0:
@@ -71,14 +74,15 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.DataFrame, setting: str, *, by_di
     legend_below(figure, handles, width=1.45)
     over = "displacement of the residual stream" if by_displacement else "the multiplier"
     title = f"All methods over {over}, validation, {label('setting', setting).lower()} vectors, {_scope(cells)}"
-    bands = "Bands: bootstrap intervals over facts. Log-probabilities are the unsteered model's, of what was said."
+    how = "Bands: bootstrap intervals over facts." if bands else f"{_NO_BANDS} The table has them."
+    how += " Log-probabilities are the unsteered model's, of what was said."
     if by_displacement:
-        bands += f" Negative displacement: λ < 0, {MINUS}1 times the mean change of the residual stream per token."
-    frame_texts(figure, title, f"{bands} {note}".strip())
+        how += f" Negative displacement: λ < 0, {MINUS}1 times the mean change of the residual stream per token."
+    frame_texts(figure, title, f"{how} {note}".strip())
     return figure
 
 
-def _curves(axes: Axes, cells: pd.DataFrame, methods: list[str], by_displacement: bool) -> None:
+def _curves(axes: Axes, cells: pd.DataFrame, methods: list[str], by_displacement: bool, bands: bool) -> None:
     """One curve per method through the unsteered model at 0."""
     base = cells[cells["method"] == "baseline"]
     axes.axhline(base["value"].iloc[0], color=colour("baseline"), linestyle=":", linewidth=1.1, zorder=1)
@@ -86,10 +90,18 @@ def _curves(axes: Axes, cells: pd.DataFrame, methods: list[str], by_displacement
     for method in methods:
         own = pd.concat([cells[cells["method"] == method], base]).sort_values("multiplier")
         x = np.sign(own["multiplier"]) * own["displacement"] if by_displacement else own["multiplier"]
-        axes.fill_between(x, own["low"], own["high"], color=colour(method), alpha=0.13, linewidth=0)
+        if bands:
+            axes.fill_between(x, own["low"], own["high"], color=colour(method), alpha=0.13, linewidth=0)
         axes.plot(x, own["value"], color=colour(method), marker=marker(method), markersize=3.2, linewidth=1.3)
 
 
+def _bands_leave_room(scores: pd.DataFrame) -> bool:
+    """Whether the bands of most points are narrower than half the height of their panel's curves."""
+    panel = scores.groupby(["task", "variant"])["value"]
+    height = panel.transform("max") - panel.transform("min")
+    widths = (scores["high"] - scores["low"])[scores["low"].notna()]
+    return bool(len(widths)) and bool((widths < height[widths.index] / 2).mean() > 0.5)
+
+
 def _scope(cells: pd.DataFrame) -> str:
-    countries = int(cells["countries"].max())
-    return f"mean over {countries} countries" if countries > 1 else "one country"
+    return mean_over_countries(int(cells["countries"].max()))

@@ -13,6 +13,7 @@ from yapo.reporting.lambda_sweep import CONTROL, NAME, best_multipliers, gold_ga
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS
 from yapo.reporting.tables import TableOptions
+from yapo.reporting.words import counted
 
 LIMITS = (
     "All of it is on validation questions, the ones on which epoch and λ were chosen; the test questions are not for sweeps.",
@@ -54,9 +55,10 @@ def lambda_sweep_reading(rows: pd.DataFrame, options: TableOptions) -> str:
     rows = rows[rows["variant"] == "nonlocalized"]
     cells, best = sweep_cells(rows, options), best_multipliers(rows, options)
     cells = cells[cells["method"] != "baseline"]
+    countries = counted(rows["country"].nunique(), "country")
     parts = [
         f"On non-localized questions, with vectors trained on {label('setting', setting).lower()} ones, mean over "
-        f"{rows['country'].nunique()} countries (n = {cells['n'].max()} answers of {cells['n_facts'].max()} facts at each "
+        f"{countries} (n = {cells['n'].max()} answers of {cells['n_facts'].max()} facts at each "
         "point). A λ raises or lowers a score where the interval of the change excludes 0, and leaves it where the interval "
         "covers 0: no change can then be told."
     ]

@@ -45,7 +45,7 @@ def results_finding(summary: pd.DataFrame, metrics: pd.DataFrame, scorer: str) -
         question="Which vectors make the model answer as its country does, when the question does not name it?",
         reading="\n".join(sentences),
         limits=(
-            f"Open-ended scorer: {scorer}.",
+            *([f"Open-ended scorer: {scorer}."] if (summary["task"] == "open_ended").any() else []),
             "Prompt names the country in words: what steering competes with. Random: a random direction that moves the residual "
             "stream as far as the strongest vector.",
         ),

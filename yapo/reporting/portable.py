@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import scores_told
 
 KEYS = ["task", "method", "form"]
 NAME = "portable"
@@ -45,8 +46,8 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
         name=NAME,
         title="Free-standing vectors",
         caption=(
-            "Validation score of sparse vectors in forms that need no autoencoder: multiple-choice accuracy (%) and "
-            f"open-ended score (0 to 10; scorer: {options.scorer}), mean over all countries and settings."
+            "Validation score of sparse vectors in forms that need no autoencoder: "
+            f"{scores_told(rows['task'], options.scorer)}, mean over all countries and settings."
         ),
         notes=(
             "Top k: the k features that can move the residual stream furthest, by |v| times the norm of the decoder row. "
@@ -66,14 +67,18 @@ def portable_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     draws = resampled_means(rows, KEYS, resamples=options.resamples, seed=options.seed)
     cells = [(task, method, "whole") for task, method, _ in draws.index]
     whole = draws.loc[cells].set_axis(draws.index)
-    change = intervals(draws - whole, options.confidence).set_axis(["change", "change_low", "change_high"], axis=1)
     counts = rows.groupby(KEYS, sort=False).agg(
         features=("features", "mean"),
         n=("score", "count"),
         n_facts=("question_id", "nunique"),
         parse_failure_rate=("parsed", lambda parsed: 1.0 - parsed.mean()),
     )
-    return pd.concat([counts, intervals(draws, options.confidence), change], axis=1).reset_index()
+    counts = counts.loc[draws.index]
+    most = draws.index.get_level_values("task").map({"mcq": 100.0, "open_ended": 10.0})
+    found = intervals(draws, options.confidence, facts=counts["n_facts"], span=(0.0, most))
+    whole.index = pd.MultiIndex.from_tuples(cells, names=draws.index.names)
+    change = differences(draws, whole, found, found.loc[cells], options.confidence)
+    return pd.concat([counts, found, change.set_axis(["change", "change_low", "change_high"], axis=1)], axis=1).reset_index()
 
 
 def _forms(forms: pd.Series) -> list[str]:

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from yapo.files import replacing
 from yapo.reporting.names import label
 from yapo.reporting.palette import look
+from yapo.reporting.words import mean_over_countries
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -101,7 +102,7 @@ def empty_figure(title: str, text: str, note: str) -> Figure:
 def scope(rows: pd.DataFrame) -> str:
     """Whose numbers these are: a country's name, or over how many countries they are averaged."""
     countries = rows["country"].unique()
-    return label("country", countries[0]) if len(countries) == 1 else f"mean over {len(countries)} countries"
+    return label("country", countries[0]) if len(countries) == 1 else mean_over_countries(len(countries))
 
 
 def share_y(panels: list[Axes], at_least: float = 0.0) -> None:

@@ -17,6 +17,7 @@ from yapo.reporting.html import table_page
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import Cell, Group, Row, Sheet, csv, latex, markdown
 from yapo.reporting.sheets import Layout, groups_of, notes_of
+from yapo.reporting.words import edge_note, scores_told
 
 TABLE_NAMES = (
     "summary",
@@ -79,6 +80,7 @@ def build_tables(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOp
     scores = numbers.country_scores(rows, resamples=options.resamples, seed=options.seed)
     by_country = numbers.score_draws(scores)
     tasks = by_country.index.get_level_values("task")
+    ends = metrics.country_metrics(numbers.corners(scores, rows, options.confidence))
     made = [
         _score_table("summary", numbers.summary_draws(scores), rows, options),
         _score_table("table1_mcq", by_country[tasks == "mcq"], rows, options),
@@ -89,8 +91,12 @@ def build_tables(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOp
         "_instance": numbers.instance_draws(rows, resamples=options.resamples, seed=options.seed),
     }
     for suffix, country in definitions.items():
-        made.append(_metric_table(f"table3_rca_pnlg_language{suffix}", numbers.language_draws(country), rows, options))
-        made.append(_metric_table(f"table5_rca_pnlg_country{suffix}", numbers.country_draws(country), rows, options))
+        # Instance-wise values are means over pairs of prompts, which have bounds of their own.
+        for name, draw in (
+            ("table3_rca_pnlg_language", numbers.language_draws),
+            ("table5_rca_pnlg_country", numbers.country_draws),
+        ):
+            made.append(_metric_table(f"{name}{suffix}", draw(country), rows, options, None if suffix else draw(ends)))
     made.append(_dataset_table(items, options))
     made.append(_examples(evaluation, items, options))
     by_name = {table.name: table for table in made}
@@ -120,8 +126,11 @@ _AVERAGE_NOTE = "Average: unweighted mean over the countries of a language."
 def _score_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: TableOptions) -> Table:
     data = numbers.cells(draws, rows, options.confidence)
     open_ended = f"open-ended score (0 to 10; scorer: {options.scorer})"
+    told = scores_told(data["task"], options.scorer).replace(" and open", " and of the open")
+    countries = rows.drop_duplicates(["language", "country"])
+    where = "Mean over all countries" if len(countries) > 1 else f"For {label('country', countries['country'].iloc[0])}: mean"
     caption = {
-        "summary": f"Mean over all countries of multiple-choice accuracy (%) and of the {open_ended}, on test questions.",
+        "summary": f"{where} of {told}, on test questions.",
         "table1_mcq": "Multiple-choice accuracy (%) on test questions by language, country and setting.",
         "table2_open_ended": f"Mean {open_ended} on test questions by language, country and setting.",
     }[name]
@@ -130,18 +139,19 @@ def _score_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: Ta
         return 1 if cell["task"] == "mcq" else 2
 
     if name == "summary":
-        layout = Layout(("task",), ("setting",), digits)
+        layout = Layout(("task",), ("setting",), digits, notes=edge_note(draws))
     else:
-        layout = Layout(("setting",), ("language", "country"), digits, notes=(_AVERAGE_NOTE,))
+        layout = Layout(("setting",), ("language", "country"), digits, notes=(_AVERAGE_NOTE, *edge_note(draws)))
     return _method_table(name, _SCORE_TITLES[name], caption, data, layout, options)
 
 
-def _metric_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: TableOptions) -> Table:
-    data = numbers.cells(draws, rows, options.confidence)
+def _metric_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: TableOptions, ends: pd.DataFrame | None) -> Table:
+    data = numbers.cells(draws, rows, options.confidence, ends)
     by_country, instance = "country" in data, name.endswith("_instance")
     heads = ("language", "country") if by_country else ("language",)
     how = "means over pairs of prompts (the definition, equations 5 and 6)" if instance else "from mean scores per country"
-    caption = f"RCA and PNLG by {heads[-1]}, {how}. Open-ended scorer: {options.scorer}."
+    scorer = f" Open-ended scorer: {options.scorer}." if (rows["task"] == "open_ended").any() else ""
+    caption = f"RCA and PNLG by {heads[-1]}, {how}.{scorer}"
     title = f"RCA and PNLG by {heads[-1]}" + (", instance-wise" if instance else "")
     headings: dict[tuple[str, ...], str] = {
         ("rca", "mcq"): "RCA, multiple choice (%, higher is better)",
@@ -153,7 +163,7 @@ def _metric_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: T
     def digits(cell: Mapping[str, Any]) -> int:
         return 1 if by_country and cell["metric"] == "rca" else metrics.PRINTED_DIGITS[cell["task"], cell["metric"]]
 
-    notes = (_PNLG_NOTE,) if by_country else (_PNLG_NOTE, _OVERALL_NOTE)
+    notes = (_PNLG_NOTE, *(() if by_country else (_OVERALL_NOTE,)), *edge_note(draws))
     layout = Layout(("metric", "task"), heads, digits, headings, notes)
     return _method_table(name, title, caption, data, layout, options)
 
@@ -181,11 +191,13 @@ def _dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
 
 def _examples(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> Table:
     chosen = choose_examples(evaluation, items, options.seed)
-    caption = (
-        "Test questions of one country per language, with the gold answer and what each method answered. "
-        f"Open-ended scores are on a scale of 0 to 10 (scorer: {options.scorer})."
+    caption = "Test questions of one country per language, with the gold answer and what each method answered."
+    if (chosen["task"] == "open_ended").any():
+        caption += f" Open-ended scores are on a scale of 0 to 10 (scorer: {options.scorer})."
+    notes = (
+        "No random sample: of the test questions those on which the methods differ most, the same for all methods.",
+        *([options.note] if options.note else []),
     )
-    notes = ("Questions are drawn at random, the same for all methods.", *([options.note] if options.note else []))
     texts = {
         "csv": csv(chosen),
         "md": examples_markdown(chosen, caption, notes),

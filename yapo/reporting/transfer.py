@@ -60,12 +60,13 @@ def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
             place = {"task": str(task), "variant": str(variant), "measure": measure}
             draws = resampled_means(long, _PAIR, resamples=options.resamples, seed=options.seed)
             counts = long.groupby(_PAIR, sort=False).agg(n=("score", "size"), n_facts=("question_id", "nunique"))
-            pairs.append(_told(draws, counts, options).assign(**place))
+            ends = _span(str(task), measure)
+            pairs.append(_told(draws, counts, options, ends).assign(**place))
             by_country = draws.groupby(level=_PAIR[:-1], sort=False).mean()
             for keys in (["language", "method", "relation"], ["method", "relation"]):
                 counted = long.assign(pair=long["source"] + ">" + long["country"]).groupby(keys, sort=False)
                 sizes = counted.agg(n=("score", "size"), n_facts=("question_id", "nunique"), pairs=("pair", "nunique"))
-                cells = _told(by_country.groupby(level=keys, sort=False).mean(), sizes, options).assign(**place)
+                cells = _told(by_country.groupby(level=keys, sort=False).mean(), sizes, options, ends).assign(**place)
                 languages.append(cells if "language" in keys else cells.assign(language=OVERALL))
     heads = ["task", "variant", "language", "method", "relation"]
     order = [*heads, "measure", "value", "low", "high", "n", "n_facts"]
@@ -85,8 +86,16 @@ def _with_shares(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(kept=kept, lead=rows["adopted"] - kept, kept_before=kept_before)
 
 
-def _told(draws: pd.DataFrame, counts: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    return intervals(draws, options.confidence).join(counts).reset_index()
+def _span(task: str, measure: str) -> tuple[float, float] | None:
+    """Lowest and highest value of a measure; None for changes, which are alike also where nothing is at an end."""
+    if measure in ("change", "lead"):
+        return None
+    return 0.0, 10.0 if measure == "score" and task != "mcq" else 100.0
+
+
+def _told(draws: pd.DataFrame, counts: pd.DataFrame, options: TableOptions, ends: tuple[float, float] | None) -> pd.DataFrame:
+    facts = counts["n_facts"].reindex(draws.index)
+    return intervals(draws, options.confidence, facts=facts, span=ends).join(counts).reset_index()
 
 
 def transfer_table(cells: TransferCells, options: TableOptions) -> Table:

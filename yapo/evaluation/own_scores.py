@@ -1,0 +1,109 @@
+"""The paper's table 3 from accuracies of one's own: a flat data frame in, a flat data frame out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from yapo.config.checks import TASKS
+from yapo.errors import YapoError
+from yapo.evaluation.metrics import KEYS, country_metrics, language_metrics, overall_metrics
+
+NEEDED = ("language", "country", "method", "localized", "nonlocalized")
+_SCORES = ("localized", "nonlocalized")
+_TOP = {"mcq": 100.0, "open_ended": 10.0}
+
+
+def table3(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
+    """Return RCA and PNLG by language, and overall, as the paper's table 3 does.
+
+    A language is the mean over its countries of the country's RCA and PNLG; the row ``Overall`` is the mean of the printed
+    (rounded) language rows, each language counted once.
+
+    Args:
+        scores: one row per country and method (and task), with the columns ``language``, ``country``, ``method``, ``localized``
+            and ``nonlocalized``; ``task`` (``mcq`` or ``open_ended``) may be left out and is then ``mcq``.
+        top: the highest possible score: 100 for percents, 1 for shares, 10 for grades. Left out, ``mcq`` is in percent and
+            ``open_ended`` in 0..10.
+
+    Returns:
+        Columns ``task``, ``language``, ``method``, ``rca``, ``pnlg``; RCA in percent for ``mcq`` and in 0..10 for
+        ``open_ended``, both unrounded except for what ``Overall`` is a mean of.
+
+    Raises:
+        YapoError: a column is missing, a row stands there twice, a method lacks a country, or a score cannot be.
+    """
+    rows = _checked(scores, top)
+    long = pd.concat([rows.assign(setting=name, score=rows[name]) for name in _SCORES])
+    draws = long.set_index(KEYS)[["score"]].set_axis([0], axis=1)
+    languages = language_metrics(country_metrics(draws))
+    overall = pd.concat({"Overall": overall_metrics(languages)}, names=["language"]).reorder_levels(languages.index.names)
+    made = pd.concat([languages, overall])[0].unstack("metric").reset_index()
+    order = {name: place for place, name in enumerate([*dict.fromkeys(rows["language"]), "Overall"])}
+    methods = {name: place for place, name in enumerate(dict.fromkeys(rows["method"]))}
+    made = made.assign(_language=made["language"].map(order), _method=made["method"].map(methods))
+    made = made.sort_values(["task", "_language", "_method"], ignore_index=True)
+    return made[["task", "language", "method", "rca", "pnlg"]].rename_axis(columns=None)
+
+
+def _checked(scores: pd.DataFrame, top: float | None) -> pd.DataFrame:
+    """The rows in printed units: percent for multiple choice, 0..10 for open-ended."""
+    if not isinstance(scores, pd.DataFrame):
+        raise YapoError(f"scores is a {type(scores).__name__}; give a pandas data frame with the columns {', '.join(NEEDED)}")
+    missing = [name for name in NEEDED if name not in scores.columns]
+    if missing:
+        raise YapoError(f"scores lack the column {missing[0]!r}; they need {', '.join(NEEDED)}")
+    if scores.empty:
+        raise YapoError("scores have no rows; give one row per country and method")
+    if top is not None and not (isinstance(top, int | float) and np.isfinite(top) and top > 0):
+        raise YapoError(f"top={top}: give the highest possible score: 100 for percents, 1 for shares, 10 for grades")
+    rows = scores.reset_index(drop=True)
+    rows = rows if "task" in rows else rows.assign(task="mcq")
+    for name in ("task", "language", "country", "method"):
+        empty = rows[name].isna() | (rows[name].astype(str).str.strip() == "")
+        if empty.any():
+            raise YapoError(f"scores, row {int(empty.argmax())}: {name} is empty; name it")
+    strange = rows[~rows["task"].isin(TASKS)]
+    if len(strange):
+        raise YapoError(f"scores, row {strange.index[0]}: task={strange['task'].iloc[0]}; it must be one of {', '.join(TASKS)}")
+    clash = rows[rows["language"] == "Overall"]
+    if len(clash):
+        raise YapoError(
+            f"scores, row {clash.index[0]}: language=Overall is the name of the last row; give the rows it is made of"
+        )
+    key = ["task", "language", "country", "method"]
+    twice = rows[rows.duplicated(key)]
+    if len(twice):
+        raise YapoError(f"scores, row {twice.index[0]}: {_told(twice.iloc[0], key)} stands there twice; give one row each")
+    for _, part in rows.groupby("task", sort=False):
+        wanted = part[["language", "country"]].drop_duplicates().merge(part[["method"]].drop_duplicates(), how="cross")
+        found = wanted.merge(part, on=["language", "country", "method"], how="left", indicator=True)
+        lacking = found[found["_merge"] == "left_only"]
+        if len(lacking):
+            raise YapoError(
+                f"scores: method={lacking['method'].iloc[0]} lacks country={lacking['country'].iloc[0]}; give every method every "
+                "country, or leave one of them out"
+            )
+    return rows.assign(**{name: _printed(rows, name, top) for name in _SCORES})
+
+
+def _printed(rows: pd.DataFrame, name: str, top: float | None) -> pd.Series:
+    printed = rows["task"].map(_TOP)
+    most = printed if top is None else pd.Series(float(top), rows.index)
+    numbers = pd.to_numeric(rows[name], errors="coerce").astype(float)
+    wrong = rows[~np.isfinite(numbers) | (numbers < 0) | (numbers > most)]
+    if len(wrong):
+        place = wrong.index[0]
+        raise YapoError(f"scores, row {place}: {name}={wrong[name].iloc[0]}; give a number from 0 to {most[place]:g}, or set top")
+    if (
+        top is None
+        and len(numbers)
+        and (numbers[rows["task"] == "mcq"] <= 1).all()
+        and (numbers[rows["task"] == "mcq"] > 0).any()
+    ):
+        raise YapoError(f"scores: {name} is at most {numbers.max():g}, as shares are; percents are read; give top=1 for shares")
+    return numbers * printed / most
+
+
+def _told(row: pd.Series, key: list[str]) -> str:
+    return ", ".join(f"{name}={row[name]}" for name in key)
