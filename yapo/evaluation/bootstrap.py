@@ -163,8 +163,8 @@ def differences(
     found = intervals(pd.DataFrame(draws.to_numpy() - base.to_numpy(), draws.index), confidence)
     itself = np.array([one == other for one, other in zip(draws.index, base.index, strict=True)], dtype=bool)
     both = alike(draws) & alike(base) & ~itself
-    below, above = (np.abs(bounds["value"] - bounds[side]).to_numpy() for side in ("low", "high"))
-    base_below, base_above = (np.abs(base_bounds["value"] - base_bounds[side]).to_numpy() for side in ("low", "high"))
+    below, above = (np.abs((bounds["value"] - bounds[side]).to_numpy()) for side in ("low", "high"))
+    base_below, base_above = (np.abs((base_bounds["value"] - base_bounds[side]).to_numpy()) for side in ("low", "high"))
     found.loc[both, "low"] = (found["value"] - np.hypot(below, base_above))[both]
     found.loc[both, "high"] = (found["value"] + np.hypot(above, base_below))[both]
     return found

@@ -37,7 +37,9 @@ def table3(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
     long = pd.concat([rows.assign(setting=name, score=rows[name]) for name in _SCORES])
     draws = long.set_index(KEYS)[["score"]].set_axis([0], axis=1)
     languages = language_metrics(country_metrics(draws))
-    overall = pd.concat({"Overall": overall_metrics(languages)}, names=["language"]).reorder_levels(languages.index.names)
+    overall = pd.concat({"Overall": overall_metrics(languages)}, names=["language"]).reorder_levels(
+        [*map(str, languages.index.names)]
+    )
     made = pd.concat([languages, overall])[0].unstack("metric").reset_index()
     order = {name: place for place, name in enumerate([*dict.fromkeys(rows["language"]), "Overall"])}
     methods = {name: place for place, name in enumerate(dict.fromkeys(rows["method"]))}

@@ -142,7 +142,9 @@ def _span(draws: pd.DataFrame) -> tuple[Floats, Floats]:
     pnlg = (keys["metric"] == "pnlg").to_numpy()
     if "country" in keys:
         most = np.where(most == TOP["open_ended"], 100.0, most)  # printed as percent of 10
-    return np.where(pnlg, -2.0, 0.0), np.where(pnlg, 2.0, most)
+    least: Floats = np.where(pnlg, -2.0, 0.0)
+    highest: Floats = np.where(pnlg, 2.0, most).astype(np.float64)
+    return least, highest
 
 
 def _facts(draws: pd.DataFrame, rows: pd.DataFrame) -> Floats:

@@ -141,7 +141,8 @@ def read_method(folder: Path) -> tuple[list[RunRecord], list[str]]:
     curves = _read_curves(folder, problems)
     if not curves:
         return [], problems
-    params = _or_problem(lambda: _read_params(folder / "run.json"), {}, problems)
+    no_params: dict[str, str] = {}
+    params = _or_problem(lambda: _read_params(folder / "run.json"), no_params, problems)
     validation = _or_problem(lambda: _read_scores(country / "validation.parquet", method, _VALIDATION), _NONE, problems)
     test = _or_problem(lambda: _read_scores(country / "evaluation.parquet", method, _TEST), _NONE, problems)
     records = []
@@ -226,8 +227,8 @@ def _parse(line: bytes) -> _Row:
     values = {name: _storable(_number(row, name)) for name in SERIES if row.get(name) is not None}
     step = _whole(row, "step") if "step" in row else 0  # a closed-form method takes no step
     direction = row.get("d")
-    known = float(direction) if isinstance(direction, int | float) and abs(direction) == 1 else None
-    return _Row(row["task"], row["setting"], row["kind"] == "epoch", _whole(row, "epoch"), step, values, known)
+    sign = float(direction) if isinstance(direction, int | float) and abs(direction) == 1 else None
+    return _Row(row["task"], row["setting"], row["kind"] == "epoch", _whole(row, "epoch"), step, values, sign)
 
 
 def _number(row: dict[str, Any], key: str) -> float:
