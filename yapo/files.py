@@ -175,6 +175,27 @@ def read_json(path: Path) -> Any:
         raise YapoError(f"{path}: not valid JSON ({error}); delete it and run the stage that makes it again") from None
 
 
+def read_json_lines(path: Path) -> pd.DataFrame:
+    """Read a file of JSON objects, one a line."""
+    rows = []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise YapoError(f"{path}: no such file; run the stage that makes it") from None
+    except UnicodeDecodeError as error:
+        raise YapoError(f"{path}: not UTF-8 ({error.reason}); delete it and run the stage that makes it again") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+            if not isinstance(rows[-1], dict):
+                raise ValueError(f"{line[:40]} is not an object")
+        except (ValueError, RecursionError) as error:
+            raise YapoError(
+                f"{path}, line {number}: not valid JSON ({error}); delete the file and run the stage that makes it again"
+            ) from None
+    return pd.DataFrame(rows)
+
+
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     """Write a table without its index, with a digest that reading checks (``yapo.seal``)."""
     table = pa.Table.from_pandas(frame, preserve_index=False)

@@ -136,15 +136,15 @@ def corners(scores: pd.DataFrame, rows: pd.DataFrame, confidence: float) -> pd.D
 def _span(draws: pd.DataFrame) -> tuple[Floats, Floats]:
     """Lowest and highest score of each row, in printed units; PNLG of a pair lies between -2 and 2."""
     keys = draws.index.to_frame(index=False)
-    most = keys["task"].map(TOP).to_numpy(dtype=float)
+    least: Floats = np.zeros(len(keys))
+    most: Floats = keys["task"].map(TOP).to_numpy(dtype=np.float64)
     if "metric" not in keys:
-        return np.zeros(len(keys)), most
+        return least, most
     pnlg = (keys["metric"] == "pnlg").to_numpy()
     if "country" in keys:
-        most = np.where(most == TOP["open_ended"], 100.0, most)  # printed as percent of 10
-    least: Floats = np.where(pnlg, -2.0, 0.0)
-    highest: Floats = np.where(pnlg, 2.0, most).astype(np.float64)
-    return least, highest
+        most[:] = 100.0  # open-ended is printed as percent of 10
+    least[pnlg], most[pnlg] = -2.0, 2.0
+    return least, most
 
 
 def _facts(draws: pd.DataFrame, rows: pd.DataFrame) -> Floats:

@@ -41,7 +41,7 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     for panel, part in rows.groupby(PANEL, sort=False):
         draws = _draws(part, options)
         measures = draws.index.get_level_values("measure")
-        facts = part.groupby(POINT)["question_id"].nunique().reindex(draws.index.droplevel(["measure"])).to_numpy()
+        facts = part.groupby(POINT)["question_id"].nunique().reindex(draws.droplevel("measure").index).to_numpy()
         most = measures.map({"score": 100.0 if panel[0] == "mcq" else 10.0, "unparsed": 100.0, "repeated": 100.0})
         found = intervals(draws, options.confidence, facts=facts, span=(0.0, most))  # log-probabilities have no ends
         unsteered = pd.MultiIndex.from_tuples([(name, "baseline", 0.0) for name in measures], names=draws.index.names)

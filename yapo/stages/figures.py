@@ -7,7 +7,7 @@ import pandas as pd
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.files import read_json
+from yapo.files import read_json, read_json_lines
 from yapo.reporting import figures
 from yapo.stages.app import run
 from yapo.stages.study import Study, countries_of
@@ -19,9 +19,7 @@ def main(config: Config) -> None:
     countries = countries_of(config, known_countries(config.data))
     curves = pd.concat(
         [
-            pd.read_json(study.trained(language, country, method) / "curves.jsonl", lines=True).assign(
-                country=country, method=method
-            )
+            read_json_lines(study.trained(language, country, method) / "curves.jsonl").assign(country=country, method=method)
             for country, language in countries.items()
             for method in config.methods
         ],
