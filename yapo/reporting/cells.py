@@ -136,8 +136,8 @@ def corners(scores: pd.DataFrame, rows: pd.DataFrame, confidence: float) -> pd.D
 def _span(draws: pd.DataFrame) -> tuple[Floats, Floats]:
     """Lowest and highest score of each row, in printed units; PNLG of a pair lies between -2 and 2."""
     keys = draws.index.to_frame(index=False)
-    least: Floats = np.zeros(len(keys))
-    most: Floats = keys["task"].map(TOP).to_numpy(dtype=np.float64)
+    least: Floats = np.zeros(len(keys), dtype=np.float64)
+    most: Floats = np.array([TOP[task] for task in keys["task"]], dtype=np.float64)
     if "metric" not in keys:
         return least, most
     pnlg = (keys["metric"] == "pnlg").to_numpy()
