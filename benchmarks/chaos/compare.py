@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Problems = list[str]
+_TORCH = "torchinductor_"  # torch's cache: one folder of a fixed name, which an undisturbed run makes too
 _OWN = ("tags.mlflow.user", "tags.mlflow.source")  # of the person and the command, not of the study
 
 
@@ -81,4 +82,7 @@ def left_behind(folder: Path, temporary: Path) -> Problems:
         for pattern in ("*.part", "*.part.*", "*.partial", "*.scratch", "*-journal", "*-wal")
         for path in folder.rglob(pattern)
     ]
-    return [f"left behind: {path}" for path in sorted({*kept, *temporary.iterdir()})]
+    return [
+        f"left behind: {path}"
+        for path in sorted({*kept, *(path for path in temporary.iterdir() if not path.name.startswith(_TORCH))})
+    ]
