@@ -17,11 +17,11 @@ from torch import Tensor
 from yapo.evaluation.decoding.edits import token_edits
 from yapo.evaluation.decoding.sampling import Sampling
 from yapo.evaluation.decoding.slots import Slots
+from yapo.evaluation.decoding.steering import Steering, by_place, grouped
 from yapo.evaluation.decoding.step import Graphs, Step
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import KeyValues, LanguageModel, Masks, causal, pad_right
 from yapo.steering.codes import Codes
-from yapo.steering.intervention import Intervention, Push
 
 PROMPTS = 64  # whose lower part is held at once
 PREFILL_TOKENS = 2**15  # of one forward pass over prompts
@@ -82,7 +82,7 @@ class Decoder:
         if not prompts or not conditions or max_new_tokens < 1:
             return done
         slots = self._storage(max(map(len, prompts)) + max_new_tokens, len(prompts) * len(conditions))
-        for place, chosen in _by_place(conditions, layer).items():
+        for place, chosen in by_place(conditions, layer).items():
             batch = _Batch(self, slots, place, prompts, [conditions[c] for c in chosen], max_new_tokens, sampling)
             for completion in batch.run():
                 done[chosen[completion.condition]][completion.prompt] = completion.tokens
@@ -147,7 +147,7 @@ class _Batch:
         pairs = token_edits(interventions, us, decoder.rows, self.lm.dtype, self.lm.device)
         temperature = None if sampling is None else sampling.temperature
         self.step, self.captured = decoder.shared(Step(self.lm, self.layer, [edit for _, edit in pairs], temperature))
-        self.steering = _Steering.of_all(conditions, [one for one, _ in pairs], self.lm.device)
+        self.steering = Steering.of_all(conditions, [one for one, _ in pairs], self.lm.device)
         self.edit_of = {id(one): edit for (one, _), edit in zip(pairs, self.step.edits, strict=True)}
         self.held: list[Completion | None] = [None] * slots.rows
         self.ends = self.lm.tokenizer.ends
@@ -239,37 +239,6 @@ class _Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class _Steering:
-    """Displacements of the conditions that share an intervention, as prompts need them."""
-
-    whole: Intervention
-    intervention: Intervention
-    push: Push
-    place: dict[int, int]
-    steer_bos: bool
-
-    @classmethod
-    def of_all(
-        cls, conditions: Sequence[Condition], interventions: Sequence[Intervention], device: torch.device
-    ) -> list[_Steering | None]:
-        """The steering of each condition; None where it is unsteered."""
-        found: list[_Steering | None] = [None] * len(conditions)
-        for one in interventions:
-            for steer_bos in (False, True):
-                own = [
-                    i for i, c in enumerate(conditions) if c.intervention is one and c.u is not None and c.steer_bos is steer_bos
-                ]
-                if not own:
-                    continue
-                us = torch.stack([u for u in (conditions[i].u for i in own) if u is not None])
-                narrow, u = one.to(device).focused(us.to(device))
-                steering = cls(one, narrow, narrow.push(u), {c: k for k, c in enumerate(own)}, steer_bos)
-                for i in own:
-                    found[i] = steering
-        return found
-
-
-@dataclass(frozen=True, eq=False)
 class _Chunk:
     """Prompts run up to the steered layer, and the completions that wait for them."""
 
@@ -296,7 +265,7 @@ class _Chunk:
         between = batch.layer if batch.reads is None else batch.reads
         read = lm.blocks(lm.embed(ids), 0, between + 1, positions, masks, below)
         hidden = lm.blocks(read, between + 1, batch.layer + 1, positions, masks, below) if between < batch.layer else read
-        queue = deque(Completion(c, k) for c in _grouped(batch.steering) for k in range(len(chosen)))
+        queue = deque(Completion(c, k) for c in grouped(batch.steering) for k in range(len(chosen)))
         return cls(batch, chosen, ids, real, positions, masks, read, hidden, below, real.sum(dim=1) - 1, queue)
 
     @property
@@ -304,7 +273,7 @@ class _Chunk:
         """Of the longest prompt."""
         return self.ids.shape[1]
 
-    def prefill(self, taken: list[Completion], slots: Tensor, steering: _Steering | None) -> None:
+    def prefill(self, taken: list[Completion], slots: Tensor, steering: Steering | None) -> None:
         """Steer the prompts of some completions, run them to the end, and put them into slots with their first new token."""
         batch, lm = self.batch, self.batch.lm
         which = torch.tensor([completion.prompt for completion in taken], device=lm.device)
@@ -332,41 +301,16 @@ class _Chunk:
         for completion in taken:
             completion.prompt = self.chosen[completion.prompt]
 
-    def _read_by(self, steering: _Steering) -> tuple[Codes | None, Tensor | None]:
+    def _read_by(self, steering: Steering) -> tuple[Codes | None, Tensor | None]:
         """What an intervention needs to know of these prompts, computed once."""
         if id(steering) not in self.known:
             codes = steering.intervention.codes(self.hidden)
             self.known[id(steering)] = codes, steering.intervention.context(self.read, self.ids, self.real)
         return self.known[id(steering)]
 
-    def _live(self, steering: _Steering, which: Tensor) -> Tensor:
+    def _live(self, steering: Steering, which: Tensor) -> Tensor:
         """The tokens of the prompts that are displaced."""
         live = self.real[which] & (steering.steer_bos | (self.positions[which] > 0))
         if steering.intervention.answers_only:
             live = live & (self.positions[which] == self.last[which][:, None])
         return live
-
-
-def _by_place(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int | None], list[int]]:
-    """Conditions by the layer that they edit and the one at which they read the prompt; unsteered ones join the first."""
-    places: list[tuple[int, int | None] | None] = []
-    for condition in conditions:
-        if condition.intervention is None or condition.u is None:
-            places.append(None)
-        elif condition.intervention.layer is None:
-            places.append((layer, None))
-        else:
-            places.append((condition.intervention.layer, condition.intervention.reads))
-    default = next((place for place in places if place is not None), (layer, None))
-    found: dict[tuple[int, int | None], list[int]] = {}
-    for i, place in enumerate(places):
-        found.setdefault(place or default, []).append(i)
-    return found
-
-
-def _grouped(steering: Sequence[_Steering | None]) -> list[int]:
-    """Conditions in an order in which those that share a steering follow one another."""
-    seen: dict[int, list[int]] = {}
-    for i, one in enumerate(steering):
-        seen.setdefault(id(one), []).append(i)
-    return [i for group in seen.values() for i in group]

@@ -1,0 +1,67 @@
+"""Displacements of the conditions of a batch, as their prompts need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from yapo.evaluation.generate import Condition
+from yapo.steering.intervention import Intervention, Push
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """Displacements of the conditions that share an intervention, as prompts need them."""
+
+    whole: Intervention
+    intervention: Intervention
+    push: Push
+    place: dict[int, int]
+    steer_bos: bool
+
+    @classmethod
+    def of_all(
+        cls, conditions: Sequence[Condition], interventions: Sequence[Intervention], device: torch.device
+    ) -> list[Steering | None]:
+        """The steering of each condition; None where it is unsteered."""
+        found: list[Steering | None] = [None] * len(conditions)
+        for one in interventions:
+            for steer_bos in (False, True):
+                own = [
+                    i for i, c in enumerate(conditions) if c.intervention is one and c.u is not None and c.steer_bos is steer_bos
+                ]
+                if not own:
+                    continue
+                us = torch.stack([u for u in (conditions[i].u for i in own) if u is not None])
+                narrow, u = one.to(device).focused(us.to(device))
+                steering = cls(one, narrow, narrow.push(u), {c: k for k, c in enumerate(own)}, steer_bos)
+                for i in own:
+                    found[i] = steering
+        return found
+
+
+def by_place(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int | None], list[int]]:
+    """Conditions by the layer that they edit and the one at which they read the prompt; unsteered ones join the first."""
+    places: list[tuple[int, int | None] | None] = []
+    for condition in conditions:
+        if condition.intervention is None or condition.u is None:
+            places.append(None)
+        elif condition.intervention.layer is None:
+            places.append((layer, None))
+        else:
+            places.append((condition.intervention.layer, condition.intervention.reads))
+    default = next((place for place in places if place is not None), (layer, None))
+    found: dict[tuple[int, int | None], list[int]] = {}
+    for i, place in enumerate(places):
+        found.setdefault(place or default, []).append(i)
+    return found
+
+
+def grouped(steering: Sequence[Steering | None]) -> list[int]:
+    """Conditions in an order in which those that share a steering follow one another."""
+    seen: dict[int, list[int]] = {}
+    for i, one in enumerate(steering):
+        seen.setdefault(id(one), []).append(i)
+    return [i for group in seen.values() for i in group]
