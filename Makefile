@@ -34,10 +34,11 @@ ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
 report: $(BIN)/.ready  ## write results/embedded/report.zip: tables, figures and provenance in one place
 	$(BIN)/snakemake --cores 1 --report results/embedded/report.zip all_tables
 
-lint: $(BIN)/.ready  ## ruff and snakefmt
+lint: $(BIN)/.ready  ## ruff, snakefmt and snakemake --lint (but for its wish for a conda environment a rule: jobs run in the active one)
 	$(BIN)/ruff check yapo tests benchmarks
 	$(BIN)/ruff format --check yapo tests benchmarks
 	$(BIN)/snakefmt --check Snakefile workflow
+	! $(BIN)/snakemake --lint 2>&1 | grep -E '^    \* |rror' | grep -v 'Specify a conda environment'
 
 format: $(BIN)/.ready  ## rewrite the code in the house style
 	$(BIN)/ruff check --fix yapo tests benchmarks

@@ -1,5 +1,6 @@
 """The study's configuration, its countries, and what each rule's jobs read of it."""
 
+import contextlib
 import json
 import logging
 import os
@@ -261,3 +262,33 @@ def kept_files(country):
         folder / "evaluation.parquet",
         folder / "judge.json",
     ]
+
+
+def for_layer(wildcards):
+    """The overrides that make a layer the only one of a job."""
+    keys = ["discovery.layer", "dspa.layer_in", "dspa.layer_out"]
+    return [*[f"{key}={wildcards.layer}" for key in keys], "studies.dspa.layers=[]"]
+
+
+def for_speaker(wildcards):
+    """The override that names one country of a language; the job takes all of them."""
+    return [country_override(SPEAKERS[wildcards.language][0])]
+
+
+def for_dspa(wildcards):
+    """The overrides of DSPA; what they decide is in its spec."""
+    return OPTIONS.of_method("dspa")
+
+
+def asked_for():
+    """The targets of the command line. They are not known while this file is read, so a doubtful command is parsed again."""
+    names = {rule.name for rule in workflow.rules}
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    doubtful = [word for word in words if word not in names and not word.isdigit()]
+    if not doubtful or not re.search(r"snakemake(/__main__\.py)?$", sys.argv[0]):
+        return []
+    from snakemake.cli import parse_args
+
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        _, arguments = parse_args(sys.argv[1:])
+    return [*arguments.targets, *(arguments.forcerun or [])]

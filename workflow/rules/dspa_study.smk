@@ -1,11 +1,6 @@
 DSPA = CONFIG.studies.dspa
 
 
-def for_dspa(wildcards):
-    """The overrides of DSPA; what they decide is in its spec."""
-    return OPTIONS.of_method("dspa")
-
-
 rule dspa_study_country:
     input:
         rules.data.output,

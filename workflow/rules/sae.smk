@@ -1,9 +1,3 @@
-def for_layer(wildcards):
-    """The overrides that make a layer the only one of a job."""
-    keys = ["discovery.layer", "dspa.layer_in", "dspa.layer_out"]
-    return [*[f"{key}={wildcards.layer}" for key in keys], "studies.dspa.layers=[]"]
-
-
 if CONFIG.sae.trained:
 
     rule train_sae:

@@ -25,11 +25,6 @@ CHOSEN_VECTORS = [
 ]
 
 
-def for_speaker(wildcards):
-    """The override that names one country of a language; the job takes all of them."""
-    return [country_override(SPEAKERS[wildcards.language][0])]
-
-
 rule transfer_left_out:
     input:
         rules.layer.output,
