@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from yapo.config import JudgeConfig
@@ -86,6 +86,7 @@ SAME = [
 
 @settings(max_examples=80, deadline=None)
 @given(st.text(max_size=20))
+@example(".")
 def test_a_key_is_its_own_key(text: str) -> None:
     assert text_key(text_key(text)) == text_key(text)
     assert plain_text(plain_text(text)) == plain_text(text)

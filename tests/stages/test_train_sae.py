@@ -13,6 +13,7 @@ import torch
 from tests.refusals import contents, refused
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
+from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae import check_fits, load_sae
 from yapo.models.sae_quality import measure
@@ -55,7 +56,7 @@ def again(results: Path, folder: Path, change: str = "", split: str = "") -> dic
     items = pd.read_parquet(study.items)
     chosen = items["question_id"].map(pd.read_parquet(study.split).set_index("question_id")["split"]) == split
     items.loc[chosen, "question"] += change
-    items.to_parquet(study.items, index=False)
+    write_parquet(study.items, items)
     train_sae.main(config)
     return files(folder)
 

@@ -61,8 +61,9 @@ def shown(value: object, bare: bool = False) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Return the text in one Unicode form, lower case, single spaces, no closing full stop: for measuring how far two agree."""
-    return _folded(text).rstrip(".。। ")
+    """Return the text in one Unicode form, lower case, single spaces, no closing full stop: to measure how far two agree."""
+    folded = _folded(text)
+    return folded.rstrip(".。। ") or folded
 
 
 @lru_cache(maxsize=2**18)
