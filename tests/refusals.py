@@ -1,4 +1,4 @@
-"""What every refusal of bad input has in common."""
+"""Check what every refusal of bad input has in common."""
 
 from __future__ import annotations
 

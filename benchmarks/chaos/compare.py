@@ -1,4 +1,4 @@
-"""What differs between two studies: files byte by byte, MLflow runs, and what killed processes may have left."""
+"""List what differs between two studies: files byte by byte, MLflow runs, and what killed processes may have left."""
 
 from __future__ import annotations
 

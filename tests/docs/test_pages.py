@@ -24,7 +24,7 @@ PAGES = pages(project.ROOT)
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What went wrong on each page, in a copy of the project."""
+    """Return what went wrong on each page, in a copy of the project."""
     folder = project.copy(tmp_path_factory.mktemp("docs") / "project", quick=True)
     report = folder.with_name("report.json")
     command = [sys.executable, "-m", "tests.docs.quick", str(report)]
@@ -49,7 +49,7 @@ def settings(tree: dict[str, Any], before: str = "") -> Iterator[str]:
 
 
 def test_every_setting_has_its_line() -> None:
-    """Those of single studies stand in ``yapo/config/studies.py``, as the page says."""
+    """Settings of single studies stand in ``yapo/config/studies.py``, as the page says."""
     text = "".join((project.ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in ("configuration", "judges"))
     whole = ("studies.", "sae.train.", "judge.parameters.", "judge.name")
     keys = [key for key in settings(plain(Config())) if not key.startswith(whole)]

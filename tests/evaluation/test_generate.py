@@ -47,7 +47,7 @@ def condition(steering: SteeringVector, sae: SAE) -> Condition:
 
 
 def library(lm: LanguageModel, prompts: Sequence[list[int]]) -> list[list[int]]:
-    """What transformers generates greedily from the left-padded batch, up to and with the token that ends it."""
+    """Return what transformers generates greedily from the left-padded batch, up to and with the token that ends it."""
     ids, real = pad_left(list(prompts), lm.tokenizer.pad)
     ends = sorted(lm.tokenizer.ends)
     out = lm.model.generate(

@@ -1,4 +1,4 @@
-"""What a person types after ``snakemake``: what is understood, and the one line that answers the rest."""
+"""Read what a person types after ``snakemake``, and answer in one line what is not understood."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULES = ["all_tables", "all_studies", "country_egypt", "country_nepal", "train",
 
 
 def options_of(words: list[str]) -> Any:
-    """What the words after ``--config`` give, by Snakemake's own reader."""
+    """Return what the words after ``--config`` give, by Snakemake's own reader."""
     return read_options(parse_config(words), words)
 
 

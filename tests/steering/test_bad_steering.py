@@ -1,4 +1,4 @@
-"""What ``yapo.steer`` refuses, in one sentence and before it touches the model."""
+"""Refuse in one sentence what ``yapo.steer`` cannot steer, before it touches the model."""
 
 from __future__ import annotations
 
