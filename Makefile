@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study studies test chaos docs-check ui report lint format types world bench clean help
+.PHONY: study studies test proofs chaos docs-check ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,6 +21,9 @@ studies: $(BIN)/.ready  ## run the studies around the tables too, and write resu
 
 test: $(BIN)/.ready  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+proofs: $(BIN)/.ready  ## run the tests that take long (not in CI)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 chaos: $(BIN)/.ready  ## kill, fill, close and lock the small study at random, then compare it with one left alone (not in CI; Linux)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.chaos --kills 50 --seed 0

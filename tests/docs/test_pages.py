@@ -35,6 +35,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES)
+@pytest.mark.slow
 def test_page(page: str, failures: dict[str, list[str]]) -> None:
     assert not failures[page], "\n\n".join(failures[page])
 

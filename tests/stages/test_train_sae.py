@@ -165,6 +165,7 @@ def test_long_prompts_are_left_out(results: Path) -> None:
         train_sae.texts_of(compose([*OWN, "model.max_prompt_tokens=2"]), tokenizer, items, "train")
 
 
+@pytest.mark.slow
 def test_all_candidates_where_the_layer_is_not_fixed(results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.copytree(results / "embedded" / "data", tmp_path / "embedded" / "data")
     train_sae.main(compose([f"results={tmp_path}", *OWN, "discovery.layer=null", "discovery.candidates=[0,3]", "methods=[yapo]"]))

@@ -14,6 +14,7 @@ from tests.tracking.study_files import curve, runs, write_curve
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_ui_serves_what_grows_beside_another_ingest_and_stops_cleanly(results: Path, yapo: Path) -> None:
     (results / "mlflow.db").unlink()  # both will want to make it
     with socket.socket() as probe:

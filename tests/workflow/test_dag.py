@@ -125,6 +125,7 @@ def test_one_country_is_rerun_by_one_command(study: Study) -> None:
     assert planned_jobs(output) == Counter(train=2, evaluate=1, country_nepal=1)
 
 
+@pytest.mark.slow
 def test_a_lost_file_is_made_again(study: Study) -> None:
     lost = study.root / "hindi" / "nepal" / "evaluation.parquet"
     content = lost.read_bytes()
@@ -185,6 +186,7 @@ def test_all_studies_are_planned_beside_the_tables(study: Study) -> None:
     assert not {f"{name}_table" for name in STUDIES} & set(study.planned(config=(f"overrides={small}",)))
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues(tmp_path: Path) -> None:
     fresh = Study(tmp_path / "killed")
     running = subprocess.Popen(

@@ -19,6 +19,9 @@ TRAINED = (
 VECTOR = "results/smoke/hindi/nepal/train/yapo/open_ended-nonlocalized.safetensors"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     made = Study(tmp_path_factory.mktemp("own_sae") / "study")

@@ -26,6 +26,7 @@ def test_small_enough_to_ship() -> None:
     assert sum(path.stat().st_size for path in WORLD.rglob("*") if path.is_file()) <= 20 * 2**20
 
 
+@pytest.mark.slow
 def test_the_model_knows_and_has_a_localization_gap(shipped: LanguageModel) -> None:
     """Accuracy on a third of all items (one wording), mean over countries, both tasks."""
     means = accuracy(shipped, phrasings=(0,)).groupby(["task", "variant"])["accuracy"].mean()
