@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks import measure, shapes
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.sae import SAE
-from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.steering.interventions import Dense, Intervention, Sparse
 from yapo.steering.steer import steer
 from yapo.steering.vector import Carried, SteeringVector, VectorInfo
 
@@ -56,7 +56,7 @@ def vectors(setup: shapes.Setup, seed: int) -> dict[str, tuple[SteeringVector, I
         "dense": (SteeringVector(dense, VectorInfo("bipo", "dense", layer, sae.source, "")), Dense(sae.d_model), dense)
     }
     for values in (wide, narrow):
-        narrowed, u = Sparse(sae).focused(values[None].to(sae.W_dec.device))
+        narrowed, u = Sparse(sae).restrict(values[None].to(sae.W_dec.device))
         found[f"sparse, {u.shape[1]:,} features"] = (portable(values, sae, layer), narrowed, u[0])
     return found
 

@@ -23,15 +23,14 @@ from benchmarks.training_step import CONFIG
 from yapo.evaluation.decoding import Decoder
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel
-from yapo.steering.fast_steps import FastSteps
-from yapo.steering.intervention import Dense, Sparse
-from yapo.steering.layout import StepBatch, Work, lay_out
-from yapo.steering.margins import steered
-from yapo.steering.objective import preference_loss
-from yapo.steering.schedule import minibatches
-from yapo.steering.sets import TrainSet
-from yapo.steering.store import build_store
-from yapo.steering.trainer import Trainer
+from yapo.steering.activations import build_store
+from yapo.steering.interventions import Dense, Sparse
+from yapo.steering.objective import preference_loss, steer_pairs
+from yapo.steering.training.cuda_graphs import GraphedSteps
+from yapo.steering.training.schedule import minibatches
+from yapo.steering.training.step_batch import StepBatch, VectorPairs, build_step_batch
+from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.training.trainer import Trainer
 
 BATCHES = 8
 DECODING, TRAINING = "decoding", "training step"
@@ -92,7 +91,7 @@ def training(setup: shapes.Setup, space: str, repeats: int, report: measure.Repo
     edit, codes = trainer.intervention, trainer.codes if space == "sparse" else None
     vector = 0.1 * torch.randn(1, edit.width, generator=torch.Generator().manual_seed(0)).to(lm.device)
     part = TrainSet("all", list(range(len(setup.pairs))), [])
-    work = [Work(batch.rows, batch.d) for step in range(BATCHES) for batch in minibatches(part, CONFIG, step)]
+    work = [VectorPairs(batch.rows, batch.d) for step in range(BATCHES) for batch in minibatches(part, CONFIG, step)]
     state = trainer._start(part)
     with torch.no_grad():
         state.vector.copy_(vector[0])
@@ -101,13 +100,13 @@ def training(setup: shapes.Setup, space: str, repeats: int, report: measure.Repo
         leaf = nn.Parameter(vector.clone())
         mine, owner = replace(store, hidden=states), torch.zeros(len(work[0].rows), dtype=torch.long, device=lm.device)
         args = (mine, trainer.codes, work[0].rows, work[0].d * leaf, owner, CONFIG.steer_bos)
-        margin = steered(model, shape.layer, edit, *args).margin
+        margin = steer_pairs(model, shape.layer, edit, *args).margin
         preference_loss(margin, torch.full_like(margin, float(work[0].d)), CONFIG.beta).mean().backward()
         assert leaf.grad is not None
         return leaf.grad[0]
 
     exact = LanguageModel(_float32(lm), lm.tokenizer, "float32", "float32")
-    reference = edit.widen(gradient(exact, [part.float() for part in store.hidden])).double()
+    reference = edit.expand(gradient(exact, [part.float() for part in store.hidden])).double()
     del exact
 
     def distance(found: Tensor) -> float:
@@ -119,21 +118,23 @@ def training(setup: shapes.Setup, space: str, repeats: int, report: measure.Repo
         cells = {"way": way, "ms": taken, "ratio": base / taken, "set-up, s": ready, "gradient off by": far}
         report.add(TRAINING, {**row, **cells})
 
-    base, far = _published(setup, space, edit.widen(vector[0]), work, repeats, distance)
+    base, far = _published(setup, space, edit.expand(vector[0]), work, repeats, distance)
     add("published", base, 0.0, far)
-    far = distance(edit.widen(gradient(lm, store.hidden)))
+    far = distance(edit.expand(gradient(lm, store.hidden)))
     add("plain twin", _milliseconds(lambda i: trainer._step([state], i), repeats, lm.device), 0.0, far)
     longest = max(map(len, store.hidden))
     for way, capture, compiled in _ways(cuda):
-        batches = [lay_out(store, codes, [one], edit.width, CONFIG.steer_bos, True, longest if compiled else 0) for one in work]
+        batches = [
+            build_step_batch(store, codes, [one], edit.width, CONFIG.steer_bos, True, longest if compiled else 0) for one in work
+        ]
         batches = [batch.pinned() for batch in batches] if cuda else batches
-        steps = FastSteps(lm, shape.layer, edit, CONFIG.beta, capture, compiled)
+        steps = GraphedSteps(lm, shape.layer, edit, CONFIG.beta, capture, compiled)
         start = time.perf_counter()
         for batch in batches * 2:
             steps(batch, vector)
         measure.synchronize(lm.device)
         ready = time.perf_counter() - start
-        far = distance(edit.widen(steps(batches[0], vector)[0][0]))
+        far = distance(edit.expand(steps(batches[0], vector)[0][0]))
         taken = _milliseconds(_replay(steps, batches, vector), repeats, lm.device)
         add(way, taken, ready, far)
         del steps
@@ -141,7 +142,7 @@ def training(setup: shapes.Setup, space: str, repeats: int, report: measure.Repo
 
 
 def _published(
-    setup: shapes.Setup, space: str, vector: Tensor, work: list[Work], repeats: int, distance: Callable[[Tensor], float]
+    setup: shapes.Setup, space: str, vector: Tensor, work: list[VectorPairs], repeats: int, distance: Callable[[Tensor], float]
 ) -> tuple[float, float]:
     """Milliseconds of a published step, and how far its gradient is off."""
     lm, pairs = setup.lm, [[setup.pairs[row] for row in part.rows] for part in work]
@@ -162,7 +163,7 @@ def _ways(cuda: bool) -> Iterator[tuple[str, bool, bool]]:
         yield "laid out ahead, captured, blocks compiled", True, True
 
 
-def _replay(steps: FastSteps, batches: list[StepBatch], vector: Tensor) -> Callable[[int], object]:
+def _replay(steps: GraphedSteps, batches: list[StepBatch], vector: Tensor) -> Callable[[int], object]:
     return lambda i: steps(batches[i], vector)
 
 

@@ -30,10 +30,10 @@ from benchmarks.where_time_goes import jobs
 from yapo.evaluation.generate import Condition, complete
 from yapo.files import read_json
 from yapo.models.language_model import LanguageModel
-from yapo.steering.intervention import Dense
-from yapo.steering.sets import TrainSet
-from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.trainer import Trainer
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.interventions import Dense
+from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.training.trainer import Trainer
 
 START = (  # what a job does before it works
     "from yapo.config import ModelConfig; from yapo.stages import evaluate; "

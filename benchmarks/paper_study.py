@@ -87,7 +87,7 @@ class Lengths:
 
     @property
     def pair(self) -> float:
-        """Tokens that are run: ``yapo.steering.tree.Pair.tokens``."""
+        """Tokens that are run: ``yapo.steering.pair_batch.Pair.tokens``."""
         return self.prompt + self.chosen + self.rejected - 2
 
     @property

@@ -22,13 +22,13 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks import measure, shapes
 from benchmarks.training_step import CONFIG, OurStep
 from yapo.models.language_model import LanguageModel
-from yapo.steering.codes import Codes
-from yapo.steering.intervention import Dense, Sparse
+from yapo.steering.activations import build_store
+from yapo.steering.interventions import Dense, Sparse
 from yapo.steering.objective import preference_loss, preference_margin
-from yapo.steering.sets import TrainSet
-from yapo.steering.store import build_store
-from yapo.steering.trainer import Trainer
-from yapo.steering.tree import TreeBatch
+from yapo.steering.pair_batch import PairBatch
+from yapo.steering.sparse_codes import SparseCodes
+from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.training.trainer import Trainer
 
 TOP = 12  # operations listed
 PARTS = (
@@ -83,10 +83,10 @@ def timed_step(ours: OurStep, step: int, clock: Clock) -> None:
     rows, d = minibatch.rows, minibatch.d
     batch, hidden = trainer.store.batch(rows)
     batch, hidden = batch.to(lm.device), hidden.to(lm.device)
-    codes = Codes.packed([trainer.codes[i] for i in rows], batch).to(lm.device)
+    codes = SparseCodes.packed([trainer.codes[i] for i in rows], batch).to(lm.device)
     owner = torch.zeros(1, 1, dtype=torch.long, device=lm.device)
     clock.lap("batch assembly")
-    edited = trainer.intervention.edit(hidden, codes, trainer.intervention.push(d * ours.vector[None]), owner, batch.real)
+    edited = trainer.intervention.edit(hidden, codes, trainer.intervention.edit_state(d * ours.vector[None]), owner, batch.real)
     bottom = edited.detach().requires_grad_()
     clock.lap("edit, forward")
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
@@ -117,7 +117,7 @@ def _whole(ours: OurStep, _turn: int) -> None:
     ours(0)
 
 
-def work(shape: shapes.Shape, batch: TreeBatch) -> Work:
+def work(shape: shapes.Shape, batch: PairBatch) -> Work:
     """What one step has to compute above the steered layer."""
     tokens, heads = int(batch.real.sum()), shape.heads * shape.head_dim
     keys_values = 2 * shape.d_model * shape.kv_heads * shape.head_dim

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 
 from yapo.config import TrainConfig
 from yapo.models.sae import SAE
-from yapo.steering.tree import Pair
+from yapo.steering.pair_batch import TokenPair
 
 
 class PublishedStep:
@@ -44,7 +44,7 @@ class PublishedStep:
         self.vector = nn.Parameter(torch.zeros(width, device=model.device))
         self.optimizer = torch.optim.AdamW([self.vector], lr=config.lr, weight_decay=config.weight_decay)
 
-    def __call__(self, pairs: list[Pair], d: int) -> float:
+    def __call__(self, pairs: list[TokenPair], d: int) -> float:
         """One step; returns the loss. The gradient is left on the vector until the next step."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(pairs, d)
@@ -53,7 +53,7 @@ class PublishedStep:
         self.optimizer.step()
         return float(loss.detach())
 
-    def loss(self, pairs: list[Pair], d: int) -> Tensor:
+    def loss(self, pairs: list[TokenPair], d: int) -> Tensor:
         """Mean over the pairs of -log σ(dβm)."""
         ids, real, answer = self._rows(pairs)
         handle = self.model.model.layers[self.layer].register_forward_hook(self._edit(d * self.vector))
@@ -66,7 +66,7 @@ class PublishedStep:
         loss: Tensor = -nn.functional.logsigmoid(d * self.config.beta * margin).mean()
         return loss
 
-    def _rows(self, pairs: list[Pair]) -> tuple[Tensor, Tensor, Tensor]:
+    def _rows(self, pairs: list[TokenPair]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids, mask of real tokens, mask of answer tokens, ``[2 * pairs, T]``: first all chosen, then all rejected."""
         rows = [p.prompt + p.chosen for p in pairs] + [p.prompt + p.rejected for p in pairs]
         prompts = [len(p.prompt) for p in pairs] * 2

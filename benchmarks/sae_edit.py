@@ -17,8 +17,8 @@ from benchmarks import measure
 from benchmarks.published import dense_edit
 from benchmarks.shapes import free_bytes, random_sae
 from yapo.models.sae import SAE
-from yapo.steering.codes import Codes
-from yapo.steering.intervention import Sparse
+from yapo.steering.interventions import Sparse
+from yapo.steering.sparse_codes import SparseCodes
 
 TABLE = "SAE edit, forward and backward"
 
@@ -70,10 +70,10 @@ def measure_case(case: Case, repeats: int, options: measure.Options, report: mea
     upstream = torch.randn(hidden.shape, generator=generator, device=device)
     sae = autoencoder(hidden[0], case, options.seed)
     plain = Sparse(sae)
-    fitted, (codes,) = plain.fitted([plain.codes(hidden).to(torch.device("cpu"))])
-    codes = Codes(codes.ids.long(), codes.values, codes.counts).to(device)
+    fitted, (codes,) = plain.compact([plain.codes(hidden).to(torch.device("cpu"))])
+    codes = SparseCodes(codes.ids.long(), codes.values, codes.counts).to(device)
     narrow = nn.Parameter(torch.randn(fitted.width, generator=generator, device=device))
-    wide = nn.Parameter(fitted.widen(narrow.detach()))
+    wide = nn.Parameter(fitted.expand(narrow.detach()))
     owner, live = torch.zeros(1, 1, dtype=torch.long, device=device), torch.ones(1, case.tokens, dtype=torch.bool, device=device)
 
     def dense(_turn: int) -> Tensor:
@@ -84,20 +84,20 @@ def measure_case(case: Case, repeats: int, options: measure.Options, report: mea
 
     def ours(_turn: int) -> Tensor:
         narrow.grad = None
-        edited = fitted.edit(hidden, codes, fitted.push(narrow[None]), owner, live)
+        edited = fitted.edit(hidden, codes, fitted.edit_state(narrow[None]), owner, live)
         edited.backward(upstream)  # type: ignore[no-untyped-call]
         return edited.detach()
 
     def encoding(_turn: int) -> Tensor:
         narrow.grad = None
-        edited = fitted.edit(hidden, fitted.codes(hidden), fitted.push(narrow[None]), owner, live)
+        edited = fitted.edit(hidden, fitted.codes(hidden), fitted.edit_state(narrow[None]), owner, live)
         edited.backward(upstream)  # type: ignore[no-untyped-call]
         return edited.detach()
 
     # float32 sums of tens of thousands of terms in two orders: relative to the largest entry.
     difference = float((dense(0) - ours(0)).abs().max() / hidden.abs().max())
     assert wide.grad is not None and narrow.grad is not None
-    gradient = float((wide.grad - fitted.widen(narrow.grad)).abs().max() / wide.grad.abs().max())
+    gradient = float((wide.grad - fitted.expand(narrow.grad)).abs().max() / wide.grad.abs().max())
     assert difference < 1e-3, f"edits differ by {difference}"
     assert gradient < 1e-3, f"gradients differ by {gradient}"
     times = measure.take_turns({"dense": dense, "ours": ours, "encoding": encoding}, repeats, device)

@@ -20,10 +20,10 @@ from benchmarks import measure, shapes
 from benchmarks.published import PublishedStep
 from benchmarks.training_step import OurStep
 from yapo.config import TrainConfig
-from yapo.steering.intervention import Sparse
-from yapo.steering.sets import TrainSet
-from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.trainer import Trainer
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.interventions import Sparse
+from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.training.trainer import Trainer
 
 matplotlib.use("svg")
 from matplotlib import pyplot as plt

@@ -24,9 +24,9 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.norm import fuse_norms
 from yapo.models.sae import SAE, load_sae
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.steering.codes import Codes
-from yapo.steering.store import ActivationStore, StoreKey
-from yapo.steering.tree import Pair
+from yapo.steering.activations import ActivationStore, StoreKey
+from yapo.steering.pair_batch import TokenPair
+from yapo.steering.sparse_codes import SparseCodes
 
 ROOT = Path(__file__).resolve().parents[1]
 WORLD = ROOT / "world"
@@ -109,7 +109,7 @@ class Setup:
     lm: LanguageModel
     plain: PreTrainedModel
     sae: SAE
-    pairs: list[Pair]
+    pairs: list[TokenPair]
 
 
 def make(shape: Shape, device: torch.device, pairs: int, seed: int) -> Setup:
@@ -195,7 +195,7 @@ def random_sae(states: Tensor, d_sae: int, l0: int, seed: int) -> SAE:
     )
 
 
-def random_pairs(shape: Shape, tokenizer: ChatTokenizer, number: int, seed: int) -> list[Pair]:
+def random_pairs(shape: Shape, tokenizer: ChatTokenizer, number: int, seed: int) -> list[TokenPair]:
     """Pairs of random ids; answers end with the end of the turn."""
     rng = np.random.default_rng(seed)
 
@@ -206,13 +206,15 @@ def random_pairs(shape: Shape, tokenizer: ChatTokenizer, number: int, seed: int)
         return int(np.clip(rng.lognormal(np.log(median), 0.5), 4, most))
 
     return [
-        Pair([2, *ids(length(*shape.prompt) - 1)], *([*ids(length(*shape.answer) - 1), tokenizer.end_of_turn] for _ in range(2)))
+        TokenPair(
+            [2, *ids(length(*shape.prompt) - 1)], *([*ids(length(*shape.answer) - 1), tokenizer.end_of_turn] for _ in range(2))
+        )
         for _ in range(number)
     ]
 
 
 @torch.no_grad()
-def sample_states(lm: LanguageModel, shape: Shape, pairs: list[Pair], seed: int) -> Tensor:
+def sample_states(lm: LanguageModel, shape: Shape, pairs: list[TokenPair], seed: int) -> Tensor:
     """Residual stream after the steered block at some tokens, BOS left out, ``[n, d_model]``.
 
     Gaussian, of the norm that the embedding has, where the blocks below are not resident.
@@ -238,7 +240,7 @@ def synthetic_store(setup: Setup, seed: int) -> ActivationStore:
     hidden, codes = [], []
     for pair in setup.pairs:
         states = torch.randn(len(pair.tokens), shape.d_model, generator=generator, device=lm.device).to(lm.dtype)
-        codes.append(Codes.of(setup.sae, states[None]).to(torch.device("cpu")))
+        codes.append(SparseCodes.of(setup.sae, states[None]).to(torch.device("cpu")))
         hidden.append(states.cpu())
     key = StoreKey.of(lm, shape.layer, setup.sae, setup.pairs)
     return ActivationStore(key, setup.pairs, hidden, codes, torch.zeros(len(setup.pairs), 2))
@@ -266,7 +268,7 @@ def free_bytes(device: torch.device) -> float:
     return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
 
 
-def _world_pairs(lm: LanguageModel, number: int, seed: int) -> list[Pair]:
+def _world_pairs(lm: LanguageModel, number: int, seed: int) -> list[TokenPair]:
     """Questions of the shipped atlas, in all languages, as both tasks; the answers of two of its countries."""
     rng, prompts = np.random.default_rng(seed), PromptFormat()
     found = []
@@ -277,5 +279,5 @@ def _world_pairs(lm: LanguageModel, number: int, seed: int) -> list[Pair]:
                 one, two = rng.choice(len(texts), size=2, replace=False)
                 for task in ("mcq", "open_ended"):
                     answers = [lm.tokenizer.response(prompts.answer(task, texts, int(i))) for i in (one, two)]
-                    found.append(Pair(lm.tokenizer.prompt(prompts.prompt(task, question, texts)), *answers))
+                    found.append(TokenPair(lm.tokenizer.prompt(prompts.prompt(task, question, texts)), *answers))
     return [found[i] for i in rng.permutation(len(found))[:number]]

@@ -20,11 +20,11 @@ from benchmarks import measure, shapes
 from benchmarks.published import PublishedStep
 from yapo.config import TrainConfig
 from yapo.errors import YapoError
-from yapo.steering.intervention import Dense, Sparse
-from yapo.steering.schedule import Minibatch, minibatches
-from yapo.steering.sets import TrainSet
-from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.trainer import Trainer
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.interventions import Dense, Sparse
+from yapo.steering.training.schedule import Minibatch, minibatches
+from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.training.trainer import Trainer
 
 # Every position is steered, BOS included, as published; a larger learning rate than usual, so that losses leave log 2 at once.
 CONFIG = TrainConfig(lr=1e-2, epochs=1000, batch_size=4, warmup_steps=0, steer_bos=True)
@@ -104,7 +104,7 @@ def compare(
     with torch.no_grad():  # not at 0, where every loss is log 2
         ours.vector.normal_(std=0.1, generator=torch.Generator(lm.device).manual_seed(0))
     agreement = Agreement(TOLERANCE[shape.dtype])
-    widen = trainer.intervention.widen
+    expand = trainer.intervention.expand
     expected = 0.0
 
     def run_published(turn: int) -> None:
@@ -116,7 +116,7 @@ def compare(
     times: measure.Times = {"published": [], "ours": []}
     for turn in range(repeats + 1):
         with torch.no_grad():
-            published.vector.copy_(widen(ours.vector))
+            published.vector.copy_(expand(ours.vector))
         order = both[:: 1 if turn % 2 == 0 else -1]
         for name, run in order:
             measure.synchronize(lm.device)
@@ -126,7 +126,7 @@ def compare(
             if turn > 0:
                 times[name].append(time.perf_counter() - start)
         assert ours.vector.grad is not None and published.vector.grad is not None
-        agreement.check(ours.loss, expected, widen(ours.vector.grad), published.vector.grad)
+        agreement.check(ours.loss, expected, expand(ours.vector.grad), published.vector.grad)
 
     slow, fast = measure.median(times["published"]), measure.median(times["ours"])
     by_turn = measure.ratios(times["published"], times["ours"])

@@ -25,10 +25,10 @@ from yapo.evaluation.selection import Trial, choose
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import load_sae
 from yapo.stages.app import compose
-from yapo.steering.intervention import Dense
-from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.trainer import Trainer
-from yapo.steering.tree import Pair, tree_batch
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.interventions import Dense
+from yapo.steering.pair_batch import TokenPair, batch_pairs
+from yapo.steering.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = 2
@@ -42,14 +42,14 @@ def tiny() -> LanguageModel:
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
+def pairs() -> list[TokenPair]:
     """Of unequal lengths."""
     sizes = [(30, 5, 9), (22, 8, 4), (41, 3, 6), (17, 6, 6), (12, 4, 3)]
-    return [Pair([2, *range(20, 19 + p)], list(range(60, 60 + c)), list(range(80, 80 + r))) for p, c, r in sizes]
+    return [TokenPair([2, *range(20, 19 + p)], list(range(60, 60 + c)), list(range(80, 80 + r))) for p, c, r in sizes]
 
 
 @pytest.fixture(scope="module")
-def store(tiny: LanguageModel, pairs: list[Pair]) -> ActivationStore:
+def store(tiny: LanguageModel, pairs: list[TokenPair]) -> ActivationStore:
     return build_store(tiny, LAYER, load_sae(ROOT / "world" / "sae" / f"layer_{LAYER}"), pairs, 4)
 
 
@@ -72,7 +72,7 @@ def test_parameters_of_the_large_models(name: str, published: int) -> None:
     assert MODELS[name].parameters == pytest.approx(published, rel=1e-3)
 
 
-def test_a_store_takes_as_many_bytes_as_counted(tmp_path: Path, pairs: list[Pair], store: ActivationStore) -> None:
+def test_a_store_takes_as_many_bytes_as_counted(tmp_path: Path, pairs: list[TokenPair], store: ActivationStore) -> None:
     path = tmp_path / "store.safetensors"
     store.save(path, {})
     with path.open("rb") as file:
@@ -82,20 +82,20 @@ def test_a_store_takes_as_many_bytes_as_counted(tmp_path: Path, pairs: list[Pair
     assert path.stat().st_size - header == store_bytes(TINY, len(pairs), tokens, entries, ids)
 
 
-def test_lengths_of_a_pair(pairs: list[Pair]) -> None:
+def test_lengths_of_a_pair(pairs: list[TokenPair]) -> None:
     for pair in pairs:
         counted = Lengths(len(pair.prompt), len(pair.chosen), len(pair.rejected), 1, 1)
-        batch = tree_batch([pair])
+        batch = batch_pairs([pair])
         assert counted.pair == len(pair.tokens)
         assert (counted.read, counted.answers) == (batch.read.shape[1], len(batch.target))
         assert seen(counted) == int(batch.allowed.sum())
 
 
-def test_operations_of_a_step_are_those_of_the_benchmark(pairs: list[Pair]) -> None:
+def test_operations_of_a_step_are_those_of_the_benchmark(pairs: list[TokenPair]) -> None:
     """``profile_step`` counts them from a batch's own masks; the tiny model's windows are longer than these pairs."""
     for pair in pairs:
         lengths = Lengths(len(pair.prompt), len(pair.chosen), len(pair.rejected), 1, 1)
-        found = profile_step.work(shapes.SHAPES["tiny"], tree_batch([pair]))
+        found = profile_step.work(shapes.SHAPES["tiny"], batch_pairs([pair]))
         assert upper(TINY, LAYER, lengths, backward=True).flops == found.blocks + found.head
 
 
@@ -116,9 +116,9 @@ def kept_bytes(lm: LanguageModel, store: ActivationStore, rows: int) -> int:
 
 
 def test_what_the_backward_pass_keeps(tiny: LanguageModel) -> None:
-    pairs = [Pair([2, *range(20, 119)], list(range(60, 72)), list(range(80, 90)))] * 4
+    pairs = [TokenPair([2, *range(20, 119)], list(range(60, 72)), list(range(80, 90)))] * 4
     store = build_store(tiny, LAYER, load_sae(ROOT / "world" / "sae" / f"layer_{LAYER}"), pairs, 4)
-    batch = tree_batch(pairs)
+    batch = batch_pairs(pairs)
     rows, tokens = batch.real.shape
     counted = kept_per_pass(TINY, LAYER, rows, tokens, batch.read.shape[1], len(batch.target))
     assert counted == pytest.approx(kept_bytes(tiny, store, 4), rel=0.02)

@@ -17,7 +17,7 @@ from yapo.evaluation.generate import Condition, complete
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.scoring import score
 from yapo.models.language_model import LanguageModel
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
 
 LAYER = 1
 GENERATION = GenerationConfig(max_new_tokens_mcq=2, max_new_tokens_open_ended=4)

@@ -17,7 +17,7 @@ from yapo.evaluation.judges import Request, get_judge
 from yapo.evaluation.refusal import refuses
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
 
 LAYER, NEW = 1, 4
 KEY: Key = ("caa", "open_ended", "both")

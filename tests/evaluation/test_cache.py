@@ -15,7 +15,7 @@ from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.intervention import Dense, Sparse
+from yapo.steering.interventions import Dense, Sparse
 
 LAYER, NEW = 1, 5
 PROMPTS = [[2, 9, 11, 30, 7], [2, 5, 6], [2, 20, 21, 22]]

@@ -17,7 +17,7 @@ from yapo.evaluation.chat import Talker, compared, graded
 from yapo.evaluation.generate import Condition, complete
 from yapo.evaluation.judges.chat import get_comparer, get_grader
 from yapo.models.language_model import LanguageModel
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
 
 from .judges.endpoint import Endpoint, says
 

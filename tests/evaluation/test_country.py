@@ -19,7 +19,7 @@ from yapo.evaluation.judges import Request, get_judge
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.intervention import Dense, Sparse
+from yapo.steering.interventions import Dense, Sparse
 
 LAYER = 1
 TASKS, SETTINGS = ("mcq", "open_ended"), ("localized", "nonlocalized", "both")
@@ -222,8 +222,8 @@ def displacement(evaluator: Evaluator, condition: Condition, items: pd.DataFrame
         ids = torch.tensor([lm.tokenizer.prompt(PromptFormat().prompt(task, question, options))])
         hidden = lm.model(input_ids=ids, output_hidden_states=True).hidden_states[LAYER + 1]
         live = torch.ones(ids.shape, dtype=torch.bool)
-        push = condition.intervention.push(condition.u[None])
-        edited = condition.intervention.edit(hidden, condition.intervention.codes(hidden), push, torch.tensor([[0]]), live)
+        state = condition.intervention.edit_state(condition.u[None])
+        edited = condition.intervention.edit(hidden, condition.intervention.codes(hidden), state, torch.tensor([[0]]), live)
         norms.append((edited - hidden)[0, 1:].norm(dim=-1))
     return float(torch.cat(norms).mean())
 

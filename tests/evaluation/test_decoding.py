@@ -18,8 +18,8 @@ from yapo.evaluation.decoding.sampling import sample
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.conditional import Conditional
-from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.methods.dspa.edit import Conditional
 
 
 def grid(sae: SAE) -> list[Condition]:
@@ -87,7 +87,7 @@ def test_edit_of_one_token_equals_the_intervention(any_sae: SAE, kind: str) -> N
         u[:, ::4] = 0
     context = intervention.context(torch.randn(6, 5, 32, generator=generator), torch.full((6, 5), 9), torch.ones(6, 5).bool())
     owner, live = torch.tensor([[0], [1], [0], [1], [1], [0]]), torch.ones(6, 1, dtype=torch.bool)
-    expected = intervention.edit(hidden, intervention.codes(hidden), intervention.push(u), owner, live, context) - hidden
+    expected = intervention.edit(hidden, intervention.codes(hidden), intervention.edit_state(u), owner, live, context) - hidden
     ((_, edit),) = token_edits([intervention, intervention, None], [u[0], u[1], None], 6, torch.float32, torch.device("cpu"))
     edit.admit(torch.arange(6), context)
     assert torch.allclose(edit(hidden[:, 0], owner[:, 0]), expected[:, 0], atol=2e-6)

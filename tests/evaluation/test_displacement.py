@@ -9,7 +9,7 @@ from yapo.evaluation.displacement import Residual
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.intervention import Dense, Sparse, sparse_edit_plain
+from yapo.steering.interventions import Dense, Sparse, sparse_edit_plain
 
 LAYER = 1
 

@@ -28,17 +28,17 @@ from yapo.evaluation.features import (
 )
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.tree import Pair
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.pair_batch import TokenPair
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 from ..conftest import random_sae
 
 LAYER = 1
 PAIRS = [
-    Pair([2, 9, 11, 30, 7], [12, 40, 41, 8], [13, 8]),
-    Pair([2, 50, 51], [60, 61, 62, 8], [70, 71, 72, 73, 8]),
-    Pair([2, 9, 90, 91, 92, 93, 94], [95, 8], [96, 8]),
+    TokenPair([2, 9, 11, 30, 7], [12, 40, 41, 8], [13, 8]),
+    TokenPair([2, 50, 51], [60, 61, 62, 8], [70, 71, 72, 73, 8]),
+    TokenPair([2, 9, 90, 91, 92, 93, 94], [95, 8], [96, 8]),
 ]
 
 

@@ -13,7 +13,7 @@ import yapo
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel, pad_left
 from yapo.models.sae import SAE
-from yapo.steering.intervention import Dense, Sparse
+from yapo.steering.interventions import Dense, Sparse
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 LAYER, NEW = 1, 7

@@ -23,7 +23,7 @@ from yapo.evaluation.knowledge import SteeredLM, main
 from yapo.evaluation.knowledge_tasks import Questions, check_same_questions, write_culture_tasks
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import load_sae
-from yapo.steering.intervention import sparse_edit_plain
+from yapo.steering.interventions import sparse_edit_plain
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 from ..hub_server import COMMIT, put_in_cache

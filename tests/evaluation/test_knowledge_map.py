@@ -18,7 +18,7 @@ from yapo.models.sae import SAE, load_sae
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 from ..hub_server import COMMIT, put_in_cache
-from ..steering.test_dspa import block_output, make_map, plain_edit, plain_sets
+from ..steering.methods.test_dspa_map import block_output, make_map, plain_edit, plain_sets
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (1, 3)

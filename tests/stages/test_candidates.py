@@ -17,10 +17,10 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.stages.evaluate import candidates_of, trained_vectors
 from yapo.stages.study import Study
-from yapo.steering.conditional import Conditional
+from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.vector import TrainedVector, VectorInfo
 
-from ..steering.test_dspa import block_output, make_map
+from ..steering.methods.test_dspa_map import block_output, make_map
 from .test_inputs import write_sae
 
 LAYER = 1

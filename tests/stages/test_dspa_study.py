@@ -22,7 +22,7 @@ from yapo.stages.app import ROOT, compose
 from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore
 from yapo.steering.vector import TrainedVector
 
 CHOSEN = 0.5

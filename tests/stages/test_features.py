@@ -24,11 +24,10 @@ from yapo.stages import features, features_table
 from yapo.stages.app import compose
 from yapo.stages.study import Study
 from yapo.stages.study_methods import methods_with_vectors
-from yapo.steering.conditional import ConditionalMap, MapInfo
-from yapo.steering.dspa import Entries
+from yapo.steering.activations import ActivationStore
+from yapo.steering.methods.dspa.map import ConditionalMap, Entries, MapInfo
 from yapo.steering.prepare import prepare
-from yapo.steering.sets import train_sets
-from yapo.steering.store import ActivationStore
+from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 COUNTRIES = {"egypt": "arabic", "nepal": "hindi"}

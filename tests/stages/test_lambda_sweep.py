@@ -17,7 +17,7 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.stages import lambda_sweep, lambda_sweep_table
 from yapo.stages.app import compose
 from yapo.stages.study import Study
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 
 GRID = [-1.0, 0.0, 1.0]

@@ -262,12 +262,20 @@ def test_every_stage_of_the_study_is_a_module() -> None:
         ("data", ["data/atlas.py", "data/split.py", "data/deep_culture_lense.py"], ["models/language_model.py"]),
         (
             "prepare",
-            ["steering/tree.py", "models/head.py", "evaluation/generate.py"],
+            ["steering/pair_batch.py", "models/head.py", "evaluation/generate.py"],
             ["evaluation/judges/base.py", "data/atlas.py"],
         ),
-        ("train", ["steering/methods/caa.py", "steering/intervention.py"], ["evaluation/generate.py", "reporting/tables.py"]),
-        ("evaluate", ["evaluation/judges/offline.py", "steering/codes.py"], ["steering/trainer.py", "evaluation/knowledge.py"]),
-        ("tables", ["reporting/cells.py", "evaluation/metrics.py"], ["evaluation/judges/offline.py", "steering/trainer.py"]),
+        ("train", ["steering/methods/caa.py", "steering/interventions.py"], ["evaluation/generate.py", "reporting/tables.py"]),
+        (
+            "evaluate",
+            ["evaluation/judges/offline.py", "steering/sparse_codes.py"],
+            ["steering/training/trainer.py", "evaluation/knowledge.py"],
+        ),
+        (
+            "tables",
+            ["reporting/cells.py", "evaluation/metrics.py"],
+            ["evaluation/judges/offline.py", "steering/training/trainer.py"],
+        ),
         ("figures", ["reporting/training_figures.py"], ["reporting/tables.py", "config/steering.py", "stages/study.py"]),
     ],
 )

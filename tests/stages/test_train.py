@@ -22,8 +22,8 @@ from yapo.stages import train
 from yapo.stages.app import ROOT, compose, run
 from yapo.stages.inputs import read_sae
 from yapo.stages.study import Study
-from yapo.steering.store import build_store
-from yapo.steering.tree import Pair
+from yapo.steering.activations import build_store
+from yapo.steering.pair_batch import TokenPair
 from yapo.steering.vector import TrainedVector
 from yapo.tensors import load_tensors, save_tensors
 
@@ -54,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
                 place = "In Egypt: " if variant == "localized" else ""
                 rows.append({"question_id": f"{split}{i}", "variant": variant, "phrasing": 0, "split": split})
                 tokens = lm.tokenizer.prompt(place + question)
-                pairs.append(Pair(tokens, lm.tokenizer.response(chosen), lm.tokenizer.response(rejected)))
+                pairs.append(TokenPair(tokens, lm.tokenizer.response(chosen), lm.tokenizer.response(rejected)))
     study = Study.of(config)
     path = study.pairs("arabic", "egypt", TASK)
     write_parquet(path, pd.DataFrame(rows))

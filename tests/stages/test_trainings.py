@@ -27,8 +27,8 @@ from yapo.stages.app import compose
 from yapo.stages.study import Study
 from yapo.stages.study_methods import check_methods
 from yapo.stages.trainings import Bench, read_trainings
-from yapo.steering.margins import measure_pairs
-from yapo.steering.sets import TrainSet
+from yapo.steering.objective import measure_pairs
+from yapo.steering.training.train_sets import TrainSet
 
 FACTS = {"train": 3, "validation": 2, "test": 1}
 ITEMS = 4  # validation items: two facts, two phrasings

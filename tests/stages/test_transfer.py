@@ -19,9 +19,10 @@ from yapo.stages.app import compose
 from yapo.stages.inputs import prompt_format, read_items, read_sae
 from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader
-from yapo.steering.methods import FitInputs, get_method
-from yapo.steering.sets import train_sets
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore
+from yapo.steering.method import FitInputs
+from yapo.steering.methods import get_method
+from yapo.steering.training.train_sets import train_sets
 
 FACTS = {"train": 3, "validation": 2, "test": 3}
 OWN = [

@@ -18,12 +18,12 @@ from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel, pad_left
 from yapo.models.sae import SAE
 from yapo.models.template import Template
-from yapo.steering.conditional import Conditional
 from yapo.steering.conversation import Conversation
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
+from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.vector import SteeringVector, VectorInfo
 
-from .test_dspa import make_map, plain_edit, plain_sets
+from .methods.test_dspa_map import make_map, plain_edit, plain_sets
 
 NEW = 5
 PROMPTS = [[2, 9, 11, 30, 7, 12, 40, 41, 8], [2, 5, 6], [2, 20, 21, 22, 23, 24], [2, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60]]

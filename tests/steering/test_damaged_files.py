@@ -18,17 +18,17 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.stages.study import Study
 from yapo.stages.transfer_left_out import left_out_path, read_left_out
-from yapo.steering.intervention import Dense
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.interventions import Dense
 from yapo.steering.portable import carry
-from yapo.steering.progress import Row
-from yapo.steering.sets import TrainSet
-from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.trainer import Trainer
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.training.trainer import Trainer
 from yapo.steering.vector import SteeringVector, TrainedVector, VectorInfo
 from yapo.tensors import load_tensors, save_tensors, stream_tensors
 
-from .test_dspa import make_map
-from .test_tree import PAIRS
+from .methods.test_dspa_map import make_map
+from .test_pair_batch import PAIRS
 
 NAN, INF = float("nan"), float("inf")
 INFO = VectorInfo("yapo", "sparse", 1, "a model", "0123456789ab", "an autoencoder", "ba9876543210")
@@ -286,7 +286,7 @@ def test_checkpoints_of_something_else_start_the_training_again(
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(trained[1])
     rewritten(path, tensors, header)
-    rows: list[Row] = []
+    rows: list[LogRow] = []
     again = Trainer(gemma, 1, Dense(32), store, CONFIG).train([TrainSet("both", [0, 1], [2])], rows.append, path)["both"]
     assert torch.equal(again, trained[0])
     assert [row["step"] for row in rows if row["kind"] == "step"] == [1, 2]

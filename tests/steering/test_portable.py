@@ -12,7 +12,7 @@ import yapo
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.intervention import sparse_edit_plain
+from yapo.steering.interventions import sparse_edit_plain
 from yapo.steering.portable import carry, pruned, stand_in
 from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.tensors import load_tensors, save_tensors

@@ -11,8 +11,8 @@ from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
+from yapo.steering.activations import build_store
 from yapo.steering.prepare import Prepared, prepare
-from yapo.steering.store import build_store
 
 from ..data.test_schema import items_table
 

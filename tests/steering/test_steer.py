@@ -17,7 +17,7 @@ from yapo.errors import YapoError
 from yapo.files import file_digest
 from yapo.models.language_model import LanguageModel, pad_left
 from yapo.models.sae import SAE
-from yapo.steering.intervention import sparse_edit_plain
+from yapo.steering.interventions import sparse_edit_plain
 from yapo.steering.steer import padding_of
 from yapo.steering.vector import SteeringVector, VectorInfo
 

@@ -18,7 +18,7 @@ from yapo.models.sae import SAE
 from yapo.steering.vector import CONVENTION, MAP_CONVENTION, SteeringVector, TrainedVector, VectorInfo, random_like
 from yapo.tensors import load_tensors, save_tensors
 
-from .test_dspa import make_map
+from .methods.test_dspa_map import make_map
 
 INFO = VectorInfo(
     method="yapo",

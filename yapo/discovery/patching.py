@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from yapo.models.language_model import LanguageModel
-from yapo.steering.tree import Pair, answer_log_probs, tree_batch
+from yapo.steering.pair_batch import TokenPair, answer_log_probs, batch_pairs
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def patch_all_layers(lm: LanguageModel, probes: list[Probe], batch_size: int) ->
 
 
 def _patch_batch(lm: LanguageModel, probes: list[Probe]) -> Tensor:
-    source, source_place, ceiling = _run(lm, [Pair(p.localized, p.own, p.western) for p in probes])
-    target, target_place, base = _run(lm, [Pair(p.nonlocalized, p.own, p.western) for p in probes])
-    batch = tree_batch([Pair(p.nonlocalized, p.own, p.western) for p in probes]).to(lm.device)
+    source, source_place, ceiling = _run(lm, [TokenPair(p.localized, p.own, p.western) for p in probes])
+    target, target_place, base = _run(lm, [TokenPair(p.nonlocalized, p.own, p.western) for p in probes])
+    batch = batch_pairs([TokenPair(p.nonlocalized, p.own, p.western) for p in probes]).to(lm.device)
     values = []
     for layer in range(lm.n_layers):
         patched = target[layer].clone()
@@ -61,9 +61,9 @@ def _patch_batch(lm: LanguageModel, probes: list[Probe]) -> Tensor:
     return torch.stack([*values, base, ceiling]).cpu()
 
 
-def _run(lm: LanguageModel, pairs: list[Pair]) -> tuple[list[Tensor], tuple[Tensor, Tensor], Tensor]:
+def _run(lm: LanguageModel, pairs: list[TokenPair]) -> tuple[list[Tensor], tuple[Tensor, Tensor], Tensor]:
     """States after every block, row and place of the last prompt tokens, and probabilities of both answers, unpatched."""
-    batch = tree_batch(pairs).to(lm.device)
+    batch = batch_pairs(pairs).to(lm.device)
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in pairs])
     states, hidden = [], lm.embed(ids)

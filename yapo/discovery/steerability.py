@@ -10,7 +10,7 @@ from torch import Tensor
 from yapo.evaluation.decoding import Decoder
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel, causal, pad_left
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
 
 
 @torch.inference_mode()

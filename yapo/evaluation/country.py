@@ -18,7 +18,7 @@ from yapo.evaluation.judges import Judge
 from yapo.evaluation.scoring import judge_requests, score
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.models.language_model import LanguageModel
-from yapo.steering.intervention import Dense, Intervention
+from yapo.steering.interventions import Dense, Intervention
 from yapo.steering.vector import random_like
 
 

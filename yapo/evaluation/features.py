@@ -25,8 +25,8 @@ from torch import Tensor
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import DENSE_CODES, SAE
-from yapo.steering.intervention import Dense, Intervention, Sparse
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore
+from yapo.steering.interventions import Dense, Intervention, Sparse
 from yapo.steering.vector import SteeringVector
 
 HEAD_ROWS = 2**14  # rows of the unembedding turned to float32 at once

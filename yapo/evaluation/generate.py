@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from yapo.models.language_model import KeyValues, LanguageModel, Masks, causal, pad_left
-from yapo.steering.codes import Codes
-from yapo.steering.intervention import Intervention, Push
+from yapo.steering.interventions import EditState, Intervention
+from yapo.steering.sparse_codes import SparseCodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class _Steering:
     """Displacements of the conditions that share an intervention; only the features that they touch are encoded."""
 
     intervention: Intervention
-    push: Push
+    state: EditState
     steer_bos: bool
 
     @classmethod
@@ -45,8 +45,8 @@ class _Steering:
         intervention, us = conditions[0].intervention, [condition.u for condition in conditions if condition.u is not None]
         if intervention is None or not us:
             return None
-        narrow, u = intervention.focused(torch.stack(us).to(device))
-        return cls(narrow, narrow.push(u), conditions[0].steer_bos)
+        narrow, u = intervention.restrict(torch.stack(us).to(device))
+        return cls(narrow, narrow.edit_state(u), conditions[0].steer_bos)
 
     def live(self, real: Tensor, positions: Tensor) -> Tensor:
         """The tokens of left-padded prompts that are displaced."""
@@ -55,8 +55,8 @@ class _Steering:
             live[:, :-1] = False
         return live
 
-    def edit(self, hidden: Tensor, codes: Codes | None, owner: Tensor, live: Tensor, context: Tensor | None) -> Tensor:
-        return self.intervention.edit(hidden, codes, self.push, owner, live, context)
+    def edit(self, hidden: Tensor, codes: SparseCodes | None, owner: Tensor, live: Tensor, context: Tensor | None) -> Tensor:
+        return self.intervention.edit(hidden, codes, self.state, owner, live, context)
 
 
 @dataclass
@@ -158,7 +158,7 @@ def _place(steering: _Steering | None, layer: int) -> tuple[int, int | None]:
 def _prefill(
     lm: LanguageModel,
     prompt: _Prompts,
-    codes: Codes | None,
+    codes: SparseCodes | None,
     context: Tensor | None,
     steering: _Steering | None,
     owner: Tensor,

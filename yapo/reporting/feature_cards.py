@@ -17,7 +17,7 @@ from yapo.reporting.feature_pages import Beside, Example, FeatureCard, Weighed, 
 from yapo.reporting.feature_text import token_name, window
 from yapo.reporting.names import label
 from yapo.reporting.render import DASH, MINUS
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore
 
 WORDS = 8  # promoted, and as many suppressed
 SHOWN = 5  # examples of each kind on a page

@@ -48,7 +48,7 @@ def main(config: Config) -> None:
             for variant in variants:
                 own = cell
                 if variant.sae is not None:
-                    own = cell.encoded_by(load_sae(Study.of(config).ablation_sae(variant.name)))
+                    own = cell.reencode(load_sae(Study.of(config).ablation_sae(variant.name)))
                 checkpoints.append(bench.path.with_name(f"{bench.path.stem}-{task}-{variant.name}.checkpoint.safetensors"))
                 vectors, _ = own.fit(variant.train, variant.options, settings.seeds, checkpoints[-1])
                 last = {seed: epochs[-1] for seed, epochs in vectors.items()}

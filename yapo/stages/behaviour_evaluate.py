@@ -19,7 +19,7 @@ from yapo.stages.app import run
 from yapo.stages.evaluate import candidates_of, trained_vectors
 from yapo.stages.inputs import read_layer
 from yapo.stages.study import Study
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
 from yapo.steering.vector import random_like
 
 TASK = "open_ended"

@@ -16,8 +16,8 @@ from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.study import Study
+from yapo.steering.activations import GIGABYTE, build_store
 from yapo.steering.prepare import token_pairs
-from yapo.steering.store import GIGABYTE, build_store
 
 log = logging.getLogger(__name__)
 TASK = "open_ended"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+METHODS = Path("steering/methods")
+
 # Reading, writing, naming and checking: what every stage shares and no result depends on.
 PLUMBING = {
     "config",
@@ -38,6 +40,8 @@ def code_of(stage: str) -> tuple[Path, ...]:
         if file not in reached and not left_out & {str(part) for part in (place, *place.parents)}:
             reached.add(file)
             ahead += _imports(file)
+            if place == METHODS / "__init__.py":  # which imports a method when its name is asked for
+                ahead += file.parent.rglob("*.py")
     return tuple(sorted(reached))
 
 

@@ -18,12 +18,12 @@ from yapo.stages.inputs import language_of, read_sae
 from yapo.stages.study import Study, layers_to_read
 from yapo.stages.trainings import Bench, Cell
 from yapo.stages.vectors import VectorReader, check_vectors
-from yapo.steering.conditional import Conditional
-from yapo.steering.dspa_flops import Tokens, displacement_work, fit_work
-from yapo.steering.dspa_variants import FittedVariant, fit_variants, variants
-from yapo.steering.methods import FitInputs, get_method
-from yapo.steering.methods.base import Elsewhere
-from yapo.steering.methods.dspa import Options
+from yapo.steering.method import Elsewhere, FitInputs
+from yapo.steering.methods import get_method
+from yapo.steering.methods.dspa.edit import Conditional
+from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
+from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.variants import VariantMap, fit_variants, variants
 
 NAME, FLOPS, METHOD = "dspa_study", "dspa_flops", "dspa"
 COLUMNS = [
@@ -36,8 +36,8 @@ def main(config: Config) -> None:
     """Writes ``studies/dspa_study.parquet`` and ``studies/dspa_flops.parquet`` for ``country``; ``method`` is dspa.
 
     The first has one row per validation item, variant and strength:
-        change, value, draw: what is changed, to what, and which subset of pairs; see ``yapo.steering.dspa_variants``. Rows of
-            the method "baseline" are the unsteered model's.
+        change, value, draw: what is changed, to what, and which subset of pairs; see ``MapVariant``. Rows of the method
+            "baseline" are the unsteered model's.
         strength: "one" at λ = 1, "chosen" at the λ that validation chose for the experiment's own vector.
         alpha: the step, λ·α. pairs, entries: N, and the non-zero entries of the map. width_in, width_out: features of its
             autoencoders.
@@ -88,16 +88,14 @@ def _place(bench: Bench) -> dict[str, str]:
     return {name: value for name, value in bench.place.items() if name != "method"}
 
 
-def _edits(bench: Bench, fitted: Sequence[FittedVariant], saes: dict[int, SAE]) -> list[Conditional]:
+def _edits(bench: Bench, fitted: Sequence[VariantMap], saes: dict[int, SAE]) -> list[Conditional]:
     """The edit of each variant; those with one map share one, and so forward passes."""
     made = {f.map.digest: f.map for f in fitted}
     edits = {d: Conditional(m, saes[m.info.layer_in], saes[m.info.layer_out], bench.lm.device) for d, m in made.items()}
     return [edits[f.map.digest] for f in fitted]
 
 
-def _answers(
-    cell: Cell, fitted: Sequence[FittedVariant], edits: Sequence[Conditional], strengths: dict[str, float]
-) -> pd.DataFrame:
+def _answers(cell: Cell, fitted: Sequence[VariantMap], edits: Sequence[Conditional], strengths: dict[str, float]) -> pd.DataFrame:
     """Validation items under every variant at every strength, and unsteered."""
     by_step = {
         (edit, f.variant.options.alpha * m): Condition(edit, torch.tensor([f.variant.options.alpha * m]))
@@ -131,7 +129,7 @@ def _answers(
     return filled.astype(dict.fromkeys(counts, int)).assign(task=cell.task, setting=cell.setting)
 
 
-def _costs(inputs: FitInputs, cell: Cell, own: FittedVariant) -> pd.DataFrame:
+def _costs(inputs: FitInputs, cell: Cell, own: VariantMap) -> pd.DataFrame:
     """What fitting the experiment's own map costs in operations.
 
     three_passes, two_passes, one_pass: by the paper's accounting, with its three passes over a prompt and with fewer.
@@ -144,8 +142,8 @@ def _costs(inputs: FitInputs, cell: Cell, own: FittedVariant) -> pd.DataFrame:
     pairs, validation = ([cell.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))
     tokens, parameters = Tokens.of(pairs), sum(parameter.numel() for parameter in lm.model.parameters())
     sae_in, sae_out = (elsewhere.autoencoder(layer) for layer in (options.layer_in, options.layer_out))
-    work = fit_work(lm, pairs, options, sae_in, sae_out, batch_size)
-    moved = displacement_work(lm, validation, own.map.info, batch_size)
+    work = fit_cost(lm, pairs, options, sae_in, sae_out, batch_size)
+    moved = displacement_cost(lm, validation, own.map.info, batch_size)
     with FlopCounterMode(display=False) as counter:
         get_method(METHOD).fit(inputs)
     flops = {

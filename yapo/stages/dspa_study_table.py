@@ -20,8 +20,8 @@ from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
 from yapo.stages.study import Study, studied
 from yapo.stages.tables import table_options
-from yapo.steering.dspa_variants import own_values
-from yapo.steering.methods.dspa import Options
+from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.variants import own_values
 
 
 def main(config: Config) -> None:

@@ -24,8 +24,8 @@ from yapo.stages.inputs import language_of, read_items, read_layer, read_sae
 from yapo.stages.study import Study
 from yapo.stages.study_methods import check_methods, methods_with_vectors
 from yapo.stages.vectors import check_vectors
-from yapo.steering.sets import TrainSet, train_sets
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore
+from yapo.steering.training.train_sets import TrainSet, train_sets
 from yapo.steering.vector import SteeringVector
 
 NUMBERS = (

@@ -20,7 +20,7 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
 from yapo.stages.study import Study
 from yapo.stages.vectors import ChosenVector, VectorReader, check_vectors
-from yapo.steering.intervention import Dense
+from yapo.steering.interventions import Dense
 from yapo.steering.vector import random_like
 
 NAME = "lambda_sweep"

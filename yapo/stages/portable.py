@@ -20,9 +20,9 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.prepared import read_prepared
 from yapo.stages.study import Study
-from yapo.steering.intervention import Dense, Sparse
+from yapo.steering.interventions import Dense, Sparse
 from yapo.steering.portable import carry, pruned, stand_in
-from yapo.steering.sets import train_sets
+from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector
 
 log = logging.getLogger(__name__)

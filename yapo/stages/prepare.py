@@ -18,8 +18,8 @@ from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study
+from yapo.steering.activations import GIGABYTE
 from yapo.steering.prepare import prepare
-from yapo.steering.store import GIGABYTE
 
 log = logging.getLogger(__name__)
 CHUNK = 4  # forward batches between two saves of the answers

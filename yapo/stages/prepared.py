@@ -14,7 +14,7 @@ from yapo.errors import YapoError
 from yapo.files import digest, file_digest
 from yapo.models.sae import SAE
 from yapo.stages.study import Study
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore
 from yapo.steering.vector import VectorInfo
 
 COLUMNS = ("question_id", "variant", "phrasing", "split")

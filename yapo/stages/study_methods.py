@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from yapo.config import Config
 from yapo.errors import YapoError, unknown
 from yapo.stages.app import options
-from yapo.steering.methods import Method, get_method
+from yapo.steering.method import Method
+from yapo.steering.methods import get_method
 
 
 def check_study(config: Config, study: str) -> None:

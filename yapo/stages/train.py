@@ -25,12 +25,12 @@ from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.prepared import PreparedPairs, read_prepared, vector_info
 from yapo.stages.study import Study, check_country
-from yapo.steering.conditional import ConditionalMap
-from yapo.steering.intervention import Dense, Sparse
-from yapo.steering.methods import FitInputs, Method, get_method
-from yapo.steering.methods.base import Elsewhere
-from yapo.steering.progress import Row
-from yapo.steering.sets import TrainSet, train_sets
+from yapo.steering.interventions import Dense, Sparse
+from yapo.steering.method import Elsewhere, FitInputs, Method
+from yapo.steering.methods import get_method
+from yapo.steering.methods.dspa.map import ConditionalMap
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import TrainSet, train_sets
 from yapo.steering.vector import MAP_CONVENTION, TrainedVector
 from yapo.tensors import check_finite
 
@@ -175,10 +175,10 @@ class _Curves:
                 self.partial.unlink(missing_ok=True)
                 remove_empty(self.path.parent)
 
-    def of(self, task: str) -> Callable[[Row], None]:
+    def of(self, task: str) -> Callable[[LogRow], None]:
         """Receives the rows of a task."""
 
-        def write(row: Row) -> None:
+        def write(row: LogRow) -> None:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.partial.open("w", encoding="utf-8")
@@ -196,7 +196,7 @@ class _Curves:
         os.replace(self.partial, self.path)
 
 
-def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) -> Row:
+def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) -> LogRow:
     """Size of a vector that was not trained, and how far it moves the residual stream of the validation pairs."""
     intervention = Dense(inputs.sae.d_model) if space == "dense" else Sparse(inputs.sae)
     first = 0 if inputs.train.steer_bos else 1

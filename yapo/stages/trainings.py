@@ -25,14 +25,13 @@ from yapo.stages.inputs import language_of, prompt_format, read_items, read_laye
 from yapo.stages.prepared import read_prepared
 from yapo.stages.study import Study, studied
 from yapo.stages.study_methods import check_methods
-from yapo.steering.intervention import Dense, Intervention, Sparse
-from yapo.steering.margins import measure_pairs
-from yapo.steering.methods import FitInputs, get_method
-from yapo.steering.objective import preference_loss
-from yapo.steering.progress import Row
-from yapo.steering.reencode import encoded_by
-from yapo.steering.sets import TrainSet, train_sets
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore, reencode
+from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.method import FitInputs
+from yapo.steering.methods import get_method
+from yapo.steering.objective import measure_pairs, preference_loss
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import TrainSet, train_sets
 
 ITEM = ["question_id", "variant", "phrasing"]
 
@@ -117,7 +116,7 @@ class Cell:
         Returns:
             ``[epochs, width]`` by seed, and the logged rows with a column ``seed``.
         """
-        bench, logged = self.bench, list[Row]()
+        bench, logged = self.bench, list[LogRow]()
         names = {f"seed {seed}": seed for seed in seeds}
         inputs = FitInputs(
             store=self.store,
@@ -138,10 +137,10 @@ class Cell:
         rows = pd.DataFrame(logged)
         return {seed: vectors[name] for name, seed in names.items()}, rows.assign(seed=rows.pop("setting").map(names))
 
-    def encoded_by(self, sae: SAE) -> Cell:
+    def reencode(self, sae: SAE) -> Cell:
         """The same pairs with the codes of another autoencoder of the layer."""
         sae = sae.to(self.bench.lm.device)
-        return replace(self, store=encoded_by(sae, self.store), sae=sae)
+        return replace(self, store=reencode(sae, self.store), sae=sae)
 
     def intervention(self, options: dict[str, Any]) -> Intervention:
         """How vectors trained with these options are applied."""

@@ -18,10 +18,11 @@ from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.prepared import read_prepared, vector_info
 from yapo.stages.study import Study, check_country, studied
 from yapo.stages.study_methods import check_methods
-from yapo.steering.methods import FitInputs, get_method
-from yapo.steering.progress import Row
-from yapo.steering.sets import train_sets
-from yapo.steering.store import ActivationStore
+from yapo.steering.activations import ActivationStore
+from yapo.steering.method import FitInputs
+from yapo.steering.methods import get_method
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import TrainedVector
 from yapo.tensors import load_tensors, save_tensors
 
@@ -111,7 +112,7 @@ def _named_apart(rows: pd.DataFrame, country: str) -> pd.DataFrame:
     return rows.assign(question_id=country + "/" + rows["question_id"])
 
 
-def _unlogged(row: Row) -> None:
+def _unlogged(row: LogRow) -> None:
     """Training curves of these vectors are not kept."""
 
 

@@ -13,8 +13,8 @@ from yapo.models.language_model import LanguageModel
 from yapo.stages.inputs import read_sae
 from yapo.stages.study import Study
 from yapo.steering.applied import Applied
-from yapo.steering.conditional import ConditionalMap
-from yapo.steering.intervention import Intervention
+from yapo.steering.interventions import Intervention
+from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 

@@ -8,8 +8,9 @@ import torch
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE, check_fits
-from yapo.steering.conditional import Conditional, ConditionalMap
-from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.methods.dspa.edit import Conditional
+from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import Carried, VectorInfo
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.models.template import Template
-from yapo.steering.intervention import Intervention
+from yapo.steering.interventions import Intervention
 
 AnswerStarts = Callable[[Tensor], Tensor]
 """From ids ``[rows, tokens]`` to the index at which each row's answer begins, ``[rows]``."""

@@ -1,4 +1,4 @@
-"""The bi-directional preference objective of BiPO and YaPO.
+"""The bi-directional preference objective of BiPO and YaPO, on steered pairs.
 
     m    = [log π_v(y_w|x) - log π_v(y_l|x)] - [log π_0(y_w|x) - log π_0(y_l|x)]
     loss = -log σ(d·β·m)                                    (YaPO eq. 4 with the sign of its Algorithm 1)
@@ -8,7 +8,22 @@ log π sums over response tokens, end-of-turn included; π_v is steered by d·v,
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
 from torch import Tensor, nn
+
+from yapo.steering.activations import ActivationStore
+from yapo.steering.interventions import Intervention
+from yapo.steering.pair_batch import answer_log_probs
+from yapo.steering.sparse_codes import SparseCodes
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
+
+T = TypeVar("T")
 
 
 def preference_margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor) -> Tensor:
@@ -19,3 +34,91 @@ def preference_margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor
 def preference_loss(margin: Tensor, direction: Tensor, beta: float) -> Tensor:
     """-log σ(d·β·m) for each pair; ``direction`` holds d in {-1, 1}."""
     return -nn.functional.logsigmoid(beta * direction * margin)
+
+
+@dataclass(frozen=True)
+class SteeredPairs:
+    """Pairs under steering.
+
+    Attributes:
+        margin: m of each pair, ``[pairs]``; see ``yapo.steering.objective``.
+        change: h' - h at the steered tokens of all pairs, without gradient, ``[tokens, d_model]``.
+        pair: which pair each of these tokens belongs to, ``[tokens]``.
+    """
+
+    margin: Tensor
+    change: Tensor
+    pair: Tensor
+
+    def displacement(self, group: Tensor, groups: int) -> Tensor:
+        """Mean norm of the change over the tokens of each group of pairs, ``[groups]``; pair i belongs to ``group[i]``."""
+        member = (group[self.pair] == torch.arange(groups, device=group.device)[:, None]).float()
+        norms: Tensor = self.change.float().norm(dim=-1)
+        return (member @ norms) / member.sum(dim=1)
+
+
+def steer_pairs(
+    lm: LanguageModel,
+    layer: int,
+    intervention: Intervention,
+    store: ActivationStore,
+    codes: Sequence[SparseCodes],
+    rows: list[int],
+    u: Tensor,
+    owner: Tensor,
+    steer_bos: bool,
+) -> SteeredPairs:
+    """Run the blocks above ``layer`` over some pairs of a store, pair i displaced by ``u[owner[i]]``; gradients flow to u.
+
+    Args:
+        intervention: on the model's device.
+        codes: of every pair of the store, as ``intervention`` numbers its features.
+        rows: the pairs.
+        u: displacements, ``[vectors, width]``.
+        owner: ``[pairs]``.
+        steer_bos: whether the first token is displaced too.
+    """
+    batch, hidden = store.batch(rows)
+    packed = SparseCodes.packed([codes[i] for i in rows], batch).to(lm.device)
+    batch, hidden = batch.to(lm.device), hidden.to(lm.device)
+    live = batch.real if steer_bos else batch.real & (batch.positions > 0)
+    edited = intervention.edit(hidden, packed, intervention.edit_state(u), owner[batch.pair], live)
+    log_probs = answer_log_probs(lm, edited, layer, batch)
+    margin = preference_margin(*log_probs.unbind(1), *store.reference[rows].to(lm.device).unbind(1))
+    return SteeredPairs(margin, (edited.detach() - hidden)[live], batch.pair[live])
+
+
+@torch.no_grad()
+def measure_pairs(
+    lm: LanguageModel,
+    layer: int,
+    intervention: Intervention,
+    store: ActivationStore,
+    rows: Sequence[int],
+    u: Tensor,
+    steer_bos: bool,
+    rows_per_pass: int,
+) -> tuple[Tensor, Tensor]:
+    """Margin of each pair, and how far its steered tokens move on average, all displaced by ``u [width]``; ``[pairs]`` each.
+
+    Args:
+        intervention: the whole edit, with the store's autoencoder where it is sparse.
+        rows: pairs of the store.
+        rows_per_pass: pairs of one forward pass.
+    """
+    by_length = sorted(range(len(rows)), key=lambda k: len(store.hidden[rows[k]]))
+    edit = intervention.to(lm.device)
+    margins, moved = torch.zeros(len(rows)), torch.zeros(len(rows))
+    for places in chunks(by_length, rows_per_pass):
+        owner = torch.zeros(len(places), dtype=torch.long, device=lm.device)
+        chosen = [rows[k] for k in places]
+        done = steer_pairs(lm, layer, edit, store, store.codes, chosen, u[None].to(lm.device), owner, steer_bos)
+        margins[places] = done.margin.cpu()
+        moved[places] = done.displacement(torch.arange(len(places), device=lm.device), len(places)).cpu()
+    return margins, moved
+
+
+def chunks(rows: list[T], size: int) -> Iterator[list[T]]:
+    """Consecutive parts of at most ``size``."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
-from yapo.steering.intervention import Sparse
+from yapo.steering.interventions import Sparse
 from yapo.steering.vector import Carried, SteeringVector
 
 

@@ -13,8 +13,8 @@ from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.store import ActivationStore, build_store
-from yapo.steering.tree import Pair
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.pair_batch import TokenPair
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ def prepare(
 
 def token_pairs(
     lm: LanguageModel, rows: pd.DataFrame, max_prompt_tokens: int, max_rejected_tokens: int | None = None
-) -> tuple[pd.DataFrame, list[Pair], int]:
+) -> tuple[pd.DataFrame, list[TokenPair], int]:
     """Rows with columns prompt, chosen and rejected as tokens.
 
     Returns:
         The rows whose prompt is not longer than ``max_prompt_tokens``, their pairs, and how many rows were left out.
     """
     pairs = [
-        Pair(
+        TokenPair(
             lm.tokenizer.prompt(prompt),
             lm.tokenizer.response(chosen),
             lm.tokenizer.response(rejected)[:max_rejected_tokens],

@@ -15,7 +15,7 @@ from yapo.errors import YapoError
 from yapo.models.sae import SAE, load_sae
 from yapo.steering.applied import Applied
 from yapo.steering.conversation import AnswerStarts, Conversation
-from yapo.steering.intervention import Intervention
+from yapo.steering.interventions import Intervention
 from yapo.steering.steer_checks import check_model, check_vector, displacement, strength_of
 from yapo.steering.vector import SteeringVector
 
@@ -62,8 +62,8 @@ def steer(
     block = model.model.layers[vector.info.layer]
     device = next(block.parameters()).device  # a model may be spread over several
     whole = _intervention(model, vector, sae, device)
-    intervention, u = whole.focused(displacement(vector, strength, whole.width)[None].to(device))
-    push = intervention.push(u)
+    intervention, u = whole.restrict(displacement(vector, strength, whole.width)[None].to(device))
+    state = intervention.edit_state(u)
     mask: Tensor | None = None
     conversation = None if vector.map is None else Conversation(intervention, vector.map.info.template, answer_starts)
 
@@ -89,7 +89,7 @@ def steer(
             live = live & conversation.live().to(hidden.device)
         owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         context = None if conversation is None else conversation.context
-        edited = intervention.edit(hidden, intervention.codes(hidden), push, owner, live, context)
+        edited = intervention.edit(hidden, intervention.codes(hidden), state, owner, live, context)
         return (edited, *output[1:]) if isinstance(output, tuple) else edited
 
     handles = [model.model.register_forward_pre_hook(note, with_kwargs=True)]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
-from yapo.steering.conditional import ConditionalMap
+from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.tensors import check_finite, load_tensors, save_tensors
 
 SPACES = ("dense", "sparse", "map")
@@ -49,7 +49,7 @@ class VectorInfo:
     Attributes:
         method: caa, sas, bipo, yapo, dspa, or random.
         space: "dense" (added to the residual stream), "sparse" (added to SAE codes, YaPO eq. 3) or "map" (the strength of an edit
-            that depends on the prompt, ``yapo.steering.conditional``).
+            that depends on the prompt, ``yapo.steering.methods.dspa.edit``).
         layer: 0-based decoder block whose output is steered.
         model: name or path of the model, and ``model_digest`` of its weights.
         sae: name or path of the SAE, and ``sae_digest``; empty for dense vectors.

@@ -11,22 +11,22 @@ import pandas as pd
 from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.methods import FitInputs
-from yapo.steering.progress import Row
-from yapo.steering.sets import TrainSet
-from yapo.steering.store import build_store
-from yapo.steering.tree import Pair
+from yapo.steering.activations import build_store
+from yapo.steering.method import FitInputs
+from yapo.steering.pair_batch import TokenPair
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import TrainSet
 
 LAYER = 1
 TRAIN = TrainConfig(lr=0.05, epochs=2, batch_size=2, warmup_steps=1)
 # Two training facts in both variants; fact c is validation.
 PAIRS = [
-    Pair([2, 9, 11, 30, 7, 8], [15, 16, 5], [15, 18, 19, 5]),
-    Pair([2, 11, 30, 8], [15, 16, 5], [17, 5]),
-    Pair([2, 9, 31, 32, 8], [23, 24, 25, 5], [23, 24, 28, 5]),
-    Pair([2, 31, 32, 33, 8], [23, 5], [23, 24, 5]),
-    Pair([2, 9, 40, 8], [21, 5], [22, 5]),
-    Pair([2, 40, 41, 8], [21, 5], [22, 29, 5]),
+    TokenPair([2, 9, 11, 30, 7, 8], [15, 16, 5], [15, 18, 19, 5]),
+    TokenPair([2, 11, 30, 8], [15, 16, 5], [17, 5]),
+    TokenPair([2, 9, 31, 32, 8], [23, 24, 25, 5], [23, 24, 28, 5]),
+    TokenPair([2, 31, 32, 33, 8], [23, 5], [23, 24, 5]),
+    TokenPair([2, 9, 40, 8], [21, 5], [22, 5]),
+    TokenPair([2, 40, 41, 8], [21, 5], [22, 29, 5]),
 ]
 ROWS = pd.DataFrame(
     {
@@ -47,9 +47,9 @@ def no_model() -> LanguageModel:
     raise AssertionError("a closed-form method must not load the model")
 
 
-def make_inputs(lm: LanguageModel, sae: SAE, folder: Path, **changes: Any) -> tuple[FitInputs, list[Row]]:
+def make_inputs(lm: LanguageModel, sae: SAE, folder: Path, **changes: Any) -> tuple[FitInputs, list[LogRow]]:
     """Inputs of all three settings, and the list that receives the logged rows."""
-    log: list[Row] = []
+    log: list[LogRow] = []
     inputs = FitInputs(
         store=build_store(lm, LAYER, sae, PAIRS, batch_size=4),
         rows=ROWS,

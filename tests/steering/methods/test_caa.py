@@ -11,10 +11,10 @@ from torch import Tensor
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
+from yapo.steering.contrast import contrast_states, first_difference
 from yapo.steering.methods import get_method
-from yapo.steering.methods.contrast import contrast_states, first_difference
-from yapo.steering.sets import TrainSet
-from yapo.steering.tree import Pair
+from yapo.steering.pair_batch import TokenPair
+from yapo.steering.training.train_sets import TrainSet
 
 from .inputs import LAYER, PAIRS, SETS, make_inputs, no_model
 
@@ -29,13 +29,13 @@ def state(lm: LanguageModel, ids: list[int], position: int) -> Tensor:
 
 def test_where_answers_part() -> None:
     assert [first_difference(pair) for pair in PAIRS[:4]] == [1, 0, 2, None]
-    assert first_difference(Pair([2], [7, 8, 5], [7, 8, 5])) is None
+    assert first_difference(TokenPair([2], [7, 8, 5], [7, 8, 5])) is None
 
 
 def test_the_end_of_turn_alone_is_no_difference() -> None:
     """It is predicted and never read, so its residual stream is not in the store."""
-    assert first_difference(Pair([2], [7, 5], [7, 9, 5])) is None
-    assert first_difference(Pair([2], [5], [9, 5])) is None
+    assert first_difference(TokenPair([2], [7, 5], [7, 9, 5])) is None
+    assert first_difference(TokenPair([2], [5], [9, 5])) is None
 
 
 @pytest.mark.parametrize("part", SETS, ids=lambda part: part.name)

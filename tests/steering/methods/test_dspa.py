@@ -14,15 +14,15 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.stages.app import compose
-from yapo.steering.conditional import ConditionalMap
+from yapo.steering.method import Elsewhere, FitInputs
 from yapo.steering.methods import get_method
-from yapo.steering.methods.base import Elsewhere, FitInputs
-from yapo.steering.progress import Row
-from yapo.steering.sets import TrainSet
-from yapo.steering.tree import Pair
+from yapo.steering.methods.dspa.map import ConditionalMap
+from yapo.steering.pair_batch import TokenPair
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import TrainSet
 
-from ..test_dspa import block_output, dense_map, plain_edit, plain_gates, plain_map, plain_sets, plain_sparsified
 from .inputs import PAIRS, SETS, TRAIN, make_inputs, no_model
+from .test_dspa_map import block_output, dense_map, plain_edit, plain_gates, plain_map, plain_sets, plain_sparsified
 
 OPTIONS: dict[str, Any] = {
     "layer_in": 0, "layer_out": 2, "alpha": 0.4, "mode": "both", "k_prompt": 6, "k_diff": 3, "percentile": 75.0,
@@ -38,7 +38,7 @@ def other(sae: SAE) -> SAE:
 
 def fit_inputs(
     lm: LanguageModel, sae: SAE, folder: Path, explained: float = -1e9, **options: Any
-) -> tuple[FitInputs, list[Row], dict[str, ConditionalMap]]:
+) -> tuple[FitInputs, list[LogRow], dict[str, ConditionalMap]]:
     kept: dict[str, ConditionalMap] = {}
     saes = {OPTIONS["layer_in"]: sae, OPTIONS["layer_out"]: other(sae)}
     elsewhere = Elsewhere(lambda: lm, saes.__getitem__, explained, kept.__setitem__)
@@ -56,7 +56,7 @@ def density(sae: SAE, hidden: Tensor) -> list[float]:
 
 
 def plain_counts(
-    lm: LanguageModel, sae_in: SAE, sae_out: SAE, pair: Pair, template: bool = False, end: bool = False
+    lm: LanguageModel, sae_in: SAE, sae_out: SAE, pair: TokenPair, template: bool = False, end: bool = False
 ) -> tuple[list[float], list[float]]:
     """Densities of the prompt's own text, or all of it, and the difference of those of the answers, with their end or without."""
     content = lm.tokenizer.template.content(torch.tensor([pair.prompt]))[0] | template

@@ -13,8 +13,8 @@ from torch import Tensor
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
+from yapo.steering.contrast import contrast_states
 from yapo.steering.methods import get_method
-from yapo.steering.methods.contrast import contrast_states
 from yapo.steering.methods.sas import sas_vector
 
 from .inputs import SETS, make_inputs, no_model

@@ -12,10 +12,10 @@ import torch
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.intervention import Sparse
+from yapo.steering.interventions import Sparse
 from yapo.steering.methods import get_method
-from yapo.steering.progress import Row
-from yapo.steering.trainer import Trainer
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.trainer import Trainer
 
 from .inputs import LAYER, SETS, TRAIN, make_inputs
 
@@ -24,7 +24,7 @@ def test_fit_equals_the_trainer(lm: LanguageModel, sae: SAE, tmp_path: Path) -> 
     method = get_method("yapo")
     inputs, log = make_inputs(lm, sae, tmp_path)
     vectors = method.fit(inputs)
-    rows: list[Row] = []
+    rows: list[LogRow] = []
     expected = Trainer(lm, LAYER, Sparse(sae), inputs.store, TRAIN).train(SETS, rows.append)
     assert (method.name, method.space) == ("yapo", "sparse")
     assert {name: vector.shape for name, vector in vectors.items()} == {part.name: (2, 64) for part in SETS}

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from yapo.models.sae import SAE
-from yapo.steering.conditional import Conditional
-from yapo.steering.intervention import Dense, Intervention, Sparse
+from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.methods.dspa.edit import Conditional
 
 
 class TokenEdit(ABC):
@@ -68,7 +68,7 @@ class DenseToken(TokenEdit):
 
 
 class SparseToken(TokenEdit):
-    """[act(s + u) - s]·W_dec over the touched features, s = Enc(h), the terms of ``yapo.steering.intervention`` taken together.
+    """[act(s + u) - s]·W_dec over the touched features, s = Enc(h), the terms of ``yapo.steering.interventions`` taken together.
 
     Args:
         intervention: restricted to the touched features.
@@ -118,7 +118,7 @@ class SparseToken(TokenEdit):
 
 
 class ConditionalToken(TokenEdit):
-    """DSPA's edit (``yapo.steering.conditional``), whose features depend on the row's prompt.
+    """DSPA's edit (``yapo.steering.methods.dspa.edit``), whose features depend on the row's prompt.
 
     Args:
         intervention: the map with its autoencoders.
@@ -187,7 +187,7 @@ def _token_edit(intervention: Intervention, u: Tensor, rows: int, dtype: torch.d
     if isinstance(intervention, Dense):
         return DenseToken(u)
     if isinstance(intervention, Sparse):
-        narrow, narrow_u = intervention.focused(u)
+        narrow, narrow_u = intervention.restrict(u)
         return SparseToken(narrow, narrow_u, dtype)
     if isinstance(intervention, Conditional):
         return ConditionalToken(intervention, u[:, 0], rows)

@@ -21,7 +21,7 @@ from yapo.evaluation.decoding.steering import Steering, by_place, grouped
 from yapo.evaluation.decoding.step import Graphs, Step
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import KeyValues, LanguageModel, Masks, causal, pad_right
-from yapo.steering.codes import Codes
+from yapo.steering.sparse_codes import SparseCodes
 
 PROMPTS = 64  # whose lower part is held at once
 PREFILL_TOKENS = 2**15  # of one forward pass over prompts
@@ -253,7 +253,7 @@ class _Chunk:
     below: KeyValues
     last: Tensor
     queue: deque[Completion]
-    known: dict[int, tuple[Codes | None, Tensor | None]] = field(default_factory=dict)
+    known: dict[int, tuple[SparseCodes | None, Tensor | None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, batch: _Batch, chosen: list[int]) -> _Chunk:
@@ -285,7 +285,7 @@ class _Chunk:
             context = None if context is None else context[which]
             codes = None if codes is None else codes.rows(which)
             live = self._live(steering, which)
-            hidden = steering.intervention.edit(hidden, codes, steering.push, owner, live, context)
+            hidden = steering.intervention.edit(hidden, codes, steering.state, owner, live, context)
             batch.edit_of[id(steering.whole)].admit(slots, context)
         above, last = KeyValues(), self.last[which][:, None]
         top = lm.blocks(hidden, batch.layer + 1, lm.n_layers, positions, self.masks.select(which), above, read=last)
@@ -301,7 +301,7 @@ class _Chunk:
         for completion in taken:
             completion.prompt = self.chosen[completion.prompt]
 
-    def _read_by(self, steering: Steering) -> tuple[Codes | None, Tensor | None]:
+    def _read_by(self, steering: Steering) -> tuple[SparseCodes | None, Tensor | None]:
         """What an intervention needs to know of these prompts, computed once."""
         if id(steering) not in self.known:
             codes = steering.intervention.codes(self.hidden)

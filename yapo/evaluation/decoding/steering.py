@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from yapo.evaluation.generate import Condition
-from yapo.steering.intervention import Intervention, Push
+from yapo.steering.interventions import EditState, Intervention
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class Steering:
 
     whole: Intervention
     intervention: Intervention
-    push: Push
+    state: EditState
     place: dict[int, int]
     steer_bos: bool
 
@@ -35,8 +35,8 @@ class Steering:
                 if not own:
                     continue
                 us = torch.stack([u for u in (conditions[i].u for i in own) if u is not None])
-                narrow, u = one.to(device).focused(us.to(device))
-                steering = cls(one, narrow, narrow.push(u), {c: k for k, c in enumerate(own)}, steer_bos)
+                narrow, u = one.to(device).restrict(us.to(device))
+                steering = cls(one, narrow, narrow.edit_state(u), {c: k for k, c in enumerate(own)}, steer_bos)
                 for i in own:
                     found[i] = steering
         return found

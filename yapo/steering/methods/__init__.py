@@ -1,6 +1,30 @@
-"""Steering methods. Adding one: a module here with ``register(...)``, its import below, and ``conf/method/<name>.yaml``."""
+"""Steering methods: a module or folder each, whose object ``METHOD`` is imported when its name is first asked for."""
 
-from yapo.steering.methods import bipo, caa, dspa, sas, yapo
-from yapo.steering.methods.base import FitInputs, Method, get_method
+from __future__ import annotations
 
-__all__ = ["FitInputs", "Method", "bipo", "caa", "dspa", "get_method", "sas", "yapo"]
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yapo.errors import unknown
+
+if TYPE_CHECKING:
+    from yapo.steering.method import Method
+
+
+def method_names() -> list[str]:
+    """Return the name of every method, in alphabetical order."""
+    here = Path(__file__).parent
+    return sorted(path.stem for path in [*here.glob("[!_]*.py"), *(init.parent for init in here.glob("*/__init__.py"))])
+
+
+def get_method(name: str) -> Method:
+    """Import the method of that name.
+
+    Raises:
+        YapoError: there is none.
+    """
+    if name not in method_names():
+        raise unknown("method", "method", name, method_names())
+    method: Method = importlib.import_module(f"{__name__}.{name}").METHOD
+    return method

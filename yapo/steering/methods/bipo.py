@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from yapo.steering.intervention import Dense
-from yapo.steering.methods.base import FitInputs, register
+from yapo.steering.interventions import Dense
+from yapo.steering.method import FitInputs
 from yapo.steering.methods.caa import CAA
-from yapo.steering.methods.training import starting_vectors, training_sets
-from yapo.steering.trainer import Trainer
+from yapo.steering.training.starts import starting_vectors, training_sets
+from yapo.steering.training.trainer import Trainer
 
 
 class BiPO:
@@ -26,4 +26,4 @@ class BiPO:
         return trainer.train(sets, inputs.log, inputs.checkpoint, starts)
 
 
-register(BiPO())
+METHOD = BiPO()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from yapo.steering.methods.base import FitInputs, register
-from yapo.steering.methods.contrast import contrast_states
+from yapo.steering.contrast import contrast_states
+from yapo.steering.method import FitInputs
 
 
 class CAA:
@@ -24,4 +24,4 @@ class CAA:
         return vectors
 
 
-register(CAA())
+METHOD = CAA()

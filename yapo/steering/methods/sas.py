@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from yapo.errors import YapoError
-from yapo.steering.methods.base import FitInputs, register
-from yapo.steering.methods.contrast import contrast_states
+from yapo.steering.contrast import contrast_states
+from yapo.steering.method import FitInputs
 
 
 class SAS:
@@ -51,4 +51,4 @@ def _frequent_means(codes: Tensor, tau: float) -> Tensor:
     return torch.where(active >= tau * len(codes), means, torch.zeros_like(means))
 
 
-register(SAS())
+METHOD = SAS()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from yapo.config.checks import one_of
-from yapo.steering.codes import Codes
-from yapo.steering.intervention import Sparse
-from yapo.steering.methods.base import FitInputs, register
+from yapo.steering.interventions import Sparse
+from yapo.steering.method import FitInputs
 from yapo.steering.methods.sas import SAS
-from yapo.steering.methods.training import starting_vectors, training_sets
-from yapo.steering.trainer import Trainer
+from yapo.steering.sparse_codes import SparseCodes
+from yapo.steering.training.starts import starting_vectors, training_sets
+from yapo.steering.training.trainer import Trainer
 from yapo.steering.vector import THRESHOLDS
 
 FEATURES = ("fires", "all")
@@ -45,9 +45,9 @@ _OPTIONS = {"threshold": THRESHOLDS, "features": FEATURES}
 class EveryFeature(Sparse):
     """The sparse edit, fitted over all features of the autoencoder, also those that fire on no token."""
 
-    def fitted(self, codes: list[Codes]) -> tuple[Sparse, list[Codes]]:
-        """See ``Intervention.fitted``."""
+    def compact(self, codes: list[SparseCodes]) -> tuple[Sparse, list[SparseCodes]]:
+        """See ``Intervention.compact``."""
         return self, codes
 
 
-register(YaPO())
+METHOD = YaPO()

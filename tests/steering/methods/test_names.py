@@ -1,0 +1,38 @@
+"""Methods are found by their names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from yapo.errors import YapoError
+from yapo.stages.app import options
+from yapo.steering.methods import get_method, method_names
+
+
+def test_every_configured_method_is_a_module() -> None:
+    spaces = {"caa": "dense", "bipo": "dense", "sas": "sparse", "yapo": "sparse", "dspa": "map"}
+    assert {name: get_method(name).space for name in spaces} == spaces
+    assert options("method") == method_names()
+    assert all(get_method(name).name == name for name in options("method"))
+
+
+def test_a_method_is_imported_when_it_is_asked_for() -> None:
+    code = (
+        "import sys, yapo.steering.methods as m; m.get_method('caa'); "
+        "print([name for name in m.method_names() if f'{m.__name__}.{name}' in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "['caa']\n"
+
+
+@pytest.mark.parametrize("name", ["yappo", "", "CAA"])
+def test_unknown_names_are_refused(name: str) -> None:
+    with pytest.raises(YapoError, match=f"^method={name}: unknown method; .*choose among bipo, caa, dspa, sas, yapo"):
+        get_method(name)
+
+
+def test_the_nearest_name_is_suggested() -> None:
+    with pytest.raises(YapoError, match=r"did you mean yapo\?"):
+        get_method("yappo")

@@ -1,0 +1,69 @@
+"""Where the mean-difference methods (CAA, SAS) read the residual stream.
+
+``answer``: at the first token in which chosen and rejected differ, after the same prompt. For a multiple-choice answer that
+is the option's number, the place CAA (arXiv 2312.06681) reads.
+``prompt``: at the last prompt token, of the prompt that names the country (positive) and of the one that does not.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from yapo.errors import YapoError
+from yapo.steering.method import FitInputs
+from yapo.steering.pair_batch import TokenPair
+from yapo.steering.training.train_sets import TrainSet
+
+CONTRASTS = ("answer", "prompt")
+
+
+def contrast_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:
+    """Residual stream of the positive and of the negative side, each ``[n, d_model]``, over the training pairs of a set."""
+    kind = inputs.options.get("contrast")
+    if kind not in CONTRASTS:
+        raise YapoError(f"method.options.contrast={kind}: choose one of {', '.join(CONTRASTS)}")
+    return _answer_states(inputs, part) if kind == "answer" else _prompt_states(inputs)
+
+
+def _answer_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:
+    positive, negative = [], []
+    for i in part.train:
+        pair, hidden = inputs.store.pairs[i], inputs.store.hidden[i]
+        k = first_difference(pair)
+        if k is not None:
+            positive.append(hidden[len(pair.prompt) + k])
+            negative.append(hidden[len(pair.prompt) + len(pair.chosen) - 1 + k])
+    if not positive:
+        raise YapoError(
+            f"{part.name}: in no training pair do chosen and rejected differ before their last token; use contrast=prompt"
+        )
+    return torch.stack(positive), torch.stack(negative)
+
+
+def first_difference(pair: TokenPair) -> int | None:
+    """Index of the first answer token that differs, or None if one answer is the beginning of the other."""
+    for k, (w, l) in enumerate(zip(pair.chosen[:-1], pair.rejected[:-1], strict=False)):  # noqa: E741
+        if w != l:
+            return k
+    return None
+
+
+def _prompt_states(inputs: FitInputs) -> tuple[Tensor, Tensor]:
+    rows = inputs.rows[inputs.rows["split"] == "train"]
+    sides = [
+        rows[rows["variant"] == variant].set_index(["question_id", "phrasing"]).index for variant in ("localized", "nonlocalized")
+    ]
+    common = sides[0].intersection(sides[1]).sort_values()
+    if not len(common):
+        raise YapoError("no training question has both a localized and a non-localized form; use contrast=answer")
+    keyed = {(r.variant, r.question_id, r.phrasing): int(r.Index) for r in rows.itertuples()}  # type: ignore[arg-type]
+    states = [
+        torch.stack([_last_prompt_state(inputs, keyed[variant, question, phrasing]) for question, phrasing in common])
+        for variant in ("localized", "nonlocalized")
+    ]
+    return states[0], states[1]
+
+
+def _last_prompt_state(inputs: FitInputs, row: int) -> Tensor:
+    return inputs.store.hidden[row][len(inputs.store.pairs[row].prompt) - 1]

@@ -1,0 +1,136 @@
+"""Preference pairs laid out so that each prompt is run once for both of its answers, with little padding.
+
+A pair is ``prompt | chosen[:-1] | rejected[:-1]``. The rejected answer takes the positions that the chosen one has and cannot
+see it, so each answer reads exactly the prompt and itself; the last token of an answer is predicted, never read. A row is
+as long as the longest pair; shorter pairs share one where they fit, and cannot see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """Token ids of a pair; answers end with the end-of-turn token."""
+
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
+
+    @property
+    def tokens(self) -> list[int]:
+        """What is run."""
+        return self.prompt + self.chosen[:-1] + self.rejected[:-1]
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Pairs in rows of T tokens, padded on the right; at most R tokens of a row predict an answer.
+
+    Attributes:
+        row, start: where each pair begins, ``[pairs]``.
+        pair: which pair a token belongs to, ``[rows, T]``; 0 on padding.
+        positions: position of each token in its pair, ``[rows, T]``.
+        allowed: which keys each query may read, bool ``[rows, T, T]``.
+        real: True on tokens, False on padding, ``[rows, T]``.
+        read: the tokens whose logits predict an answer, ``[rows, R]``; 0 where a row has fewer.
+        source: flat index into ``read`` of the token that predicts each answer token, ``[answers]``.
+        target: the answer tokens, ``[answers]``.
+        owner: which log-probability each answer token adds to: ``2 * pair`` (chosen) or ``2 * pair + 1`` (rejected).
+    """
+
+    row: Tensor
+    start: Tensor
+    pair: Tensor
+    positions: Tensor
+    allowed: Tensor
+    real: Tensor
+    read: Tensor
+    source: Tensor
+    target: Tensor
+    owner: Tensor
+
+    def to(self, device: torch.device) -> PairBatch:
+        """The same layout on another device."""
+        return PairBatch(*(getattr(self, item.name).to(device) for item in fields(self)))
+
+    def packed(self, values: Sequence[Tensor]) -> Tensor:
+        """What each pair has per token, ``[tokens of the pair, ...]``, laid out as ``[rows, T, ...]``; 0 on padding."""
+        result = values[0].new_zeros(*self.pair.shape, *values[0].shape[1:])
+        for value, row, start in zip(values, self.row.tolist(), self.start.tolist(), strict=True):
+            result[row, start : start + len(value)] = value
+        return result
+
+    def order(self) -> list[int]:
+        """The pairs in the order of their tokens."""
+        return (self.row * self.pair.shape[1] + self.start).argsort().tolist()
+
+
+def batch_pairs(pairs: Sequence[TokenPair], width: int = 0) -> PairBatch:
+    """Lay out pairs as one batch, in rows of ``width`` tokens, or as long as the longest pair if that is more."""
+    lengths = [len(pair.tokens) for pair in pairs]
+    longest = max(width, *lengths)
+    places = _places(lengths, longest)
+    rows = 1 + max(row for row, _ in places)
+    pair_of, positions = torch.zeros(rows, longest, dtype=torch.long), torch.zeros(rows, longest, dtype=torch.long)
+    allowed = torch.eye(longest, dtype=torch.bool).repeat(rows, 1, 1)
+    real = torch.zeros(rows, longest, dtype=torch.bool)
+    below = torch.ones(longest, longest, dtype=torch.bool).tril()
+    read: list[list[int]] = [[] for _ in range(rows)]
+    source, target, owner = [], [], []
+    for i, (pair, (row, start)) in enumerate(zip(pairs, places, strict=True)):
+        p, c, r = len(pair.prompt), len(pair.chosen) - 1, len(pair.rejected) - 1
+        chosen, rejected, end = start + p, start + p + c, start + p + c + r
+        pair_of[row, start:end] = i
+        real[row, start:end] = True
+        positions[row, start:rejected] = torch.arange(p + c)
+        positions[row, rejected:end] = torch.arange(p, p + r)
+        allowed[row, start:end, start:end] = below[: end - start, : end - start]
+        allowed[row, rejected:end, chosen:rejected] = False
+        first = len(read[row])
+        read[row] += range(chosen - 1, end)  # the last prompt token predicts the first of both answers
+        for side, (ahead, answer) in enumerate(((1, pair.chosen), (1 + c, pair.rejected))):
+            source += [(row, first + k) for k in (0, *range(ahead, ahead + len(answer) - 1))]
+            target += answer
+            owner += [2 * i + side] * len(answer)
+    most = max(map(len, read))
+    padded = torch.tensor([tokens + [0] * (most - len(tokens)) for tokens in read])
+    flat = torch.tensor([row * most + k for row, k in source])
+    begin = torch.tensor(places)
+    return PairBatch(
+        begin[:, 0], begin[:, 1], pair_of, positions, allowed, real, padded, flat, torch.tensor(target), torch.tensor(owner)
+    )
+
+
+def _places(lengths: Sequence[int], longest: int) -> list[tuple[int, int]]:
+    """Row and first token of each pair: the longest first, each into the first row with room."""
+    places, filled = [(0, 0)] * len(lengths), list[int]()
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        row = next((row for row, tokens in enumerate(filled) if tokens + lengths[i] <= longest), len(filled))
+        if row == len(filled):
+            filled.append(0)
+        places[i] = (row, filled[row])
+        filled[row] += lengths[i]
+    return places
+
+
+def answer_log_probs(lm: LanguageModel, hidden: Tensor, layer: int, batch: PairBatch) -> Tensor:
+    """Summed log-probability of chosen and rejected, ``[pairs, 2]`` float32, from the residual stream after block ``layer``.
+
+    Runs the blocks above ``layer`` only, the last of them and the head only where an answer is predicted.
+    """
+    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
+    top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read)
+    tokens, rows = torch.unique(batch.source, return_inverse=True)  # one token predicts the first of both answers
+    log_probs = lm.target_log_probs(top.reshape(-1, lm.d_model)[tokens], rows, batch.target)
+    summed = torch.zeros(2 * len(batch.row), dtype=torch.float32, device=log_probs.device)
+    return summed.index_add(0, batch.owner, log_probs).reshape(-1, 2)

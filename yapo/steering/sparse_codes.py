@@ -1,0 +1,73 @@
+"""Sparse codes of a batch of tokens, kept as the few features that fire (compressed sparse rows)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from yapo.models.sae import SAE
+from yapo.steering.pair_batch import PairBatch
+
+
+@dataclass(frozen=True)
+class SparseCodes:
+    """The features that fire, token after token, row after row.
+
+    Attributes:
+        ids: feature of each entry, ascending within a token, ``[entries]``; int64, or int32 on disk.
+        values: its activation, above 0, float32 ``[entries]``.
+        counts: entries of each token, ``[rows, tokens]``; 0 on padding; int64, or int32 on disk.
+    """
+
+    ids: Tensor
+    values: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, sae: SAE, hidden: Tensor) -> SparseCodes:
+        """Encode ``hidden [rows, tokens, d_model]``, a bounded number of dense codes at a time."""
+        ids, values, counts = sae.encode_sparse(hidden.reshape(-1, hidden.shape[-1]))
+        return cls(ids, values, counts.reshape(hidden.shape[:-1]))
+
+    @classmethod
+    def packed(cls, parts: Sequence[SparseCodes], batch: PairBatch) -> SparseCodes:
+        """Codes of single pairs, ``counts [1, tokens of the pair]`` each, in the layout of a batch."""
+        counts = batch.packed([part.counts[0].long() for part in parts])
+        ordered = [parts[i] for i in batch.order()]
+        return cls(torch.cat([part.ids.long() for part in ordered]), torch.cat([part.values for part in ordered]), counts)
+
+    def offsets(self) -> Tensor:
+        """Where each token's entries begin, and the end: ``[rows * tokens + 1]``."""
+        ends = self.counts.reshape(-1).cumsum(dim=0)
+        return torch.cat([ends.new_zeros(1), ends])
+
+    def rows(self, chosen: Tensor) -> SparseCodes:
+        """Row i of the result is row ``chosen[i]``."""
+        lengths = self.counts.sum(dim=1)
+        starts = lengths.cumsum(dim=0) - lengths
+        taken = lengths[chosen]
+        shift = starts[chosen] - (taken.cumsum(dim=0) - taken)
+        index = torch.arange(int(taken.sum()), device=self.ids.device) + torch.repeat_interleave(shift, taken)
+        return SparseCodes(self.ids[index], self.values[index], self.counts[chosen])
+
+    def restricted(self, features: Tensor) -> SparseCodes:
+        """Only entries of ``features`` (ascending), renumbered by their place in it."""
+        place = torch.searchsorted(features, self.ids).clamp_max(len(features) - 1)
+        return self._where(features[place] == self.ids, place)
+
+    def live(self, tokens: Tensor) -> SparseCodes:
+        """Only entries of tokens where ``tokens [rows, tokens]`` is True."""
+        return self._where(torch.repeat_interleave(tokens.reshape(-1), self.counts.reshape(-1)), self.ids)
+
+    def _where(self, keep: Tensor, ids: Tensor) -> SparseCodes:
+        kept = torch.cat([keep.new_zeros(1, dtype=torch.long), keep.long().cumsum(dim=0)])
+        offsets = self.offsets()
+        counts = (kept[offsets[1:]] - kept[offsets[:-1]]).reshape(self.counts.shape)
+        return SparseCodes(ids[keep], self.values[keep], counts)
+
+    def to(self, device: torch.device) -> SparseCodes:
+        """The same codes on another device."""
+        return SparseCodes(self.ids.to(device), self.values.to(device), self.counts.to(device))

@@ -1,0 +1,1 @@
+"""Training of steering vectors by preference."""

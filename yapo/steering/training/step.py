@@ -1,0 +1,110 @@
+"""One training step on a batch laid out ahead: no data-dependent shape, no synchronisation, no atomic addition.
+
+``yapo.steering.objective.steered`` is the plain twin; ``tests/steering/test_step.py`` holds losses and gradients equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from yapo.steering.interventions import Intervention, Sparse
+from yapo.steering.objective import preference_loss, preference_margin
+from yapo.steering.training.step_batch import StepBatch
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Losses and what is logged.
+
+    Attributes:
+        losses: mean loss of each vector's pairs, ``[V]``; gradients flow to the vectors.
+        margins: mean margin of each vector's pairs, ``[V]``.
+        displacement: mean norm of the change over each vector's steered tokens, ``[V]``.
+    """
+
+    losses: Tensor
+    margins: Tensor
+    displacement: Tensor
+
+
+class _Take(torch.autograd.Function):
+    """``x[place]`` whose gradient is summed in a fixed order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, place: Tensor, order: Tensor, segments: Tensor) -> Tensor:
+        ctx.save_for_backward(order, segments)
+        ctx.length = len(x)
+        return x.index_select(0, place)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        order, segments = ctx.saved_tensors
+        summed = torch.segment_reduce(grad.index_select(0, order), "sum", offsets=segments, initial=0.0, unsafe=True)
+        return summed[: ctx.length], None, None, None
+
+
+def edited(intervention: Intervention, batch: StepBatch, u: Tensor) -> Tensor:
+    """h' of a batch, each token displaced by ``u [V, width]`` of its vector; see ``Intervention.edit``."""
+    state = intervention.edit_state(u)
+    moved = batch.hidden.float() + _everywhere(state.everywhere, batch.vector)
+    if isinstance(intervention, Sparse):
+        own = _Take.apply(state.u.reshape(-1), batch.place, batch.order, batch.segments)  # type: ignore[no-untyped-call]
+        correction = intervention.correction(batch.values, own, batch.ids)
+        summed = nn.functional.embedding_bag(
+            batch.ids, intervention.decoder, batch.offsets, per_sample_weights=correction, mode="sum", include_last_offset=True
+        )
+        moved = moved + summed[:-1].view(moved.shape)
+    return torch.where(batch.live[..., None], moved.to(batch.hidden.dtype), batch.hidden)
+
+
+def _everywhere(each: Tensor, vector: Tensor) -> Tensor:
+    """``each[vector]``, whose gradient is a product instead of an addition token by token."""
+    if len(each) == 1:
+        return each
+    return (vector[..., None] == torch.arange(len(each), device=each.device)).float() @ each
+
+
+def step(
+    lm: LanguageModel,
+    layer: int,
+    intervention: Intervention,
+    batch: StepBatch,
+    vectors: Tensor,
+    beta: float,
+    compiled: bool = False,
+) -> StepResult:
+    """Run the blocks above ``layer`` over a batch.
+
+    Args:
+        intervention: as wide as the vectors.
+        batch: on the model's device.
+        vectors: v, ``[V, width]``.
+        beta: of the objective.
+        compiled: see ``LanguageModel.blocks``.
+    """
+    u = batch.scale[:, None] * vectors
+    hidden = edited(intervention, batch, u)
+    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
+    top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read, compiled=compiled)
+    log_probs = lm.pair_log_probs(top.reshape(-1, lm.d_model).index_select(0, batch.predicts), batch.targets, compiled)
+    pairs = len(batch.reference)
+    member = (batch.owner.reshape(-1, 1) == torch.arange(2 * pairs, device=u.device)).float()
+    summed = (log_probs.reshape(1, -1) @ member).view(pairs, 2)
+    margin = preference_margin(*summed.unbind(1), *batch.reference.unbind(1))
+    loss = preference_loss(margin, batch.signs[batch.pair_vector], beta)
+    share = (batch.pair_vector[:, None] == torch.arange(len(u), device=u.device)).float()
+    share = share / share.sum(dim=0)
+    with torch.no_grad():
+        norms = (hidden - batch.hidden).float().norm(dim=-1).reshape(1, -1)
+        tokens = (
+            ((batch.vector[..., None] == torch.arange(len(u), device=u.device)) & batch.live[..., None]).float().flatten(0, 1)
+        )
+        displacement = (norms @ tokens)[0] / tokens.sum(dim=0)
+    return StepResult(loss @ share, (margin @ share).detach(), displacement)
