@@ -10,7 +10,7 @@ import torch
 import yapo
 from tests.conftest import random_sae
 from tests.evaluation.test_generate import LAYER, NEW, PROMPTS, condition, ending_at, library, vector
-from tests.steering.test_dspa import make_map
+from tests.steering.methods.test_dspa_map import make_map
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Decoder, Sampling
 from yapo.evaluation.decoding.edits import token_edits
