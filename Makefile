@@ -6,9 +6,9 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 .DEFAULT_GOAL := study
 .PHONY: study studies test proofs chaos docs-check ui report lint format types world bench clean help
 
-$(BIN)/.ready: pyproject.toml
+$(BIN)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[all,dev]'
 	@touch $@
 
 study: $(BIN)/.ready  ## run the whole study on the embedded world: all tables and figures

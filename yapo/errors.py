@@ -1,10 +1,12 @@
-"""The one exception that a user's mistake raises."""
+"""The one exception that a user's mistake raises, and the sentences that several modules raise it with."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import Literal
 
 from yapo.redaction import redact
 
@@ -33,3 +35,14 @@ def nearest(value: str, known: Iterable[str]) -> str:
     names, lower = list(known), value.lower()
     near = difflib.get_close_matches(lower, names, n=1) or [name for name in names if sorted(name) == sorted(lower)]
     return f"did you mean {near[0]}? " if near else ""
+
+
+def require_extra(extra: Literal["study", "judge", "track", "knowledge", "sae"], *modules: str) -> None:
+    """Refuse to go on where a module of an optional part of the package is not installed.
+
+    Raises:
+        YapoError: names the module and the command that installs it.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise YapoError(f"{module} is not installed; this needs the extra '{extra}': pip install 'yapo-pipeline[{extra}]'")

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from yapo.errors import YapoError
 from yapo.seal import BLANK, NAME, parquet_place, seal
@@ -198,6 +196,9 @@ def read_json_lines(path: Path) -> pd.DataFrame:
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     """Write a table without its index, with a digest that reading checks (``yapo.seal``)."""
+    import pyarrow as pa  # of the extra 'study'
+    import pyarrow.parquet as pq
+
     table = pa.Table.from_pandas(frame, preserve_index=False)
     with replacing(path) as temporary:
         with pq.ParquetWriter(temporary, table.schema) as writer:

@@ -19,7 +19,7 @@ import yaml
 from huggingface_hub import cached_assets_path
 
 from yapo.config import SaeConfig
-from yapo.errors import YapoError
+from yapo.errors import YapoError, require_extra
 from yapo.files import scratch_folder
 from yapo.hub import Repo, cached_commit, cached_file, commit_of, download_file, explained
 
@@ -140,6 +140,7 @@ def _converted(entry: Listed) -> Path:
 @cache
 def releases() -> dict[str, Any]:
     """SAELens' list, read without importing it."""
+    require_extra("sae", "sae_lens")
     spec = importlib.util.find_spec("sae_lens")
     assert spec is not None and spec.origin is not None
     with Path(spec.origin).with_name("pretrained_saes.yaml").open(encoding="utf-8") as file:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from yapo.config import SaeTrainConfig
-from yapo.errors import YapoError
+from yapo.errors import YapoError, require_extra
 from yapo.files import read_json, replacing, scratch_folder, write_json
 from yapo.models.finite import not_finite
 from yapo.models.language_model import LanguageModel, causal, pad_left
@@ -52,7 +52,8 @@ def train_sae(
     Raises:
         YapoError: fewer states than one batch, or the loss or the weights are no longer finite; nothing is written then.
     """
-    # sae-lens takes seconds to import, and this module is read by programs that train nothing.
+    require_extra("sae", "sae_lens")
+    # It takes seconds to import, and this module is read by programs that train nothing.
     from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, SAETrainer
     from sae_lens.config import SAETrainerConfig
     from sae_lens.saes.sae import SAEMetadata

@@ -8,11 +8,9 @@ from yapo.config import Config
 from yapo.data.prompts import TASKS
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.errors import YapoError
+from yapo.errors import YapoError, require_extra
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
 from yapo.evaluation.generate import Condition
-from yapo.evaluation.knowledge import SteeredLM
-from yapo.evaluation.knowledge_tasks import Questions, check_same_questions, culture_task
 from yapo.files import write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
@@ -36,6 +34,10 @@ def main(config: Config) -> None:
             for lm-eval's tasks.
         the others: as ``Questions.ask`` gives them.
     """
+    require_extra("knowledge", "lm_eval")
+    from yapo.evaluation.knowledge import SteeredLM
+    from yapo.evaluation.knowledge_tasks import Questions, check_same_questions
+
     study, settings = Study.of(config), config.knowledge
     known = known_countries(config.data)
     check_country(config.country, known)
@@ -88,6 +90,8 @@ def _vector(config: Config, study: Study, language: str, method: str) -> Steerin
 
 def _about(country: str, known: dict[str, str]) -> dict[str, str]:
     """What each of our own tasks is about, seen from a country."""
+    from yapo.evaluation.knowledge_tasks import culture_task
+
     relation = {other: "same language" if known[other] == known[country] else "other languages" for other in known}
     relation[country] = "own"
     return {culture_task(task, other): what for other, what in relation.items() for task in TASKS}

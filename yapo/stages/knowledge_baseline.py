@@ -5,8 +5,7 @@ from __future__ import annotations
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.evaluation.knowledge import SteeredLM
-from yapo.evaluation.knowledge_tasks import Questions, write_culture_tasks
+from yapo.errors import require_extra
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.stages.app import run
@@ -16,6 +15,10 @@ from yapo.stages.study import Study, countries_of
 
 def main(config: Config) -> None:
     """Writes ``knowledge/tasks/`` and ``knowledge/baseline.parquet``, whose rows ``Questions.ask`` describes."""
+    require_extra("knowledge", "lm_eval")
+    from yapo.evaluation.knowledge import SteeredLM
+    from yapo.evaluation.knowledge_tasks import Questions, write_culture_tasks
+
     study = Study.of(config)
     folder = study.root / "knowledge"
     items = read_table(study.items).merge(read_table(study.split), on="question_id")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from yapo.errors import YapoError
+from yapo.errors import YapoError, require_extra
 from yapo.tracking import views
 from yapo.tracking.places import Database, Server
 from yapo.tracking.store import Tracker
@@ -152,6 +152,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell starts with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
+        require_extra("track", "mlflow", "pyarrow")
         if options.command == "ui":
             _ui(options.results, options.port)
         elif not _ingest(options.results, options.follow):

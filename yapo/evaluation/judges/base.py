@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from yapo.config import JudgeConfig
+from yapo.errors import require_extra
 from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.offline import OfflineJudge
 from yapo.evaluation.judges.request import Judgement, Request
@@ -32,6 +33,7 @@ def get_judge(config: JudgeConfig, rubric: Rubric = CULTURE) -> Judge:
     Imports wait until a judge is chosen: ``openai`` and the model code take their time, and the default needs neither.
     """
     if config.name == "openai":
+        require_extra("judge", "openai", "tenacity")
         from yapo.evaluation.judges.openai_judge import OpenAIJudge
 
         return OpenAIJudge(config, rubric)
