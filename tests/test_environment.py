@@ -102,15 +102,16 @@ import yapo
 from yapo.config import ModelConfig, TrainConfig
 from yapo.models.language_model import load_language_model
 from yapo.models.sae import load_sae
-from yapo.steering.methods import FitInputs, get_method
-from yapo.steering.sets import train_sets
-from yapo.steering.store import build_store
-from yapo.steering.tree import Pair
+from yapo.steering.activations import build_store
+from yapo.steering.method import FitInputs
+from yapo.steering.methods import get_method
+from yapo.steering.pair_batch import TokenPair
+from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import VectorInfo
 
 lm, sae, layer = load_language_model(ModelConfig(path="world/model")), load_sae(Path("world/sae/layer_2")), 2
 word = lm.tokenizer.response
-pairs = [Pair(lm.tokenizer.prompt(text), word("معمول"), word("كعك")) for text in ("ما الحلوى؟", "ما الرياضة؟", "ماذا؟")]
+pairs = [TokenPair(lm.tokenizer.prompt(text), word("معمول"), word("كعك")) for text in ("ما الحلوى؟", "ما الرياضة؟", "ماذا؟")]
 rows = pd.DataFrame(
     {"question_id": ["a", "b", "c"], "variant": "localized", "phrasing": 0, "split": ["train", "train", "validation"]}
 )
@@ -152,6 +153,7 @@ def test_a_command_names_the_extra_that_it_needs(core: Path, command: str, modul
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and said(done, module, extra), done.stderr
 
 
+@pytest.mark.slow
 def test_lm_eval_is_of_an_extra(study: Path) -> None:
     done = run(study, "-m", "yapo.stages.knowledge_baseline")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and said(done, "lm_eval", "knowledge"), done.stderr
@@ -160,7 +162,11 @@ def test_lm_eval_is_of_an_extra(study: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "module", "extra"),
     [
-        ("from yapo.evaluation.judges import get_judge as f; from yapo.config import JudgeConfig as C; f(C('openai', model='m'))", "openai", "judge"),
+        (
+            "from yapo.evaluation.judges import get_judge; import yapo.config as c; get_judge(c.JudgeConfig('openai', 'm'))",
+            "openai",
+            "judge",
+        ),
         ("from yapo.models.sae_release import releases; releases()", "sae_lens", "sae"),
     ],
 )
