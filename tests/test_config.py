@@ -69,7 +69,7 @@ def test_nor_one_inside_free_settings(value: float) -> None:
         ("model.path", "a\nb"),
         ("sae.path", "sae/{LAYER}"),
         ("studies.behaviours.folder", "{x}"),
-        ("studies.dspa.conversations", "a\x1b[0m.jsonl"),
+        ("studies.dspa_study.conversations", "a\x1b[0m.jsonl"),
     ],
 )
 def test_folders_that_no_study_can_have(key: str, value: str) -> None:

@@ -23,11 +23,11 @@ from yapo.errors import YapoError
 from yapo.evaluation.judges import Request
 from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.openai_judge import OpenAIJudge
-from yapo.evaluation.knowledge_tasks import Questions, write_culture_tasks
 from yapo.redaction import RedactingFormatter, redact
 from yapo.reporting.html import local_address, render
 from yapo.reporting.render import Cell, Group, Row, Sheet, latex, markdown
 from yapo.reporting.tables import Table, TableOptions, build_tables, make_table
+from yapo.studies.knowledge.tasks import Questions, write_culture_tasks
 
 from .evaluation.judges.endpoint import Endpoint, Response, refuses, says
 

@@ -15,9 +15,9 @@ from yapo.data.atlas import load_atlas
 from yapo.data.pairs import build_pairs
 from yapo.data.prompts import PromptFormat
 from yapo.data.text import is_blank, plain_text, shown, text_key
-from yapo.evaluation.adoption import adopted
 from yapo.evaluation.exact import exact
 from yapo.evaluation.judges import Request, get_judge
+from yapo.studies.transfer.adoption import adopted
 
 from .test_schema import items_table
 

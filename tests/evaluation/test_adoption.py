@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from yapo.evaluation.adoption import adopted, answers_of
+from yapo.studies.transfer.adoption import adopted, answers_of
 
 
 def items(country: str, answers: dict[str, str]) -> pd.DataFrame:

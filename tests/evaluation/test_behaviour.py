@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from yapo.config import JudgeConfig
-from yapo.evaluation.behaviour import BehaviourEvaluator
+from yapo.studies.behaviours.evaluator import BehaviourEvaluator
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate
 from yapo.evaluation.generate import Condition, complete
 from yapo.evaluation.judges import Request, get_judge
-from yapo.evaluation.refusal import refuses
+from yapo.studies.behaviours.refusal import refuses
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yapo.evaluation.coherence import coherence, repeated
 from yapo.models.language_model import LanguageModel
+from yapo.studies.lambda_sweep.coherence import coherence, repeated
 
 PROMPTS = ["What do people usually eat for breakfast?", "Tea?", "Where?"]
 TEXTS = ["Right, Fry-up with beans", "", "tea tea tea tea tea tea tea"]

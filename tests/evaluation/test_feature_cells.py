@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from yapo.evaluation.feature_cells import (
+from yapo.studies.features.cells import (
     Resampling,
     coherence_cells,
     method_cells,
@@ -15,7 +15,7 @@ from yapo.evaluation.feature_cells import (
     shared_features,
     spectrum,
 )
-from yapo.evaluation.feature_overlap import expected_jaccard
+from yapo.studies.features.overlap import expected_jaccard
 
 from .feature_frames import COUNTRIES, WIDTH, tops, vectors
 

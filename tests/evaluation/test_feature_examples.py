@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yapo.evaluation.feature_examples import agreement, kept_mass, look, strongest
-from yapo.evaluation.features import Texts, activations, describe, steered
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.vector import SteeringVector
+from yapo.studies.features.examples import agreement, kept_mass, look, strongest
+from yapo.studies.features.measures import Texts, activations, describe, steered
 
 from .test_features import store_of, vector_of
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yapo.evaluation.feature_overlap import (
+from yapo.studies.features.overlap import (
     cosines,
     country_weights,
     effect_matrix,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from yapo.errors import YapoError
-from yapo.evaluation.features import (
+from yapo.studies.features.measures import (
     Texts,
     activations,
     controls,

@@ -19,12 +19,12 @@ from yapo.config import KnowledgeConfig, ModelConfig
 from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
-from yapo.evaluation.knowledge import SteeredLM, main
-from yapo.evaluation.knowledge_tasks import Questions, check_same_questions, write_culture_tasks
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import load_sae
 from yapo.steering.interventions import sparse_edit_plain
 from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.studies.knowledge.steered_lm import SteeredLM, main
+from yapo.studies.knowledge.tasks import Questions, check_same_questions, write_culture_tasks
 
 from ..hub_server import COMMIT, put_in_cache
 

@@ -12,10 +12,10 @@ from lm_eval.api.instance import Instance
 from torch import Tensor
 
 from yapo.config import ModelConfig
-from yapo.evaluation.knowledge import SteeredLM
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE, load_sae
 from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.studies.knowledge.steered_lm import SteeredLM
 
 from ..hub_server import COMMIT, put_in_cache
 from ..steering.methods.test_dspa_map import block_output, make_map, plain_edit, plain_sets

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yapo.evaluation.refusal import refuses
+from yapo.studies.behaviours.refusal import refuses
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from yapo.reporting.ablations import ablation_cells, ablation_table
-from yapo.reporting.ablations_figure import ablations_figure
-from yapo.reporting.ablations_reading import ablations_finding, ablations_reading
 from yapo.reporting.tables import TableOptions
+from yapo.studies.ablations.figure import ablations_figure
+from yapo.studies.ablations.finding import ablations_finding, ablations_reading
+from yapo.studies.ablations.table import ablation_cells, ablation_table
 
 OPTIONS = TableOptions(resamples=200, note="a note")
 # Facts answered right of four, forwards and backwards; distance of the vector from the default one.

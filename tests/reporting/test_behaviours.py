@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from yapo.reporting.behaviours import behaviour_cells, behaviours_figure, behaviours_finding, behaviours_table
 from yapo.reporting.tables import TableOptions
+from yapo.studies.behaviours.table import behaviour_cells, behaviours_figure, behaviours_finding, behaviours_table
 
 MADE = "model world/assistant; learning rates: YaPO 0.01."
 OPTIONS = TableOptions(resamples=200, confidence=0.95, seed=0, scorer="a scorer", note="")

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
-from yapo.reporting.convergence import RUN, convergence_cells, convergence_table, falls, reached, smoothed
-from yapo.reporting.convergence_figure import convergence_figure
-from yapo.reporting.convergence_reading import convergence_finding, convergence_reading, displacement_gaps
 from yapo.reporting.tables import TableOptions
+from yapo.studies.convergence.figure import convergence_figure
+from yapo.studies.convergence.finding import convergence_finding, convergence_reading, displacement_gaps
+from yapo.studies.convergence.table import RUN, convergence_cells, convergence_table, falls, reached, smoothed
 
 OPTIONS = TableOptions(resamples=200, note="a note")
 STEPS, EPOCHS = 800, 4

@@ -10,11 +10,11 @@ import pytest
 
 from yapo.errors import YapoError
 from yapo.reporting.cells import records
-from yapo.reporting.dspa_chat import EVERY, chat_cells, chat_table, flops_table, operations
-from yapo.reporting.dspa_study import OWN, skipped_sizes, study_cells, study_table, with_own
-from yapo.reporting.dspa_study_figure import study_figure
-from yapo.reporting.dspa_study_reading import study_finding
 from yapo.reporting.tables import TableOptions
+from yapo.studies.dspa_study.chat_table import EVERY, chat_cells, chat_table, flops_table, operations
+from yapo.studies.dspa_study.figure import study_figure
+from yapo.studies.dspa_study.finding import study_finding
+from yapo.studies.dspa_study.table import OWN, skipped_sizes, study_cells, study_table, with_own
 
 OPTIONS = TableOptions(resamples=200, scorer="a scorer", note="a note")
 FACTS = 24
@@ -88,9 +88,9 @@ def test_what_one_country_lacks_is_left_out() -> None:
 
 
 def test_nothing_to_show_is_an_error() -> None:
-    with pytest.raises(YapoError, match=r"studies.dspa.countries"):
+    with pytest.raises(YapoError, match=r"studies.dspa_study.countries"):
         study_cells(rows().head(0), OPTIONS)
-    with pytest.raises(YapoError, match=r"studies.dspa.countries"):
+    with pytest.raises(YapoError, match=r"studies.dspa_study.countries"):
         chat_cells(chat_rows().head(0), OPTIONS)
 
 

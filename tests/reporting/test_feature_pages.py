@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from yapo.reporting.feature_index import IndexSection, SharedFeature, index_page
-from yapo.reporting.feature_pages import Beside, Example, FeatureCard, VectorPage, Weighed, Words, vector_page
-from yapo.reporting.feature_text import Window
+from yapo.studies.features.index import IndexSection, SharedFeature, index_page
+from yapo.studies.features.pages import Beside, Example, FeatureCard, VectorPage, Weighed, Words, vector_page
+from yapo.studies.features.text import Window
 
 NAN = float("nan")
 WORDS = Words(("·مصر", "<script>"), ("Well",))

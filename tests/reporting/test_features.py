@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from yapo.evaluation.feature_cells import overlap_cells
-from yapo.reporting.feature_figures import overlap_figure, spectrum_figure
-from yapo.reporting.features import COHERENCE, METHODS, NAME, SHARED, features_tables, page_notes, printed, sorted_rows
-from yapo.reporting.features_reading import features_finding, features_index, features_reading
 from yapo.reporting.finding import Finding
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import Table, TableOptions
+from yapo.studies.features.cells import overlap_cells
+from yapo.studies.features.figure import overlap_figure, spectrum_figure
+from yapo.studies.features.finding import features_finding, features_index, features_reading
+from yapo.studies.features.table import COHERENCE, METHODS, NAME, SHARED, features_tables, page_notes, printed, sorted_rows
 
 from ..evaluation.feature_frames import tops, vectors
 
@@ -121,7 +121,7 @@ def test_a_number_close_to_zero_has_no_sign() -> None:
 
 
 def test_the_overlap_numbers_are_those_of_the_cells(tables: dict[str, Table]) -> None:
-    from yapo.evaluation.feature_cells import Resampling
+    from yapo.studies.features.cells import Resampling
 
     how = Resampling(OPTIONS.resamples, OPTIONS.confidence, OPTIONS.seed)
     pd.testing.assert_frame_equal(tables[NAME].data, overlap_cells(sorted_rows(vectors()), 2, how))

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yapo.evaluation.bootstrap import fact_weights
-from yapo.reporting.knowledge import knowledge_cells, knowledge_finding, knowledge_table
-from yapo.reporting.knowledge_figure import knowledge_changes
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import TableOptions
+from yapo.studies.knowledge.figure import knowledge_changes
+from yapo.studies.knowledge.table import knowledge_cells, knowledge_finding, knowledge_table
 
 OPTIONS = TableOptions(resamples=200, note="A note.")
 ABOUT = {"egypt": {"ksa": "same language", "morocco": "same language"}, "nepal": {"india": "same language"}}

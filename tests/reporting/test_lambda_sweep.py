@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
-from yapo.reporting.lambda_sweep import best_multipliers, gold_gap, lambda_sweep_table, sweep_cells
-from yapo.reporting.lambda_sweep_figures import sweep_figure
-from yapo.reporting.lambda_sweep_reading import lambda_sweep_finding, lambda_sweep_reading
 from yapo.reporting.tables import TableOptions
+from yapo.studies.lambda_sweep.figure import sweep_figure
+from yapo.studies.lambda_sweep.finding import lambda_sweep_finding, lambda_sweep_reading
+from yapo.studies.lambda_sweep.table import best_multipliers, gold_gap, lambda_sweep_table, sweep_cells
 
 OPTIONS = TableOptions(resamples=200, note="a note")
 GRID = (-1.0, 1.0, 2.0)

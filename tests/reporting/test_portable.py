@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
-from yapo.reporting.portable import portable_table
 from yapo.reporting.tables import TableOptions
+from yapo.studies.portable.table import portable_table
 
 OPTIONS = TableOptions(resamples=200)
 

@@ -8,9 +8,9 @@ import pytest
 
 from yapo.errors import YapoError
 from yapo.reporting.tables import TableOptions
-from yapo.reporting.transfer import OVERALL, TransferCells, transfer_cells, transfer_pairs_table, transfer_table
-from yapo.reporting.transfer_figures import transfer_adoption, transfer_matrix, transfer_relations
-from yapo.reporting.transfer_reading import transfer_finding, transfer_reading
+from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
+from yapo.studies.transfer.finding import transfer_finding, transfer_reading
+from yapo.studies.transfer.table import OVERALL, TransferCells, transfer_cells, transfer_pairs_table, transfer_table
 
 OPTIONS = TableOptions(resamples=200, note="a note")
 LANGUAGES = {"egypt": "Arabic", "morocco": "Arabic", "nepal": "Hindi"}

@@ -84,7 +84,7 @@ def test_every_layer_that_may_be_chosen_is_wanted() -> None:
     assert [entry["id"] for entry in things["sae"]] == ["l3r_8x", "l5r_8x"]
     more = wanted(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]", "dspa.layer_in=5", "dspa.layer_out=9"]))
     assert [entry["id"] for entry in more["sae"]] == ["l3r_8x", "l5r_8x", "l9r_8x"]
-    study = ["sae=llama_scope_8b", "discovery.layer=3", "dspa.layer_in=5", "dspa.layer_out=9", "studies.dspa.layers=[7,9]"]
+    study = ["sae=llama_scope_8b", "discovery.layer=3", "dspa.layer_in=5", "dspa.layer_out=9", "studies.dspa_study.layers=[7,9]"]
     assert [entry["layer"] for entry in wanted(compose(study))["sae"]] == [3, 5, 9, 7]
     assert [entry["layer"] for entry in wanted(compose([*study, "methods=[yapo]"]))["sae"]] == [3]
     assert set(things) == {"sae"}

@@ -28,11 +28,11 @@ from yapo.steering.vector import TrainedVector
 CHOSEN = 0.5
 QUESTIONS = ROOT / "world" / "questions"
 OWN = [
-    "methods=[caa,yapo,dspa]", "settings=[both]", "country=egypt", "report.resamples=100", "studies.dspa.countries=[egypt]",
-    "studies.dspa.pairs=[3]", "studies.dspa.subsets=2", "studies.dspa.layers=[1,3]", "dspa.alpha=0.3",
-    f"studies.dspa.conversations={QUESTIONS / 'mt.jsonl'}", f"studies.dspa.instructions={QUESTIONS / 'instructions.jsonl'}",
-    *(f"studies.dspa.changes.{name}=[]" for name in ("k_prompt", "k_diff", "percentile", "normalise", "sparsify", "demix")),
-    "studies.dspa.changes.alpha=[0.6]", "studies.dspa.changes.mode=[augment]",
+    "methods=[caa,yapo,dspa]", "settings=[both]", "country=egypt", "report.resamples=100", "studies.dspa_study.countries=[egypt]",
+    "studies.dspa_study.pairs=[3]", "studies.dspa_study.subsets=2", "studies.dspa_study.layers=[1,3]", "dspa.alpha=0.3",
+    f"studies.dspa_study.conversations={QUESTIONS / 'mt.jsonl'}", f"studies.dspa_study.instructions={QUESTIONS / 'instructions.jsonl'}",
+    *(f"studies.dspa_study.changes.{name}=[]" for name in ("k_prompt", "k_diff", "percentile", "normalise", "sparsify", "demix")),
+    "studies.dspa_study.changes.alpha=[0.6]", "studies.dspa_study.changes.mode=[augment]",
 ]  # fmt: skip
 STEPS = [
     ("setting", "", 0), ("pairs", "3", 0), ("pairs", "3", 1), ("alpha", "0.6", 0), ("mode", "augment", 0),
@@ -154,11 +154,11 @@ def test_again_gives_the_same_bytes(study: Study, overrides: list[str]) -> None:
 def test_what_cannot_be_studied_is_refused(overrides: list[str]) -> None:
     for change, said in (
         ("methods=[caa,yapo]", r"methods=dspa: unknown method"),
-        ("studies.dspa.setting=localized", r"studies.dspa.setting=localized: unknown setting"),
+        ("studies.dspa_study.setting=localized", r"studies.dspa_study.setting=localized: unknown setting"),
     ):
         with pytest.raises(YapoError, match=said):
             dspa_study.main(compose([*overrides, "method=dspa", change]))
-    with pytest.raises(YapoError, match=r"^studies.dspa.instructions=nowhere.jsonl: .*no such file"):
-        dspa_chat.main(compose([*overrides, "studies.dspa.instructions=nowhere.jsonl"]))
+    with pytest.raises(YapoError, match=r"^studies.dspa_study.instructions=nowhere.jsonl: .*no such file"):
+        dspa_chat.main(compose([*overrides, "studies.dspa_study.instructions=nowhere.jsonl"]))
     with pytest.raises(YapoError, match=r"none of them is in this experiment"):
-        dspa_study_table.main(compose([*overrides, "method=dspa", "studies.dspa.countries=[nepal]"]))
+        dspa_study_table.main(compose([*overrides, "method=dspa", "studies.dspa_study.countries=[nepal]"]))

@@ -15,7 +15,6 @@ from yapo.config import Config, PromptConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
 from yapo.errors import YapoError
-from yapo.evaluation.features import Texts
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae import load_sae
@@ -29,6 +28,7 @@ from yapo.steering.methods.dspa.map import ConditionalMap, Entries, MapInfo
 from yapo.steering.prepare import prepare
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.studies.features.measures import Texts
 
 COUNTRIES = {"egypt": "arabic", "nepal": "hindi"}
 LAYER = 2

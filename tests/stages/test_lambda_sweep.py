@@ -11,7 +11,6 @@ import pytest
 from tests.stages import small_study
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
-from yapo.evaluation.coherence import coherence
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.stages import lambda_sweep, lambda_sweep_table
@@ -19,6 +18,7 @@ from yapo.stages.app import compose
 from yapo.stages.study import Study
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
+from yapo.studies.lambda_sweep.coherence import coherence
 
 GRID = [-1.0, 0.0, 1.0]
 FACTS = {"train": 1, "validation": 2, "test": 1}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from yapo.config import Config, KnowledgeConfig
-from yapo.config.studies import (
+from yapo.studies.registry import (
     STUDIES,
     AblationsConfig,
     ConvergenceConfig,
@@ -33,7 +33,7 @@ def test_the_whole_experiment_can_make_every_study(study: str) -> None:
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("convergence", MCQ, "studies.convergence.tasks=open_ended: not among tasks=mcq"),
     ("ablations", MCQ, "studies.ablations.tasks=open_ended: not among tasks=mcq"),
-    ("dspa_study", MCQ, "studies.dspa.chat_task=open_ended: not among tasks=mcq"),
+    ("dspa_study", MCQ, "studies.dspa_study.chat_task=open_ended: not among tasks=mcq"),
     ("knowledge", MCQ, "knowledge.vector_task=open_ended: not among tasks=mcq"),
     (
         "knowledge",
@@ -48,7 +48,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("lambda_sweep", LOCAL, "studies.lambda_sweep.settings=both: not among settings=localized"),
     ("transfer", LOCAL, "studies.transfer.setting=nonlocalized: not among settings=localized"),
     ("features", LOCAL, "studies.features.settings=both: not among settings=localized"),
-    ("dspa_study", LOCAL, "studies.dspa.setting=both: not among settings=localized"),
+    ("dspa_study", LOCAL, "studies.dspa_study.setting=both: not among settings=localized"),
     ("knowledge", LOCAL, "knowledge.vector_setting=both: not among settings=localized"),
     ("portable", {"methods": ["caa", "bipo"]}, "methods=[caa,bipo]: all_portable frees vectors of features"),
     ("portable", {"methods": ["dspa"]}, "add a method that does (sas, yapo)"),
@@ -78,7 +78,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "dspa_study",
         {"countries": ["egypt"], "studies": StudiesConfig(dspa=DspaConfig(countries=["nepal"]))},
-        "studies.dspa.countries=['nepal']: none of them",
+        "studies.dspa_study.countries=['nepal']: none of them",
     ),
 ]
 

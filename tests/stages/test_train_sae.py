@@ -80,10 +80,10 @@ def test_what_it_writes(results: Path) -> None:
 
 def test_which_layers_it_trains() -> None:
     """Those of DSPA and of its study too, but one alone where that is asked for, as each job of a study does."""
-    wanted = ["sae=train", "discovery.layer=2", "dspa.layer_in=0", "dspa.layer_out=1", "studies.dspa.layers=[1,2]"]
+    wanted = ["sae=train", "discovery.layer=2", "dspa.layer_in=0", "dspa.layer_out=1", "studies.dspa_study.layers=[1,2]"]
     assert layers_to_read(compose(wanted)) == [2, 0, 1]
-    assert layers_to_read(compose([*wanted, "dspa.layer_in=2", "dspa.layer_out=2", "studies.dspa.layers=[]"])) == [2]
-    free = ["sae=train", "discovery.candidates=[1,2]", "dspa.layer_in=1", "dspa.layer_out=1", "studies.dspa.layers=[0]"]
+    assert layers_to_read(compose([*wanted, "dspa.layer_in=2", "dspa.layer_out=2", "studies.dspa_study.layers=[]"])) == [2]
+    free = ["sae=train", "discovery.candidates=[1,2]", "dspa.layer_in=1", "dspa.layer_out=1", "studies.dspa_study.layers=[0]"]
     assert layers_to_read(compose(free)) == [1, 2, 0]
 
 

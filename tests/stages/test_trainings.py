@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.stages import small_study
-from yapo.config.studies import STUDIES
+from yapo.studies.registry import STUDIES
 from yapo.errors import YapoError
 from yapo.stages import (
     ablations,

@@ -141,7 +141,7 @@ def test_left_out_vectors_have_not_seen_the_country(config: Config, rows: pd.Dat
 
 def test_a_language_with_one_country_has_none(config: Config) -> None:
     assert transfer_left_out.left_out_path(Study.of(config), "hindi", "caa").exists()
-    with pytest.raises(YapoError, match=r"has no vector nepal/open_ended; run `python -m yapo.stages.transfer_left_out`"):
+    with pytest.raises(YapoError, match=r"has no vector nepal/open_ended; run `python -m yapo.studies.transfer.left_out`"):
         transfer_left_out.read_left_out(Study.of(config), "hindi", "caa", "nepal", "open_ended")
 
 

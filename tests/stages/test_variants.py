@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from yapo.config import SaeTrainConfig
-from yapo.config.studies import AblationsConfig
+from yapo.studies.registry import AblationsConfig
 from yapo.errors import YapoError
 from yapo.stages.app import compose
-from yapo.stages.variants import DEFAULT, autoencoders_of, variants_of
+from yapo.studies.ablations.variants import DEFAULT, autoencoders_of, variants_of
 
 
 def changed(method: str, variants: dict[str, Any]) -> Any:

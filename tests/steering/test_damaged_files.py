@@ -17,7 +17,7 @@ from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.stages.study import Study
-from yapo.stages.transfer_left_out import left_out_path, read_left_out
+from yapo.studies.transfer.left_out import left_out_path, read_left_out
 from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.interventions import Dense
 from yapo.steering.portable import carry

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from yapo import load_vector
-from yapo.config.studies import STUDIES
+from yapo.studies.registry import STUDIES
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tasks=[open_ended] settings=[nonlocalized] methods=[caa,yapo] discovery.layer=1 discovery.countries=[nepal]"

@@ -25,15 +25,12 @@ from yapo.lease import devices
 from yapo.stages.app import ROOT, compose, plain
 from yapo.stages.download import wanted
 from yapo.stages.command_line import check_targets
-from yapo.stages.options import country_override, read_options
-from yapo.stages.study import (
-    Study,
-    countries_of,
-    layers_to_read,
-    measured,
-    spec,
-    studied,
-)
+from yapo.stages.options import read_options
+from yapo.stages.reruns import decided_by
+from yapo.stages.study import Study, countries_of, layers_to_read, measured, studied
+from yapo.studies.base import FOLDER as STUDY_FOLDER
+from yapo.studies.base import get_study, table_files
+from yapo.studies.registry import STUDIES
 from yapo.warm import start as start_warm_process
 
 
@@ -52,9 +49,8 @@ try:
     COUNTRIES = countries_of(CONFIG, KNOWN)
     measured(CONFIG, KNOWN)
     STUDIED = {
-        name: studied(CONFIG, KNOWN, part["countries"])
-        for name, part in PLAIN_CONFIG["studies"].items()
-        if "countries" in part
+        name: studied(CONFIG, KNOWN, PLAIN_CONFIG["studies"][name].get("countries", []))
+        for name in STUDIES
     }
     WANTED = wanted(CONFIG)
     for method in OPTIONS.method_overrides:
@@ -72,7 +68,8 @@ except YapoError as error:
 STUDY = Study.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
 THREADS = CONFIG.threads
-GPUS = len(devices())
+GPUS = int(os.environ.get("YAPO_GPUS", len(devices())))
+MODEL_MEMORY = int(os.environ.get("YAPO_MODEL_MEM_MB", 32000))
 workflow.global_resources.setdefault("gpu", GPUS)
 os.environ[RUN] = str(os.getpid())
 # Jobs are children of this process, with no shell in between, so that the kernel can end them with it. Every rule is one command.
@@ -96,47 +93,65 @@ wildcard_constraints:
     method=one_of(METHODS),
 
 
-def reads(stage):
-    """What decides a stage's result, for ``params``: as a function, since JSON's braces are not wildcards."""
-    text = spec(stage, PLAIN_CONFIG)
-    return lambda wildcards: text
+# The start of a job's command. A job that loads the model holds a GPU for as long as it runs, where there is one.
+JOB = shlex.join([sys.executable, "-m", "yapo.warm", "-m"])
+MODEL_JOB = shlex.join([sys.executable, "-m", "yapo.lease", "--", *shlex.split(JOB)])
+SETTINGS_OF_ALL = shlex.join(OVERRIDES)
+SETTINGS_OF = {
+    method: shlex.join(OPTIONS.of_method(method)) for method in METHODS
+}
 
 
-def command(stage, *more, model=False, base=OVERRIDES):
-    """The shell command of a stage, every word quoted, for ``params``.
+def of_method(wildcards):
+    """The settings of one method's training, for a command."""
+    return SETTINGS_OF[wildcards.method]
 
-    A change of the command alone reruns nothing, for Snakemake does not compare params that depend on ``threads``: what decides
-    the result is in ``spec``.
 
-    Args:
-        stage: a module of ``yapo.stages``.
-        more: functions of the wildcards that give overrides of one job.
-        model: whether the job loads the model, and so takes a GPU.
-        base: overrides of every job.
-    """
-    python = [sys.executable, "-m"]
-    start = [
-        *python,
-        *(["yapo.lease", "--", *python] if model else []),
-        "yapo.warm",
-        "-m",
+def for_model(minutes):
+    """Resources of a job that loads the model; a job that ran out of time or memory comes back with more of both."""
+    place = {
+        name: os.environ[variable]
+        for name, variable in [
+            ("slurm_partition", "YAPO_SLURM_GPU_PARTITION"),
+            ("gpu_model", "YAPO_SLURM_GPU_MODEL"),
+        ]
+        if os.environ.get(variable) and (GPUS or name == "slurm_partition")
+    }
+    return {
+        "gpu": min(1, GPUS),
+        "mem_mb": lambda wildcards, attempt: MODEL_MEMORY * (1 + attempt) // 2,
+        "runtime": lambda wildcards, attempt: minutes * attempt,
+        **place,
+    }
+
+
+def settings_and_code(module, config=PLAIN_CONFIG):
+    """What decides a stage's result, one text each, for ``params``: Snakemake tells which of them changed."""
+    return [
+        constant(f"{name} = {value}")
+        for name, value in decided_by(module, config).items()
     ]
 
-    def words(wildcards, threads):
-        own = [override for part in more for override in part(wildcards)]
-        return shlex.join([*start, f"yapo.stages.{stage}", *base, *own])
 
-    return words
+def settings_and_code_by_method(module, configs=METHOD_CONFIG):
+    """The same for a stage that works on one method: texts that differ between methods are functions of the wildcards."""
+    found = {method: decided_by(module, config) for method, config in configs.items()}
+    params = []
+    for name in dict.fromkeys(name for part in found.values() for name in part):
+        texts = {
+            method: f"{name} = {part.get(name)}" for method, part in found.items()
+        }
+        params.append(
+            constant(next(iter(texts.values())))
+            if len(set(texts.values())) == 1
+            else lambda wildcards, texts=texts: texts[wildcards.method]
+        )
+    return params
 
 
-def for_country(wildcards):
-    """The override that names the country of a job."""
-    return [country_override(wildcards.country)]
-
-
-def for_method(wildcards):
-    """The overrides of one method; what they decide is in its spec."""
-    return OPTIONS.of_method(wildcards.method)
+def constant(text):
+    """A text for ``params``, in which Snakemake would take what stands in braces for a wildcard."""
+    return (lambda wildcards: text) if "{" in text else text
 
 
 def on_top(overrides, more):
@@ -227,7 +242,7 @@ def checked(studies, files):
                     check(CONFIG, study)
         except YapoError as error:
             refuse(error)
-        return files
+        return files(wildcards) if callable(files) else files
 
     return ask
 
@@ -262,22 +277,6 @@ def kept_files(country):
         folder / "evaluation.parquet",
         folder / "judge.json",
     ]
-
-
-def for_layer(wildcards):
-    """The overrides that make a layer the only one of a job."""
-    keys = ["discovery.layer", "dspa.layer_in", "dspa.layer_out"]
-    return [*[f"{key}={wildcards.layer}" for key in keys], "studies.dspa.layers=[]"]
-
-
-def for_speaker(wildcards):
-    """The override that names one country of a language; the job takes all of them."""
-    return [country_override(SPEAKERS[wildcards.language][0])]
-
-
-def for_dspa(wildcards):
-    """The overrides of DSPA; what they decide is in its spec."""
-    return OPTIONS.of_method("dspa")
 
 
 def asked_for():

@@ -9,9 +9,8 @@ rule data:
         STUDY.root / "logs/data.log",
     threads: THREADS
     params:
-        spec=reads("data"),
-        command=command("data"),
+        *settings_and_code("yapo.stages.data"),
     message:
         "Items and their split"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{JOB} yapo.stages.data {SETTINGS_OF_ALL} > {log:q} 2>&1"

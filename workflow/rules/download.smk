@@ -8,9 +8,9 @@ if WANTED:
         localrule: True
         threads: THREADS
         params:
+            *settings_and_code("yapo.stages.download"),
             wanted=lambda wildcards: json.dumps(WANTED, sort_keys=True),
-            command=command("download"),
         message:
             "Download from the hub: {params.wanted}"
         shell:
-            "{params.command} > {log:q} 2>&1"
+            "{JOB} yapo.stages.download {SETTINGS_OF_ALL} > {log:q} 2>&1"

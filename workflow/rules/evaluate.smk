@@ -1,14 +1,16 @@
 rule evaluate:
     input:
         rules.data.output,
-        MODEL_FILES,
-        SAE_FILES,
-        rules.layer.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
         vectors=of_country(
             "train/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
     output:
-        of_country("vectors/{method}/{task}-{setting}.safetensors", method=METHODS),
+        vectors=of_country(
+            "vectors/{method}/{task}-{setting}.safetensors", method=METHODS
+        ),
         validation=STUDY.root / "{language}/{country}/validation.parquet",
         evaluation=STUDY.root / "{language}/{country}/evaluation.parquet",
         judge=STUDY.root / "{language}/{country}/judge.json",
@@ -16,11 +18,10 @@ rule evaluate:
         STUDY.root / "logs/evaluate/{language}-{country}.log",
     threads: THREADS
     resources:
-        gpu=min(1, GPUS),
+        **for_model(minutes=1440),
     params:
-        spec=reads("evaluate"),
-        command=command("evaluate", for_country, model=True),
+        *settings_and_code("yapo.stages.evaluate"),
     message:
         "Select on validation and test: {wildcards.country}"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{MODEL_JOB} yapo.stages.evaluate {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"

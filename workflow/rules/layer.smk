@@ -1,18 +1,17 @@
 rule layer:
     input:
         rules.data.output,
-        MODEL_FILES,
+        model=MODEL_FILES,
     output:
-        STUDY.layer,
+        layer=STUDY.layer,
     log:
         STUDY.root / "logs/layer.log",
     threads: THREADS
     resources:
-        gpu=min(1, GPUS),
+        **for_model(minutes=1080),
     params:
-        spec=reads("layer"),
-        command=command("layer", model=True),
+        *settings_and_code("yapo.stages.layer"),
     message:
         "Layer discovery: activation patching and steerability"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{MODEL_JOB} yapo.stages.layer {SETTINGS_OF_ALL} > {log:q} 2>&1"

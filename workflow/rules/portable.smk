@@ -1,47 +1,44 @@
 rule portable:
     input:
         rules.data.output,
-        MODEL_FILES,
-        SAE_FILES,
-        rules.layer.output,
         rules.evaluate.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        of_country("portable/{method}/{task}-{setting}.safetensors", method=METHODS),
+        vectors=of_country(
+            "portable/{method}/{task}-{setting}.safetensors", method=METHODS
+        ),
         scores=STUDY.root / "{language}/{country}/portable/validation.parquet",
     log:
         STUDY.root / "logs/portable/{language}-{country}.log",
     threads: THREADS
     resources:
-        gpu=min(1, GPUS),
+        **for_model(minutes=480),
     params:
-        spec=reads("portable"),
-        command=command("portable", for_country, model=True),
+        *settings_and_code("yapo.studies.portable.run"),
     message:
         "Free-standing vectors: {wildcards.country}"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{MODEL_JOB} yapo.studies.portable.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
 
 
 rule portable_table:
     input:
         scores=checked(["portable"], of_study("portable/validation.parquet")),
     output:
-        expand(
-            str(STUDY.root / "tables/portable.{kind}"),
-            kind=["csv", "md", "tex", "html"],
-        ),
+        [STUDY.root / name for name in table_files("portable")],
     log:
         STUDY.root / "logs/portable_table.log",
     threads: THREADS
     params:
-        spec=reads("portable_table"),
-        command=command("portable_table"),
+        *settings_and_code("yapo.studies.portable.report"),
     message:
         "Table of free-standing vectors"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{JOB} yapo.studies.portable.report {SETTINGS_OF_ALL} > {log:q} 2>&1"
 
 
 rule all_portable:

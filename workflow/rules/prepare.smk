@@ -1,9 +1,9 @@
 rule prepare:
     input:
         rules.data.output,
-        MODEL_FILES,
-        SAE_FILES,
-        rules.layer.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
     output:
         pairs=of_country("pairs/{task}.parquet"),
         counts=of_country("pairs/{task}.json"),
@@ -12,11 +12,10 @@ rule prepare:
         STUDY.root / "logs/prepare/{language}-{country}.log",
     threads: THREADS
     resources:
-        gpu=min(1, GPUS),
+        **for_model(minutes=120),
     params:
-        spec=reads("prepare"),
-        command=command("prepare", for_country, model=True),
+        *settings_and_code("yapo.stages.prepare"),
     message:
         "Preference pairs and activations: {wildcards.country}"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{MODEL_JOB} yapo.stages.prepare {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"

@@ -1,72 +1,33 @@
-from yapo.reporting.tables import TABLE_NAMES
-
-TABLES = [table for table in TABLE_NAMES if table != "examples"]
-FIGURES = [
-    "training_curves",
-    "layer_discovery",
-    "epoch_accuracy",
-    "multiplier_curves",
-    "summary",
-]
-
-
-rule tables:
+rule report:
     input:
-        STUDY.items,
-        evaluation=of_study("evaluation.parquet"),
-    output:
-        expand(
-            str(STUDY.root / "tables/{table}.{kind}"),
-            table=TABLES,
-            kind=["csv", "md", "tex"],
-        ),
-        expand(str(STUDY.root / "tables/examples.{kind}"), kind=["csv", "md"]),
-        html=report(
-            expand(str(STUDY.root / "tables/{table}.html"), table=TABLES),
-            caption="../report/tables.rst",
-            category="Tables",
-        ),
-        examples=report(
-            STUDY.root / "tables/examples.html",
-            caption="../report/examples.rst",
-            category="Examples",
-        ),
-    log:
-        STUDY.root / "logs/tables.log",
-    threads: THREADS
-    params:
-        spec=reads("tables"),
-        command=command("tables"),
-    message:
-        "Tables"
-    shell:
-        "{params.command} > {log:q} 2>&1"
-
-
-rule figures:
-    input:
+        checked(CONFIG.studies.reported, STUDY.items),
+        STUDY.split,
         STUDY.layer,
-        STUDY.root / "tables/summary.csv",
-        validation=of_study("validation.parquet"),
-        curves=[
-            STUDY.trained(language, country, method) / "curves.jsonl"
-            for country, language in COUNTRIES.items()
+        rules.tables.output,
+        rules.figures.output,
+        of_study("validation.parquet"),
+        [
+            STUDY.trained(COUNTRIES[country], country, method) / name
+            for country in list(COUNTRIES)[:1]
             for method in METHODS
+            for name in ["run.json", "curves.jsonl"]
         ],
+        [getattr(rules, name).input for name in CONFIG.studies.reported],
     output:
-        expand(str(STUDY.root / "figures/{figure}.png"), figure=FIGURES),
-        svg=report(
-            expand(str(STUDY.root / "figures/{figure}.svg"), figure=FIGURES),
-            caption="../report/figures.rst",
-            category="Figures",
-        ),
+        report(STUDY.root / "report.html", category="Report"),
     log:
-        STUDY.root / "logs/figures.log",
+        STUDY.root / "logs/report.log",
     threads: THREADS
     params:
-        spec=reads("figures"),
-        command=command("figures"),
+        *settings_and_code("yapo.stages.report"),
     message:
-        "Figures"
+        "Report"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{JOB} yapo.stages.report {SETTINGS_OF_ALL} > {log:q} 2>&1"
+
+
+rule all_studies:
+    input:
+        rules.report.output,
+    message:
+        f"Done: {STUDY.root}/report.html"

@@ -3,7 +3,7 @@ if CONFIG.sae.trained:
     rule train_sae:
         input:
             rules.data.output,
-            MODEL_FILES,
+            model=MODEL_FILES,
         output:
             [STUDY.root / "sae/layer_{layer}" / name for name in SAE_NAMES],
         log:
@@ -12,11 +12,11 @@ if CONFIG.sae.trained:
             layer=r"\d+",
         threads: THREADS
         resources:
-            gpu=min(1, GPUS),
+            **for_model(minutes=480),
         params:
-            spec=reads("train_sae"),
-            command=command("train_sae", for_layer, model=True),
+            *settings_and_code("yapo.stages.train_sae"),
         message:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:
-            "{params.command} > {log:q} 2>&1"
+            "{MODEL_JOB} yapo.stages.train_sae {SETTINGS_OF_ALL} discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} "
+            "dspa.layer_out={wildcards.layer} 'studies.dspa_study.layers=[]' > {log:q} 2>&1"

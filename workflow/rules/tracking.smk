@@ -7,20 +7,7 @@ rule mlflow:
     log:
         STUDY.root / "logs/mlflow.log",
     threads: THREADS
-    params:
-        command=lambda wildcards, threads: shlex.join(
-            [
-                sys.executable,
-                "-m",
-                "yapo.warm",
-                "-m",
-                "yapo.tracking",
-                "ingest",
-                "--results",
-                str(STUDY.root),
-            ]
-        ),
     message:
         "Show the study in MLflow"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{JOB} yapo.tracking ingest --results {STUDY.root:q} > {log:q} 2>&1"

@@ -1,22 +1,22 @@
 rule train:
     input:
-        rules.layer.output,
-        SAE_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        of_country("train/{{method}}/{task}-{setting}.safetensors"),
+        vectors=of_country("train/{{method}}/{task}-{setting}.safetensors"),
         curves=STUDY.root / "{language}/{country}/train/{method}/curves.jsonl",
         run=STUDY.root / "{language}/{country}/train/{method}/run.json",
     log:
         STUDY.root / "logs/train/{language}-{country}-{method}.log",
     threads: THREADS
     resources:
-        gpu=min(1, GPUS),
+        **for_model(minutes=240),
     params:
-        spec=lambda wildcards: spec("train", METHOD_CONFIG[wildcards.method]),
-        command=command("train", for_method, for_country, model=True),
+        *settings_and_code_by_method("yapo.stages.train"),
+        method=of_method,
     message:
         "Train {wildcards.method}: {wildcards.country}"
     shell:
-        "{params.command} > {log:q} 2>&1"
+        "{MODEL_JOB} yapo.stages.train {SETTINGS_OF_ALL} {params.method} country={wildcards.country:q} > {log:q} 2>&1"

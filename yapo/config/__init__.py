@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yapo.config.checks import SETTINGS, SPLITS, TASKS, VARIANTS, check_finite, check_path, one_of, require
+from yapo.checks import SETTINGS, SPLITS, TASKS, VARIANTS, check_finite, check_path, one_of, require
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
 from yapo.config.dspa import DspaSettings
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
-from yapo.config.studies import StudiesConfig
 from yapo.names import check_experiment
+from yapo.studies.registry import StudiesConfig
 
 __all__ = [
     "Config",
@@ -87,8 +87,8 @@ class Config:
             ("model.path", self.model.path),
             ("sae.path", self.sae.path),
             ("studies.behaviours.folder", self.studies.behaviours.folder),
-            ("studies.dspa.conversations", self.studies.dspa.conversations),
-            ("studies.dspa.instructions", self.studies.dspa.instructions),
+            ("studies.dspa_study.conversations", self.studies.dspa_study.conversations),
+            ("studies.dspa_study.instructions", self.studies.dspa_study.instructions),
         ):
             check_path(key, path)
         check_finite("", self)

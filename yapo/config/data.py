@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yapo.config.checks import check_seed, filled_template, one_of, require
+from yapo.checks import check_seed, filled_template, one_of, require
 
 
 @dataclass

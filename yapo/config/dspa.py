@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yapo.config.checks import require
+from yapo.checks import require
 
 
 @dataclass

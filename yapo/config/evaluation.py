@@ -8,7 +8,7 @@ from math import inf, isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
-from yapo.config.checks import SETTINGS, TASKS, check_seed, one_of, require
+from yapo.checks import SETTINGS, TASKS, check_seed, one_of, require
 from yapo.redaction import holds_secret
 
 # How a judge's replies are fetched, kept and priced. No score depends on these, so changing them should rerun nothing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.config.checks import check_seed, one_of, require
+from yapo.checks import check_seed, one_of, require
 
 
 @dataclass

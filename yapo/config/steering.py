@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal, get_args
 
-from yapo.config.checks import check_seed, one_of, require
+from yapo.checks import check_seed, one_of, require
 
 # The words that settings below take. Their fields are texts because OmegaConf knows no Literal.
 Directions = Literal["both", "positive"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from yapo.config.checks import TASKS
+from yapo.checks import TASKS
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import KEYS, country_metrics, language_metrics, overall_metrics
 

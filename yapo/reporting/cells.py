@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from yapo.config.checks import SETTINGS, VARIANTS
+from yapo.checks import SETTINGS, VARIANTS
 from yapo.errors import YapoError
 from yapo.evaluation import metrics
 from yapo.evaluation.bootstrap import alike, baseline_rows, differences, intervals, resampled_means

@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +34,11 @@ ALSO_CALLED = {
     "max_new_tokens": "max_new_tokens_open_ended", "name_or_path": "path", "torch_dtype": "dtype",
     "attn_implementation": "attention", "commit": "revision", "n_features": "width",
 }  # fmt: skip
+# Settings that every stage may read: they say where files are and how fast to work, or reach it as an input file too.
+ALWAYS = (
+    "experiment", "results", "study", "country", "countries", "threads", "store", "data", "discovery.layer",
+    "discovery.candidates", "dspa.layer_in", "dspa.layer_out", "studies.*.countries", "studies.*.methods",
+)  # fmt: skip
 # Which data a study is about. Lists of countries that an experiment names are for its own.
 _DATA = ("data", "data.source", "data.path")
 _stored: dict[Path, Stamp] = {}  # files of ``conf/`` that Hydra has, as they were
@@ -109,6 +115,21 @@ def _forget_countries(config: Config, typed: set[str]) -> None:
             part.countries = None if prefix == "discovery" else []
 
 
+class OnlyReads:
+    """Settings of which some can be read, so that nothing that a stage reads is missing from what reruns it."""
+
+    def __init__(self, settings: object, reads: Sequence[str], prefix: str = "") -> None:
+        self._settings, self._reads, self._prefix = settings, reads, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        value, key = getattr(self._settings, name), f"{self._prefix}{name}"
+        if any(key == known or fnmatch(key, known) for known in (*self._reads, *ALWAYS)):
+            return value
+        if any(known.startswith(f"{key}.") for known in (*self._reads, *ALWAYS)):
+            return OnlyReads(value, self._reads, f"{key}.")
+        raise AssertionError(f"a stage reads the setting {key}, which its READS does not name")
+
+
 def plain(config: Config) -> dict[str, Any]:
     """The configuration as nested dictionaries."""
     from omegaconf import OmegaConf
@@ -116,8 +137,14 @@ def plain(config: Config) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(config), resolve=True))
 
 
-def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:
-    """Entry point of a stage module: exit status 0, or 2 with one line on standard error."""
+def run(stage: Callable[[Config], None], reads: Sequence[str], argv: Sequence[str] | None = None) -> None:
+    """Run a stage module: exit status 0, or 2 with one line on standard error.
+
+    Args:
+        stage: its main function.
+        reads: the settings that decide its result, by dotted name; it is given these and those of ``ALWAYS``.
+        argv: Hydra overrides; those of the command line by default.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
@@ -134,7 +161,7 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
             sys.stdout.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
             return
         _limit_threads(config.threads)
-        stage(config)
+        stage(cast(Config, OnlyReads(config, reads)))
         log.info("took %.1f s of CPU, at most %.0f MB of memory", *_spent())
     except YapoError as error:
         _refuse(error)

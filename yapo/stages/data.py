@@ -12,6 +12,8 @@ from yapo.files import write_json, write_parquet
 from yapo.stages.app import run
 from yapo.stages.study import Study
 
+READS = ("data", "split")
+
 
 def main(config: Config) -> None:
     """Writes ``data/items.parquet``, ``data/split.parquet`` and ``data/leakage.json``.
@@ -38,4 +40,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

@@ -17,6 +17,8 @@ from yapo.models.sae_release import fetch, listed
 from yapo.stages.app import run
 from yapo.stages.study import Study, layers_to_read
 
+READS = ("model", "sae", "judge", "methods", "studies.dspa_study.layers")
+
 log = logging.getLogger(__name__)
 
 
@@ -63,4 +65,4 @@ def _entry(config: Config, layer: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

@@ -18,6 +18,8 @@ from yapo.stages.study import Study
 from yapo.steering.applied import Applied
 from yapo.steering.vector import TrainedVector
 
+READS = ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
+
 TEST_COLUMNS = [
     "language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "multiplier", "epoch",
     "score", "parsed", "exact", "completion", "answer", "question",
@@ -80,4 +82,4 @@ def candidates_of(config: Config, trained: dict[Key, TrainedVector], lm: Languag
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

@@ -12,6 +12,8 @@ from yapo.reporting import figures
 from yapo.stages.app import run
 from yapo.stages.study import Study, countries_of
 
+READS = ("report", "methods")
+
 
 def main(config: Config) -> None:
     """Writes ``figures/``."""
@@ -40,4 +42,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

@@ -60,7 +60,7 @@ def _given(config: Config, layer: int) -> Path:
     if not path.exists():
         raise YapoError(
             f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.layer, discovery.candidates, dspa.layer_in, "
-            "dspa.layer_out and studies.dspa.layers among layers that have one"
+            "dspa.layer_out and studies.dspa_study.layers among layers that have one"
         )
     return path
 

@@ -20,6 +20,8 @@ from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.study import Study, measured
 
+READS = ("data", "prompts", "model", "sae", "discovery", "generation", "tasks")
+
 log = logging.getLogger(__name__)
 
 
@@ -153,4 +155,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yapo.config.studies import STUDIES
 from yapo.errors import YapoError, nearest, unknown
 from yapo.names import check_key
 from yapo.stages.conf import options, quoted
+from yapo.studies.registry import STUDIES
 
 TARGETS = ("all_tables", "all_studies", "report", *STUDIES)
 KEYS = ("experiment", "countries", "overrides", "method_overrides", "study")

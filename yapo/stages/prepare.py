@@ -21,6 +21,8 @@ from yapo.stages.study import Study
 from yapo.steering.activations import GIGABYTE
 from yapo.steering.prepare import prepare
 
+READS = ("prompts", "model", "sae", "generation", "tasks")
+
 log = logging.getLogger(__name__)
 CHUNK = 4  # forward batches between two saves of the answers
 
@@ -85,4 +87,4 @@ def _answers(config: Config, prompts: list[list[int]], task: str, cache: Complet
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

@@ -30,6 +30,21 @@ from yapo.stages.made import (
 )
 from yapo.stages.study import Study, countries_of
 
+READS = (
+    "report",
+    "judge",
+    "methods",
+    "model",
+    "sae",
+    "data",
+    "split.seed",
+    "studies.reported",
+    "train.epochs",
+    "train.batch_size",
+    "train.beta",
+    "train.seed",
+)
+
 LIMITS = (
     "Vectors are trained once, with one seed, except where a study says otherwise. Intervals are over questions, and those of "
     "vectors in features over countries: they do not hold what another training would change.",
@@ -100,4 +115,4 @@ def _facts(config: Config, study: Study, countries: dict[str, str], made: Sequen
 
 
 if __name__ == "__main__":
-    run(lambda config: main(config, sys.argv[1:]))
+    run(lambda config: main(config, sys.argv[1:]), READS)

@@ -1,20 +1,13 @@
-"""Where a study keeps its files, and which settings each stage reads. Shared by the stages and the Snakefile."""
+"""The files and the countries of a study, for the stages and the Snakefile."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, reduce
-from operator import getitem
 from pathlib import Path
-from typing import Any
 
-from yapo.config import JUDGE_MEANS, Config
+from yapo.config import Config
 from yapo.errors import unknown
-from yapo.files import file_digest
-from yapo.stages.code import code_of
-from yapo.stages.reads import READS
 
 
 @dataclass(frozen=True)
@@ -119,20 +112,6 @@ class Study:
         return self.country(language, country) / "evaluation.parquet"
 
 
-def spec(stage: str, config: dict[str, Any]) -> str:
-    """What a stage's result depends on beside its input files, as canonical JSON: its settings and a digest of its code."""
-    settings = {key: reduce(getitem, key.split("."), config) for key in READS[stage]}
-    if "judge" in settings:
-        settings["judge"] = {key: value for key, value in config["judge"].items() if key not in JUDGE_MEANS}
-    return json.dumps({**settings, "code": _code_digest(stage)}, sort_keys=True, ensure_ascii=False)
-
-
-@cache
-def _code_digest(stage: str) -> str:
-    """Of the code on disk when a process first asks: the DAG asks once for every job."""
-    return file_digest(*code_of(stage))
-
-
 def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
     """Return the countries of this study and the folder of each one's language, in the data's order.
 
@@ -174,7 +153,7 @@ def measured(config: Config, known: dict[str, str]) -> list[str]:
 def layers_to_read(config: Config) -> list[int]:
     """Layers whose autoencoder may be needed: the configured one or all candidates, DSPA's, and those of its study."""
     layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
-    own = [config.dspa.layer_in, config.dspa.layer_out, *config.studies.dspa.layers] if "dspa" in config.methods else []
+    own = [config.dspa.layer_in, config.dspa.layer_out, *config.studies.dspa_study.layers] if "dspa" in config.methods else []
     return list(dict.fromkeys([*layers, *own]))
 
 

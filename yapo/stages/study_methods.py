@@ -19,7 +19,7 @@ def check_study(config: Config, study: str) -> None:
     """
     check_methods(config, study)
     _check_some_are_left(config, study)
-    studies, key = config.studies, "studies.dspa" if study == "dspa_study" else f"studies.{study}"
+    studies, key = config.studies, f"studies.{study}"
     tasks, settings = dict[str, Sequence[str]](), dict[str, Sequence[str]]()
     if study == "lambda_sweep":
         settings = {f"{key}.settings": studies.lambda_sweep.settings}
@@ -30,7 +30,7 @@ def check_study(config: Config, study: str) -> None:
     elif study == "features":
         tasks, settings = {f"{key}.tasks": studies.features.tasks}, {f"{key}.settings": studies.features.settings}
     elif study == "dspa_study":
-        tasks, settings = {f"{key}.chat_task": [studies.dspa.chat_task]}, {f"{key}.setting": [studies.dspa.setting]}
+        tasks, settings = {f"{key}.chat_task": [studies.dspa_study.chat_task]}, {f"{key}.setting": [studies.dspa_study.setting]}
     elif study == "knowledge":
         tasks = {"knowledge.vector_task": [config.knowledge.vector_task]}
         settings = {"knowledge.vector_setting": [config.knowledge.vector_setting]}
@@ -43,13 +43,12 @@ def check_study(config: Config, study: str) -> None:
 
 def _check_some_are_left(config: Config, study: str) -> None:
     """Refuse a study whose countries, or methods, are all left out of the experiment."""
-    name = "dspa" if study == "dspa_study" else study
-    part = getattr(config.studies, name, None)
+    part = getattr(config.studies, study, None)
     for kind in ("countries", "methods"):
         named, present = getattr(part, kind, []), getattr(config, kind)
         if named and present and not set(named) & set(present):
             raise YapoError(
-                f"studies.{name}.{kind}={named}: none of them is in this experiment; name one of {', '.join(present)}"
+                f"studies.{study}.{kind}={named}: none of them is in this experiment; name one of {', '.join(present)}"
             )
 
 

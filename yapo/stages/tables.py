@@ -12,6 +12,8 @@ from yapo.reporting.tables import TableOptions, build_tables, write_tables
 from yapo.stages.app import run
 from yapo.stages.study import Study, countries_of
 
+READS = ("report", "judge", "methods")
+
 
 def main(config: Config) -> None:
     """Writes ``tables/``."""
@@ -35,4 +37,4 @@ def table_options(config: Config) -> TableOptions:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

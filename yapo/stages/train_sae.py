@@ -27,6 +27,8 @@ from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format
 from yapo.stages.study import Study, layers_to_read
 
+READS = ("prompts", "model", "sae.train", "tasks")
+
 log = logging.getLogger(__name__)
 MEASURED = 10  # validation states: at most this part of sae.train.max_tokens
 
@@ -114,4 +116,4 @@ def texts_of(config: Config, tokenizer: ChatTokenizer, items: pd.DataFrame, spli
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, READS)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 
 from yapo import files
-from yapo.config.checks import SETTINGS, TASKS
+from yapo.checks import SETTINGS, TASKS
 from yapo.errors import YapoError
 
 #: Series taken from the rows of a curve, under the same names for every method so that the methods overlay in one chart.

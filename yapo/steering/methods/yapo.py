@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from yapo.config.checks import one_of
+from yapo.checks import one_of
 from yapo.steering.interventions import Sparse
 from yapo.steering.method import FitInputs
 from yapo.steering.methods.sas import SAS

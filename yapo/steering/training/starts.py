@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from yapo.config.checks import one_of
+from yapo.checks import one_of
 from yapo.steering.method import FitInputs, Method
 from yapo.steering.training.train_sets import TrainSet, fewer_facts
 

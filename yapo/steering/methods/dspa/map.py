@@ -13,7 +13,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from yapo.config.checks import one_of
+from yapo.checks import one_of
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.models.template import Template

@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from yapo.config.checks import check_seed, one_of, require
+from yapo.checks import check_seed, one_of, require
 from yapo.errors import YapoError
 from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.steering.method import FitInputs

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from yapo.config.checks import require
+from yapo.checks import require
 from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.methods.dspa.map import ConditionalMap

@@ -1,0 +1,96 @@
+"""The studies around the tables: rows of each country, then a table, figures and a finding of all."""
+
+# How each study's report is made; a study's own rules change what is different there.
+REPORTS = {
+    name: {
+        "rows": [
+            STUDY.of_study(rows, language, country)
+            for country, language in STUDIED[name].items()
+            for rows in get_study(name).row_names(CONFIG)
+        ],
+        "inputs": [],
+        "pages": [],
+        "config": PLAIN_CONFIG,
+        "settings": SETTINGS_OF_ALL,
+    }
+    for name in STUDIES
+}
+RULES_OF_STUDIES = {
+    name: path
+    for name in STUDIES
+    if (path := STUDY_FOLDER / name / "rules.smk").is_file()
+}
+
+
+def chosen_vectors(pairs):
+    """The chosen vectors of a country, of every method, for some tasks and settings."""
+    return of_country(
+        "vectors/{method}/{cell}.safetensors",
+        method=METHODS,
+        cell=[f"{task}-{setting}" for task, setting in pairs],
+    )
+
+
+for path in RULES_OF_STUDIES.values():
+
+    include: path
+
+
+for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
+
+    rule:
+        name:
+            f"{name}_country"
+        input:
+            rules.data.output,
+            model=MODEL_FILES,
+            sae=SAE_FILES,
+            layer=rules.layer.output.layer,
+            vectors=chosen_vectors((get_study(name).vectors or tuple)(CONFIG)),
+        output:
+            [
+                STUDY.of_study(rows, "{language}", "{country}")
+                for rows in get_study(name).row_names(CONFIG)
+            ],
+        log:
+            STUDY.root / f"logs/{name}/{{language}}-{{country}}.log",
+        threads: THREADS
+        resources:
+            **for_model(minutes=get_study(name).minutes),
+        params:
+            *settings_and_code(f"yapo.studies.{name}.run"),
+        message:
+            f"{get_study(name).title}: {{wildcards.country}}"
+        shell:
+            f"{{MODEL_JOB}} yapo.studies.{name}.run {{SETTINGS_OF_ALL}} country={{wildcards.country:q}} > {{log:q}} 2>&1"
+
+
+for name in STUDIES:
+
+    rule:
+        name:
+            f"{name}_table"
+        input:
+            checked([name], REPORTS[name]["rows"]),
+            REPORTS[name]["inputs"],
+        output:
+            [STUDY.root / file for file in get_study(name).file_names(CONFIG)],
+            finding=STUDY.finding(name),
+        log:
+            STUDY.root / f"logs/{name}_table.log",
+        threads: THREADS
+        params:
+            *settings_and_code(f"yapo.studies.{name}.report", REPORTS[name]["config"]),
+        message:
+            f"{get_study(name).title}: table, figures and finding"
+        shell:
+            f"{{JOB}} yapo.studies.{name}.report {{REPORTS[{name}][settings]}} > {{log:q}} 2>&1"
+
+    rule:
+        name:
+            name
+        input:
+            getattr(rules, f"{name}_table").output,
+            REPORTS[name]["pages"],
+        message:
+            f"Done: {STUDY.root}/tables/{name}.md"

@@ -1,0 +1,79 @@
+"""The terms every configuration uses, and checks that name the key, the value and what it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from yapo.errors import YapoError
+
+TASKS = ("mcq", "open_ended")
+SETTINGS = ("localized", "nonlocalized", "both")
+VARIANTS = ("localized", "nonlocalized")
+SPLITS = ("train", "validation", "test")
+
+
+def require(condition: bool, key: str, value: object, rule: str) -> None:
+    """Refuse a value that breaks a rule."""
+    if not condition:
+        raise YapoError(f"{key}={value}: {rule}")
+
+
+def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a word that is not among those allowed."""
+    require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
+
+
+def distinct(key: str, values: Sequence[object]) -> None:
+    """Refuse a list that names something twice."""
+    require(len(set(values)) == len(values), key, values, "name each once")
+
+
+def check_training(key: str, methods: list[str], tasks: list[str], setting: str, seeds: list[int]) -> None:
+    """Check the settings of a study that trains vectors of its own; ``key`` is the study's."""
+    for name, values in (("methods", methods), ("tasks", tasks)):
+        distinct(f"{key}.{name}", values)
+        require(bool(values), f"{key}.{name}", values, "name at least one")
+    for task in tasks:
+        one_of(f"{key}.tasks", task, TASKS)
+    one_of(f"{key}.setting", setting, SETTINGS)
+    require(bool(seeds) and min(seeds) >= 0, f"{key}.seeds", seeds, "give at least one, all 0 or more")
+    distinct(f"{key}.seeds", seeds)
+
+
+def check_finite(key: str, value: Any) -> None:
+    """Refuse a number that is infinite or NaN, anywhere in nested settings."""
+    if isinstance(value, float):
+        require(math.isfinite(value), key, value, "give a finite number")
+    elif is_dataclass(value) and not isinstance(value, type):
+        for part in fields(value):
+            check_finite(f"{key}.{part.name}".lstrip("."), getattr(value, part.name))
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            check_finite(f"{key}.{name}", part)
+    elif isinstance(value, list):
+        for part in value:
+            check_finite(key, part)
+
+
+def check_path(key: str, value: str) -> None:
+    """Refuse a path that no file of a study can have: Snakemake takes braces for wildcards."""
+    require(value.isprintable() and not set(value) & set("{}"), key, repr(value), "use a path without braces and line ends")
+
+
+def check_seed(key: str, value: int) -> None:
+    """Refuse a seed that numpy would not take."""
+    require(value >= 0, key, value, "0 or more")
+
+
+def filled_template(key: str, template: str, **values: str) -> str:
+    """Fill a template; every field must stand in it, and no other."""
+    names = ", ".join("{" + name + "}" for name in values)
+    try:
+        filled = template.format(**values)
+    except (KeyError, IndexError, ValueError):
+        raise YapoError(f"{key}={template}: fill in {names} and nothing else; other braces are doubled") from None
+    require(all("{" + name + "}" in template for name in values), key, template, f"must contain {names}")
+    return filled

@@ -1,0 +1,161 @@
+"""The settings and the code that decide a stage's result. A change to either reruns the stage.
+
+A stage module names the settings that it reads in a literal ``READS``; ``app.run`` hands it no others. Its code is what it
+imports, at any depth, as a syntax tree without comments and docstrings. Methods are imported by name, so that each counts only
+where it is used.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
+from functools import cache, reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from yapo.config import JUDGE_MEANS, Config
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+# Files that decide no result: they read, write, name, refuse, or hold settings, whose values are compared themselves.
+NEUTRAL = {
+    "config", "checks.py", "errors.py", "files.py", "names.py", "paths.py", "stages/app.py", "stages/command_line.py",
+    "stages/conf.py", "stages/options.py", "stages/reruns.py", "stages/study_methods.py", "studies/__init__.py",
+    "studies/registry.py",
+}  # fmt: skip
+# Code that makes items: they reach later stages as files.
+ITEMS = {"data/atlas.py", "data/schema.py", "data/sources.py"}
+MAKES_ITEMS = "yapo.stages.data"
+
+
+def decided_by(module: str, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what decides the result of a stage beside its input files.
+
+    Args:
+        module: the stage, such as ``yapo.stages.train``.
+        config: the composed settings, as nested dictionaries.
+
+    Returns:
+        A value as JSON for every setting that the stage reads, by dotted name; a digest for every file of code, by path, and
+        for every configuration class with methods that derive values from settings.
+    """
+    found: dict[str, str] = {}
+    for key in reads(module):
+        value = reduce(getitem, key.split("."), config)
+        if key == "judge":
+            value = {name: part for name, part in value.items() if name not in JUDGE_MEANS}
+        found |= {name: json.dumps(leaf, sort_keys=True, ensure_ascii=False) for name, leaf in _leaves(key, value)}
+        found |= _derived(key)
+    for path in code_of(module, _methods(reads(module), config)):
+        found[str(path.relative_to(PACKAGE.parent))] = _digest(path)
+    return found
+
+
+@cache
+def reads(module: str) -> tuple[str, ...]:
+    """Return the settings that a stage reads, from its source: importing a stage can take seconds."""
+    for node in _tree(_file(module)).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["READS"]:
+            return tuple(ast.literal_eval(node.value))
+    raise ValueError(f"{module} names no READS")
+
+
+@cache
+def code_of(module: str, methods: tuple[str, ...] = ()) -> tuple[Path, ...]:
+    """Return the files of this package that make the result of a stage, those of some methods included."""
+    left_out = NEUTRAL if module == MAKES_ITEMS else NEUTRAL | ITEMS
+    reached, ahead = set[Path](), [_file(module), *(_file(f"yapo.steering.methods.{method}") for method in methods)]
+    while ahead:
+        file = ahead.pop()
+        place = file.relative_to(PACKAGE)
+        if file not in reached and not left_out & {str(part) for part in (place, *place.parents)}:
+            reached.add(file)
+            ahead += _imports(file)
+    return tuple(sorted(reached))
+
+
+def _methods(keys: Iterable[str], config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the methods whose code a stage with these settings runs."""
+    groups = {key.partition(".")[0] for key in keys}
+    return tuple(config["methods"]) if "methods" in groups else (config["method"]["name"],) if "method" in groups else ()
+
+
+def _leaves(key: str, value: Any) -> list[tuple[str, Any]]:
+    """Return the settings of a group by dotted name."""
+    if isinstance(value, Mapping) and value:
+        return [leaf for name, part in value.items() for leaf in _leaves(f"{key}.{name}", part)]
+    return [(key, value)]
+
+
+@cache
+def _derived(key: str) -> dict[str, str]:
+    """Return a digest for each class of settings at or below a key that derives values from them, and for the first above it."""
+    kind: Any = Config
+    for name in key.split("."):
+        inner = get_type_hints(kind).get(name)
+        if not is_dataclass(inner):
+            break
+        kind = inner
+    if kind is Config:
+        return {}
+    ahead, found = [kind], {}
+    while ahead:
+        kind = ahead.pop()
+        ahead += [part for part in get_type_hints(kind).values() if isinstance(part, type) and is_dataclass(part)]
+        own = [
+            node
+            for top in _tree(_file(kind.__module__)).body
+            if isinstance(top, ast.ClassDef) and top.name == kind.__name__
+            for node in top.body
+            if isinstance(node, ast.FunctionDef) and node.name != "__post_init__"
+        ]
+        if own:
+            found[kind.__name__] = _hashed(own)
+    return found
+
+
+def _file(module: str) -> Path:
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    """Parse a file and take its docstrings out."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
+            node, clean=False
+        ):
+            node.body = node.body[1:]
+    return tree
+
+
+@cache
+def _digest(path: Path) -> str:
+    return _hashed(_tree(path).body)
+
+
+def _hashed(nodes: Iterable[ast.AST]) -> str:
+    return hashlib.sha256("\n".join(map(ast.dump, nodes)).encode()).hexdigest()[:16]
+
+
+@cache
+def _imports(path: Path) -> frozenset[Path]:
+    """Return the files of this package that a file imports, at any place in it, but for types alone."""
+    names, ahead = set[str](), list[ast.AST](_tree(path).body)
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        ahead += ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    files = [_file(name) for name in names if name.split(".")[0] == PACKAGE.name]
+    return frozenset(file for file in files if file.is_file())

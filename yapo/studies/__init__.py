@@ -1,0 +1,1 @@
+"""Studies of why a vector works, one folder each."""

@@ -1,0 +1,51 @@
+ABLATION_SAES = [
+    STUDY.ablation_sae(variant) / name
+    for variant in CONFIG.studies.ablations.own_autoencoders
+    for name in SAE_NAMES
+]
+
+if ABLATION_SAES:
+
+    rule ablations_sae:
+        input:
+            rules.data.output,
+            model=MODEL_FILES,
+            layer=rules.layer.output.layer,
+        output:
+            ABLATION_SAES,
+        log:
+            STUDY.root / "logs/ablations_sae.log",
+        threads: THREADS
+        resources:
+            **for_model(minutes=480),
+        params:
+            *settings_and_code("yapo.studies.ablations.train_sae"),
+        message:
+            "Train the autoencoders of the ablations"
+        shell:
+            "{MODEL_JOB} yapo.studies.ablations.train_sae {SETTINGS_OF_ALL} > {log:q} 2>&1"
+
+
+rule ablations_country:
+    input:
+        rules.data.output,
+        ABLATION_SAES,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        pairs=rules.prepare.output.pairs,
+        store=rules.prepare.output.store,
+    output:
+        rows=STUDY.of_study("ablations_{method}", "{language}", "{country}"),
+    log:
+        STUDY.root / "logs/ablations/{language}-{country}-{method}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code_by_method("yapo.studies.ablations.run"),
+        method=of_method,
+    message:
+        "Ablations of {wildcards.method}: {wildcards.country}"
+    shell:
+        "{MODEL_JOB} yapo.studies.ablations.run {SETTINGS_OF_ALL} {params.method} country={wildcards.country:q} > {log:q} 2>&1"

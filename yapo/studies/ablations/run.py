@@ -1,0 +1,98 @@
+"""Stage ``ablations``: ``country``'s vectors by ``method``, trained in the experiment's way and with one change at a time."""
+
+from __future__ import annotations
+
+import logging
+
+import pandas as pd
+from torch import Tensor
+
+from yapo.config import Config
+from yapo.evaluation.generate import Condition
+from yapo.files import write_parquet
+from yapo.models.sae import load_sae
+from yapo.models.sae_quality import reconstruction_quality
+from yapo.stages.app import run
+from yapo.stages.study import Study
+from yapo.stages.study_methods import check_methods
+from yapo.stages.trainings import ITEM, Bench, Cell
+from yapo.studies.ablations.variants import Variant, variants_of
+
+READS = (
+    "prompts",
+    "model",
+    "sae",
+    "generation",
+    "judge",
+    "method",
+    "train",
+    "studies.ablations.tasks",
+    "studies.ablations.setting",
+    "studies.ablations.seeds",
+    "studies.ablations.variants",
+)
+
+log = logging.getLogger(__name__)
+NAME = "ablations"
+
+COLUMNS = [
+    "language", "country", "task", "setting", "method", "change", "seed", "multiplier", *ITEM, "score", "parsed", "exact",
+    "loss", "displacement", "l0", "difference", "explained_variance", "sae_l0",
+]  # fmt: skip
+
+
+def main(config: Config) -> None:
+    """Writes ``studies/ablations_<method>.parquet`` for ``country``: one row per validation item, change, seed and λ = 1 or -1.
+
+    Vectors are those after the last epoch. Columns beside the usual ones:
+        change: the variant; "default" is the experiment's setting, and "unsteered" (λ = 0) the model itself.
+        loss: of the item's pair, with the experiment's β, in the direction of λ; ``displacement``: by λ·v at its tokens.
+        l0: features or entries that the vector touches.
+        difference: norm of the vector minus the default one, as a share of the latter's; missing in another autoencoder's space.
+        explained_variance, sae_l0: of the autoencoder on the validation pairs.
+    """
+    check_methods(config, "ablations")
+    settings, variants = config.studies.ablations, variants_of(config)
+    bench = Bench.open(config, f"{NAME}_{config.method.name}")
+    frames, checkpoints = list[pd.DataFrame](), []
+    with bench.answerer.cache:
+        for task in settings.tasks:
+            cell, default = bench.cell(task, settings.setting), dict[int, Tensor]()
+            frames.append(cell.answers([Condition()])[0].assign(change="unsteered", multiplier=0.0, task=task))
+            for variant in variants:
+                own = cell
+                if variant.sae is not None:
+                    own = cell.reencode(load_sae(Study.of(config).ablation_sae(variant.name)))
+                checkpoints.append(bench.path.with_name(f"{bench.path.stem}-{task}-{variant.name}.checkpoint.safetensors"))
+                vectors, _ = own.fit(variant.train, variant.options, settings.seeds, checkpoints[-1])
+                last = {seed: epochs[-1] for seed, epochs in vectors.items()}
+                default = default or last
+                frames.append(_measured(own, variant, last, default if variant.sae is None else {}).assign(task=task))
+                log.info("%s %s %s: %s", config.country, config.method.name, task, variant.name)
+    rows = pd.concat(frames, ignore_index=True).assign(setting=settings.setting, **bench.place)
+    write_parquet(bench.path, rows.reindex(columns=COLUMNS))
+    for checkpoint in checkpoints:
+        checkpoint.unlink()
+
+
+def _measured(cell: Cell, variant: Variant, vectors: dict[int, Tensor], default: dict[int, Tensor]) -> pd.DataFrame:
+    """Answers and pairs of validation, steered by every seed's vector both ways."""
+    intervention, steer_bos = cell.intervention(variant.options), variant.train.steer_bos
+    points = [(seed, multiplier) for seed in vectors for multiplier in (1.0, -1.0)]
+    answers = cell.answers([Condition(intervention, multiplier * vectors[seed], steer_bos) for seed, multiplier in points])
+    frames = []
+    for (seed, multiplier), answered in zip(points, answers, strict=True):
+        v = vectors[seed]
+        apart = float((v - default[seed]).norm() / default[seed].norm()) if default else None
+        pairs = cell.pairs(intervention, v, multiplier)
+        size = {"l0": int((v != 0).sum()), "difference": apart}
+        frames.append(answered.merge(pairs, on=ITEM, how="left").assign(seed=seed, multiplier=multiplier, **size))
+    quality = dict[str, float]()
+    if cell.bench.space == "sparse":
+        explained, l0 = reconstruction_quality(cell.sae, (cell.store.hidden[i][1:] for i in cell.part.validation))
+        quality = {"explained_variance": explained, "sae_l0": l0}
+    return pd.concat(frames, ignore_index=True).assign(change=variant.name, **quality)
+
+
+if __name__ == "__main__":
+    run(main, READS)

@@ -1,0 +1,28 @@
+"""Behaviours other than culture, steered both ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from yapo.checks import require
+from yapo.studies.base import Study, figure_files, table_files
+
+
+@dataclass
+class BehavioursConfig:
+    """Behaviours other than culture, from preference files, steered both ways."""
+
+    folder: str = "world/behaviours"  # holds a folder for each, with train.csv and perhaps test.csv
+    multipliers: list[float] = field(default_factory=lambda: [0.5, 1.0, 1.5, 2.0])  # |λ|, chosen on validation
+    overrides: list[str] = field(default_factory=list)  # what differs from the experiment, as typed on a command line
+
+    def __post_init__(self) -> None:
+        require(1.0 in self.multipliers, "studies.behaviours.multipliers", self.multipliers, "must contain 1.0")
+        require(min(self.multipliers) > 0, "studies.behaviours.multipliers", self.multipliers, "above 0: both signs are tried")
+
+
+STUDY = Study(
+    title="Behaviours",
+    files=[*table_files("behaviours"), *figure_files("behaviours")],
+    rows=[],
+)

@@ -1,0 +1,174 @@
+"""The same models and methods on preference files: a behaviour stands where a country does."""
+
+from functools import cache
+
+from yapo.data.behaviours import LANGUAGE as BEHAVIOURS
+
+BEHAVIOUR_OVERRIDES = on_top(
+    OVERRIDES,
+    [
+        "data=preferences",
+        "data.source=preferences",
+        f"data.path={CONFIG.studies.behaviours.folder}",
+        "countries=[]",
+        "tasks=[open_ended]",
+        "settings=[both]",
+        *CONFIG.studies.behaviours.overrides,
+    ],
+)
+SETTINGS_OF_BEHAVIOURS = shlex.join(BEHAVIOUR_OVERRIDES)
+BEHAVIOUR = STUDY.root / BEHAVIOURS / "{behaviour}"
+BEHAVIOUR_LOGS = STUDY.root / "logs/behaviours"
+
+try:
+    BEHAVIOUR_CONFIG = compose(BEHAVIOUR_OVERRIDES)
+    # Without the folder all else still runs; only what asks for a behaviour is refused.
+    BEHAVIOUR_NAMES = (
+        sorted(known_countries(BEHAVIOUR_CONFIG.data))
+        if Path(BEHAVIOUR_CONFIG.data.path).is_dir()
+        else []
+    )
+    if (
+        BEHAVIOUR_CONFIG.discovery.layer is None
+        and BEHAVIOUR_CONFIG.model != CONFIG.model
+    ):
+        raise YapoError(
+            f"studies.behaviours.overrides={CONFIG.studies.behaviours.overrides}: another model needs its own discovery.layer"
+        )
+except YapoError as error:
+    refuse(error)
+
+
+wildcard_constraints:
+    behaviour=one_of(BEHAVIOUR_NAMES),
+
+
+# A preference pair has no form that names its country: methods that contrast prompts contrast answers here.
+METHOD_OF_BEHAVIOURS = {
+    method: [
+        *OPTIONS.of_method(method),
+        *(
+            ["method.options.contrast=answer"]
+            if "contrast" in config["method"]["options"]
+            else []
+        ),
+    ]
+    for method, config in METHOD_CONFIG.items()
+}
+BEHAVIOUR_METHOD_CONFIG = {
+    method: plain(compose([*BEHAVIOUR_OVERRIDES, *own]))
+    for method, own in METHOD_OF_BEHAVIOURS.items()
+}
+BEHAVIOUR_MODELS = [
+    *model_files(BEHAVIOUR_CONFIG),
+    *sae_files(BEHAVIOUR_CONFIG),
+    *(rules.layer.output if BEHAVIOUR_CONFIG.discovery.layer is None else []),
+    *(TRAINED_SAES if BEHAVIOUR_CONFIG.sae.trained else []),
+    *DOWNLOADED,
+]
+
+
+def behaviour_files(pattern, **more):
+    """Files of every behaviour; refuses a folder that is not there."""
+
+    def ask(wildcards):
+        try:
+            names = sorted(known_countries(BEHAVIOUR_CONFIG.data))
+        except YapoError as error:
+            refuse(error)
+        return expand(str(pattern), behaviour=names, **more)
+
+    return ask
+
+
+REPORTS["behaviours"].update(
+    rows=behaviour_files(BEHAVIOUR / "evaluation.parquet"),
+    config=plain(BEHAVIOUR_CONFIG),
+    settings=SETTINGS_OF_BEHAVIOURS,
+    pages=behaviour_files(
+        BEHAVIOUR / "vectors/{method}/open_ended-both.safetensors", method=METHODS
+    ),
+)
+
+
+rule behaviour_prepare:
+    input:
+        BEHAVIOUR_MODELS,
+        preferences=lambda wildcards: local_files(
+            f"{BEHAVIOUR_CONFIG.data.path}/{wildcards.behaviour}", "t*"
+        ),
+    output:
+        pairs=BEHAVIOUR / "pairs/open_ended.parquet",
+        test=BEHAVIOUR / "pairs/test.parquet",
+        counts=BEHAVIOUR / "pairs/open_ended.json",
+        store=keep(BEHAVIOUR / "prepared/open_ended.safetensors"),
+    log:
+        BEHAVIOUR_LOGS / "prepare-{behaviour}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=60),
+    params:
+        *settings_and_code(
+            "yapo.studies.behaviours.prepare", REPORTS["behaviours"]["config"]
+        ),
+    message:
+        "Preference pairs and activations: {wildcards.behaviour}"
+    shell:
+        "{MODEL_JOB} yapo.studies.behaviours.prepare {SETTINGS_OF_BEHAVIOURS} country={wildcards.behaviour:q} > {log:q} 2>&1"
+
+
+rule behaviour_train:
+    input:
+        BEHAVIOUR_MODELS,
+        pairs=rules.behaviour_prepare.output.pairs,
+        store=rules.behaviour_prepare.output.store,
+    output:
+        vectors=BEHAVIOUR / "train/{method}/open_ended-both.safetensors",
+        curves=BEHAVIOUR / "train/{method}/curves.jsonl",
+        run=BEHAVIOUR / "train/{method}/run.json",
+    log:
+        BEHAVIOUR_LOGS / "train-{behaviour}-{method}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=120),
+    params:
+        *settings_and_code_by_method("yapo.stages.train", BEHAVIOUR_METHOD_CONFIG),
+        method=lambda wildcards: shlex.join(METHOD_OF_BEHAVIOURS[wildcards.method]),
+    message:
+        "Train {wildcards.method}: {wildcards.behaviour}"
+    shell:
+        "{MODEL_JOB} yapo.stages.train {SETTINGS_OF_BEHAVIOURS} {params.method} country={wildcards.behaviour:q} > {log:q} 2>&1"
+
+
+rule behaviour_evaluate:
+    input:
+        BEHAVIOUR_MODELS,
+        pairs=rules.behaviour_prepare.output.pairs,
+        test=rules.behaviour_prepare.output.test,
+        vectors=expand(
+            str(BEHAVIOUR / "train/{method}/open_ended-both.safetensors"),
+            method=METHODS,
+            allow_missing=True,
+        ),
+    output:
+        vectors=expand(
+            str(BEHAVIOUR / "vectors/{method}/open_ended-both.safetensors"),
+            method=METHODS,
+            allow_missing=True,
+        ),
+        validation=BEHAVIOUR / "validation.parquet",
+        evaluation=BEHAVIOUR / "evaluation.parquet",
+        judge=BEHAVIOUR / "judge.json",
+    log:
+        BEHAVIOUR_LOGS / "evaluate-{behaviour}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=240),
+    params:
+        *settings_and_code(
+            "yapo.studies.behaviours.evaluate", REPORTS["behaviours"]["config"]
+        ),
+    message:
+        "Select on validation and test at both signs: {wildcards.behaviour}"
+    shell:
+        "{MODEL_JOB} yapo.studies.behaviours.evaluate {SETTINGS_OF_BEHAVIOURS} country={wildcards.behaviour:q} > {log:q} 2>&1"

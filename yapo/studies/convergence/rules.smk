@@ -1,0 +1,22 @@
+rule convergence_country:
+    input:
+        rules.data.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        pairs=rules.prepare.output.pairs,
+        store=rules.prepare.output.store,
+    output:
+        rows=STUDY.of_study("convergence_{method}", "{language}", "{country}"),
+    log:
+        STUDY.root / "logs/convergence/{language}-{country}-{method}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code_by_method("yapo.studies.convergence.run"),
+        method=of_method,
+    message:
+        "Convergence of {wildcards.method}: {wildcards.country}"
+    shell:
+        "{MODEL_JOB} yapo.studies.convergence.run {SETTINGS_OF_ALL} {params.method} country={wildcards.country:q} > {log:q} 2>&1"

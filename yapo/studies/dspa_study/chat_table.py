@@ -1,0 +1,253 @@
+"""Judged conversations under every method, and what fitting DSPA costs: the two further tables of its study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from yapo.errors import YapoError
+from yapo.evaluation.bootstrap import intervals, resampled_means
+from yapo.evaluation.metrics import mean_over
+from yapo.reporting.cells import records
+from yapo.reporting.names import label, ordered
+from yapo.reporting.render import DAGGER, Cell, Group, Row, Sheet
+from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted
+from yapo.studies.dspa_study.table import bracketed
+
+CHAT, FLOPS = "dspa_study_chat", "dspa_study_flops"
+EVERY = "all"
+QUANTITIES = {
+    "three_passes": "Accounting, three passes (the paper)",
+    "two_passes": "Accounting, the redundant prompt pass dropped",
+    "one_pass": "Accounting, one pass: both answers share a prompt",
+    "run": "As run",
+    "linear": "weight matrices of the blocks up to the output layer",
+    "padding": "of which on padding",
+    "attention": "attention",
+    "encoders": "autoencoders, on the tokens that count",
+    "check": "autoencoders, to see that they fit the model",
+    "displacement": "validation pairs, to say how far answers move",
+    "measured": "As run, counted by torch",
+}
+PARTS = ("linear", "padding", "attention", "encoders", "check", "displacement")
+
+
+def chat_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
+    """Grades by turn and win rates (in percent), of each country and over all (``country`` is "all").
+
+    Args:
+        rows: rows of the stage ``dspa_chat``, of all countries.
+        options: resamples, confidence and seed.
+
+    Returns:
+        ``country, kind, turn, method``, then ``value, low, high``; of grades the paired difference from the unsteered model
+        ``diff, diff_low, diff_high``, over turns that have both grades; ``n`` (scored), ``unscored`` and ``not_asked`` (shares),
+        ``tokens`` and ``base_tokens`` (means); and of pairs ``changed`` (share of answers that differ from the unsteered one),
+        ``agree`` and ``first`` (shares of those), ``differ`` (how many were asked and differ) and ``lost`` (of those without a
+        score). ``turn`` is 0 for the mean over a conversation's turns, of those that are graded.
+    """
+    if rows.empty:
+        raise YapoError("no judged conversations; name countries of this experiment in studies.dspa_study.countries")
+    differ = (rows["kind"] == "pair") & rows["asked"] & (rows["completion"] != rows["base_completion"])
+    rows = rows.assign(above=_above_unsteered(rows), differ=differ, lost=differ & rows["score"].isna())
+    both = rows[rows["kind"] == "grade"].assign(turn=0)
+    rows = pd.concat([rows, both], ignore_index=True)
+    rows = rows.assign(score=rows["score"].where(rows["kind"] == "grade", 100.0 * rows["score"]))
+    keys = ["kind", "turn", "method"]
+    cells = _intervals(_rates(rows, keys, options), keys, options)
+    cells[["diff", "diff_low", "diff_high"]] = _intervals(_means(rows, rows["above"], keys, options), keys, options)
+    counted = pd.concat([rows, rows.assign(country=EVERY)]).groupby([*keys, "country"])
+    cells = cells.join(counted.agg(n=("score", "count"), tokens=("tokens", "mean"), base_tokens=("base_tokens", "mean")))
+    cells[["differ", "lost"]] = counted[["differ", "lost"]].sum()
+    cells["not_asked"] = 1.0 - counted["asked"].mean()
+    cells["unscored"] = 1.0 - counted["parsed"].mean() - cells["not_asked"]
+    cells["changed"] = counted[["completion", "base_completion"]].apply(_changed)
+    cells["agree"], cells["first"] = counted["agree"].mean(), counted["first"].mean()
+    return cells.reset_index()[["country", *keys, *cells.columns]]
+
+
+def _above_unsteered(rows: pd.DataFrame) -> pd.Series:
+    """Each grade less the unsteered model's of the same question and turn; missing where either is."""
+    place, grades = ["country", "turn", "question_id"], rows["kind"] == "grade"
+    base = rows[grades & (rows["method"] == "baseline")].set_index(place)["score"]
+    above: pd.Series = rows["score"] - base.reindex(pd.MultiIndex.from_frame(rows[place])).to_numpy()
+    return above.where(grades)
+
+
+def _means(rows: pd.DataFrame, scores: pd.Series, keys: list[str], options: TableOptions) -> pd.DataFrame:
+    """Resampled means of ``scores`` by country, over the same draws whichever scores they are."""
+    of = rows.assign(score=scores)
+    return resampled_means(of, [*keys, "country"], resamples=options.resamples, seed=options.seed)
+
+
+def _rates(rows: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
+    """Means of the scores. Where answers that differ went unscored, those that differ and have a score stand for them.
+
+    Equal answers are ties without a judge, so their score is never missing: a plain mean would be drawn to 50% by every
+    judgement that is. So the rate is 50·(1 - d) + d·w, d the share of pairs that differ and w the rate over the scored ones.
+    """
+    plain = _means(rows, rows["score"], keys, options)
+    lost = pd.MultiIndex.from_frame(rows.loc[rows["lost"], [*keys, "country"]].drop_duplicates())
+    if lost.empty:
+        return plain
+    pairs = (rows["kind"] == "pair") & rows["asked"]
+    d = _means(rows, rows["differ"].astype(float).where(pairs), keys, options).to_numpy()
+    w = _means(rows, rows["score"].where(rows["differ"]), keys, options).to_numpy()
+    fair = 50.0 * (1.0 - d) + np.where(d > 0, d * w, 0.0)
+    fair[~np.isfinite(w[:, 1:]).any(axis=1), 1:] = np.nan  # fewer than two questions say nothing about spread
+    return pd.DataFrame(np.where(plain.index.isin(lost)[:, None], fair, plain.to_numpy()), plain.index)
+
+
+def _intervals(draws: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
+    """Of each country and of the mean over all."""
+    over = pd.concat({EVERY: mean_over(draws, "country", [])}, names=["country"]).reorder_levels([*keys, "country"])
+    return intervals(pd.concat([draws, over]), options.confidence)
+
+
+def _changed(group: pd.DataFrame) -> float:
+    return float((group["completion"] != group["base_completion"]).mean())
+
+
+def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
+    """One group for all countries and one for each: grades by turn, win rate, and what stands beside it."""
+    countries = ordered("country", cells["country"])
+    names = (
+        [EVERY, *(name for name in countries if name != EVERY)] if len(countries) > 2 else [c for c in countries if c != EVERY]
+    )
+    groups = []
+    for country in names:
+        own = cells[cells["country"] == country]
+        found = {(c["kind"], c["turn"], c["method"]): c for c in records(own)}
+        lines = tuple(Row((label("method", m),), _chat_row(found, m)) for m in ordered("method", own["method"]))
+        heading = (
+            f"Mean over {counted(len(countries) - 1, 'country')}"
+            if country == EVERY
+            else f"Steered towards {label('country', country)}"
+        )
+        groups.append(Group(heading, lines))
+    grades, pairs = cells[cells["kind"] == "grade"], cells[cells["kind"] == "pair"]
+    worst = max(records(pairs), key=lambda pair: pair["lost"] / max(pair["differ"], 1))
+    sheet = Sheet(
+        name=CHAT,
+        title="Judged conversations",
+        caption=(
+            "Grades from 1 to 10 of conversations (in the format of MT-Bench), and how often an answer to an instruction (in the "
+            f"format of AlpacaEval) wins against the unsteered model's; scorer: {options.scorer}. "
+            "Vectors and λ: chosen on validation for their own country's questions, not for these."
+        ),
+        notes=(
+            "Each pair of answers is judged in both orders; a tie counts half, equal answers are ties that no judge sees. "
+            "Orders agree: share of the judged pairs with one verdict in both orders. First preferred: share of verdicts for the "
+            "answer that stands first; 50% is no bias.",
+            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of questions. "
+            f"Scored: {int(grades['n'].max())} turns and {int(pairs['n'].max())} pairs at most per line.",
+            "Difference: from the unsteered model's grades of the same turns.",
+            f"Unscored for want of a readable judgement or a reference: up to {100 * cells['unscored'].max():.1f}%; of pairs "
+            f"whose answers differ, up to {worst['lost']} of {worst['differ']}, for which those that have a score stand. "
+            f"Not asked, since the prompt is over model.max_prompt_tokens: up to {100 * cells['not_asked'].max():.1f}%.",
+            f"{DAGGER} Some of the cell have no score.",
+            "Questions and prompts for the judge are this project's own; the numbers compare with no published ones.",
+            *([options.note] if options.note else []),
+        ),
+        heads=("Method",),
+        columns=(
+            "Both turns", "Difference", "First turn", "Second turn", "Tokens of a turn", "Win rate (%)", "Answers changed (%)",
+            "Orders agree (%)", "First preferred (%)", "Tokens (unsteered)",
+        ),
+        groups=tuple(groups),
+    )  # fmt: skip
+    return make_table(sheet, cells)
+
+
+def _chat_row(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> tuple[Cell | None, ...]:
+    both, *turns = (_judged(found.get(("grade", turn, method)), 2) for turn in (0, 1, 2))
+    said, pair = found.get(("grade", 0, method)), found.get(("pair", 1, method))
+    tokens = None if said is None else Cell(f"{said['tokens']:.1f}")
+    diff = None
+    if said is not None and method != "baseline" and np.isfinite(said["diff"]):
+        diff = bracketed(said["diff"], said["diff_low"], said["diff_high"], 2, sign="+")
+    grades = (both, diff, *turns)
+    if pair is None:
+        return (*grades, tokens, *[None] * 5)
+    shares = [_percent(pair[name]) for name in ("changed", "agree", "first")]
+    lengths = Cell(f"{pair['tokens']:.1f} ({pair['base_tokens']:.1f})")
+    return (*grades, tokens, _judged(pair, 1), *shares, lengths)
+
+
+def _judged(cell: dict[str, Any] | None, digits: int) -> Cell | None:
+    if cell is None:
+        return None
+    if not np.isfinite(cell["value"]):
+        return Cell("not scored")
+    made = bracketed(cell["value"], cell["low"], cell["high"], digits)
+    missing = cell["unscored"] + cell["not_asked"]
+    return Cell(made.value, made.interval, failures=f"{100 * missing:.1f}% without a score" if missing > 0 else "")
+
+
+def _percent(share: float) -> Cell | None:
+    return Cell(f"{100 * share:.1f}") if np.isfinite(share) else None
+
+
+def flops_table(rows: pd.DataFrame, options: TableOptions) -> Table:
+    """One group per task: operations of fitting the map of each country, per pair, and against the paper's accounting.
+
+    Args:
+        rows: rows of the stage ``dspa_study`` about costs, of all countries.
+        options: for the note.
+    """
+    countries = ordered("country", rows["country"])
+    groups = []
+    for task in ordered("task", rows["task"]):
+        own = rows[rows["task"] == task]
+        by_country = own.set_index(["quantity", "country"])["flops"]
+        whole = own[own["quantity"] == "three_passes"]
+        per_pair = own.groupby("quantity")["flops"].sum() / whole["pairs"].sum()
+        lines = []
+        for name, text in QUANTITIES.items():
+            numbers = [Cell(operations(by_country[name, country])) for country in countries]
+            share = Cell(f"{100 * per_pair[name] / per_pair['three_passes']:.1f}")
+            part = name in PARTS
+            lines.append(
+                Row((f"\u2003{text}" if part else text,), (*numbers, Cell(operations(per_pair[name])), share), aggregate=part)
+            )
+        means = " + ".join(f"{whole[side].sum() / whole['pairs'].sum():.1f}" for side in ("prompt", "chosen", "rejected"))
+        groups.append(
+            Group(
+                f"{label('task', task)}: N = {_range(whole['pairs'])} pairs of {means} tokens (prompt, chosen, rejected)",
+                tuple(lines),
+            )
+        )
+    first = rows.iloc[0]
+    sheet = Sheet(
+        name=FLOPS,
+        title="Operations of DSPA's alignment stage",
+        caption=(
+            "Floating-point operations of fitting one map, by the accounting of the DSPA paper (2P per token of a forward pass, "
+            f"P = {int(first['parameters']):,} parameters; attention and autoencoders left out) and as it is run here."
+        ),
+        notes=(
+            "All of them grow linearly with N, but for padding, the check of the autoencoders, which sees the first batch, and "
+            "the pass over the validation pairs, which the paper's accounting has no counterpart of.",
+            f"As run: blocks 0 to {int(first['layer_out'])} and no head, each prompt once for both answers. Counted by torch: "
+            "its counter of operations around the same fit, all of it.",
+            *([options.note] if options.note else []),
+        ),
+        heads=("Count",),
+        columns=(*(label("country", country) for country in countries), "Per pair", "Of the paper's (%)"),
+        groups=tuple(groups),
+    )
+    return make_table(sheet, rows)
+
+
+def operations(value: float) -> str:
+    """A number of operations as shown: ``1.33e11``."""
+    mantissa, _, power = f"{value:.2e}".partition("e")
+    return f"{mantissa}e{int(power)}"
+
+
+def _range(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low}" if low == high else f"{low} to {high}"

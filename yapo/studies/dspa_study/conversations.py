@@ -1,0 +1,148 @@
+"""Conversations of one or two turns under any steering condition, and what a judge says of them.
+
+In the second turn the model reads the whole conversation, its own first answer under the same condition included. A prompt that
+is longer than the limit is not cut: its turn is not asked, and counts as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from yapo.data.questions import ChatQuestion
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.generate import Condition
+from yapo.evaluation.judges import Judge, Judgement, Request
+from yapo.evaluation.judges.chat import FIRST, TIE
+
+COLUMNS = ["question_id", "category", "turn", "question", "reference", "asked", "completion", "tokens"]
+
+
+@dataclass(frozen=True)
+class Talker:
+    """Has conversations.
+
+    Attributes:
+        cache: generates, and keeps, answers.
+        max_new_tokens: limit of one answer.
+        max_prompt_tokens: longest prompt that is asked.
+    """
+
+    cache: CompletionCache
+    max_new_tokens: int
+    max_prompt_tokens: int
+
+    def converse(self, questions: Sequence[ChatQuestion], conditions: Sequence[Condition]) -> list[pd.DataFrame]:
+        """Have every conversation under every condition.
+
+        Returns:
+            For each condition one row per question and turn: ``COLUMNS``, with ``turn`` from 1; where ``asked`` is False the
+            completion is empty. ``tokens`` are the answer's, its end not counted.
+        """
+        first = self._answers({i: question.turns[:1] for i, question in enumerate(questions)}, conditions)
+        frames = []
+        for condition, said in zip(conditions, first, strict=True):
+            so_far = {i: (questions[i].turns[0], text, *questions[i].turns[1:]) for i, text in said.items()}
+            (then,) = self._answers({i: turns for i, turns in so_far.items() if len(turns) > 2}, [condition])
+            rows = [
+                self._row(question, place, answers.get(i))
+                for i, question in enumerate(questions)
+                for place, answers in enumerate((said, then)[: len(question.turns)])
+            ]
+            frames.append(pd.DataFrame(rows, columns=COLUMNS))
+        return frames
+
+    def _answers(self, conversations: Mapping[int, tuple[str, ...]], conditions: Sequence[Condition]) -> list[dict[int, str]]:
+        """For each condition the model's next turn in each conversation that is not too long."""
+        prompts = {i: self.cache.lm.tokenizer.conversation(turns) for i, turns in conversations.items()}
+        fitting = {i: ids for i, ids in prompts.items() if len(ids) <= self.max_prompt_tokens}
+        written = self.cache.complete(list(fitting.values()), conditions, self.max_new_tokens)
+        return [dict(zip(fitting, texts, strict=True)) for texts in written]
+
+    def _row(self, question: ChatQuestion, place: int, text: str | None) -> list[object]:
+        tokens = 0 if text is None else len(self.cache.lm.tokenizer.response(text)) - 1
+        asked = (text is not None, text or "", tokens)
+        return [question.question_id, question.category, place + 1, question.turns[place], question.references[place], *asked]
+
+
+def graded(talk: pd.DataFrame, judge: Judge) -> pd.DataFrame:
+    """What ``converse`` returned, with ``score`` (1 to 10, missing where there is none) and ``parsed``.
+
+    Args:
+        talk: of one condition, or of several one below the other, each question's second turn right below its first.
+        judge: grades single answers, see ``yapo.evaluation.judges.chat``.
+    """
+    before = talk.shift(1)
+    earlier = [
+        (question, text) if turn > 1 else ()
+        for turn, question, text in zip(talk["turn"], before["question"], before["completion"], strict=True)
+    ]
+    requests = [
+        Request(question, gold, text, earlier=said)
+        for question, gold, text, said in zip(talk["question"], talk["reference"], talk["completion"], earlier, strict=True)
+    ]
+    asked = talk["asked"].tolist()
+    judged = iter(judge.judge([request for request, was in zip(requests, asked, strict=True) if was]))
+    scores = pd.Series([next(judged).score if was else None for was in asked], index=talk.index, dtype=float)
+    return talk.assign(score=scores, parsed=scores.notna())
+
+
+def compared(talk: pd.DataFrame, base: pd.DataFrame, judge: Judge) -> pd.DataFrame:
+    """First answers set against those of the unsteered model, each pair judged in both orders.
+
+    Args:
+        talk: what ``converse`` returned for one condition, or for several one below the other.
+        base: the same of the unsteered model, row by row.
+        judge: compares two answers, see ``yapo.evaluation.judges.chat``.
+
+    Returns:
+        One row per question, ``COLUMNS`` of ``talk`` and
+
+        score: 1 where the answer wins in both orders, 0 where it loses in both, ties counting half; equal texts are a tie that
+            no judge is asked about. Missing unless both orders were judged; since ties of equal texts never are, a plain mean
+            over rows of which some are is drawn to 0.5 (``yapo.studies.dspa_study.chat_table`` allows for it).
+        first: share of the two judgements that prefer the answer that stood first; missing where none were asked for.
+        agree: whether both orders gave the same verdict; missing likewise.
+        base_completion, base_tokens: the unsteered answer, and its length.
+        asked: whether both answers are there; ``parsed``: whether there is a score.
+    """
+    opening, other = (frame[frame["turn"] == 1].reset_index(drop=True) for frame in (talk, base))
+    asked = opening["asked"] & other["asked"]
+    differ = asked & (opening["completion"] != other["completion"])
+    pairs = [
+        (Request(question, gold, own, rival=theirs), Request(question, gold, theirs, rival=own))
+        for question, gold, own, theirs in zip(
+            opening["question"][differ],
+            opening["reference"][differ],
+            opening["completion"][differ],
+            other["completion"][differ],
+            strict=True,
+        )
+    ]
+    verdicts = iter(judge.judge([request for pair in pairs for request in pair]))
+    score = np.where(asked & ~differ, 0.5, np.nan)
+    first, agree = np.full_like(score, np.nan), np.full_like(score, np.nan)
+    for place in np.flatnonzero(differ):
+        ahead, behind = _share(next(verdicts)), 1.0 - _share(next(verdicts))  # of our answer, standing first and second
+        score[place] = (ahead + behind) / 2
+        first[place] = (ahead + 1.0 - behind) / 2
+        agree[place] = np.nan if np.isnan(score[place]) else float(ahead == behind)
+    return opening.assign(
+        asked=asked,
+        score=score,
+        parsed=np.isfinite(score),
+        first=first,
+        agree=agree,
+        base_completion=other["completion"],
+        base_tokens=other["tokens"],
+    )
+
+
+def _share(verdict: Judgement) -> float:
+    """What the answer that stands first gets of a verdict; NaN where there is none."""
+    if verdict.score is None:
+        return np.nan
+    return 0.5 if verdict.score == TIE else float(verdict.score == FIRST)

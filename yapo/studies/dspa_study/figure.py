@@ -1,0 +1,121 @@
+"""DSPA with one thing changed at a time, as a figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from yapo.reporting.cells import records
+from yapo.reporting.names import label, ordered
+from yapo.reporting.render import MINUS
+from yapo.reporting.style import STYLE, blank, colour, frame_texts, legend_below, marker, method_handle, new_figure, score_name
+from yapo.studies.dspa_study.table import BASELINE, CURVES, HEADINGS, OWN, PAIRS, STRENGTHS
+
+_LINES = {"one": "-", "chosen": ":"}
+_XLABELS = {PAIRS: "training pairs (N)", "alpha": "step (α)"}
+
+
+@rc_context(STYLE)
+def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
+    """A row of panels per task: score over N and over α, change by pair of layers, and by every other option.
+
+    Args:
+        cells: what ``dspa_study.with_own`` returned.
+        note: sentence printed under the figure.
+    """
+    tasks = ordered("task", cells["task"])
+    figure = new_figure(13.0, 3.3 * len(tasks) + 1.0)
+    grid = figure.subplots(len(tasks), 4, squeeze=False, width_ratios=[1, 1, 0.9, 1.25])
+    for task, panels in zip(tasks, grid, strict=True):
+        own = cells[cells["task"] == task]
+        for change, axes in zip(CURVES, panels, strict=False):
+            _curve(axes, own, change)
+            axes.set_xlabel(_XLABELS[change])
+        panels[0].set_ylabel(f"{score_name(task)}, validation")
+        panels[0].set_title(label("task", task))
+        _layers(panels[2], own)
+        _options(panels[3], own)
+    handles = [
+        Line2D([], [], color=colour("dspa"), linestyle=style, marker=marker("dspa"), label=f"DSPA, {STRENGTHS[strength]}")
+        for strength, style in _LINES.items()
+    ]
+    ring = Line2D([], [], color="none", marker="o", markersize=9, markeredgecolor="#5d6678", label="the experiment's setting")
+    legend_below(figure, [*handles, ring, method_handle("baseline", marker="", label="Unsteered")], width=2.2)
+    frame_texts(
+        figure,
+        "DSPA, one change at a time",
+        "Bars, bands: bootstrap intervals over facts. Third and fourth panels: difference from the setting at λ = 1. " + note,
+    )
+    return figure
+
+
+def _curve(axes: Axes, cells: pd.DataFrame, change: str) -> None:
+    """Score over the values of an option, both strengths, over the unsteered model."""
+    base = cells[(cells["change"] == BASELINE) & (cells["strength"] == "one")].iloc[0]
+    axes.axhline(base["score"], color=colour("baseline"), linewidth=1.0)
+    if np.isfinite(base["low"]):
+        axes.axhspan(base["low"], base["high"], color=colour("baseline"), alpha=0.15, linewidth=0)
+    own = cells[cells["change"] == change]
+    if own.empty:
+        blank(axes, "not varied")
+        return
+    for strength, style in _LINES.items():
+        points = own[own["strength"] == strength]
+        x = points["value"].astype(float).to_numpy()
+        spread = [points["score"] - points["low"], points["high"] - points["score"]]
+        axes.errorbar(x, points["score"], spread, color=colour("dspa"), linestyle=style, marker=marker("dspa"), elinewidth=0.8)
+        axes.plot(x[points["is_own"]], points.loc[points["is_own"], "score"], "o", markersize=9, color="none", mec="#5d6678")
+    axes.set_xscale("log")
+    ticks: list[float] = []
+    for tick in sorted(own["value"].astype(float).unique(), reverse=True):
+        if not ticks or tick < 0.75 * ticks[-1]:  # no two labels on top of each other
+            ticks.append(tick)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+
+
+def _layers(axes: Axes, cells: pd.DataFrame) -> None:
+    """Difference from the setting for each pair of layers."""
+    own = cells[(cells["change"] == "layers") & (cells["strength"] == "one")]
+    axes.set_title("Layers")
+    if own.empty:
+        blank(axes, "not varied")
+        return
+    pairs = [tuple(map(int, value.split(" to "))) for value in own["value"]]
+    lows, highs = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
+    grid = np.full((len(lows), len(highs)), np.nan)
+    for (low, high), diff in zip(pairs, own["diff"], strict=True):
+        grid[lows.index(low), highs.index(high)] = diff
+    bounds = own[["diff", "diff_low", "diff_high"]].abs().to_numpy()  # a difference within its interval stays pale
+    limit = 1.5 * max(float(np.nanmax(bounds)), 1e-6)
+    axes.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit, origin="lower", aspect="auto")
+    digits = 1 if (cells["task"] == "mcq").all() else 2
+    for (low, high), row in zip(pairs, records(own), strict=True):
+        difference = f"{round(row['diff'], digits) + 0.0:+.{digits}f}".replace("-", MINUS)
+        text = "setting" if row["is_own"] else difference
+        axes.text(highs.index(high), lows.index(low), text, ha="center", va="center", fontsize=7.5)
+    axes.set_xticks(range(len(highs)), map(str, highs))
+    axes.set_yticks(range(len(lows)), map(str, lows))
+    axes.set_xlabel("answer edited after layer")
+    axes.set_ylabel("prompt read after layer")
+    axes.grid(visible=False)
+
+
+def _options(axes: Axes, cells: pd.DataFrame) -> None:
+    """Difference from the setting of every other change, with intervals."""
+    axes.set_title("Other options")
+    names = [name for name in HEADINGS if name not in (*CURVES, OWN, "layers")]
+    own = cells[(cells["strength"] == "one") & cells["change"].isin(names) & ~cells["is_own"]]
+    if own.empty:
+        blank(axes, "not varied")
+        return
+    places = np.arange(len(own))[::-1]
+    spread = [own["diff"] - own["diff_low"], own["diff_high"] - own["diff"]]
+    axes.axvline(0, color="#5d6678", linewidth=0.8)
+    axes.errorbar(own["diff"], places, xerr=spread, color=colour("dspa"), linestyle="", marker=marker("dspa"), elinewidth=1.0)
+    axes.set_yticks(places, [f"{row['change']} {row['value']}" for row in records(own)])
+    axes.set_xlabel("difference from the setting")

@@ -1,0 +1,57 @@
+DSPA = CONFIG.studies.dspa_study
+DSPA_CONFIG = METHOD_CONFIG.get("dspa", PLAIN_CONFIG)
+SETTINGS_OF_DSPA = SETTINGS_OF.get("dspa", "")
+REPORTS["dspa_study"]["config"] = DSPA_CONFIG
+REPORTS["dspa_study"]["settings"] = f"{SETTINGS_OF_ALL} {SETTINGS_OF_DSPA}"
+
+
+rule dspa_study_country:
+    input:
+        rules.data.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        vectors=of_country(f"vectors/dspa/{{task}}-{DSPA.setting}.safetensors"),
+        pairs=rules.prepare.output.pairs,
+        store=rules.prepare.output.store,
+    output:
+        rows=STUDY.of_study("dspa_study", "{language}", "{country}"),
+        flops=STUDY.of_study("dspa_flops", "{language}", "{country}"),
+    log:
+        STUDY.root / "logs/dspa_study/{language}-{country}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code("yapo.studies.dspa_study.run", DSPA_CONFIG),
+    message:
+        "DSPA, one change at a time: {wildcards.country}"
+    shell:
+        "{MODEL_JOB} yapo.studies.dspa_study.run {SETTINGS_OF_ALL} {SETTINGS_OF_DSPA} country={wildcards.country:q} > {log:q} 2>&1"
+
+
+rule dspa_chat:
+    input:
+        rules.data.output,
+        DSPA.conversations,
+        DSPA.instructions,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        vectors=chosen_vectors([(DSPA.chat_task, DSPA.setting)]),
+    output:
+        rows=STUDY.of_study("dspa_chat", "{language}", "{country}"),
+        judge=STUDY.of_study("dspa_chat", "{language}", "{country}").with_suffix(
+            ".json"
+        ),
+    log:
+        STUDY.root / "logs/dspa_chat/{language}-{country}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code("yapo.studies.dspa_study.chat"),
+    message:
+        "Judged conversations: {wildcards.country}"
+    shell:
+        "{MODEL_JOB} yapo.studies.dspa_study.chat {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"

@@ -1,0 +1,187 @@
+"""Stage ``dspa_study``: DSPA on one country with one thing changed at a time, on validation, and what its fit costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from yapo.config import Config
+from yapo.evaluation.generate import Condition
+from yapo.files import write_parquet
+from yapo.models.sae import SAE
+from yapo.stages.app import run
+from yapo.stages.inputs import language_of, read_sae
+from yapo.stages.study import Study, layers_to_read
+from yapo.stages.trainings import Bench, Cell
+from yapo.stages.vectors import VectorReader, check_vectors
+from yapo.steering.method import Elsewhere, FitInputs
+from yapo.steering.methods import get_method
+from yapo.steering.methods.dspa.edit import Conditional
+from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
+from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.variants import VariantMap, fit_variants, variants
+
+READS = (
+    "data.seed",
+    "discovery.layer",
+    "discovery.candidates",
+    "prompts",
+    "model",
+    "sae",
+    "generation",
+    "judge",
+    "tasks",
+    "method",
+    "train.rows_per_pass",
+    "studies.dspa_study.setting",
+    "studies.dspa_study.pairs",
+    "studies.dspa_study.subsets",
+    "studies.dspa_study.changes",
+    "studies.dspa_study.layers",
+)
+
+NAME, FLOPS, METHOD = "dspa_study", "dspa_flops", "dspa"
+COLUMNS = [
+    "language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "change", "value", "draw",
+    "strength", "multiplier", "alpha", "pairs", "entries", "width_in", "width_out", "score", "parsed", "exact",
+]  # fmt: skip
+
+
+def main(config: Config) -> None:
+    """Writes ``studies/dspa_study.parquet`` and ``studies/dspa_flops.parquet`` for ``country``; ``method`` is dspa.
+
+    The first has one row per validation item, variant and strength:
+        change, value, draw: what is changed, to what, and which subset of pairs; see ``MapVariant``. Rows of the method
+            "baseline" are the unsteered model's.
+        strength: "one" at λ = 1, "chosen" at the λ that validation chose for the experiment's own vector.
+        alpha: the step, λ·α. pairs, entries: N, and the non-zero entries of the map. width_in, width_out: features of its
+            autoencoders.
+    The second has one row per quantity of ``_costs``, in operations, and the tokens that they are for.
+    """
+    asked = config.studies.dspa_study
+    check_vectors(config, method=METHOD)
+    check_vectors(config, "studies.dspa_study.setting", setting=asked.setting)
+    bench, options = Bench.open(config, NAME), Options.of(config.method.options)
+    layers = asked.layers or layers_to_read(config)
+    for layer in layers:
+        bench.lm.check_layer(layer)
+
+    @cache
+    def autoencoder(layer: int) -> SAE:
+        return read_sae(config, layer, bench.lm.d_model).to(bench.lm.device)
+
+    reader = VectorReader(config, bench.lm, bench.layer)
+    frames, costs = [], []
+    with bench.answerer.cache:
+        for task in config.tasks:
+            cell = bench.cell(task, asked.setting)
+            inputs = FitInputs(
+                store=cell.store,
+                rows=cell.rows,
+                sets=[cell.part],
+                layer=bench.layer,
+                sae=bench.sae,
+                language_model=lambda: bench.lm,
+                train=config.train,
+                options=config.method.options,
+                log=lambda _: None,
+                checkpoint=bench.path,
+                elsewhere=Elsewhere(lambda: bench.lm, autoencoder, config.sae.min_explained_variance, lambda *_: None),
+            )
+            wanted = variants(options, asked.changes, layers, asked.pairs, asked.subsets, len(cell.part.train))
+            fitted = fit_variants(inputs, cell.part, wanted, config.data.seed)
+            chosen = reader.read(language_of(bench.items), config.country, METHOD, task, asked.setting)
+            edits = _edits(bench, fitted, {layer: autoencoder(layer) for layer in {*layers, options.layer_in, options.layer_out}})
+            frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
+            costs.append(_costs(inputs, cell, fitted[0]))
+    write_parquet(bench.path, pd.concat(frames, ignore_index=True).assign(**_place(bench))[COLUMNS])
+    flops = Study.of(config).of_study(FLOPS, language_of(bench.items), config.country)
+    write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(bench)))
+
+
+def _place(bench: Bench) -> dict[str, str]:
+    return {name: value for name, value in bench.place.items() if name != "method"}
+
+
+def _edits(bench: Bench, fitted: Sequence[VariantMap], saes: dict[int, SAE]) -> list[Conditional]:
+    """The edit of each variant; those with one map share one, and so forward passes."""
+    made = {f.map.digest: f.map for f in fitted}
+    edits = {d: Conditional(m, saes[m.info.layer_in], saes[m.info.layer_out], bench.lm.device) for d, m in made.items()}
+    return [edits[f.map.digest] for f in fitted]
+
+
+def _answers(cell: Cell, fitted: Sequence[VariantMap], edits: Sequence[Conditional], strengths: dict[str, float]) -> pd.DataFrame:
+    """Validation items under every variant at every strength, and unsteered."""
+    by_step = {
+        (edit, f.variant.options.alpha * m): Condition(edit, torch.tensor([f.variant.options.alpha * m]))
+        for f, edit in zip(fitted, edits, strict=True)
+        for m in strengths.values()
+    }
+    base, *answered = cell.answers([Condition(), *by_step.values()])
+    at = dict(zip(by_step, answered, strict=True))
+    frames = [base.assign(method="baseline", change="baseline", value="", draw=0, strength=s, multiplier=0.0) for s in strengths]
+    for f, edit in zip(fitted, edits, strict=True):
+        variant, info = f.variant, f.map.info
+        for strength, multiplier in strengths.items():
+            alpha = variant.options.alpha * multiplier
+            frames.append(
+                at[edit, alpha].assign(
+                    method=METHOD,
+                    change=variant.change,
+                    value=variant.value,
+                    draw=variant.draw,
+                    strength=strength,
+                    multiplier=multiplier,
+                    alpha=alpha,
+                    pairs=info.pairs,
+                    entries=len(f.map.entries.values),
+                    width_in=info.width_in,
+                    width_out=info.width_out,
+                )
+            )
+    counts = ("pairs", "entries", "width_in", "width_out")
+    filled = pd.concat(frames, ignore_index=True).fillna({"alpha": 0.0, **dict.fromkeys(counts, 0)})
+    return filled.astype(dict.fromkeys(counts, int)).assign(task=cell.task, setting=cell.setting)
+
+
+def _costs(inputs: FitInputs, cell: Cell, own: VariantMap) -> pd.DataFrame:
+    """What fitting the experiment's own map costs in operations.
+
+    three_passes, two_passes, one_pass: by the paper's accounting, with its three passes over a prompt and with fewer.
+    linear, padding, attention, encoders, check, displacement, run: as it is run here, part by part and in all; padding is part
+        of linear, displacement the pass over the validation pairs.
+    measured: what torch counts while DSPA fits this set.
+    """
+    lm, options, elsewhere, batch_size = cell.bench.lm, own.variant.options, inputs.elsewhere, inputs.train.rows_per_pass
+    assert elsewhere is not None
+    pairs, validation = ([cell.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))
+    tokens, parameters = Tokens.of(pairs), sum(parameter.numel() for parameter in lm.model.parameters())
+    sae_in, sae_out = (elsewhere.autoencoder(layer) for layer in (options.layer_in, options.layer_out))
+    work = fit_cost(lm, pairs, options, sae_in, sae_out, batch_size)
+    moved = displacement_cost(lm, validation, own.map.info, batch_size)
+    with FlopCounterMode(display=False) as counter:
+        get_method(METHOD).fit(inputs)
+    flops = {
+        "three_passes": tokens.accounted(parameters, 3),
+        "two_passes": tokens.accounted(parameters, 2),
+        "one_pass": tokens.accounted(parameters, 1),
+        "linear": work.linear,
+        "padding": work.padding,
+        "attention": work.attention,
+        "encoders": work.encoders,
+        "check": work.check,
+        "displacement": moved,
+        "run": work.total + moved,
+        "measured": counter.get_total_flops(),
+    }
+    about = {"task": cell.task, "setting": cell.setting, "parameters": parameters, "layer_out": options.layer_out}
+    sums = {"pairs": tokens.pairs, "prompt": tokens.prompt, "chosen": tokens.chosen, "rejected": tokens.rejected}
+    return pd.DataFrame({"quantity": flops.keys(), "flops": [float(value) for value in flops.values()], **about, **sums})
+
+
+if __name__ == "__main__":
+    run(main, READS)

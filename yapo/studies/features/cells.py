@@ -1,0 +1,265 @@
+"""The numbers of the features study over all countries: overlap of vectors, methods beside one another, coherence of features.
+
+Frames in, one long frame out: a row per number, with the columns of its cell, ``metric``, ``value``, ``low``, ``high`` (a
+bootstrap that resamples countries) and ``n`` (how many countries or pairs of countries it is a mean of).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from yapo.studies.features.examples import agreement
+from yapo.studies.features.overlap import (
+    Floats,
+    Mask,
+    cosines,
+    country_weights,
+    effect_matrix,
+    expected_jaccard,
+    interval,
+    jaccard,
+    mean_draws,
+    pair_draws,
+)
+
+CELL = ["task", "setting", "method"]
+KEPT = ("kept_tokens", "kept_topics", "kept_mass", "control_tokens", "control_topics", "control_mass")
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made: see ``TableOptions``."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+class _Means:
+    """Means over countries, in one order, with intervals from the same resamples of them."""
+
+    def __init__(self, frame: pd.DataFrame, how: Resampling) -> None:
+        whose = frame[["language", "country"]].drop_duplicates()
+        self.countries = whose["country"].tolist()
+        language = whose["language"].to_numpy(dtype=str)
+        self.same: Mask = language[:, None] == language[None, :]
+        self.other: Mask = ~self.same
+        self._weights = country_weights(len(self.countries), how.resamples, how.seed)
+        self._confidence = how.confidence
+
+    def of(self, values: Floats) -> dict[str, float | int]:
+        """Mean of one number per country."""
+        return self._row(mean_draws(values, self._weights), int(np.isfinite(values).sum()))
+
+    def pairs(self, matrix: Floats, wanted: Mask) -> dict[str, float | int]:
+        """Mean over pairs of countries; a symmetric matrix counts each pair once."""
+        used = wanted & np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
+        n = int(used.sum()) // (2 if np.array_equal(matrix, matrix.T, equal_nan=True) else 1)
+        return self._row(pair_draws(matrix, wanted, self._weights), n)
+
+    def _row(self, draws: Floats, n: int) -> dict[str, float | int]:
+        value, low, high = interval(draws, self._confidence)
+        return {"value": value, "low": low, "high": high, "n": n}
+
+
+def overlap_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFrame:
+    """Size of vectors, and how alike the vectors of two countries are, for each task, setting and method.
+
+    Metrics: ``touched`` features, ``effective`` number of features, ``length`` of the mean change; ``cosine`` of mean changes of
+    the residual stream, ``effects`` (cosine of effects) and ``jaccard`` of the ``top`` strongest features, each with ``_same``
+    (pairs of countries of one language) and ``_other`` (of two); ``jaccard_chance`` of random sets of those sizes;
+    ``settings``: cosine of the mean change with those of the country's other settings.
+
+    Args:
+        vectors: rows of the stage ``features``, countries in the same order in every cell.
+        top: how many features are compared.
+        how: resampling.
+    """
+    means = _Means(vectors, how)
+    rows = []
+    for key, part in vectors.groupby(CELL, sort=False):
+        change, effect = _changes(part), _effects(part)
+        strongest = [features[:top].tolist() for features in part["features"]]
+        shared = _pairwise([(a, b) for a in strongest for b in strongest], len(part))
+        chance = [expected_jaccard(len(a), len(b), int(part["width"].iloc[0])) for a, b in combinations(strongest, 2)]
+        found: dict[str, dict[str, float | int]] = {
+            name: means.of(part[name].to_numpy(dtype=float)) for name in ("touched", "effective", "length")
+        }
+        for name, matrix in (("cosine", cosines(change)), ("effects", cosines(effect)), ("jaccard", shared)):
+            found[f"{name}_same"] = means.pairs(matrix, means.same)
+            found[f"{name}_other"] = means.pairs(matrix, means.other)
+        found["jaccard_chance"] = _exact(float(np.mean(chance)) if chance else float("nan"), len(chance))
+        found["settings"] = means.of(_other_settings(vectors, part))
+        rows += [{**dict(zip(CELL, key, strict=True)), "metric": name, **row} for name, row in found.items()]
+    return pd.DataFrame(rows)
+
+
+def method_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFrame:
+    """How alike two methods' vectors for the same country are, for each task and setting and pair (``method``, ``other``).
+
+    Metrics: ``cosine`` of mean changes for the same country, ``cosine_elsewhere`` of one country's by one method with another
+    country's by the other (the control), ``effects`` (cosine of effects), ``shared``: share of the ``top`` strongest features in
+    common, |A ∩ B| / min(|A|, |B|), and ``shared_chance`` of random sets of those sizes.
+    """
+    means = _Means(vectors, how)
+    rows = []
+    for key, part in vectors.groupby(["task", "setting"], sort=False):
+        by_method = {str(name): own for name, own in part.groupby("method", sort=False)}
+        for (one, a), (two, b) in combinations(by_method.items(), 2):
+            change, effect = cosines(_changes(a), _changes(b)), cosines(_effects(a), _effects(b))
+            sets = [(set(x[:top]), set(y[:top])) for x, y in zip(a["features"], b["features"], strict=True)]
+            shared = [len(x & y) / min(len(x), len(y)) if x and y else np.nan for x, y in sets]
+            chance = [max(len(x), len(y)) / int(a["width"].iloc[0]) for x, y in sets]
+            found = {
+                "cosine": means.of(np.diag(change)),
+                "cosine_elsewhere": means.pairs(change, np.ones_like(means.same)),
+                "effects": means.of(np.diag(effect)),
+                "shared": means.of(np.array(shared)),
+                "shared_chance": _exact(float(np.mean(chance)), len(chance)),
+            }
+            names = {"task": key[0], "setting": key[1], "method": one, "other": two}
+            rows += [{**names, "metric": name, **row} for name, row in found.items()]
+    return pd.DataFrame(rows, columns=["task", "setting", "method", "other", "metric", "value", "low", "high", "n"])
+
+
+def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
+    """Whether the strongest features keep their meaning, for each task, setting and method.
+
+    Metrics, each the mean over a country's features and then over countries: ``fires``, ``fires_during`` (shares of tokens),
+    ``silenced`` (share of the features that fire before steering and not during), ``absent`` (that never fire before), those of
+    ``KEPT`` (see ``yapo.studies.features.examples``), of the features that are neither; and between countries, for the features
+    that two countries have in common, ``tokens_same``, ``topics_same`` (agreement of their examples before steering, pairs of
+    countries of one language), ``tokens_other``, ``topics_other`` (of two), each with ``_control`` (of the one's examples with
+    those of the other's control).
+    Words of two languages are different tokens; what they can agree in is line breaks, digits and the chat's own tokens.
+
+    Counts, over all countries: ``features``, of which ``features_absent`` and ``features_silenced`` have nothing that could be
+    kept, and ``features_kept`` have; ``shared``, of features that two countries have in common, once for each pair of
+    countries, and ``shared_compared``, those of them that fire before steering in both.
+    """
+    means = _Means(tops, how)
+    marked = tops.assign(
+        silenced=((tops["fires"] > 0) & (tops["fires_during"] == 0)).astype(float), absent=(tops["fires"] == 0).astype(float)
+    )
+    rows = []
+    for key, part in marked.groupby(CELL, sort=False):
+        by_country = {str(name): own for name, own in part.groupby("country", sort=False)}
+        found: dict[str, dict[str, float | int]] = {}
+        for name in ("fires", "fires_during", "silenced", "absent", *KEPT):
+            values = [float(by_country[c][name].mean()) if c in by_country else np.nan for c in means.countries]
+            found[name] = means.of(np.array(values))
+        absent, silenced = int(part["absent"].sum()), int(part["silenced"].sum())
+        counts = {"": len(part), "_absent": absent, "_silenced": silenced, "_kept": len(part) - absent - silenced}
+        found |= {f"features{name}": _exact(count, len(by_country)) for name, count in counts.items()}
+        for label in ("tokens", "topics"):
+            own, control, shared, compared = _between(by_country, means.countries, label)
+            found["shared"], found["shared_compared"] = _exact(shared, len(by_country)), _exact(compared, len(by_country))
+            found[f"{label}_same"] = means.pairs(own, means.same)
+            found[f"{label}_same_control"] = means.pairs(control, means.same)
+            found[f"{label}_other"] = means.pairs(own, means.other)
+            found[f"{label}_other_control"] = means.pairs(control, means.other)
+        rows += [{**dict(zip(CELL, key, strict=True)), "metric": name, **row} for name, row in found.items()]
+    return pd.DataFrame(rows)
+
+
+def shared_features(tops: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The features that are among the strongest in most countries, ``most`` of each task, setting and method, at least two each.
+
+    Returns:
+        ``CELL``, feature, countries (a list), languages (how many), effect (mean over those countries), promoted, suppressed.
+    """
+    rows: list[dict[str, Any]] = []
+    for cell, own in tops.groupby(CELL, sort=False):
+        found = [(feature, part) for feature, part in own.groupby("feature") if len(part) > 1]
+        found.sort(key=lambda item: (-len(item[1]), -abs(item[1]["effect"].mean())))
+        for feature, part in found[:most]:
+            rows.append(
+                {
+                    **dict(zip(CELL, cell, strict=True)),
+                    "feature": feature,
+                    "countries": part["country"].tolist(),
+                    "languages": part["language"].nunique(),
+                    "effect": part["effect"].mean(),
+                    "promoted": list(part["promoted"].iloc[0]),
+                    "suppressed": list(part["suppressed"].iloc[0]),
+                }
+            )
+    return pd.DataFrame(rows, columns=[*CELL, "feature", "countries", "languages", "effect", "promoted", "suppressed"])
+
+
+def spectrum(vectors: pd.DataFrame, points: int = 60) -> pd.DataFrame:
+    """Share of the summed absolute effect that the n strongest features make up, by n: mean over countries.
+
+    Returns:
+        ``CELL``, features (n, about evenly spaced on a logarithmic scale), share.
+    """
+    rows = []
+    for key, part in vectors.groupby(CELL, sort=False):
+        shares = [np.cumsum(np.abs(effects)) / np.abs(effects).sum() for effects in part["effects"] if len(effects)]
+        if not shares:
+            continue
+        counts = np.unique(np.geomspace(1, max(map(len, shares)), points).round().astype(int))
+        mean = np.mean([share[np.minimum(counts, len(share)) - 1] for share in shares], axis=0)
+        cell = dict(zip(CELL, key, strict=True))
+        rows += [{**cell, "features": int(n), "share": float(y)} for n, y in zip(counts, mean, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def _changes(part: pd.DataFrame) -> Floats:
+    return np.stack(part["change"].to_list()).astype(np.float64)
+
+
+def _effects(part: pd.DataFrame) -> Floats:
+    return effect_matrix(part["features"].tolist(), part["effects"].tolist(), int(part["width"].iloc[0]))
+
+
+def _pairwise(pairs: Sequence[tuple[list[int], list[int]]], n: int) -> Floats:
+    return np.array([jaccard(a, b) for a, b in pairs]).reshape(n, n)
+
+
+def _exact(value: float, n: int) -> dict[str, float | int]:
+    """A number that is computed, not sampled."""
+    return {"value": value, "low": float("nan"), "high": float("nan"), "n": n}
+
+
+def _other_settings(vectors: pd.DataFrame, part: pd.DataFrame) -> Floats:
+    """Of each country in ``part``, the mean cosine of its change with those of its other settings; NaN where there are none."""
+    first = part.iloc[0]
+    same = vectors[(vectors["task"] == first["task"]) & (vectors["method"] == first["method"])]
+    others = [_changes(own) for name, own in same.groupby("setting", sort=False) if name != first["setting"]]
+    if not others:
+        return np.full(len(part), np.nan)
+    mine = _changes(part)
+    means: Floats = np.mean([np.diag(cosines(mine, other)) for other in others], axis=0)
+    return means
+
+
+def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: str) -> tuple[Floats, Floats, int, int]:
+    """Agreement of the features that two countries share, and of their controls: ``[countries, countries]`` each, symmetric.
+
+    Then how many features are shared, summed over pairs of countries, and how many of them have examples in both to compare.
+    """
+    total = compared = 0
+    own, control = (np.full((len(countries), len(countries)), np.nan) for _ in range(2))
+    examples = {c: {int(row["feature"]): row for row in frame.to_dict("records")} for c, frame in by_country.items()}
+    for (i, a), (j, b) in _present(countries, examples):
+        shared = sorted(examples[a].keys() & examples[b].keys())
+        pairs = [(examples[a][feature], examples[b][feature]) for feature in shared]
+        pairs = [(x, y) for x, y in pairs if len(x[f"{label}_before"]) and len(y[f"{label}_before"])]
+        total, compared = total + len(shared), compared + len(pairs)
+        if pairs:
+            own[i, j] = own[j, i] = np.mean([agreement(list(x[f"{label}_before"]), list(y[f"{label}_before"])) for x, y in pairs])
+            crossed = [(x, y) for pair in pairs for x, y in permutations(pair)]
+            scores = [agreement(list(x[f"{label}_before"]), list(y[f"{label}_control"])) for x, y in crossed]
+            control[i, j] = control[j, i] = np.mean(scores)
+    return own, control, total, compared
+
+
+def _present(countries: list[str], examples: dict[str, Any]) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:
+    yield from combinations([(place, country) for place, country in enumerate(countries) if country in examples], 2)

@@ -1,0 +1,33 @@
+REPORTS["features"]["pages"] = [
+    STUDY.root / "features" / f"{language}-{country}"
+    for country, language in STUDIED["features"].items()
+]
+REPORTS["features"]["inputs"].append(STUDY.layer)
+
+
+rule features_country:
+    input:
+        rules.data.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        vectors=of_country(
+            "vectors/{method}/{task}-{setting}.safetensors", method=METHODS
+        ),
+        pairs=rules.prepare.output.pairs,
+        store=rules.prepare.output.store,
+    output:
+        pages=directory(STUDY.root / "features/{language}-{country}"),
+        vectors=STUDY.of_study("features", "{language}", "{country}"),
+        top=STUDY.of_study("features_top", "{language}", "{country}"),
+    log:
+        STUDY.root / "logs/features/{language}-{country}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code("yapo.studies.features.run"),
+    message:
+        "Vectors described by features: {wildcards.country}"
+    shell:
+        "{MODEL_JOB} yapo.studies.features.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"

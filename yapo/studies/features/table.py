@@ -1,0 +1,296 @@
+"""The tables of the features study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from yapo.reporting.cells import records
+from yapo.reporting.names import in_order, label, ordered
+from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.reporting.words import counted, mean_over_countries
+from yapo.studies.features.cells import CELL, Resampling, coherence_cells, method_cells, overlap_cells, shared_features
+
+NAME, TOP = "features", "features_top"
+METHODS, COHERENCE, SHARED = "features_methods", "features_coherence", "features_shared"
+TABLES = (NAME, METHODS, COHERENCE, SHARED)
+PER_METHOD = 5  # shared features of each task, setting and method
+ISOLATE, END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
+
+EFFECT_NOTE = (
+    "Effect of a feature: mean over validation tokens of what the vector adds to the residual stream along the feature's "
+    "decoder row. Sparse vectors: mean of (ReLU(s + λv) - s), times the length of the row. Dense vectors: mean of "
+    "(Enc(h + λv) - Enc(h)), times the same."
+)
+
+
+def page_notes(examples: int, note: str, neuronpedia: str) -> tuple[str, ...]:
+    """What stands under a vector's page."""
+    return (
+        f"{EFFECT_NOTE} Measured on validation prompts with their right answers, all tokens but the first.",
+        "λ × weight and × activation: of sparse vectors, the entry of the vector at its chosen λ, and that times the feature's "
+        "mean code before steering, over training and validation texts. Features are listed by effect, which also counts what a "
+        "vector switches on where the feature is silent: there weight × activation is 0. Below, the same vector by weight × "
+        "activation. Cosine: of the vector's mean change with the decoder row.",
+        "Writes: tokens whose logits the decoder row raises most (not: lowers most), through the final norm's weight and the "
+        "unembedding; what later blocks make of it is not seen. A dot is a space.",
+        f"Examples are the strongest tokens of training and validation texts, one per fact, of {examples} compared the first "
+        "ones; numbers beside them are codes. During steering the same texts are read with the vector added, and encoded again.",
+        "Kept: share of the examples before steering that find one with the same token (topic) during steering; activation: "
+        "share of the activation that stays on the same tokens. Control: the same for another feature that fires about as often.",
+        *(
+            ["Links lead to the feature's page on Neuronpedia; whether it is there was not checked."]
+            if neuronpedia
+            else ["Neuronpedia has no pages of this autoencoder (none is listed for it by SAELens), so there are no links."]
+        ),
+        *([note] if note else []),
+    )
+
+
+def features_tables(vectors: pd.DataFrame, tops: pd.DataFrame, top: int, options: TableOptions) -> dict[str, Table]:
+    """All tables of the study, by name.
+
+    Args:
+        vectors, tops: rows of the stage ``features`` over all countries, in display order (``sorted_rows``).
+        top: strongest features compared.
+        options: see ``TableOptions``.
+    """
+    how = Resampling(options.resamples, options.confidence, options.seed)
+    countries = vectors["country"].nunique()
+    tables = [
+        _overlap_table(overlap_cells(vectors, top, how), top, countries, options),
+        _method_table(method_cells(vectors, top, how), top, countries, options),
+        _coherence_table(coherence_cells(tops, how), top, tops["country"].nunique(), options),
+        _shared_table(shared_features(tops, PER_METHOD), top, countries, options),
+    ]
+    return {table.name: table for table in tables}
+
+
+def sorted_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows in display order, countries of a language together."""
+    return in_order(frame, [*CELL, "language", "country"])
+
+
+def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
+    columns: dict[str, tuple[str, int]] = {
+        "touched": ("Features", 0),
+        "effective": ("Effective", 1),
+        "length": ("Length", 2),
+        "cosine_same": ("Cosine, same language", 2),
+        "cosine_other": ("Cosine, other languages", 2),
+        "jaccard_same": (f"Top {top}, same language", 2),
+        "jaccard_other": (f"Top {top}, other languages", 2),
+        "settings": ("Cosine, other settings", 2),
+    }
+    groups = []
+    for heading, part in _groups(data):
+        lines = [
+            Row((label("method", m),), tuple(_cell(part, m, name, places) for name, (_, places) in columns.items()))
+            for m in ordered("method", part["method"])
+        ]
+        chance = part[part["metric"] == "jaccard_chance"]["value"].max()
+        by_chance = {"cosine_same": "0", "cosine_other": "0"}
+        if not pd.isna(chance):  # of one country there is no pair
+            by_chance |= {"jaccard_same": f"{chance:.2f}", "jaccard_other": f"{chance:.2f}"}
+        chances = tuple(Cell(by_chance[name]) if name in by_chance else None for name in columns)
+        lines.append(Row(("By chance, at most",), chances))
+        groups.append(Group(heading, tuple(lines)))
+    sheet = Sheet(
+        name=NAME,
+        title="Vectors in features",
+        caption=(
+            f"How many features a vector moves, and how alike the vectors of two countries are ({counted(countries, 'country')})."
+        ),
+        notes=(
+            EFFECT_NOTE,
+            "Features: entries of a sparse vector that are not 0; of a dense one, features whose mean code it changes. "
+            "Effective: (Σ|e|)² / Σe² over effects e. Length: of the mean change of the residual stream.",
+            f"Cosine: of two countries' mean changes of the residual stream. Top {top}: Jaccard index of the sets of strongest "
+            "features. Other settings: the same country's vectors trained on other questions. By chance: random directions; "
+            "random sets of the same size (the largest over methods).",
+            _interval_note(options),
+            *([options.note] if options.note else []),
+        ),
+        heads=("Method",),
+        columns=tuple(name for name, _ in columns.values()),
+        groups=tuple(groups),
+    )
+    return make_table(sheet, data)
+
+
+def _method_table(data: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
+    columns = {
+        "cosine": "Cosine, same country",
+        "cosine_elsewhere": "Cosine, another country",
+        "effects": "Cosine of effects",
+        "shared": f"Top {top} in common",
+        "shared_chance": "By chance",
+    }
+    groups = []
+    for heading, part in _groups(data):
+        lines = []
+        for key, pair in part.groupby(["method", "other"], sort=False):
+            method, other = map(str, key)
+            name = f"{label('method', method)} and {label('method', other)}"
+            lines.append(Row((name,), tuple(_cell(pair, method, metric, 2) for metric in columns)))
+        groups.append(Group(heading, tuple(lines)))
+    sheet = Sheet(
+        name=METHODS,
+        title="Methods beside one another, in features",
+        caption=f"How alike two methods' vectors for the same country and questions are ({mean_over_countries(countries)}).",
+        notes=(
+            EFFECT_NOTE,
+            "Cosine: of mean changes of the residual stream; another country: one country's vector by the first method with "
+            f"another country's by the second. Top {top} in common: share of the strongest features of the shorter list. By "
+            "chance: random sets of the same sizes.",
+            _interval_note(options),
+            *([options.note] if options.note else []),
+        ),
+        heads=("Methods",),
+        columns=tuple(columns.values()),
+        groups=tuple(groups),
+    )
+    return make_table(sheet, data)
+
+
+def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
+    percent = {"fires": "Fires (%)", "fires_during": "Steered (%)", "silenced": "Silenced (%)"}
+    pairs = {
+        "kept_tokens": ("control_tokens", "Tokens kept"),
+        "kept_topics": ("control_topics", "Topics kept"),
+        "kept_mass": ("control_mass", "Activation kept"),
+        "tokens_same": ("tokens_same_control", "Tokens, same language"),
+        "tokens_other": ("tokens_other_control", "Tokens, other languages"),
+        "topics_same": ("topics_same_control", "Topics, same language"),
+        "topics_other": ("topics_other_control", "Topics, other languages"),
+    }
+    groups = []
+    for heading, part in _groups(data):
+        lines = []
+        for method in ordered("method", part["method"]):
+            rates = [
+                _compared(part, method),
+                *(_cell(part, method, name, 1, scale=100.0) for name in percent),
+                _shared(part, method),
+            ]
+            own = [_cell(part, method, name, 2) for name in pairs]
+            control = [_cell(part, method, name, 2) for name, _ in pairs.values()]
+            lines.append(Row((label("method", method), "itself"), (*rates, *own)))
+            lines.append(Row((label("method", method), "control"), (*[None] * len(rates), *control)))
+        groups.append(Group(heading, tuple(lines)))
+    sheet = Sheet(
+        name=COHERENCE,
+        title="Whether features keep their meaning",
+        caption=(
+            f"The {top} strongest features of each vector, before and during steering and between countries "
+            f"(mean over features, then over {counted(countries, 'country')})."
+        ),
+        notes=(
+            "Examples of a feature: its strongest tokens, one per fact. Kept: share of the examples before steering that find "
+            "one with the same token (topic) during steering, on the same texts; activation: share of the activation that stays "
+            "on the same tokens. Same and other languages: agreement of the examples of a feature that two countries' vectors "
+            "share.",
+            "Features compared: how many of all countries' features have examples before and during steering. What is kept is "
+            "a mean over these; the others never fire before steering, or are silenced by it. Shared features compared: of those "
+            "that two countries' vectors share, once for each pair, how many fire before steering in both.",
+            "Control: instead of the feature itself, another one that fires about as often on the same texts.",
+            "A dense vector shifts a feature's input by the same amount at every token, so it cannot change their order: what it "
+            "can change is how many fire. Silenced: features that fire before steering and nowhere during it.",
+            _interval_note(options),
+            *([options.note] if options.note else []),
+        ),
+        heads=("Method", "Compared with"),
+        columns=("Features compared", *percent.values(), "Shared features compared", *(name for _, name in pairs.values())),
+        groups=tuple(groups),
+    )
+    return make_table(sheet, data)
+
+
+def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
+    """Has no LaTeX: its words are in many scripts."""
+    groups = []
+    for key, part in shared.groupby(["task", "setting"], sort=False):
+        lines = []
+        for row in records(part):
+            cells = (
+                Cell(f"{len(row['countries'])} of {countries}"),
+                Cell(str(row["languages"])),
+                Cell(f"{row['effect']:+.3f}".replace("-", MINUS)),
+                Cell(_words(row["promoted"])),
+            )
+            lines.append(Row((label("method", row["method"]), f"{row['feature']}"), cells))
+        groups.append(Group(_heading(*map(str, key)), tuple(lines)))
+    sheet = Sheet(
+        name=SHARED,
+        title="Features that countries share",
+        caption=f"Features among the {top} strongest of the most countries, at most {PER_METHOD} per method.",
+        notes=(
+            EFFECT_NOTE,
+            "Writes: tokens whose logits the decoder row raises most. A dot is a space.",
+            *([options.note] if options.note else []),
+        ),
+        heads=("Method", "Feature"),
+        columns=("Countries", "Languages", "Mean effect", "Writes"),
+        groups=tuple(groups),
+    )
+    data = shared.assign(**{name: shared[name].map(" | ".join) for name in ("countries", "promoted", "suppressed")})
+    made = make_table(sheet, data)
+    return Table(made.name, made.data, {suffix: text for suffix, text in made.texts.items() if suffix != "tex"})
+
+
+def _groups(data: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(_heading(str(task), str(setting)), part) for (task, setting), part in data.groupby(["task", "setting"], sort=False)]
+
+
+def _heading(task: str, setting: str) -> str:
+    return f"{label('task', task)}, {label('setting', setting).lower()}"
+
+
+def _cell(part: pd.DataFrame, method: str, metric: str, places: int, scale: float = 1.0) -> Cell | None:
+    found = part[(part["method"] == method) & (part["metric"] == metric)]
+    cell: dict[str, Any] = records(found)[0]
+    if pd.isna(cell["value"]):
+        return None
+    value, low, high = (printed(scale * cell[name], places) for name in ("value", "low", "high"))
+    return Cell(value, "" if pd.isna(cell["low"]) else f"[{low}, {high}]", detail=f"n = {cell['n']}")
+
+
+def counts_of(part: pd.DataFrame, method: str) -> dict[str, int]:
+    """The counts of ``coherence_cells`` for a method, by metric."""
+    own = part[(part["method"] == method) & part["metric"].str.match("features|shared")]
+    return {str(row["metric"]): int(row["value"]) for row in records(own)}
+
+
+def why_left_out(counts: dict[str, int]) -> str:
+    """How many features have nothing to compare, and why; empty where all have."""
+    reasons = [(counts["features_absent"], "never fire before"), (counts["features_silenced"], "silenced")]
+    return ", ".join(f"{count} {reason}" for count, reason in reasons if count)
+
+
+def _compared(part: pd.DataFrame, method: str) -> Cell:
+    counts = counts_of(part, method)
+    why = why_left_out(counts)
+    return Cell(f"{counts['features_kept']} of {counts['features']}", f"({why})" if why else "")
+
+
+def _shared(part: pd.DataFrame, method: str) -> Cell:
+    counts = counts_of(part, method)
+    return Cell(f"{counts['shared_compared']} of {counts['shared']}")
+
+
+def printed(value: float, places: int = 2) -> str:
+    """A number with a real minus sign, and none before a zero."""
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
+
+
+def _interval_note(options: TableOptions) -> str:
+    return (
+        f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of countries "
+        "(pairs of countries follow). n, in each cell's tip and in the csv: countries, or pairs of them."
+    )
+
+
+def _words(tokens: list[str]) -> str:
+    return " ".join(f"{ISOLATE}{token}{END}" for token in tokens[:5])

@@ -1,0 +1,27 @@
+"""General knowledge of the steered model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from yapo.checks import distinct
+from yapo.studies.base import Study, figure_files, table_files
+
+
+@dataclass
+class KnowledgeStudyConfig:
+    """Towards which countries to steer while general knowledge is asked for; how it is asked: the group ``knowledge``."""
+
+    countries: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        distinct("studies.knowledge.countries", self.countries)
+
+
+STUDY = Study(
+    title="General knowledge",
+    files=[*table_files("knowledge"), *figure_files("knowledge")],
+    rows=["knowledge"],
+    task_keys=("knowledge.vector_task",),
+    setting_keys=("knowledge.vector_setting",),
+)

@@ -1,0 +1,38 @@
+"""Stage ``knowledge_baseline``: what the unsteered model knows, once per study, and the study's own questions for lm-eval."""
+
+from __future__ import annotations
+
+from yapo.config import Config
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.errors import require_extra
+from yapo.files import write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.stages.app import run
+from yapo.stages.inputs import prompt_format
+from yapo.stages.study import Study, countries_of
+from yapo.studies.knowledge.steered_lm import SteeredLM
+from yapo.studies.knowledge.tasks import Questions, write_culture_tasks
+
+READS = ("prompts", "model", "knowledge")
+
+
+def main(config: Config) -> None:
+    """Writes ``knowledge/tasks/`` and ``knowledge/baseline.parquet``, whose rows ``Questions.ask`` describes."""
+    require_extra("knowledge", "lm_eval")
+    from yapo.evaluation.knowledge import SteeredLM
+    from yapo.evaluation.knowledge_tasks import Questions, write_culture_tasks
+
+    study = Study.of(config)
+    folder = study.root / "knowledge"
+    items = read_table(study.items).merge(read_table(study.split), on="question_id")
+    asked = items["country"].isin(countries_of(config, known_countries(config.data)))
+    tested = (items["split"] == "test") & (items["variant"] == "localized")
+    write_culture_tasks(folder / "tasks", items[asked & tested], prompt_format(config))
+    questions = Questions(config.knowledge, folder / "tasks")
+    model = SteeredLM(load_language_model(config.model), batch_size=config.knowledge.batch_size)
+    write_parquet(folder / "baseline.parquet", questions.ask(model))
+
+
+if __name__ == "__main__":
+    run(main, READS)

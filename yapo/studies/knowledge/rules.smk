@@ -1,0 +1,55 @@
+KNOWLEDGE = STUDY.root / "knowledge"
+REPORTS["knowledge"]["rows"] = [
+    STUDY.country(language, country) / "knowledge.parquet"
+    for country, language in STUDIED["knowledge"].items()
+]
+
+
+rule knowledge_baseline:
+    input:
+        rules.data.output,
+        model=MODEL_FILES,
+    output:
+        tasks=expand(
+            str(KNOWLEDGE / "tasks/culture_{task}_{country}.{kind}"),
+            task=["mcq", "open_ended"],
+            country=COUNTRIES,
+            kind=["yaml", "jsonl"],
+        ),
+        rows=KNOWLEDGE / "baseline.parquet",
+    log:
+        STUDY.root / "logs/knowledge_baseline.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=120),
+    params:
+        *settings_and_code("yapo.studies.knowledge.baseline"),
+    message:
+        "What the unsteered model knows"
+    shell:
+        "{MODEL_JOB} yapo.studies.knowledge.baseline {SETTINGS_OF_ALL} > {log:q} 2>&1"
+
+
+rule knowledge_country:
+    input:
+        rules.data.output,
+        rules.knowledge_baseline.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        vectors=chosen_vectors(
+            [(CONFIG.knowledge.vector_task, CONFIG.knowledge.vector_setting)]
+        ),
+    output:
+        rows=STUDY.root / "{language}/{country}/knowledge.parquet",
+    log:
+        STUDY.root / "logs/knowledge/{language}-{country}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code("yapo.studies.knowledge.run"),
+    message:
+        "What the model knows when steered: {wildcards.country}"
+    shell:
+        "{MODEL_JOB} yapo.studies.knowledge.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"

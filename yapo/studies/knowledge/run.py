@@ -1,0 +1,105 @@
+"""Stage ``knowledge``: what the model knows under each method's vector of one country, compared with the baseline."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from yapo.config import Config
+from yapo.data.prompts import TASKS
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.errors import YapoError, require_extra
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
+from yapo.evaluation.generate import Condition
+from yapo.files import write_parquet
+from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.models.sae import SAE
+from yapo.stages.app import run
+from yapo.stages.inputs import prompt_format, read_items, read_layer, read_sae
+from yapo.stages.study import Study, check_country
+from yapo.steering.applied import Applied
+from yapo.steering.vector import SteeringVector, VectorInfo, random_like
+from yapo.studies.knowledge.steered_lm import SteeredLM
+from yapo.studies.knowledge.tasks import Questions, check_same_questions, culture_task
+
+READS = ("data.seed", "prompts", "model", "sae", "methods", "knowledge")
+
+COLUMNS = [
+    "language", "country", "method", "multiplier", "questions", "task", "about", "metric", "question_id", "value", "stderr", "n",
+]  # fmt: skip
+
+
+def main(config: Config) -> None:
+    """Writes ``knowledge.parquet`` for ``country``: the baseline's rows, then the control's, then those of every method.
+
+    Columns:
+        method, multiplier: whose vector, and its λ; 0 for the baseline, 1 for the control.
+        about: what our own tasks are about, seen from the steered country: "own", "same language", "other languages"; empty
+            for lm-eval's tasks.
+        the others: as ``Questions.ask`` gives them.
+    """
+    require_extra("knowledge", "lm_eval")
+    from yapo.evaluation.knowledge import SteeredLM
+    from yapo.evaluation.knowledge_tasks import Questions, check_same_questions
+
+    study, settings = Study.of(config), config.knowledge
+    known = known_countries(config.data)
+    check_country(config.country, known)
+    language = known[config.country]
+    folder = study.root / "knowledge"
+    questions, before = Questions(settings, folder / "tasks"), read_table(folder / "baseline.parquet")
+    vectors = {method: _vector(config, study, language, method) for method in config.methods}
+    lm = load_language_model(config.model)
+    model = SteeredLM(lm, batch_size=settings.batch_size)
+    layers = {layer for vector in vectors.values() for layer in vector.autoencoders}
+    model.sae = saes = {layer: read_sae(config, layer, lm.d_model).to(lm.device) for layer in sorted(layers)}
+    frames = [before.assign(method="baseline", multiplier=0.0)]
+    for method, vector in {"random": _control(config, lm, saes, vectors), **vectors}.items():
+        model.vector = vector
+        rows = questions.ask(model)
+        check_same_questions(rows, before)
+        frames.append(rows.assign(method=method, multiplier=vector.info.multiplier))
+    rows = pd.concat(frames, ignore_index=True).assign(language=language, country=config.country)
+    rows["about"] = rows["task"].map(_about(config.country, known)).fillna("")
+    write_parquet(study.country(language, config.country) / "knowledge.parquet", rows[COLUMNS])
+
+
+def _control(config: Config, lm: LanguageModel, saes: dict[int, SAE], vectors: dict[str, SteeringVector]) -> SteeringVector:
+    """The random direction that stands beside these vectors in the tables: as strong as the strongest of them."""
+    task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
+    items = read_items(config, config.country)
+    asked = items[(items["split"] == "validation") & ((items["variant"] == setting) | (setting == "both"))].head(CONTROL_PROMPTS)
+    prompts = [lm.tokenizer.prompt(text) for text in prompt_format(config).prompts(task, asked)]
+    layer, applied = read_layer(config), Applied(lm.d_model, saes.__getitem__, lm.device)
+    residual = Residual.of(lm, layer, prompts)
+    moved = [residual.displacement(_condition(vector, applied)) for vector in vectors.values()]
+    values = random_like(max(moved), lm.d_model, config.data.seed)
+    return SteeringVector(values, VectorInfo("random", "dense", layer, lm.source, lm.digest))
+
+
+def _condition(vector: SteeringVector, applied: Applied) -> Condition:
+    """Steering by a chosen vector."""
+    info = vector.info
+    return Condition(applied.intervention(info, vector.map), info.multiplier * vector.values, info.steer_bos)
+
+
+def _vector(config: Config, study: Study, language: str, method: str) -> SteeringVector:
+    """The vector chosen for a country by a method."""
+    task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
+    for key, value, made in (("vector_task", task, config.tasks), ("vector_setting", setting, config.settings)):
+        if value not in made:
+            raise YapoError(f"knowledge.{key}={value}: the study has vectors for {', '.join(made)}; choose one of them")
+    return SteeringVector.load(study.vector(language, config.country, method, task, setting))
+
+
+def _about(country: str, known: dict[str, str]) -> dict[str, str]:
+    """What each of our own tasks is about, seen from a country."""
+    from yapo.evaluation.knowledge_tasks import culture_task
+
+    relation = {other: "same language" if known[other] == known[country] else "other languages" for other in known}
+    relation[country] = "own"
+    return {culture_task(task, other): what for other, what in relation.items() for task in TASKS}
+
+
+if __name__ == "__main__":
+    run(main, READS)

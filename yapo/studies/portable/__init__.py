@@ -1,0 +1,1 @@
+"""Vectors that need no autoencoder."""

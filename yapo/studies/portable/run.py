@@ -1,0 +1,112 @@
+"""Stage ``portable``: the chosen vectors of one country as small files that need no autoencoder."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pandas as pd
+from torch import Tensor
+
+from yapo.config import Config
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.country import Evaluator, summary
+from yapo.evaluation.generate import Condition
+from yapo.evaluation.judges import get_judge
+from yapo.files import write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.models.sae import SAE
+from yapo.stages.app import run
+from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.prepared import read_prepared
+from yapo.stages.study import Study
+from yapo.steering.interventions import Dense, Sparse
+from yapo.steering.portable import carry, pruned, stand_in
+from yapo.steering.training.train_sets import train_sets
+from yapo.steering.vector import SteeringVector
+
+READS = ("prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "portable")
+
+log = logging.getLogger(__name__)
+STAND_IN_PAIRS = 64  # training pairs whose tokens the dense stand-in averages over
+WHOLE, DENSE = "whole", "dense"
+RANGE = {"mcq": 1.0, "open_ended": 10.0}  # of a validation score
+
+
+def main(config: Config) -> None:
+    """Writes ``portable/<method>/<task>-<setting>.safetensors`` for ``country``, and what each form scores on validation."""
+    study, layer = Study.of(config), read_layer(config)
+    items = read_items(config, config.country)
+    language = language_of(items)
+    lm = load_language_model(config.model)
+    sae = read_sae(config, layer, lm.d_model).to(lm.device)
+    cache = CompletionCache(
+        study.country(language, config.country) / "portable" / "completions.json", lm, layer, config.model.batch_size
+    )
+    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache)
+    with cache:
+        rows = _every_vector(config, study, evaluator, sae, language)
+    scores = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["form", "features", "score"])
+    write_parquet(
+        study.portable_scores(language, config.country),
+        scores.assign(language=items["language"].iloc[0], country=config.country),
+    )
+
+
+def _every_vector(config: Config, study: Study, evaluator: Evaluator, sae: SAE, language: str) -> list[pd.DataFrame]:
+    """Write the portable form of every chosen vector; the validation items of each form of the sparse ones."""
+    rows = []
+    for task in config.tasks:
+        pairs = read_prepared(study, language, config.country, task)
+        store, sets = pairs.store, {part.name: part for part in train_sets(pairs.rows, config.settings)}
+        for method in config.methods:
+            for setting in config.settings:
+                place = (method, task, setting)
+                vector = SteeringVector.load(study.vector(language, config.country, *place))
+                if vector.info.space == "sparse":
+                    first = 0 if vector.info.steer_bos else 1
+                    states = [store.hidden[i][first:] for i in sets[setting].train[:STAND_IN_PAIRS]]
+                    vector, measured = _made_portable(config, evaluator, sae, vector, states, task, setting)
+                    rows.append(measured.assign(method=method, task=task, setting=setting))
+                if vector.map is not None:
+                    log.info("%s %s %s: kept as it is; a map needs both of its autoencoders", *place)
+                vector.save(study.portable(language, config.country, *place))
+    return rows
+
+
+def _made_portable(
+    config: Config, evaluator: Evaluator, sae: SAE, vector: SteeringVector, states: list[Tensor], task: str, setting: str
+) -> tuple[SteeringVector, pd.DataFrame]:
+    """The smallest form whose validation score stays within tolerance, and one row per form and validation item."""
+    info, values = vector.info, vector.values.to(sae.W_dec.device)
+    touched = int((values != 0).sum())
+    dense = stand_in(sae, info.threshold, info.multiplier * values, [h.to(values.device) for h in states])
+    forms = {WHOLE: values} | {str(k): pruned(values, sae, k) for k in sorted(config.portable.top_k) if k < touched}
+    sparse = Sparse(sae, info.threshold)
+    conditions = {form: Condition(sparse, info.multiplier * v, info.steer_bos) for form, v in forms.items()}
+    conditions[DENSE] = Condition(Dense(sae.d_model), dense.values, info.steer_bos)
+    frames = dict(zip(conditions, evaluator.validate([(task, setting, c) for c in conditions.values()]), strict=True))
+    scores = {form: summary(frame) for form, frame in frames.items()}
+    floor = scores[WHOLE]["score"] - config.portable.tolerance * RANGE[task]
+    chosen = next((form for form in forms if form != WHOLE and scores[form]["score"] >= floor), WHOLE)
+    log.info("%s %s %s: %s of %d features", info.method, task, setting, chosen, touched)
+    portable = carry(replace(vector, values=forms[chosen]), sae)
+    header = {
+        "pruning": {"form": chosen, "touched": touched, "tolerance": config.portable.tolerance, "validation": scores},
+        "stand_in": {"explained": dense.explained, "validation_gap": scores[DENSE]["score"] - scores[WHOLE]["score"]},
+    }
+    rows = [
+        frame[["question_id", "variant", "phrasing", "score", "parsed"]].assign(form=form, features=_features(forms, form))
+        for form, frame in frames.items()
+    ]
+    extra = {**info.extra, **header}
+    return replace(portable, info=replace(info, extra=extra), dense=dense.values), pd.concat(rows, ignore_index=True)
+
+
+def _features(forms: dict[str, Tensor], form: str) -> int:
+    """Features that a form touches; the dense stand-in touches none."""
+    return int((forms[form] != 0).sum()) if form in forms else 0
+
+
+if __name__ == "__main__":
+    run(main, READS)

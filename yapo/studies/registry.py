@@ -1,0 +1,38 @@
+"""The studies, one field each: the name of its folder, of its target and of its settings under ``studies``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from yapo.checks import distinct, one_of
+from yapo.studies.ablations import AblationsConfig
+from yapo.studies.behaviours import BehavioursConfig
+from yapo.studies.convergence import ConvergenceConfig
+from yapo.studies.dspa_study import DspaConfig
+from yapo.studies.features import FeaturesConfig
+from yapo.studies.knowledge import KnowledgeStudyConfig
+from yapo.studies.lambda_sweep import LambdaSweepConfig
+from yapo.studies.transfer import TransferConfig
+
+
+@dataclass
+class StudiesConfig:
+    """Settings of each study, in the order of the report."""
+
+    lambda_sweep: LambdaSweepConfig = field(default_factory=LambdaSweepConfig)
+    convergence: ConvergenceConfig = field(default_factory=ConvergenceConfig)
+    ablations: AblationsConfig = field(default_factory=AblationsConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    dspa_study: DspaConfig = field(default_factory=DspaConfig)
+    behaviours: BehavioursConfig = field(default_factory=BehavioursConfig)
+    knowledge: KnowledgeStudyConfig = field(default_factory=KnowledgeStudyConfig)
+    reported: list[str] = field(default_factory=lambda: list(STUDIES))  # run by all_studies and shown in the report
+
+    def __post_init__(self) -> None:
+        for name in self.reported:
+            one_of("studies.reported", name, STUDIES)
+        distinct("studies.reported", self.reported)
+
+
+STUDIES = tuple(part.name for part in fields(StudiesConfig) if part.name != "reported")

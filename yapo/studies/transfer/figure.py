@@ -1,0 +1,197 @@
+"""Transfer between countries as pictures: who steers whom, zero-shot vectors, and whose answer is given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from yapo.reporting.cells import records
+from yapo.reporting.names import label, ordered
+from yapo.reporting.render import MINUS
+from yapo.reporting.style import (
+    STYLE,
+    blank,
+    colour,
+    empty_figure,
+    frame_texts,
+    legend_below,
+    marker,
+    method_handle,
+    new_figure,
+)
+from yapo.studies.transfer.table import RELATIONS, TransferCells
+
+_MAP = "RdBu"
+# Inches that the report page gives a figure (75rem); a wider one is shown smaller, and its numbers could not be read.
+_PAGE = 12.5
+
+
+@rc_context(STYLE)
+def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure:
+    """Change of the score of each country's questions by each country's vector, one panel per variant and task.
+
+    Args:
+        cells: what ``transfer_cells`` makes.
+        method: whose vectors.
+        note: sentence printed under the figure.
+    """
+    shown = cells.pairs[(cells.pairs["method"] == method) & (cells.pairs["source"] != "") & (cells.pairs["measure"] == "change")]
+    title = f"{label('method', method)}: change of the score by vectors of other countries"
+    if shown.empty:
+        return empty_figure(title, "No vectors of this method were tried on other countries.", note)
+    asked = cells.pairs.drop_duplicates("country")
+    places = {
+        (language, country): None
+        for language in ordered("language", asked["language"])
+        for country in ordered("country", asked.loc[asked["language"] == language, "country"])
+    }
+    countries, languages = [country for _, country in places], [language for language, _ in places]
+    tasks, variants = ordered("task", shown["task"]), ordered("variant", shown["variant"])
+    side = min(0.46 * len(countries) + 1.7, (_PAGE - 0.4) / len(tasks))
+    figure = new_figure(side * len(tasks) + 0.4, side * len(variants) + 1.0)
+    grid = figure.subplots(len(variants), len(tasks), squeeze=False)
+    for line, variant in enumerate(variants):
+        for column, task in enumerate(tasks):
+            here = shown[(shown["task"] == task) & (shown["variant"] == variant)]
+            axes = grid[line, column]
+            _matrix(axes, here, countries, languages, 0 if task == "mcq" else 1)
+            unit = "points of accuracy" if task == "mcq" else "points of 10"
+            axes.set_title(f"{label('task', task)}, {label('variant', variant).lower()}\n({unit})")
+            axes.set_xlabel("Country that is asked")
+            axes.set_ylabel("Country of the vector")
+    how = (
+        "Number: mean change from the unsteered model on the same test questions; small: half the width of its bootstrap "
+        "interval. Frames: languages; diagonal: own vector. Other languages: on a sample of the facts."
+    )
+    frame_texts(figure, title, f"{how} {note}".strip())
+    return figure
+
+
+def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: list[str], digits: int) -> None:
+    values = np.full((len(countries), len(countries)), np.nan)
+    most = max(float(cells["value"].abs().max()), 1e-9) if len(cells) else 1.0
+    for cell in records(cells):
+        row, column = countries.index(cell["source"]), countries.index(cell["country"])
+        values[row, column] = cell["value"]
+        half = (cell["high"] - cell["low"]) / 2
+        ink = "white" if abs(cell["value"]) > 0.62 * most else "#1d2433"
+        axes.text(
+            column,
+            row - 0.18,
+            f"{cell['value']:+.{digits}f}".replace("-", MINUS),
+            ha="center",
+            va="center",
+            fontsize=6.6,
+            color=ink,
+        )
+        if np.isfinite(half):
+            axes.text(column, row + 0.24, f"±{half:.{digits}f}", ha="center", va="center", fontsize=6, color=ink)
+    axes.imshow(values, cmap=_MAP, vmin=-most, vmax=most, aspect="equal")
+    names = [label("country", country) for country in countries]
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    for language in dict.fromkeys(languages):
+        first, size = languages.index(language), languages.count(language)
+        axes.add_patch(Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor="#1d2433", linewidth=1.4))
+
+
+@rc_context(STYLE)
+def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Figure:
+    """Change of the score by own, zero-shot, siblings' and foreign vectors, by language; one column per task.
+
+    Args:
+        cells: what ``transfer_cells`` makes.
+        variant: of the questions.
+        note: sentence printed under the figure.
+    """
+    shown = cells.languages[(cells.languages["measure"] == "change") & (cells.languages["variant"] == variant)]
+    shown = shown[shown["relation"].isin(RELATIONS)]
+    title = f"Own, zero-shot and foreign vectors, {label('variant', variant).lower()} test questions"
+    if shown.empty:
+        return empty_figure(title, "No vectors were tried.", note)
+    languages, tasks = ordered("language", shown["language"]), ordered("task", shown["task"])
+    methods = ordered("method", shown["method"])
+    lines = [(language, relation) for language in languages for relation in RELATIONS]
+    figure = new_figure(4.6 * len(tasks) + 1.2, 0.19 * len(lines) + 1.9)
+    grid = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
+    for axes, task in zip(grid, tasks, strict=True):
+        here = shown[shown["task"] == task]
+        for cell in records(here):
+            place = lines.index((cell["language"], cell["relation"])) + 0.16 * (
+                methods.index(cell["method"]) - len(methods) / 2 + 0.5
+            )
+            tone = colour(cell["method"])
+            axes.plot([cell["low"], cell["high"]], [place, place], color=tone, linewidth=1.4, alpha=0.55)
+            axes.plot(cell["value"], place, color=tone, marker=marker(cell["method"]), markersize=3.6)
+        axes.axvline(0, color=colour("baseline"), linewidth=1.0, linestyle=":")
+        for place in range(len(RELATIONS), len(lines), len(RELATIONS)):
+            axes.axhline(place - 0.5, color="#9aa3b2", linewidth=0.8)
+        names = [
+            f"{label('language', language)}: {relation}" if relation == RELATIONS[0] else relation for language, relation in lines
+        ]
+        axes.set_yticks(range(len(lines)), names)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+        axes.set_title(label("task", task))
+        axes.set_xlabel("Change from unsteered (" + ("points of accuracy)" if task == "mcq" else "points of 10)"))
+    legend_below(figure, [method_handle(method, linestyle="") for method in methods], width=1.2)
+    how = "Lines: bootstrap intervals over facts. Left out: one vector of all other countries of the language."
+    frame_texts(figure, title, f"{how} {note}".strip())
+    return figure
+
+
+@rc_context(STYLE)
+def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Figure:
+    """Under a sibling's vector: share of answers that are the sibling's, and that are the country's own; by language.
+
+    Args:
+        cells: what ``transfer_cells`` makes.
+        variant: of the questions.
+        note: sentence printed under the figure.
+    """
+    shown = cells.languages[(cells.languages["variant"] == variant) & (cells.languages["relation"] == "same language")]
+    title = f"Whose answer is given under a sibling's vector, {label('variant', variant).lower()} test questions"
+    adopted = shown[shown["measure"] == "adopted"]
+    if adopted.empty:
+        return empty_figure(title, "No language of this study has two countries.", note)
+    languages, tasks = ordered("language", adopted["language"]), ordered("task", shown["task"])
+    methods = ordered("method", adopted["method"])
+    figure = new_figure(4.6 * len(tasks) + 0.8, 0.13 * len(languages) * (len(methods) + 1) + 1.8)
+    grid = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
+    for axes, task in zip(grid, tasks, strict=True):
+        here = shown[(shown["task"] == task) & shown["language"].isin(languages)]
+        if here.empty:
+            blank(axes, "not measured")
+        for cell in records(here[here["measure"] == "kept_before"].drop_duplicates("language")):  # the same for every method
+            first = languages.index(cell["language"]) * (len(methods) + 1.6)
+            axes.plot([cell["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=colour("baseline"), linestyle=":")
+        for cell in records(here[here["measure"].isin(["adopted", "kept"])]):
+            first = languages.index(cell["language"]) * (len(methods) + 1.6)
+            place, tone = first + methods.index(cell["method"]), colour(cell["method"])
+            face = tone if cell["measure"] == "adopted" else "white"
+            axes.plot([cell["low"], cell["high"]], [place, place], color=tone, linewidth=1.4, alpha=0.45)
+            axes.plot(cell["value"], place, color=tone, marker=marker(cell["method"]), markersize=4.5, markerfacecolor=face)
+        middle = [i * (len(methods) + 1.6) + (len(methods) - 1) / 2 for i in range(len(languages))]
+        axes.set_yticks(middle, [label("language", language) for language in languages])
+        axes.set_ylim(len(languages) * (len(methods) + 1.6) - 1, -1)
+        axes.set_xlim(-2, 102)
+        axes.grid(axis="y", visible=False)
+        axes.set_title(label("task", task))
+        axes.set_xlabel("Share of answers (%)")
+    handles = [method_handle(method, linestyle="") for method in methods]
+    handles += [
+        Line2D([], [], color="#3b4252", marker="o", linestyle="", label="answer of the vector's country"),
+        Line2D([], [], color="#3b4252", marker="o", linestyle="", markerfacecolor="white", label="answer of the country asked"),
+        Line2D([], [], color=colour("baseline"), linestyle=":", label="the latter, unsteered"),
+    ]
+    legend_below(figure, handles, width=1.9)
+    how = "Exact answers to the questions on which the two countries differ. Lines: bootstrap intervals over facts."
+    frame_texts(figure, title, f"{how} {note}".strip())
+    return figure

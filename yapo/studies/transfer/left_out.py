@@ -1,0 +1,122 @@
+"""Stage ``transfer_left_out``: one method's vectors for each country of a language, from all of its other countries."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from yapo.config import Config
+from yapo.data.sources import known_countries
+from yapo.errors import YapoError
+from yapo.stages.app import run
+from yapo.stages.inputs import read_layer, read_sae
+from yapo.stages.prepared import read_prepared, vector_info
+from yapo.stages.study import Study, check_country, studied
+from yapo.stages.study_methods import check_methods
+from yapo.steering.activations import ActivationStore
+from yapo.steering.method import FitInputs
+from yapo.steering.methods import get_method
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import train_sets
+from yapo.steering.vector import TrainedVector
+from yapo.tensors import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
+
+READS = ("model", "sae", "method", "train", "tasks", "studies.transfer")
+
+log = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    """Writes ``left_out/<method>.safetensors`` of the language of ``country``: ``<country>/<task>``, ``[epochs, width]`` each.
+
+    A vector has seen no pair of the country that it is named after. A language with one country has none.
+    """
+    check_methods(config, "transfer")
+    study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
+    if method.space not in ("dense", "sparse"):
+        raise YapoError(f"studies.transfer.left_out_methods={method.name}: has no vector that learns from pairs; leave it out")
+    known = known_countries(config.data)
+    check_country(config.country, known)
+    language, setting = known[config.country], config.studies.transfer.setting
+    pools, path = pools_of(config, known, language), left_out_path(study, language, method.name)
+
+    @cache
+    def language_model() -> LanguageModel:
+        from yapo.models.language_model import load_language_model
+
+        return load_language_model(config.model, first=layer + 1)
+
+    vectors, infos = {}, {}
+    for task in config.tasks if pools else []:
+        parts = {country: read_prepared(study, language, country, task) for country in pools}
+        sae = read_sae(config, layer, next(iter(parts.values())).store.hidden[0].shape[-1])
+        for country, pool in pools.items():
+            used = [parts[other] for other in pool]
+            store = ActivationStore.joined([part.store for part in used])
+            rows = pd.concat([_named_apart(parts[other].rows, other) for other in pool], ignore_index=True)
+            checkpoint = path.with_name(f"{method.name}-{country}-{task}.checkpoint.safetensors")
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            inputs = FitInputs(
+                store=store,
+                rows=rows,
+                sets=train_sets(rows, [setting]),
+                layer=layer,
+                sae=sae,
+                language_model=language_model,
+                train=config.train,
+                options=config.method.options,
+                log=_unlogged,
+                checkpoint=checkpoint,
+            )
+            name = f"{country}/{task}"
+            vectors[name] = method.fit(inputs)[setting]
+            checkpoint.unlink(missing_ok=True)
+            extra = {"left_out": country, "pool": pool, "task": task, "setting": setting}
+            infos[name] = asdict(vector_info(config, method.space, layer, used, sae, extra))
+            log.info("%s %s without %s", method.name, task, country)
+    save_tensors(path, vectors, {"vectors": infos})
+
+
+def pools_of(config: Config, known: dict[str, str], language: str) -> dict[str, list[str]]:
+    """For each country of the study with that language, all of its others; empty where there is only one."""
+    countries = [c for c, spoken in studied(config, known, config.studies.transfer.countries).items() if spoken == language]
+    pools = {country: [other for other in countries if other != country] for country in countries}
+    return pools if len(countries) > 1 else {}
+
+
+def left_out_path(study: Study, language: str, method: str) -> Path:
+    """Where a method's vectors of a language lie."""
+    return study.root / language / "left_out" / f"{method}.safetensors"
+
+
+def read_left_out(study: Study, language: str, method: str, country: str, task: str) -> TrainedVector:
+    """The vector of all countries of a language but one."""
+    path, name = left_out_path(study, language, method), f"{country}/{task}"
+    tensors, header = load_tensors(path)
+    if name not in tensors:
+        raise YapoError(f"{path}: has no vector {name}; run `python -m yapo.studies.transfer.left_out` with the same settings")
+    described = header.get("vectors")
+    if not isinstance(described, dict) or not isinstance(described.get(name), dict):
+        raise YapoError(f"{path}: its header does not describe the vector {name}; run the stage transfer_left_out again")
+    return TrainedVector.read({"epochs": tensors[name]}, described[name], path)
+
+
+def _named_apart(rows: pd.DataFrame, country: str) -> pd.DataFrame:
+    """Rows of a country's pairs; the same fact in two countries counts as two."""
+    return rows.assign(question_id=country + "/" + rows["question_id"])
+
+
+def _unlogged(row: LogRow) -> None:
+    """Training curves of these vectors are not kept."""
+
+
+if __name__ == "__main__":
+    run(main, READS)

@@ -1,0 +1,73 @@
+TRANSFER = CONFIG.studies.transfer
+LEFT_OUT = [method for method in TRANSFER.left_out_methods if method in METHODS]
+COUNTRIES_OF_LANGUAGE = {
+    language: [
+        country for country, spoken in STUDIED["transfer"].items() if spoken == language
+    ]
+    for language in STUDIED["transfer"].values()
+}
+
+
+def a_country(wildcards):
+    """One country of a language; the job takes all of them."""
+    return shlex.quote(COUNTRIES_OF_LANGUAGE[wildcards.language][0])
+
+
+rule transfer_left_out:
+    input:
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        pairs=lambda wildcards: [
+            path(wildcards.language, country, task)
+            for country in COUNTRIES_OF_LANGUAGE[wildcards.language]
+            for task in TASKS
+            for path in [STUDY.pairs, STUDY.store]
+        ],
+    output:
+        vectors=STUDY.root / "{language}/left_out/{method}.safetensors",
+    log:
+        STUDY.root / "logs/transfer_left_out/{language}-{method}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code_by_method("yapo.studies.transfer.left_out"),
+        method=of_method,
+        country=a_country,
+    message:
+        "Train {wildcards.method} on all countries but one: {wildcards.language}"
+    shell:
+        "{MODEL_JOB} yapo.studies.transfer.left_out {SETTINGS_OF_ALL} {params.method} country={params.country} > {log:q} 2>&1"
+
+
+rule transfer_country:
+    input:
+        rules.data.output,
+        model=MODEL_FILES,
+        sae=SAE_FILES,
+        layer=rules.layer.output.layer,
+        vectors=[
+            STUDY.vector(language, country, method, task, TRANSFER.setting)
+            for country, language in STUDIED["transfer"].items()
+            for method in METHODS
+            for task in TASKS
+        ],
+        left_out=lambda wildcards: [
+            STUDY.root / wildcards.language / f"left_out/{method}.safetensors"
+            for method in LEFT_OUT
+            if len(COUNTRIES_OF_LANGUAGE.get(wildcards.language, [])) > 1
+        ],
+        evaluation=rules.evaluate.output.evaluation,
+    output:
+        rows=STUDY.of_study("transfer", "{language}", "{country}"),
+    log:
+        STUDY.root / "logs/transfer/{language}-{country}.log",
+    threads: THREADS
+    resources:
+        **for_model(minutes=480),
+    params:
+        *settings_and_code("yapo.studies.transfer.run"),
+    message:
+        "Vectors of all countries: {wildcards.country}"
+    shell:
+        "{MODEL_JOB} yapo.studies.transfer.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"

@@ -1,0 +1,188 @@
+"""Stage ``transfer``: the test questions of one country under the vectors of every country."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from yapo.config import VARIANTS, Config
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.errors import YapoError
+from yapo.evaluation.answers import Answerer
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.country import Candidate, Evaluator
+from yapo.evaluation.generate import Condition
+from yapo.evaluation.judges import get_judge
+from yapo.evaluation.selection import Key
+from yapo.files import write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.stages.app import run
+from yapo.stages.inputs import prompt_format, read_items, read_layer
+from yapo.stages.study import Study, check_country, studied
+from yapo.stages.study_methods import check_methods
+from yapo.stages.vectors import VectorReader, check_vectors
+from yapo.studies.transfer.adoption import adopted, answers_of
+from yapo.studies.transfer.left_out import read_left_out
+
+READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "methods", "studies.transfer")
+
+NAME = "transfer"
+ITEM = ["question_id", "variant", "phrasing"]
+COLUMNS = [
+    "language", "country", "source", "relation", "task", "setting", "method", *ITEM, "multiplier", "epoch",
+    "score", "parsed", "exact", "change", "adopted", "adopted_before",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a condition comes from.
+
+    ``relation`` is none (unsteered), own, same language, other languages, or left out (all of the language but the country).
+    """
+
+    method: str
+    country: str = ""
+    relation: str = "none"
+    epoch: int = 0
+    multiplier: float = 0.0
+    condition: Condition = field(default_factory=Condition)
+
+
+def main(config: Config) -> None:
+    """Writes ``studies/transfer.parquet`` for ``country``: one row per test item and condition.
+
+    Every condition was fixed on validation: that of the vector's own country, and for a vector of all countries but this one
+    that of those countries. Columns beside the usual ones:
+        source, relation: whose vector, and what that country is to this one; see ``Source``. "prompt" is the prompt control.
+        change: score minus the unsteered model's score on the same item.
+        adopted: 1 where the answer is the source country's, 0 where it is not; NaN where that says nothing
+            (``yapo.studies.transfer.adoption``), which is so for sources of another language.
+        adopted_before: the same of the unsteered model's answer.
+    """
+    check_methods(config, "transfer")
+    study, layer, transfer = Study.of(config), read_layer(config), config.studies.transfer
+    known = known_countries(config.data)
+    check_country(config.country, known)
+    check_vectors(config, "studies.transfer.setting", setting=transfer.setting)
+    countries, language = studied(config, known, transfer.countries), known[config.country]
+    lm = load_language_model(config.model)
+    path = study.of_study(NAME, language, config.country)
+    cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
+    answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
+    reader = VectorReader(config, lm, layer)
+    items = read_items(config, config.country)
+    items = items[items["split"] == "test"]
+    siblings = {c: read_items(config, c) for c, spoken in countries.items() if spoken == language and c != config.country}
+    few = items["question_id"].isin(sampled_facts(items, transfer.cross_language_facts, config.data.seed))
+    frames = []
+    with cache:
+        for task in config.tasks:
+            left_out = _left_out(config, reader, answerer, siblings, language, task) if siblings else []
+            near = [Source("baseline"), *left_out, *_sources(config, reader, countries, language, task, near=True)]
+            far = _sources(config, reader, countries, language, task, near=False) if few.any() else []
+            for variant in VARIANTS:
+                side = items[items["variant"] == variant]
+                answered = _answers(answerer, side, task, near)
+                if far:
+                    answered += _answers(answerer, side[few.loc[side.index]], task, far)
+                answered.append(_prompt_control(study, language, config.country, task, transfer.setting, variant))
+                frames.append(_compared(pd.concat(answered, ignore_index=True), siblings, side, task))
+    rows = pd.concat(frames, ignore_index=True).assign(setting=transfer.setting, country=config.country)
+    write_parquet(path, rows.assign(language=items["language"].iloc[0])[COLUMNS])
+
+
+def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[str]:
+    """Some facts of the items, the same for every country that is asked the same facts; all of them if ``number`` is None."""
+    facts = sorted(set(items["question_id"]))
+    if number is None or number >= len(facts):
+        return facts
+    chosen = np.random.default_rng(seed).permutation(len(facts))[:number]
+    return [facts[i] for i in sorted(chosen)]
+
+
+def _sources(
+    config: Config, reader: VectorReader, countries: dict[str, str], language: str, task: str, *, near: bool
+) -> list[Source]:
+    """The chosen vectors of every country of this language, or of every other one."""
+    found = []
+    for country, spoken in countries.items():
+        if (spoken == language) == near:
+            relation = "own" if country == config.country else "same language" if near else "other languages"
+            for method in config.methods:
+                vector = reader.read(spoken, country, method, task, config.studies.transfer.setting)
+                found.append(Source(method, country, relation, vector.epoch, vector.multiplier, vector.chosen))
+    return found
+
+
+def _left_out(
+    config: Config, reader: VectorReader, answerer: Answerer, siblings: dict[str, pd.DataFrame], language: str, task: str
+) -> list[Source]:
+    """Vectors of this country's siblings together, at the epoch and λ that are best on the siblings' validation items."""
+    setting = config.studies.transfer.setting
+    candidates: dict[Key, Candidate] = {}
+    for method in config.studies.transfer.left_out_methods:
+        if method in config.methods:
+            trained = read_left_out(reader.study, language, method, config.country, task)
+            if trained.info.extra["pool"] != list(siblings):
+                raise YapoError(
+                    f"{method} without {config.country}: made of {', '.join(trained.info.extra['pool'])}, but this study has "
+                    f"{', '.join(siblings)}; run `python -m yapo.studies.transfer.left_out` with the same settings"
+                )
+            intervention = reader.intervention(trained.info, f"{method} without {config.country}")
+            candidates[method, task, setting] = Candidate(trained.epochs, intervention, trained.info.steer_bos)
+    if not candidates:
+        return []
+    pool = pd.concat(siblings.values(), ignore_index=True)
+    evaluator = Evaluator(reader.lm, reader.layer, pool, answerer.prompts, answerer.generation, answerer.judge, answerer.cache)
+    chosen, _ = evaluator.select(candidates, config.selection.multipliers)
+    return [
+        Source(key[0], "", "left out", trial.epoch, trial.multiplier, candidates[key].condition(trial))
+        for key, trial in chosen.items()
+    ]
+
+
+def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequence[Source]) -> list[pd.DataFrame]:
+    """The items under each source's vector."""
+    frames = answerer.ask(items, task, [source.condition for source in sources])
+    return [
+        frame.assign(
+            task=task,
+            method=source.method,
+            source=source.country,
+            relation=source.relation,
+            epoch=source.epoch,
+            multiplier=source.multiplier,
+        )
+        for source, frame in zip(sources, frames, strict=True)
+    ]
+
+
+def _prompt_control(study: Study, language: str, country: str, task: str, setting: str, variant: str) -> pd.DataFrame:
+    """The prompt that names the country, as the stage evaluate asked it."""
+    rows = read_table(study.evaluation(language, country))
+    own = (rows["method"] == "prompt") & (rows["task"] == task) & (rows["setting"] == setting) & (rows["variant"] == variant)
+    return rows[own].assign(source="", relation="prompt", epoch=0, multiplier=0.0)
+
+
+def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Adds ``change``, ``adopted`` and ``adopted_before`` to the answers of one task and variant."""
+    base = rows[rows["method"] == "baseline"].set_index(ITEM)[["score", "completion"]]
+    place = pd.MultiIndex.from_frame(rows[ITEM])
+    before = base.reindex(place)
+    rows = rows.assign(change=rows["score"].to_numpy() - before["score"].to_numpy(), adopted=np.nan, adopted_before=np.nan)
+    asked = items.set_index(ITEM)[["answer", "options", "answer_index"]].reindex(place).reset_index()
+    for source, theirs in siblings.items():
+        own = (rows["source"] == source).to_numpy()
+        answers = answers_of(asked[own], theirs)
+        rows.loc[own, "adopted"] = adopted(asked[own], rows.loc[own, "completion"].tolist(), task, answers)
+        rows.loc[own, "adopted_before"] = adopted(asked[own], before.loc[own, "completion"].tolist(), task, answers)
+    return rows
+
+
+if __name__ == "__main__":
+    run(main, READS)
