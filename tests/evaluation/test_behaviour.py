@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from yapo.config import JudgeConfig
-from yapo.studies.behaviours.evaluator import BehaviourEvaluator
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate
 from yapo.evaluation.generate import Condition, complete
 from yapo.evaluation.judges import Request, get_judge
-from yapo.studies.behaviours.refusal import refuses
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
+from yapo.studies.behaviours.evaluator import BehaviourEvaluator
+from yapo.studies.behaviours.refusal import refuses
 
 LAYER, NEW = 1, 4
 KEY: Key = ("caa", "open_ended", "both")

@@ -13,11 +13,11 @@ import torch
 from yapo.config import JudgeConfig
 from yapo.data.questions import ChatQuestion
 from yapo.evaluation.cache import CompletionCache
-from yapo.studies.dspa_study.conversations import Talker, compared, graded
 from yapo.evaluation.generate import Condition, complete
 from yapo.evaluation.judges.chat import get_comparer, get_grader
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
+from yapo.studies.dspa_study.conversations import Talker, compared, graded
 
 from .judges.endpoint import Endpoint, says
 

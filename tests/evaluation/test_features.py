@@ -11,6 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from yapo.errors import YapoError
+from yapo.models.language_model import LanguageModel
+from yapo.models.sae import SAE
+from yapo.steering.activations import ActivationStore, build_store
+from yapo.steering.pair_batch import TokenPair
+from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.features.measures import (
     Texts,
     activations,
@@ -26,11 +31,6 @@ from yapo.studies.features.measures import (
     strongest_features,
     token_logits,
 )
-from yapo.models.language_model import LanguageModel
-from yapo.models.sae import SAE
-from yapo.steering.activations import ActivationStore, build_store
-from yapo.steering.pair_batch import TokenPair
-from yapo.steering.vector import SteeringVector, VectorInfo
 
 from ..conftest import random_sae
 

@@ -12,10 +12,13 @@ from yapo.config import Config
 from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.reporting.finding import Finding
-from yapo.stages import behaviour_evaluate, behaviour_prepare, behaviours_table, train
+from yapo.stages import train
 from yapo.stages.app import ROOT, compose
 from yapo.stages.study import Study
 from yapo.steering.vector import SteeringVector
+from yapo.studies.behaviours import evaluate as behaviour_evaluate
+from yapo.studies.behaviours import prepare as behaviour_prepare
+from yapo.studies.behaviours import report as behaviours_table
 
 SHIPPED = ROOT / "world" / "behaviours" / "jailbreak"
 

@@ -17,20 +17,23 @@ from yapo.evaluation.judges import get_judge
 from yapo.evaluation.judges.chat import grade_by_reference
 from yapo.evaluation.judges.request import Request
 from yapo.models.language_model import load_language_model
-from yapo.stages import dspa_chat, dspa_study, dspa_study_table, prepare, train
+from yapo.stages import prepare, train
 from yapo.stages.app import ROOT, compose
 from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore
 from yapo.steering.vector import TrainedVector
+from yapo.studies.dspa_study import chat as dspa_chat
+from yapo.studies.dspa_study import report as dspa_study_table
+from yapo.studies.dspa_study import run as dspa_study
 
 CHOSEN = 0.5
 QUESTIONS = ROOT / "world" / "questions"
 OWN = [
     "methods=[caa,yapo,dspa]", "settings=[both]", "country=egypt", "report.resamples=100", "studies.dspa_study.countries=[egypt]",
     "studies.dspa_study.pairs=[3]", "studies.dspa_study.subsets=2", "studies.dspa_study.layers=[1,3]", "dspa.alpha=0.3",
-    f"studies.dspa_study.conversations={QUESTIONS / 'mt.jsonl'}", f"studies.dspa_study.instructions={QUESTIONS / 'instructions.jsonl'}",
+    f"studies.dspa_study.conversations={QUESTIONS / 'mt.jsonl'}", f"studies.dspa_study.instructions={QUESTIONS / 'instructions.jsonl'}",  # noqa: E501
     *(f"studies.dspa_study.changes.{name}=[]" for name in ("k_prompt", "k_diff", "percentile", "normalise", "sparsify", "demix")),
     "studies.dspa_study.changes.alpha=[0.6]", "studies.dspa_study.changes.mode=[augment]",
 ]  # fmt: skip

@@ -19,7 +19,6 @@ from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae import load_sae
 from yapo.reporting.finding import Finding
-from yapo.stages import features, features_table
 from yapo.stages.app import compose
 from yapo.stages.study import Study
 from yapo.stages.study_methods import methods_with_vectors
@@ -28,6 +27,8 @@ from yapo.steering.methods.dspa.map import ConditionalMap, Entries, MapInfo
 from yapo.steering.prepare import prepare
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.studies.features import report as features_table
+from yapo.studies.features import run as features
 from yapo.studies.features.measures import Texts
 
 COUNTRIES = {"egypt": "arabic", "nepal": "hindi"}

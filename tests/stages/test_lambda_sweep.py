@@ -13,11 +13,12 @@ from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel, load_language_model
-from yapo.stages import lambda_sweep, lambda_sweep_table
 from yapo.stages.app import compose
 from yapo.stages.study import Study
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
+from yapo.studies.lambda_sweep import report as lambda_sweep_table
+from yapo.studies.lambda_sweep import run as lambda_sweep
 from yapo.studies.lambda_sweep.coherence import coherence
 
 GRID = [-1.0, 0.0, 1.0]

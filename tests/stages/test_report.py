@@ -11,9 +11,11 @@ import pytest
 
 from yapo.config import Config
 from yapo.reporting.finding import Finding
-from yapo.stages import evaluate, features, features_table, figures, layer, prepare, report, tables, train
+from yapo.stages import evaluate, figures, layer, prepare, report, tables, train
 from yapo.stages.app import ROOT, compose
 from yapo.stages.study import Study
+from yapo.studies.features import report as features_table
+from yapo.studies.features import run as features
 
 from . import small_study
 

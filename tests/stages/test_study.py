@@ -12,11 +12,14 @@ from yapo.config import Config, DataConfig, DiscoveryConfig
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages.app import compose, plain
-from yapo.stages.code import PACKAGE, code_of
-from yapo.stages.reads import READS
-from yapo.stages.study import Study, check_country, countries_of, measured, spec
+from yapo.stages.reruns import PACKAGE, code_of, decided_by
+from yapo.stages.study import Study, check_country, countries_of, measured
 
-STAGES = list(READS)
+PATHS = [
+    path for path in PACKAGE.glob("*/**/*.py") if "\nREADS = (" in path.read_text(encoding="utf-8") and path.stem != "download"
+]
+NAMES = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in PATHS]
+STAGES = {name.split(".", 2)[2]: name for name in NAMES}
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +35,20 @@ def known() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("override", "reads_it"),
     [
-        ("data.seed=3", {"behaviour_evaluate", "report", "data", "layer", "knowledge", "lambda_sweep", "transfer", "dspa_study"}),
-        ("split.train=0.4", {"behaviour_prepare", "data"}),
+        (
+            "data.seed=3",
+            {
+                "behaviours.evaluate",
+                "report",
+                "data",
+                "layer",
+                "knowledge.run",
+                "lambda_sweep.run",
+                "transfer.run",
+                "dspa_study.run",
+            },
+        ),
+        ("split.train=0.4", {"behaviours.prepare", "data"}),
         (
             "prompts.open_ended='Q: {question}'",
             {
@@ -41,174 +56,174 @@ def known() -> dict[str, str]:
                 "layer",
                 "prepare",
                 "evaluate",
-                "portable",
-                "knowledge_baseline",
-                "knowledge",
-                "lambda_sweep",
-                "transfer",
-                "ablations",
-                "convergence",
-                "ablations_sae",
-                "dspa_study",
+                "portable.run",
+                "knowledge.baseline",
+                "knowledge.run",
+                "lambda_sweep.run",
+                "transfer.run",
+                "ablations.run",
+                "convergence.run",
+                "ablations.train_sae",
+                "dspa_study.run",
             },
         ),
         (
             "model.dtype=bfloat16",
             {
-                "behaviour_evaluate",
-                "behaviour_prepare",
+                "behaviours.evaluate",
+                "behaviours.prepare",
                 "report",
                 "train_sae",
                 "layer",
                 "prepare",
                 "train",
                 "evaluate",
-                "portable",
-                "knowledge_baseline",
-                "knowledge",
-                "features",
-                "lambda_sweep",
-                "transfer_left_out",
-                "transfer",
-                "ablations",
-                "convergence",
-                "ablations_sae",
-                "dspa_study",
-                "dspa_chat",
+                "portable.run",
+                "knowledge.baseline",
+                "knowledge.run",
+                "features.run",
+                "lambda_sweep.run",
+                "transfer.left_out",
+                "transfer.run",
+                "ablations.run",
+                "convergence.run",
+                "ablations.train_sae",
+                "dspa_study.run",
+                "dspa_study.chat",
             },
         ),
         (
             "sae.path=elsewhere/LAYER",
             {
-                "behaviour_evaluate",
-                "behaviour_prepare",
+                "behaviours.evaluate",
+                "behaviours.prepare",
                 "report",
                 "layer",
                 "prepare",
                 "train",
                 "evaluate",
-                "portable",
-                "knowledge",
-                "features",
-                "features_table",
-                "lambda_sweep",
-                "transfer_left_out",
-                "transfer",
-                "ablations",
-                "convergence",
-                "dspa_study",
-                "dspa_chat",
+                "portable.run",
+                "knowledge.run",
+                "features.run",
+                "features.report",
+                "lambda_sweep.run",
+                "transfer.left_out",
+                "transfer.run",
+                "ablations.run",
+                "convergence.run",
+                "dspa_study.run",
+                "dspa_study.chat",
             },
         ),
         (
             "sae.min_explained_variance=0.1",
             {
-                "behaviour_evaluate",
-                "behaviour_prepare",
+                "behaviours.evaluate",
+                "behaviours.prepare",
                 "report",
                 "layer",
                 "prepare",
                 "train",
                 "evaluate",
-                "portable",
-                "knowledge",
-                "features",
-                "features_table",
-                "lambda_sweep",
-                "transfer_left_out",
-                "transfer",
-                "ablations",
-                "convergence",
-                "dspa_study",
-                "dspa_chat",
+                "portable.run",
+                "knowledge.run",
+                "features.run",
+                "features.report",
+                "lambda_sweep.run",
+                "transfer.left_out",
+                "transfer.run",
+                "ablations.run",
+                "convergence.run",
+                "dspa_study.run",
+                "dspa_study.chat",
             },
         ),
         ("discovery.multipliers=[4.0]", {"layer"}),
         (
             "generation.max_new_tokens_mcq=9",
             {
-                "behaviour_evaluate",
+                "behaviours.evaluate",
                 "layer",
                 "prepare",
                 "evaluate",
-                "portable",
-                "lambda_sweep",
-                "transfer",
-                "ablations",
-                "convergence",
-                "dspa_study",
+                "portable.run",
+                "lambda_sweep.run",
+                "transfer.run",
+                "ablations.run",
+                "convergence.run",
+                "dspa_study.run",
             },
         ),
-        ("train.lr=0.1", {"train", "transfer_left_out", "ablations", "convergence"}),
-        ("method=caa", {"train", "transfer_left_out", "ablations", "convergence", "dspa_study", "dspa_study_table"}),
-        ("selection.multipliers=[1.0]", {"evaluate", "transfer"}),
+        ("train.lr=0.1", {"train", "transfer.left_out", "ablations.run", "convergence.run"}),
+        ("method=caa", {"train", "transfer.left_out", "ablations.run", "convergence.run", "dspa_study.run", "dspa_study.report"}),
+        ("selection.multipliers=[1.0]", {"evaluate", "transfer.run"}),
         (
             "judge=openai",
             {
-                "behaviour_evaluate",
-                "behaviours_table",
+                "behaviours.evaluate",
+                "behaviours.report",
                 "report",
                 "evaluate",
-                "portable",
-                "portable_table",
+                "portable.run",
+                "portable.report",
                 "tables",
-                "lambda_sweep",
-                "lambda_sweep_table",
-                "transfer",
-                "transfer_table",
-                "ablations",
-                "convergence",
-                "ablations_table",
-                "convergence_table",
-                "dspa_study",
-                "dspa_chat",
-                "dspa_study_table",
+                "lambda_sweep.run",
+                "lambda_sweep.report",
+                "transfer.run",
+                "transfer.report",
+                "ablations.run",
+                "convergence.run",
+                "ablations.report",
+                "convergence.report",
+                "dspa_study.run",
+                "dspa_study.chat",
+                "dspa_study.report",
             },
         ),
         ("judge.concurrency=7", set()),
-        ("knowledge.limit=5", {"knowledge_baseline", "knowledge", "knowledge_table"}),
-        ("studies.knowledge.countries=[egypt]", {"knowledge_table"}),
-        ("portable.tolerance=0.1", {"portable"}),
+        ("knowledge.limit=5", {"knowledge.baseline", "knowledge.run", "knowledge.report"}),
+        ("studies.knowledge.countries=[egypt]", {"knowledge.report"}),
+        ("portable.tolerance=0.1", {"portable.run"}),
         ("store.max_gigabytes=1", set()),
         (
             "report.note=other",
             {
-                "behaviours_table",
+                "behaviours.report",
                 "report",
-                "portable_table",
-                "knowledge_table",
+                "portable.report",
+                "knowledge.report",
                 "tables",
                 "figures",
-                "features",
-                "features_table",
-                "lambda_sweep_table",
-                "transfer_table",
-                "ablations_table",
-                "convergence_table",
-                "dspa_study_table",
+                "features.run",
+                "features.report",
+                "lambda_sweep.report",
+                "transfer.report",
+                "ablations.report",
+                "convergence.report",
+                "dspa_study.report",
             },
         ),
         (
             "methods=[caa]",
             {
-                "behaviour_evaluate",
-                "behaviours_table",
+                "behaviours.evaluate",
+                "behaviours.report",
                 "report",
                 "evaluate",
-                "portable",
-                "portable_table",
-                "knowledge",
+                "portable.run",
+                "portable.report",
+                "knowledge.run",
                 "tables",
                 "figures",
-                "features",
-                "features_table",
-                "lambda_sweep",
-                "lambda_sweep_table",
-                "transfer",
-                "transfer_table",
-                "ablations_table",
-                "convergence_table",
-                "dspa_chat",
+                "features.run",
+                "features.report",
+                "lambda_sweep.run",
+                "lambda_sweep.report",
+                "transfer.run",
+                "transfer.report",
+                "ablations.report",
+                "convergence.report",
+                "dspa_study.chat",
             },
         ),
         (
@@ -219,16 +234,16 @@ def known() -> dict[str, str]:
                 "prepare",
                 "train",
                 "evaluate",
-                "portable",
-                "features",
-                "lambda_sweep",
-                "transfer_left_out",
-                "transfer",
-                "ablations_sae",
-                "dspa_study",
+                "portable.run",
+                "features.run",
+                "lambda_sweep.run",
+                "transfer.left_out",
+                "transfer.run",
+                "ablations.train_sae",
+                "dspa_study.run",
             },
         ),
-        ("settings=[both]", {"train", "evaluate", "portable", "features"}),
+        ("settings=[both]", {"train", "evaluate", "portable.run", "features.run"}),
         ("results=elsewhere", set()),
         ("threads=2", set()),
         ("country=nepal", set()),
@@ -240,20 +255,16 @@ def test_a_setting_changes_the_stages_that_read_it_and_no_others(
 ) -> None:
     after = plain(compose([override]))
     assert after != default
-    assert {stage for stage in STAGES if spec(stage, default) != spec(stage, after)} == reads_it
+    assert {name for name, module in STAGES.items() if decided_by(module, default) != decided_by(module, after)} == reads_it
 
 
-def test_a_spec_is_canonical_json_with_a_digest_of_the_code(default: dict[str, Any]) -> None:
-    for stage in STAGES:
-        text = spec(stage, default)
-        parsed = json.loads(text)
-        assert set(parsed) == {*READS[stage], "code"}
-        assert spec(stage, dict(reversed(default.items()))) == text
-    assert set(READS) == set(STAGES)
-
-
-def test_every_stage_of_the_study_is_a_module() -> None:
-    assert all((PACKAGE / "stages" / f"{stage}.py").is_file() for stage in READS)
+def test_what_decides_a_stage_is_one_text_for_each_setting_and_file(default: dict[str, Any]) -> None:
+    found = decided_by("yapo.stages.train", default)
+    assert found["train.lr"] == json.dumps(default["train"]["lr"])
+    assert found["method.name"] == '"yapo"'
+    assert {"yapo/steering/methods/yapo.py", "yapo/steering/interventions.py"} <= set(found)
+    assert "yapo/steering/methods/dspa/method.py" not in found
+    assert decided_by("yapo.stages.train", dict(reversed(default.items()))) == found
 
 
 @pytest.mark.parametrize(
@@ -276,11 +287,11 @@ def test_every_stage_of_the_study_is_a_module() -> None:
             ["reporting/cells.py", "evaluation/metrics.py"],
             ["evaluation/judges/offline.py", "steering/training/trainer.py"],
         ),
-        ("figures", ["reporting/training_figures.py"], ["reporting/tables.py", "config/steering.py", "stages/study.py"]),
+        ("figures", ["reporting/training_figures.py"], ["reporting/tables.py", "config/steering.py"]),
     ],
 )
 def test_a_change_to_code_reruns_the_stages_that_use_it(stage: str, reached: list[str], not_reached: list[str]) -> None:
-    found = {str(path.relative_to(PACKAGE)) for path in code_of(stage)}
+    found = {str(path.relative_to(PACKAGE)) for path in code_of(f"yapo.stages.{stage}", ("caa",))}
     assert f"stages/{stage}.py" in found
     assert found.issuperset(reached)
     assert found.isdisjoint(not_reached)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from yapo.config import Config, KnowledgeConfig
+from yapo.errors import YapoError
+from yapo.stages.study_methods import check_study
 from yapo.studies.registry import (
     STUDIES,
     AblationsConfig,
@@ -17,8 +19,6 @@ from yapo.studies.registry import (
     StudiesConfig,
     TransferConfig,
 )
-from yapo.errors import YapoError
-from yapo.stages.study_methods import check_study
 
 MCQ: dict[str, Any] = {"tasks": ["mcq"]}
 OPEN: dict[str, Any] = {"tasks": ["open_ended"]}
@@ -77,7 +77,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "dspa_study",
-        {"countries": ["egypt"], "studies": StudiesConfig(dspa=DspaConfig(countries=["nepal"]))},
+        {"countries": ["egypt"], "studies": StudiesConfig(dspa_study=DspaConfig(countries=["nepal"]))},
         "studies.dspa_study.countries=['nepal']: none of them",
     ),
 ]

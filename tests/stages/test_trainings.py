@@ -11,24 +11,22 @@ import pytest
 import torch
 
 from tests.stages import small_study
-from yapo.studies.registry import STUDIES
 from yapo.errors import YapoError
-from yapo.stages import (
-    ablations,
-    ablations_sae,
-    ablations_table,
-    convergence,
-    convergence_table,
-    prepare,
-    transfer,
-    transfer_left_out,
-)
+from yapo.stages import prepare
 from yapo.stages.app import compose
 from yapo.stages.study import Study
 from yapo.stages.study_methods import check_methods
 from yapo.stages.trainings import Bench, read_trainings
 from yapo.steering.objective import measure_pairs
 from yapo.steering.training.train_sets import TrainSet
+from yapo.studies.ablations import report as ablations_table
+from yapo.studies.ablations import run as ablations
+from yapo.studies.ablations import train_sae as ablations_sae
+from yapo.studies.convergence import report as convergence_table
+from yapo.studies.convergence import run as convergence
+from yapo.studies.registry import STUDIES
+from yapo.studies.transfer import left_out as transfer_left_out
+from yapo.studies.transfer import run as transfer
 
 FACTS = {"train": 3, "validation": 2, "test": 1}
 ITEMS = 4  # validation items: two facts, two phrasings

@@ -14,7 +14,7 @@ from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.evaluation.generate import complete
 from yapo.models.language_model import load_language_model
-from yapo.stages import evaluate, prepare, transfer, transfer_left_out, transfer_table
+from yapo.stages import evaluate, prepare
 from yapo.stages.app import compose
 from yapo.stages.inputs import prompt_format, read_items, read_sae
 from yapo.stages.study import Study
@@ -23,6 +23,9 @@ from yapo.steering.activations import ActivationStore
 from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.training.train_sets import train_sets
+from yapo.studies.transfer import left_out as transfer_left_out
+from yapo.studies.transfer import report as transfer_table
+from yapo.studies.transfer import run as transfer
 
 FACTS = {"train": 3, "validation": 2, "test": 3}
 OWN = [

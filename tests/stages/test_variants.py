@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from yapo.config import SaeTrainConfig
-from yapo.studies.registry import AblationsConfig
 from yapo.errors import YapoError
 from yapo.stages.app import compose
 from yapo.studies.ablations.variants import DEFAULT, autoencoders_of, variants_of
+from yapo.studies.registry import AblationsConfig
 
 
 def changed(method: str, variants: dict[str, Any]) -> Any:

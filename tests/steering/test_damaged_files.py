@@ -17,7 +17,6 @@ from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.stages.study import Study
-from yapo.studies.transfer.left_out import left_out_path, read_left_out
 from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.interventions import Dense
 from yapo.steering.portable import carry
@@ -25,6 +24,7 @@ from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet
 from yapo.steering.training.trainer import Trainer
 from yapo.steering.vector import SteeringVector, TrainedVector, VectorInfo
+from yapo.studies.transfer.left_out import left_out_path, read_left_out
 from yapo.tensors import load_tensors, save_tensors, stream_tensors
 
 from .methods.test_dspa_map import make_map

@@ -8,7 +8,6 @@ if WANTED:
         localrule: True
         threads: THREADS
         params:
-            *settings_and_code("yapo.stages.download"),
             wanted=lambda wildcards: json.dumps(WANTED, sort_keys=True),
         message:
             "Download from the hub: {params.wanted}"

@@ -137,14 +137,14 @@ def plain(config: Config) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(config), resolve=True))
 
 
-def run(stage: Callable[[Config], None], reads: Sequence[str], argv: Sequence[str] | None = None) -> None:
+def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:
     """Run a stage module: exit status 0, or 2 with one line on standard error.
 
     Args:
-        stage: its main function.
-        reads: the settings that decide its result, by dotted name; it is given these and those of ``ALWAYS``.
+        stage: its main function. It is given the settings that its module's ``READS`` names, and those of ``ALWAYS``.
         argv: Hydra overrides; those of the command line by default.
     """
+    reads: Sequence[str] = getattr(sys.modules[stage.__module__], "READS", ("*",))
     arguments = list(sys.argv[1:] if argv is None else argv)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))

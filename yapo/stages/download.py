@@ -65,4 +65,4 @@ def _entry(config: Config, layer: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

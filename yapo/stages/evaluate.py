@@ -82,4 +82,4 @@ def candidates_of(config: Config, trained: dict[Key, TrainedVector], lm: Languag
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

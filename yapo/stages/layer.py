@@ -155,4 +155,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -87,4 +87,4 @@ def _answers(config: Config, prompts: list[list[int]], task: str, cache: Complet
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -115,4 +115,4 @@ def _facts(config: Config, study: Study, countries: dict[str, str], made: Sequen
 
 
 if __name__ == "__main__":
-    run(lambda config: main(config, sys.argv[1:]), READS)
+    run(lambda config: main(config, sys.argv[1:]))

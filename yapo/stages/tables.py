@@ -37,4 +37,4 @@ def table_options(config: Config) -> TableOptions:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -37,7 +37,7 @@ from yapo.tensors import check_finite
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
 
-READS = ("model", "sae", "method", "train", "tasks", "settings")
+READS = ("prompts", "model", "sae", "method", "train", "tasks", "settings")
 
 log = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "sae-lens", "numpy", "pandas")
@@ -209,4 +209,4 @@ def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) 
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

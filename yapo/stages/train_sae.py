@@ -116,4 +116,4 @@ def texts_of(config: Config, tokenizer: ChatTokenizer, items: pd.DataFrame, spli
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -95,4 +95,4 @@ def _measured(cell: Cell, variant: Variant, vectors: dict[int, Tensor], default:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

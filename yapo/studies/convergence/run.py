@@ -114,4 +114,4 @@ def _answers(cell: Cell, config: Config, vectors: dict[int, Tensor], ends: pd.Da
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -81,4 +81,4 @@ def _stacked(frames: Sequence[pd.DataFrame], about: Sequence[tuple[str, float]])
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -11,10 +11,6 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.evaluation.judges.label import chat_label
-from yapo.studies.dspa_study.chat_table import CHAT, FLOPS, chat_cells, chat_table, flops_table
-from yapo.studies.dspa_study.table import NAME, OWN, skipped_sizes, study_cells, study_table, with_own
-from yapo.studies.dspa_study.figure import study_figure
-from yapo.studies.dspa_study.finding import study_finding
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
@@ -22,14 +18,23 @@ from yapo.stages.study import Study, studied
 from yapo.stages.tables import table_options
 from yapo.steering.methods.dspa.method import Options
 from yapo.steering.methods.dspa.variants import own_values
+from yapo.studies.dspa_study.chat_table import CHAT, FLOPS, chat_cells, chat_table, flops_table
+from yapo.studies.dspa_study.figure import study_figure
+from yapo.studies.dspa_study.finding import study_finding
+from yapo.studies.dspa_study.table import NAME, OWN, skipped_sizes, study_cells, study_table, with_own
+
+READS = ("report", "judge", "method", "studies.dspa_study.countries", "studies.dspa_study.pairs")
 
 
 def main(config: Config) -> None:
     """Writes ``tables/dspa_study[_chat|_flops].*``, ``figures/dspa_study.*`` and the finding; ``method`` is dspa."""
     study, options = Study.of(config), table_options(config)
-    countries = studied(config, known_countries(config.data), config.studies.dspa_study.countries)
+    named = config.studies.dspa_study.countries
+    countries = studied(config, known_countries(config.data), named)
     if not countries:
-        raise YapoError(f"studies.dspa_study.countries={config.studies.dspa_study.countries}: none of them is in this experiment; name one")
+        raise YapoError(
+            f"studies.dspa_study.countries={config.studies.dspa_study.countries}: none of them is in this experiment; name one"
+        )
 
     def rows(name: str) -> pd.DataFrame:
         files = [study.of_study(name, language, country) for country, language in countries.items()]

@@ -184,4 +184,4 @@ def _costs(inputs: FitInputs, cell: Cell, own: VariantMap) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from yapo.studies.features.examples import Floats, Integers, Seen
-from yapo.studies.features.overlap import expected_shared
-from yapo.studies.features.measures import Described, Texts, effective_number, strongest_features, token_logits
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.studies.features.pages import Beside, Example, FeatureCard, Weighed, Words, percent
-from yapo.studies.features.text import token_name, window
 from yapo.reporting.names import label
 from yapo.reporting.render import DASH, MINUS
 from yapo.steering.activations import ActivationStore
+from yapo.studies.features.examples import Floats, Integers, Seen
+from yapo.studies.features.measures import Described, Texts, effective_number, strongest_features, token_logits
+from yapo.studies.features.overlap import expected_shared
+from yapo.studies.features.pages import Beside, Example, FeatureCard, Weighed, Words, percent
+from yapo.studies.features.text import token_name, window
 
 WORDS = 8  # promoted, and as many suppressed
 SHOWN = 5  # examples of each kind on a page

@@ -194,4 +194,4 @@ def _links(place: Place, method: str, task: str, setting: str, methods: list[str
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

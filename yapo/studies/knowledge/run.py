@@ -102,4 +102,4 @@ def _about(country: str, known: dict[str, str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -43,4 +43,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

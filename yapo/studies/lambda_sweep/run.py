@@ -123,4 +123,4 @@ def _answers(
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

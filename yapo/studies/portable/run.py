@@ -109,4 +109,4 @@ def _features(forms: dict[str, Tensor], form: str) -> int:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

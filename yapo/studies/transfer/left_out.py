@@ -119,4 +119,4 @@ def _unlogged(row: LogRow) -> None:
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)

@@ -185,4 +185,4 @@ def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.D
 
 
 if __name__ == "__main__":
-    run(main, READS)
+    run(main)
