@@ -29,7 +29,7 @@ from yapo.tensors import load_tensors, save_tensors
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
 
-READS = ("model", "sae", "method", "train", "tasks", "studies.transfer")
+READS = ("prompts", "model", "sae", "method", "train", "tasks", "studies.transfer")
 
 log = logging.getLogger(__name__)
 
