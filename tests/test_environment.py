@@ -155,7 +155,7 @@ def test_a_command_names_the_extra_that_it_needs(core: Path, command: str, modul
 
 @pytest.mark.slow
 def test_lm_eval_is_of_an_extra(study: Path) -> None:
-    done = run(study, "-m", "yapo.stages.knowledge_baseline")
+    done = run(study, "-m", "yapo.studies.knowledge.baseline")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and said(done, "lm_eval", "knowledge"), done.stderr
 
 

@@ -97,9 +97,7 @@ wildcard_constraints:
 JOB = shlex.join([sys.executable, "-m", "yapo.warm", "-m"])
 MODEL_JOB = shlex.join([sys.executable, "-m", "yapo.lease", "--", *shlex.split(JOB)])
 SETTINGS_OF_ALL = shlex.join(OVERRIDES)
-SETTINGS_OF = {
-    method: shlex.join(OPTIONS.of_method(method)) for method in METHODS
-}
+SETTINGS_OF = {method: shlex.join(OPTIONS.of_method(method)) for method in METHODS}
 
 
 def of_method(wildcards):
@@ -138,9 +136,7 @@ def settings_and_code_by_method(module, configs=METHOD_CONFIG):
     found = {method: decided_by(module, config) for method, config in configs.items()}
     params = []
     for name in dict.fromkeys(name for part in found.values() for name in part):
-        texts = {
-            method: f"{name} = {part.get(name)}" for method, part in found.items()
-        }
+        texts = {method: f"{name} = {part.get(name)}" for method, part in found.items()}
         params.append(
             constant(next(iter(texts.values())))
             if len(set(texts.values())) == 1

@@ -35,4 +35,4 @@ class StudiesConfig:
         distinct("studies.reported", self.reported)
 
 
-STUDIES = tuple(part.name for part in fields(StudiesConfig) if part.name != "reported")
+STUDIES: tuple[str, ...] = tuple(part.name for part in fields(StudiesConfig) if part.name != "reported")

@@ -41,7 +41,7 @@ def main(config: Config) -> None:
     "pair" for the instructions, whose ``score`` is what an answer wins against the unsteered one; columns: ``graded`` and
     ``compared`` of ``yapo.studies.dspa_study.conversations``. The JSON file says what each judge was asked, and what that took.
     """
-    asked, layer = config.studies.dspa, read_layer(config)
+    asked, layer = config.studies.dspa_study, read_layer(config)
     check_vectors(config, "studies.dspa_study.setting", setting=asked.setting)
     check_vectors(config, task=asked.chat_task)
     conversations = load_questions(Path(asked.conversations), "studies.dspa_study.conversations")

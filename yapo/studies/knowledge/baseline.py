@@ -20,8 +20,6 @@ READS = ("prompts", "model", "knowledge")
 def main(config: Config) -> None:
     """Writes ``knowledge/tasks/`` and ``knowledge/baseline.parquet``, whose rows ``Questions.ask`` describes."""
     require_extra("knowledge", "lm_eval")
-    from yapo.evaluation.knowledge import SteeredLM
-    from yapo.evaluation.knowledge_tasks import Questions, write_culture_tasks
 
     study = Study.of(config)
     folder = study.root / "knowledge"

@@ -39,8 +39,6 @@ def main(config: Config) -> None:
         the others: as ``Questions.ask`` gives them.
     """
     require_extra("knowledge", "lm_eval")
-    from yapo.evaluation.knowledge import SteeredLM
-    from yapo.evaluation.knowledge_tasks import Questions, check_same_questions
 
     study, settings = Study.of(config), config.knowledge
     known = known_countries(config.data)
@@ -94,7 +92,6 @@ def _vector(config: Config, study: Study, language: str, method: str) -> Steerin
 
 def _about(country: str, known: dict[str, str]) -> dict[str, str]:
     """What each of our own tasks is about, seen from a country."""
-    from yapo.evaluation.knowledge_tasks import culture_task
 
     relation = {other: "same language" if known[other] == known[country] else "other languages" for other in known}
     relation[country] = "own"
