@@ -55,6 +55,8 @@ def known() -> dict[str, str]:
                 "train_sae",
                 "layer",
                 "prepare",
+                "train",
+                "transfer.left_out",
                 "evaluate",
                 "portable.run",
                 "knowledge.baseline",

@@ -59,10 +59,11 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
             **for_model(minutes=get_study(name).minutes),
         params:
             *settings_and_code(f"yapo.studies.{name}.run"),
+            stage=f"yapo.studies.{name}.run",
         message:
             f"{get_study(name).title}: {{wildcards.country}}"
         shell:
-            f"{{MODEL_JOB}} yapo.studies.{name}.run {{SETTINGS_OF_ALL}} country={{wildcards.country:q}} > {{log:q}} 2>&1"
+            "{MODEL_JOB} {params.stage} {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
 
 
 for name in STUDIES:
@@ -81,10 +82,13 @@ for name in STUDIES:
         threads: THREADS
         params:
             *settings_and_code(f"yapo.studies.{name}.report", REPORTS[name]["config"]),
+            stage=f"yapo.studies.{name}.report",
+            # A function of ``threads``, so that the command alone, as with another experiment's settings, reruns nothing.
+            settings=lambda wildcards, threads, name=name: REPORTS[name]["settings"],
         message:
             f"{get_study(name).title}: table, figures and finding"
         shell:
-            f"{{JOB}} yapo.studies.{name}.report {{REPORTS[{name}][settings]}} > {{log:q}} 2>&1"
+            "{JOB} {params.stage} {params.settings} > {log:q} 2>&1"
 
     rule:
         name:

@@ -36,8 +36,8 @@ ALSO_CALLED = {
 }  # fmt: skip
 # Settings that every stage may read: they say where files are and how fast to work, or reach it as an input file too.
 ALWAYS = (
-    "experiment", "results", "study", "country", "countries", "threads", "store", "data", "discovery.layer",
-    "discovery.candidates", "dspa.layer_in", "dspa.layer_out", "studies.*.countries", "studies.*.methods",
+    "experiment", "results", "study", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
+    "discovery.layer", "discovery.candidates", "dspa.layer_in", "dspa.layer_out", "studies.*.countries", "studies.*.methods",
 )  # fmt: skip
 # Which data a study is about. Lists of countries that an experiment names are for its own.
 _DATA = ("data", "data.source", "data.path")
