@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -21,7 +22,7 @@ from yapo.reporting.figures import (
     training_curves,
     write_figure,
 )
-from yapo.reporting.style import colour, marker
+from yapo.reporting.style import STYLE, colour, marker, new_figure
 
 TASKS, SETTINGS = ("mcq", "open_ended"), ("localized", "nonlocalized", "both")
 NOTE = "Embedded world: shows that the machinery works; no evidence about culture or large models."
@@ -200,6 +201,13 @@ def test_multiplier_curves_meet_in_the_unsteered_model_at_zero() -> None:
     axes = multiplier_curves(rows).axes[0]
     yapo = next(line for line in axes.lines if line.get_color() == colour("yapo"))
     np.testing.assert_allclose(yapo.get_xydata()[0], [0, 30])
+
+
+def test_dollar_signs_in_a_name_are_no_formula() -> None:
+    with rc_context(STYLE):
+        axes = new_figure(2, 2).subplots()
+        axes.set_title("$5 or $6")
+    assert not axes.title.get_parse_math()
 
 
 def test_methods_of_ones_own_never_share_a_look() -> None:

@@ -32,6 +32,7 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": "white",
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
+    "text.parse_math": False,  # a name may hold dollar signs
     "grid.color": "#e3e7ee",
     "grid.linewidth": 0.7,
     "legend.frameon": False,

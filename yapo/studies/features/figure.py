@@ -61,6 +61,7 @@ def spectrum_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
             line = data[(data[CELL] == key).all(axis=1)]
             axes.plot(line["features"], 100 * line["share"], color=colour(method))
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_title(f"{label('task', task)}, {label('setting', setting).lower()}")
         axes.set_xlabel("strongest features")
     panels[0].set_ylabel("share of the effect (%)")
