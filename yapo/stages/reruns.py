@@ -1,8 +1,8 @@
 """The settings and the code that decide a stage's result. A change to either reruns the stage.
 
 A stage module names the settings that it reads in a literal ``READS``; ``app.run`` hands it no others. Its code is what it
-imports, at any depth, as a syntax tree without comments and docstrings. Methods are imported by name, so that each counts only
-where it is used.
+imports, at any depth, as a syntax tree without comments and docstrings, and the templates that it names. Methods are imported by
+name, so that each counts only where it is used.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def code_of(module: str, methods: tuple[str, ...] = ()) -> tuple[Path, ...]:
         place = file.relative_to(PACKAGE)
         if file not in reached and not left_out & {str(part) for part in (place, *place.parents)}:
             reached.add(file)
-            ahead += _imports(file)
+            ahead += _imports(file) if file.suffix == ".py" else ()
     return tuple(sorted(reached))
 
 
@@ -137,7 +137,7 @@ def _tree(path: Path) -> ast.Module:
 
 @cache
 def _digest(path: Path) -> str:
-    return _hashed(_tree(path).body)
+    return _hashed(_tree(path).body) if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _hashed(nodes: Iterable[ast.AST]) -> str:
@@ -146,8 +146,8 @@ def _hashed(nodes: Iterable[ast.AST]) -> str:
 
 @cache
 def _imports(path: Path) -> frozenset[Path]:
-    """Return the files of this package that a file imports, at any place in it, but for types alone."""
-    names, ahead = set[str](), list[ast.AST](_tree(path).body)
+    """Return the files of this package that a file imports, at any place in it, but for types alone, and templates beside it."""
+    names, templates, ahead = set[str](), set[Path](), list[ast.AST](_tree(path).body)
     while ahead:
         node = ahead.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -157,5 +157,7 @@ def _imports(path: Path) -> frozenset[Path]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".j2"):
+            templates.add(path.with_name(node.value))
     files = [_file(name) for name in names if name.split(".")[0] == PACKAGE.name]
-    return frozenset(file for file in files if file.is_file())
+    return frozenset(file for file in (*files, *templates) if file.is_file())

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+
+from yapo.reporting.numbers import change, interval, number, number_cell, percent, plural, short, with_interval
+from yapo.reporting.render import Cell
+from yapo.reporting.templates import render, render_blocks
+
+NAN = float("nan")
+
+
+def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
+    assert [number(-1.25, 1), number(-0.004), change(-0.004), change(1.0, 1)] == ["−1.2", "0.00", "+0.00", "+1.0"]
+    assert [short(-0.5), short(5e-4), percent(0.126), percent(0.126, 1)] == ["−0.5", "0.0005", "13%", "12.6%"]
+
+
+def test_an_interval_that_is_missing_prints_nothing() -> None:
+    assert interval(-1, 2, 1, sign=True) == "[−1.0, +2.0]"
+    assert with_interval({"value": 1.0, "low": NAN, "high": NAN}, 1) == "1.0"
+    assert number_cell({"value": -1.0, "low": -2.0, "high": 0.0}, 1, more=" (2 runs)") == Cell("−1.0 (2 runs)", "[−2.0, 0.0]")
+    assert number_cell(None) is None
+
+
+def test_counts_agree_with_their_noun() -> None:
+    assert [plural(1, "country"), plural(2, "country"), plural(1395, "answer")] == ["1 country", "2 countries", "1,395 answers"]
+
+
+def test_a_template_prints_numbers_and_refuses_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "text.j2"
+    path.write_text("{{ task }}, {{ task | label('task') }}: {{ gain | change(1) }} <b>")
+    assert render(path, task="mcq", gain=-2.0) == "mcq, Multiple choice: −2.0 <b>"
+    with pytest.raises(UndefinedError, match="task"):
+        render(path, gain=1.0)
+
+
+def test_blocks_of_a_template_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "text.j2"
+    path.write_text("{% block a %}\n  one\n\n  {% if more %}two{% endif %}\n{% endblock %}\n{% block b %}{% endblock %}")
+    assert render_blocks(path, more=True) == {"a": "one\ntwo", "b": ""}
