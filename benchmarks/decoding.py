@@ -18,8 +18,9 @@ from benchmarks import measure, shapes
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.spaces import SAESlice
 from yapo.steering.steer import steer
-from yapo.steering.vector import Carried, SteeringVector, VectorInfo
+from yapo.steering.vector import SteeringVector, VectorInfo
 
 TOUCHED, PRUNED = 10_000, 256
 STRENGTH = 8.0  # of a vector's entries: more than the residual stream of these random models has, so that the words change
@@ -41,7 +42,7 @@ def pruned(values: Tensor, number: int) -> Tensor:
 def portable(values: Tensor, sae: SAE, layer: int) -> SteeringVector:
     """A vector file's content, carrying the features that it touches."""
     features = values.nonzero()[:, 0].to(sae.W_dec.device)
-    carried = Carried(features, sae.columns(features))
+    carried = SAESlice(features, sae.columns(features))
     return SteeringVector(values[features.cpu()], VectorInfo("yapo", "sparse", layer, sae.source, ""), carried)
 
 

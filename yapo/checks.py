@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from yapo.errors import YapoError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 TASKS = ("mcq", "open_ended")
 SETTINGS = ("localized", "nonlocalized", "both")
@@ -41,6 +45,31 @@ def check_training(key: str, methods: list[str], tasks: list[str], setting: str,
     one_of(f"{key}.setting", setting, SETTINGS)
     require(bool(seeds) and min(seeds) >= 0, f"{key}.seeds", seeds, "give at least one, all 0 or more")
     distinct(f"{key}.seeds", seeds)
+
+
+def check_types(prefix: str, kind: type[DataclassInstance], values: Mapping[str, Any]) -> None:
+    """Refuse a value that is not of the type that its field of a dataclass declares; the error names it after ``prefix``.
+
+    Fields are numbers, texts, true or false, JSON objects, ``Literal`` texts, or any of these or None. An int counts as a float.
+
+    Raises:
+        YapoError: names the first such field.
+    """
+    for name, declared in get_type_hints(kind).items():
+        key, value = prefix + name, values[name]
+        kinds = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+        if value is None and NoneType in kinds:
+            continue
+        words = get_args(kinds[0]) if get_origin(kinds[0]) is Literal else ()
+        plain = str if words else get_origin(kinds[0]) or kinds[0]
+        right = isinstance(value, (int, float) if plain is float else plain)
+        if not right or (isinstance(value, bool) and plain is not bool):
+            raise YapoError(f"{key}={value!r}: must be {_KINDS[plain]}{', or null' if NoneType in kinds else ''}")
+        if words:
+            one_of(key, value, words)
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", dict: "a JSON object", str: "a text"}
 
 
 def check_finite(key: str, value: Any) -> None:

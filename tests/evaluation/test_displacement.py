@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from yapo.evaluation.displacement import Residual
+from yapo.evaluation.displacement import Residual, random_control
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
@@ -33,3 +33,13 @@ def test_a_dense_displacement_is_its_norm_and_none_is_0(gemma: LanguageModel) ->
     u = torch.arange(32, dtype=torch.float32)
     assert residual.displacement(Condition(Dense(32), u)) == pytest.approx(float(u.norm()), rel=1e-5)
     assert residual.displacement(Condition()) == 0.0
+
+
+def test_the_control_is_as_long_as_the_longest_and_follows_the_seed() -> None:
+    control = random_control([1.0, 3.5], 64, seed=1).u
+    assert control is not None and control.shape == (64,)
+    torch.testing.assert_close(control.norm(), torch.tensor(3.5))
+    again, another, none = (random_control(sizes, 64, seed).u for sizes, seed in (([3.5], 1), ([3.5], 2), ([], 1)))
+    assert again is not None and another is not None and none is not None
+    assert torch.equal(control, again) and not torch.allclose(control, another)
+    assert torch.equal(none, torch.zeros(64))

@@ -113,7 +113,7 @@ def test_the_direction_is_the_mean_change_of_the_residual_stream(texts: Texts, s
 
 
 def test_a_vector_of_another_autoencoder_is_refused(sae: SAE) -> None:
-    with pytest.raises(YapoError, match="the any vector was made with the autoencoder an sae"):
+    with pytest.raises(YapoError, match="the vector was trained with the autoencoder an sae"):
         intervention_of(vector_of(sae, "sparse"), random_sae("relu"))
 
 

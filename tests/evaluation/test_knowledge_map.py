@@ -14,6 +14,7 @@ from torch import Tensor
 from yapo.config import ModelConfig
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE, load_sae
+from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.knowledge.steered_lm import SteeredLM
 
@@ -47,15 +48,15 @@ def vector(tiny: LanguageModel, saes: dict[int, SAE]) -> SteeringVector:
     }
     made = make_map(saes[1], saes[3], **changes)
     header = VectorInfo("dspa", "map", 3, "tiny", tiny.digest, "out", saes[3].digest)
-    return SteeringVector(torch.tensor([0.5]), header, map=made)
+    return SteeringVector(torch.tensor([0.5]), header, made)
 
 
 def plain_logits(tiny: LanguageModel, saes: dict[int, SAE], steering: SteeringVector, ids: list[int], context: int) -> Tensor:
     """One unpadded row, edited from the last token of its context on."""
     early = block_output(tiny, torch.tensor([ids]), 1)[0]
     content = tiny.tokenizer.template.content(torch.tensor([ids]))[0].tolist()
-    assert steering.map is not None
-    sets = plain_sets(steering.map, saes[1], early[[t for t in range(context) if content[t]]])
+    assert isinstance(steering.payload, ConditionalMap)
+    sets = plain_sets(steering.payload, saes[1], early[[t for t in range(context) if content[t]]])
 
     def edit(_module: object, _args: object, hidden: Tensor) -> Tensor:
         out = hidden.clone()

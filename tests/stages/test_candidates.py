@@ -18,6 +18,7 @@ from yapo.models.sae import SAE
 from yapo.stages.evaluate import candidates_of, trained_vectors
 from yapo.stages.study import Study
 from yapo.steering.methods.dspa.edit import Conditional
+from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import TrainedVector, VectorInfo
 
 from ..steering.methods.test_dspa_map import block_output, make_map
@@ -62,7 +63,7 @@ def test_a_map_stands_beside_vectors(config: Config, gemma: LanguageModel, sae: 
     assert (edit.reads, edit.layer, candidate.epochs.tolist()) == (0, 2, [[pytest.approx(0.3)]])
     chosen = trained["dspa", "mcq", "both"].chosen(1, 1.5)
     assert (chosen.info.multiplier, chosen.info.extra["epoch"]) == (1.5, 1)
-    assert chosen.map is not None and chosen.map.digest == edit.map.digest
+    assert isinstance(chosen.payload, ConditionalMap) and chosen.payload.digest == edit.map.digest
     assert chosen.autoencoders == {0: "in", 2: "out"}
 
 

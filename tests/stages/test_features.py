@@ -187,7 +187,7 @@ def test_a_method_with_a_map_instead_of_a_vector_is_left_out_and_named(config: C
     study = Study.of(changed)
     place = MapInfo(LAYER, LAYER, "it", "", 8, "it", "", 8, 3, "ablate", 2, 2, False, 90.0, "pairs", "none")
     entries = Entries(torch.tensor([1]), torch.tensor([2]), torch.tensor([0.5]))
-    vector = SteeringVector(torch.ones(1), VectorInfo("dspa", "map", LAYER, "it", ""), map=ConditionalMap(place, entries))
+    vector = SteeringVector(torch.ones(1), VectorInfo("dspa", "map", LAYER, "it", ""), ConditionalMap(place, entries))
     vector.save(study.vector("arabic", "egypt", "dspa", "open_ended", "both"))
     features.main(changed)
     features_table.main(changed)

@@ -182,6 +182,6 @@ def test_autoencoders(gemma: LanguageModel, sae: SAE, case: str) -> None:
 
 def test_autoencoders_of_a_vector_with_a_map(gemma: LanguageModel, sae: SAE) -> None:
     vector = map_vector(sae)
-    refuses(gemma, vector, "a vector with a map needs two", "{0: ..., 2: ...}", sae=sae)
+    refuses(gemma, vector, "this vector needs 2", "{0: ..., 2: ...}", sae=sae)
     refuses(gemma, vector, "sae: list for layer 2", sae={0: sae, 2: [sae]})
     refuses(gemma, vector, "answer_starts=9", "a function", sae={0: sae, 2: sae}, answer_starts=9)

@@ -80,7 +80,7 @@ def accepted(model: PreTrainedModel, vector: SteeringVector, sae: SAE) -> None:
     before = model(input_ids=IDS).logits
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with yapo.steer(model, vector, 2.0, sae=None if vector.map is None else saes(sae)):
+        with yapo.steer(model, vector, 2.0, sae=None if vector.payload is None else saes(sae)):
             assert not torch.equal(model(input_ids=IDS).logits, before)
 
 
@@ -167,7 +167,7 @@ def test_main_that_has_moved_on(home: Path, files: Path, others: Path, vector: S
     newer = put_in_cache(home, "own/tiny", others, OTHER)
     model = by_name(home, "own/tiny", COMMIT)
     with pytest.warns(UserWarning, match=f"holds 2 commits of own/tiny, .*; load it from {snapshot} to be sure") as told:
-        yapo.steer(model, vector, sae=saes(sae) if vector.map else None).__enter__()
+        yapo.steer(model, vector, sae=saes(sae) if vector.payload else None).__enter__()
     assert len(told) == 1
     accepted(from_folder(snapshot), vector, sae)
     refused(from_folder(newer), vector, "has other weights")

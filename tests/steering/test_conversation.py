@@ -21,6 +21,7 @@ from yapo.models.template import Template
 from yapo.steering.conversation import Conversation
 from yapo.steering.interventions import Dense
 from yapo.steering.methods.dspa.edit import Conditional
+from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 from .methods.test_dspa_map import make_map, plain_edit, plain_sets
@@ -34,7 +35,7 @@ RAW = Template(special=(0, 1, 2, 3))
 def vector(sae: SAE, layers: tuple[int, int] = (0, 2), template: Template = RAW, **changes: Any) -> SteeringVector:
     made = make_map(sae, sae, layer_in=layers[0], layer_out=layers[1], mode="both", template=template, k_diff=16, **changes)
     header = VectorInfo("dspa", "map", layers[1], "tiny", "", sae="out", sae_digest=sae.digest)
-    return SteeringVector(torch.tensor([0.5]), header, map=made)
+    return SteeringVector(torch.tensor([0.5]), header, made)
 
 
 def saes(sae: SAE) -> dict[int, SAE]:
@@ -62,7 +63,7 @@ def plain_logits(
     Args:
         before: length of the prompt of the turn before, and where its cached passes end: until there its sets hold.
     """
-    made, early = steering.map, []
+    made, early = steering.payload, []
     assert made is not None
     with hooked(lm, made.info.layer_in, lambda _m, _a, h: early.append(h)):
         lm.model(input_ids=torch.tensor([ids]))
@@ -133,8 +134,8 @@ def test_our_own_decoding_equals_steering(
 ) -> None:
     """Beside unsteered and dense conditions at another layer, whose completions do not change by it."""
     steering = vector(sae, layers, edits=edits)
-    assert steering.map is not None
-    edit, dense, g = Conditional(steering.map, sae, sae), Dense(32), torch.Generator().manual_seed(0)
+    assert isinstance(steering.payload, ConditionalMap)
+    edit, dense, g = Conditional(steering.payload, sae, sae), Dense(32), torch.Generator().manual_seed(0)
     u = torch.randn(32, generator=g)
     conditions = [Condition(), *[Condition(edit, s * steering.values) for s in (1.6, -2.0, 0.0)], Condition(dense, u)]
     together = complete(lm, 1, PROMPTS, conditions, NEW, batch_size)
@@ -226,14 +227,14 @@ def test_two_turns_of_a_padded_batch_with_a_cache(lm: LanguageModel, sae: SAE, e
 
 def test_a_later_mask_says_what_was_padding(sae: SAE) -> None:
     """A first pass without a mask, and a second one whose mask covers both."""
-    made = vector(sae, template=CHAT).map
+    made = vector(sae, template=CHAT).payload
     assert made is not None
     edit, ids = Conditional(made, sae, sae), torch.tensor([[20, 20, *SECOND]])
     mask = (torch.arange(ids.shape[1]) >= 2)[None]
     hidden = torch.randn(1, ids.shape[1], 32, generator=torch.Generator().manual_seed(0))
     contexts = []
     for first, then in ((None, mask), (mask[:, :11], mask), (mask[:, :11], mask[:, 11:])):
-        conversation = Conversation(edit, CHAT)
+        conversation = Conversation(edit)
         for part, known, cached in ((slice(0, 11), first, 0), (slice(11, None), then, 11)):
             conversation.begin(ids[:, part], known, cached)
             conversation.read(hidden[:, part])
@@ -245,7 +246,7 @@ def test_a_later_mask_says_what_was_padding(sae: SAE) -> None:
 def test_a_cache_that_goes_on_is_a_conversation(gemma: LanguageModel, sae: SAE) -> None:
     """The same sets as the conversation at once has, though its first turn came in another pass and token by token."""
     steering = vector(sae, template=CHAT)
-    assert steering.map is not None
+    assert isinstance(steering.payload, ConditionalMap)
     contexts: list[Tensor] = []
     original = Conditional.context
 
@@ -254,8 +255,8 @@ def test_a_cache_that_goes_on_is_a_conversation(gemma: LanguageModel, sae: SAE) 
             contexts.append(original(self, hidden, ids, prompt))
             return contexts[-1]
 
-    edit = Noted(steering.map, sae, sae)
-    cache, conversation = DynamicCache(config=gemma.model.config), Conversation(edit, CHAT)
+    edit = Noted(steering.payload, sae, sae)
+    cache, conversation = DynamicCache(config=gemma.model.config), Conversation(edit)
     parts = [FIRST, *[[token] for token in ANSWER], SECOND[len(FIRST) + len(ANSWER) :]]
     lives = []
     with hooked(gemma, 0, lambda _m, _a, h: conversation.read(h)):
@@ -263,7 +264,7 @@ def test_a_cache_that_goes_on_is_a_conversation(gemma: LanguageModel, sae: SAE) 
             conversation.begin(torch.tensor([part]), None, int(cache.get_seq_length()))
             gemma.model(input_ids=torch.tensor([part]), past_key_values=cache)
             lives.append(conversation.live()[0].tolist())
-    whole = Conversation(edit, CHAT)
+    whole = Conversation(edit)
     whole.begin(torch.tensor([SECOND]), None, 0)
     with hooked(gemma, 0, lambda _m, _a, h: whole.read(h)):
         gemma.model(input_ids=torch.tensor([SECOND]))
@@ -287,7 +288,7 @@ def test_a_cache_from_elsewhere_is_refused(gemma: LanguageModel, sae: SAE) -> No
 def test_other_vectors_and_autoencoders_are_refused(gemma: LanguageModel, sae: SAE) -> None:
     steering = vector(sae)
     with (
-        pytest.raises(YapoError, match="a vector with a map needs two; give them by layer"),
+        pytest.raises(YapoError, match="this vector needs 2; give them by layer"),
         yapo.steer(gemma.model, steering, sae=sae),
     ):
         pass

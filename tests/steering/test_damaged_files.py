@@ -20,6 +20,7 @@ from yapo.stages.study import Study
 from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.interventions import Dense
 from yapo.steering.portable import carry
+from yapo.steering.spaces import SAESlice
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet
 from yapo.steering.training.trainer import Trainer
@@ -73,7 +74,7 @@ VECTORS: list[tuple[Change, Change, str]] = [
     ({}, {"layer": ...}, "missing 1 required positional argument: 'layer'"),
     ({}, {"space": "curved"}, "space=curved"),
     ({}, {"space": ["sparse"]}, "space=['sparse']: must be a text"),
-    ({}, {"space": "map"}, "its header has no map"),
+    ({}, {"method": "dspa", "space": "map"}, "its header has no map"),
     ({}, {"threshold": "tanh"}, "threshold=tanh: choose one of"),
     ({}, {"steer_bos": "yes"}, "steer_bos='yes': must be true or false"),
     ({}, {"steer_bos": 1}, "steer_bos=1: must be true or false"),
@@ -81,10 +82,10 @@ VECTORS: list[tuple[Change, Change, str]] = [
     ({}, {"model": None}, "model=None: must be a text"),
     ({}, {"sae_digest": 12}, "sae_digest=12: must be a text"),
     ({}, {"method": {}}, "method={}: must be a text"),
-    ({}, {"speed": 3}, "unexpected keyword argument 'speed'"),
-    ({}, {"map": {"pairs": 3}}, "its header has a map, but space=sparse"),
-    ({}, {"map": 3, "space": "map"}, "the map of its header is 3"),
-    ({}, {"map": {}, "space": "map"}, "a part of its map is missing or foreign"),
+    ({}, {"speed": 3}, "its header has speed, but space=sparse has none"),
+    ({}, {"map": {"pairs": 3}}, "its header has map, but space=sparse has none"),
+    ({}, {"map": 3, "method": "dspa", "space": "map"}, "the map of its header is 3"),
+    ({}, {"map": {}, "method": "dspa", "space": "map"}, "a part of its map is missing or foreign"),
 ]
 
 
@@ -108,10 +109,10 @@ PORTABLE: list[tuple[Change, Change, str]] = [
     ({"features": torch.tensor([2, 2, 5, 9])}, {}, "its features are not 4 ascending numbers"),
     ({"features": torch.tensor([-1, 2, 5, 9])}, {}, "its features are not 4 ascending numbers"),
     ({"features": torch.tensor([1.0, 2, 5, 9])}, {}, "its features are not 4 ascending numbers"),
-    ({}, {"carried": {"activation": "topk", "apply_b_dec_to_input": True}}, "only a sparse vector carries features"),
-    ({}, {"carried": {"activation": "jumprelu"}}, "only a sparse vector carries features"),
+    ({}, {"carried": {"activation": "topk", "apply_b_dec_to_input": True}}, "must give activation (relu or jumprelu)"),
+    ({}, {"carried": {"activation": "jumprelu"}}, "and apply_b_dec_to_input"),
     ({}, {"carried": "yes"}, "carried='yes'"),
-    ({}, {"space": "dense"}, "space=dense, carried="),
+    ({}, {"space": "dense"}, "its header has carried, but space=dense has none"),
 ]
 
 
@@ -120,7 +121,7 @@ def test_portable_files(tmp_path: Path, sae: SAE, tensors: Change, header: Chang
     path = tmp_path / "v.safetensors"
     values = torch.zeros(64).index_fill(0, torch.tensor([2, 3, 5, 9]), 0.5)
     carry(SteeringVector(values, replace(INFO, sae_digest=sae.digest)), sae).save(path)
-    assert yapo.load_vector(path).carried is not None
+    assert isinstance(yapo.load_vector(path).payload, SAESlice)
     rewritten(path, tensors, header)
     refused(lambda: yapo.load_vector(path), str(path), said)
 
@@ -144,7 +145,7 @@ def test_vectors_after_every_epoch(tmp_path: Path, tensors: Change, header: Chan
 
 def test_a_strength_of_a_map_is_one_number(tmp_path: Path, sae: SAE) -> None:
     path = tmp_path / "v.safetensors"
-    SteeringVector(torch.tensor([0.2]), replace(INFO, space="map"), map=make_map(sae, sae)).save(path)
+    SteeringVector(torch.tensor([0.2]), replace(INFO, method="dspa", space="map"), make_map(sae, sae)).save(path)
     rewritten(path, {"vector": torch.tensor([0.2, 0.3])}, {})
     refused(lambda: yapo.load_vector(path), "'vector' is float32 [2], expected floats of shape [1]")
 

@@ -63,7 +63,7 @@ def test_what_cannot_be_carried(sae: SAE) -> None:
     from ..conftest import random_sae
 
     vector = sparse_vector(sae)
-    with pytest.raises(YapoError, match="a dense vector touches no autoencoder"):
+    with pytest.raises(YapoError, match="a dense vector touches no features"):
         carry(replace(vector, info=replace(vector.info, space="dense")), sae)
     with pytest.raises(YapoError, match=r"trained with nowhere \(.*\), not random relu"):
         carry(vector, random_sae("relu"))

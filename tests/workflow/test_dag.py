@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from yapo import load_vector
+from yapo.steering.spaces import SAESlice
 from yapo.studies.registry import STUDIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,8 +80,8 @@ def test_portable_vectors_carry_what_they_need(study: Study) -> None:
     chosen, portable = (
         load_vector(country / kind / "yapo" / "open_ended-nonlocalized.safetensors") for kind in ("vectors", "portable")
     )
-    assert portable.carried is not None
-    kept = portable.carried.features
+    assert isinstance(portable.payload, SAESlice)
+    kept = portable.payload.features
     assert torch.equal(chosen.values[kept], portable.values)
     pruning = portable.info.extra["pruning"]
     assert pruning["touched"] == int((chosen.values != 0).sum()) > len(kept)
@@ -90,7 +91,7 @@ def test_portable_vectors_carry_what_they_need(study: Study) -> None:
     selected = pd.read_parquet(country / "validation.parquet").query("selected and method == 'yapo'")
     assert scores["whole"] == pytest.approx(selected["score"].item())
     dense = load_vector(country / "portable" / "caa" / "open_ended-nonlocalized.safetensors")
-    assert dense.carried is None
+    assert dense.payload is None
     assert len(pd.read_csv(study.root / "tables" / "portable.csv")) == len(scores)
 
 

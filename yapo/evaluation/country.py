@@ -12,14 +12,13 @@ from yapo.config import VARIANTS, GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import Judge
 from yapo.evaluation.scoring import judge_requests, score
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.models.language_model import LanguageModel
-from yapo.steering.interventions import Dense, Intervention
-from yapo.steering.vector import random_like
+from yapo.steering.interventions import Intervention
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ class Evaluator:
         prompts = self._token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
         residual = Residual.of(self.lm, self.layer, prompts)
         moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in own.items()]
-        return Condition(Dense(self.lm.d_model), random_like(max(moved, default=0.0), self.lm.d_model, seed))
+        return random_control(moved, self.lm.d_model, seed)
 
     def _score_all(self, requests: Sequence[tuple[str, str, Condition]], split: str) -> list[pd.DataFrame]:
         """Score each (task, setting, condition) on its items of a split. Conditions on the same prompts run together."""

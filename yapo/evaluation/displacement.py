@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel, causal, pad_left
+from yapo.steering.interventions import Dense
 
 CONTROL_PROMPTS = 32  # validation prompts, at most, over which the strength of a control is averaged
 
@@ -67,3 +68,9 @@ class Residual:
         masks = self.lm.masks(causal(self.real)[1], self.positions, self.positions)
         hidden = self.lm.blocks(self.lm.embed(self.ids), 0, layer + 1, self.positions, masks)
         return replace(self, layer=layer, hidden=hidden)
+
+
+def random_control(displacements: Iterable[float], d_model: int, seed: int) -> Condition:
+    """Return steering along a random direction, as long as the largest of these displacements; the control of vectors."""
+    direction = torch.randn(d_model, generator=torch.Generator().manual_seed(seed))
+    return Condition(Dense(d_model), direction * (max(displacements, default=0.0) / float(direction.norm())))

@@ -8,7 +8,7 @@ on the prompt (``Intervention.reads``) has its state computed with the prompt; i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ class Condition:
     intervention: Intervention | None = None
     u: Tensor | None = None
     steer_bos: bool = False
+
+    def scaled(self, factor: float) -> Condition:
+        """Return the same with ``factor`` times the displacement."""
+        return self if self.u is None else replace(self, u=factor * self.u)
 
 
 @dataclass(frozen=True)

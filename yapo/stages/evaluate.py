@@ -5,18 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from yapo.config import Config
-from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.country import Candidate, Evaluator
+from yapo.evaluation.country import Evaluator
 from yapo.evaluation.judges import get_judge
-from yapo.evaluation.selection import Key
 from yapo.files import write_json, write_parquet
-from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.models.language_model import load_language_model
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
 from yapo.stages.study import Study
-from yapo.steering.applied import Applied
-from yapo.steering.vector import TrainedVector
+from yapo.stages.vectors import candidates_of, trained_vectors
 
 READS = ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
 
@@ -48,37 +45,6 @@ def main(config: Config) -> None:
     write_parquet(study.validation(language, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place))
     write_parquet(study.evaluation(language, config.country), tested[TEST_COLUMNS])
     write_json(study.judged(language, config.country), judge.report())
-
-
-def trained_vectors(config: Config, study: Study, language: str) -> dict[Key, TrainedVector]:
-    """Every trained vector of the country."""
-    return {
-        (method, task, setting): TrainedVector.load(
-            study.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
-        )
-        for method in config.methods
-        for task in config.tasks
-        for setting in config.settings
-    }
-
-
-def candidates_of(config: Config, trained: dict[Key, TrainedVector], lm: LanguageModel, layer: int) -> dict[Key, Candidate]:
-    """How each is applied; refuses vectors made for something else. A map names its layers itself."""
-    applied = Applied(lm.d_model, lambda own_layer: read_sae(config, own_layer, lm.d_model).to(lm.device), lm.device)
-    candidates: dict[Key, Candidate] = {}
-    for key, vector in trained.items():
-        info, name = vector.info, "the vector {} {}-{}".format(*key)
-        if info.model_digest != lm.digest or (vector.map is None and info.layer != layer):
-            raise YapoError(f"{name}: made for {info.model} ({info.model_digest}) layer {info.layer}; train it for this model")
-        lm.check_layer(info.layer)
-        try:
-            intervention = applied.intervention(info, vector.map)
-        except YapoError as error:
-            raise YapoError(f"{name}: {error}; train it again") from None
-        if vector.epochs.shape[1] != intervention.width:
-            raise YapoError(f"{name}: has {vector.epochs.shape[1]} entries, not {intervention.width}; train it for this model")
-        candidates[key] = Candidate(vector.epochs, intervention, info.steer_bos)
-    return candidates
 
 
 if __name__ == "__main__":

@@ -1,21 +1,31 @@
-"""A country's preference pairs with their activations, as the stage ``prepare`` left them, and the header of their vectors."""
+"""A country's preference pairs with their activations, as the stage ``prepare`` left them, and what methods learn from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from yapo.config import Config
+from yapo.config import Config, MethodConfig, PromptConfig, TrainConfig
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.files import digest, file_digest
 from yapo.models.sae import SAE
+from yapo.stages.inputs import read_sae
 from yapo.stages.study import Study
 from yapo.steering.activations import ActivationStore
+from yapo.steering.method import FitInputs, Models
+from yapo.steering.methods import get_method
+from yapo.steering.training.checkpoint import LogRow
+from yapo.steering.training.train_sets import TrainSet
 from yapo.steering.vector import VectorInfo
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
 
 COLUMNS = ("question_id", "variant", "phrasing", "split")
 
@@ -35,6 +45,15 @@ class PreparedPairs:
     rows: pd.DataFrame
     model: str
     data_hash: str
+
+    @classmethod
+    def joined(cls, parts: Mapping[str, PreparedPairs]) -> PreparedPairs:
+        """Return the pairs of several countries, by name, end to end; the same fact in two countries counts as two."""
+        rows = [part.rows.assign(question_id=name + "/" + part.rows["question_id"]) for name, part in parts.items()]
+        hashes = [part.data_hash for part in parts.values()]
+        store = ActivationStore.joined([part.store for part in parts.values()])
+        (first, *_), data_hash = parts.values(), hashes[0] if len(hashes) == 1 else digest(hashes)
+        return cls(store, pd.concat(rows, ignore_index=True), first.model, data_hash)
 
 
 def read_prepared(study: Study, language: str, country: str, task: str) -> PreparedPairs:
@@ -57,30 +76,73 @@ def read_prepared(study: Study, language: str, country: str, task: str) -> Prepa
     return PreparedPairs(store, rows, header["model"], header["data_hash"])
 
 
-def vector_info(
-    config: Config, space: str, layer: int, pairs: Sequence[PreparedPairs], sae: SAE, extra: dict[str, Any]
-) -> VectorInfo:
-    """Return the header of vectors that ``config.method`` learns from some pairs.
+def models_of(config: Config, lm: LanguageModel | None = None) -> Models:
+    """Return what loads the model and its autoencoders, once each; ``lm`` is the whole model where it is loaded already."""
+
+    @cache
+    def language_model(first: int) -> LanguageModel:
+        from yapo.models.language_model import load_language_model
+
+        return load_language_model(config.model, first=first) if lm is None else lm
+
+    @cache
+    def autoencoder(layer: int) -> SAE:
+        whole = language_model(0)
+        return read_sae(config, layer, whole.d_model).to(whole.device)
+
+    return Models(language_model, autoencoder, config.sae.min_explained_variance)
+
+
+def fit_inputs(
+    pairs: PreparedPairs,
+    sets: list[TrainSet],
+    layer: int,
+    sae: SAE,
+    models: Models,
+    method: MethodConfig,
+    train: TrainConfig,
+    prompts: PromptConfig,
+    log: Callable[[LogRow], None],
+    checkpoint: Path,
+    extra: Mapping[str, Any],
+) -> FitInputs:
+    """Return what a method learns from.
 
     Args:
-        space: of the method.
+        pairs: of one country and task, or of several countries together.
+        sets: which pairs train and validate each vector.
         layer: 0-based block whose output is steered.
-        pairs: of one country, or of several that one vector learns from together.
-        sae: the autoencoder of the layer.
-        extra: where the vector belongs (task, setting, country); the seed is added.
+        sae: the autoencoder of that layer.
+        models: see ``models_of``.
+        method, train: the method and its schedule.
+        prompts: the templates of the pairs.
+        log: receives the rows of the training curves.
+        checkpoint: where a long training keeps its progress.
+        extra: where the vectors belong (task, country), for their header; setting and seed are added.
     """
-    sparse = space == "sparse"
-    return VectorInfo(
-        method=config.method.name,
-        space=space,
+    space = get_method(method.name).space
+    info = VectorInfo(
+        method=method.name,
+        space=space.name,
         layer=layer,
-        model=pairs[0].model,
-        model_digest=pairs[0].store.key.model,
-        sae=sae.source if sparse else "",
-        sae_digest=sae.digest if sparse else "",
-        threshold=str(config.method.options.get("threshold", "relu")),
-        steer_bos=config.train.steer_bos,
-        data_hash=pairs[0].data_hash if len(pairs) == 1 else digest([part.data_hash for part in pairs]),
-        config_hash=digest([asdict(config.method), asdict(config.train), asdict(config.prompts)]),
-        extra={**extra, "seed": config.train.seed},
+        model=pairs.model,
+        model_digest=pairs.store.key.model,
+        steer_bos=train.steer_bos,
+        data_hash=pairs.data_hash,
+        config_hash=digest([asdict(method), asdict(train), asdict(prompts)]),
+        extra={**extra, "seed": train.seed},
+        **space.header(sae),
+    )
+    return FitInputs(
+        store=pairs.store,
+        rows=pairs.rows,
+        sets=sets,
+        layer=layer,
+        sae=sae,
+        models=models,
+        train=train,
+        options=method.options,
+        info=info,
+        log=log,
+        checkpoint=checkpoint,
     )

@@ -68,7 +68,7 @@ def check_methods(config: Config, study: str) -> None:
         pooled = config.studies.transfer.left_out_methods
         _check("studies.transfer.left_out_methods", pooled, _has_vectors, "has no vector that learns from pairs")
     elif study == "portable":
-        if not any(get_method(method).space == "sparse" for method in config.methods):
+        if not any(get_method(method).space.of_features for method in config.methods):
             raise YapoError(
                 f"{_given(config)}: all_portable frees vectors of features from their autoencoder, and these make none; add a "
                 f"method that does ({', '.join(filter(_fits(_of_features), options('method')))})"
@@ -83,7 +83,7 @@ def check_methods(config: Config, study: str) -> None:
 
 
 def methods_with_vectors(config: Config) -> list[str]:
-    """The experiment's methods that make a vector, dense or of features; DSPA learns a map, which is none of single features."""
+    """Return the experiment's methods whose vectors are directions; an edit that depends on the prompt has none."""
     return [method for method in config.methods if _has_vectors(get_method(method))]
 
 
@@ -106,11 +106,11 @@ def _learns(method: Method) -> bool:
 
 
 def _has_vectors(method: Method) -> bool:
-    return method.space != "map"
+    return not method.space.reads_prompt
 
 
 def _of_features(method: Method) -> bool:
-    return method.space == "sparse"
+    return method.space.of_features
 
 
 def _given(config: Config) -> str:

@@ -7,35 +7,30 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from functools import cache
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
-from torch import Tensor
 
 from yapo.config import Config
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.files import digest, remove_empty, write_json
-from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
-from yapo.stages.prepared import PreparedPairs, read_prepared, vector_info
+from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.stages.study import Study, check_country
-from yapo.steering.interventions import Dense, Sparse
-from yapo.steering.method import Elsewhere, FitInputs, Method
+from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
-from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet, train_sets
-from yapo.steering.vector import MAP_CONVENTION, TrainedVector
+from yapo.steering.vector import TrainedVector
 from yapo.tensors import check_finite
 
 if TYPE_CHECKING:
-    from yapo.models.language_model import LanguageModel
+    pass
 
 READS = ("prompts", "model", "sae", "method", "train", "tasks", "settings")
 
@@ -53,88 +48,42 @@ def main(config: Config) -> None:
     known = known_countries(config.data)
     check_country(config.country, known)
     language = known[config.country]
-    folder = study.trained(language, config.country, method.name)
+    folder = study.trained(language, config.country, config.method.name)
     prepared = {task: read_prepared(study, language, config.country, task) for task in config.tasks}
     sae = read_sae(config, layer, next(iter(prepared.values())).store.hidden[0].shape[-1])
-    maps: dict[str, ConditionalMap] = {}
+    models, vectors = models_of(config), dict[Path, TrainedVector]()
     with _Curves(folder / "curves.jsonl") as curves:
-        asked = _inputs(config, layer, sae, prepared, folder, curves, maps)
-        made: dict[Path, TrainedVector] = {}
-        for task, inputs in asked.items():
-            vectors = method.fit(inputs)
-            for part in inputs.sets:
-                path, place = folder / f"{task}-{part.name}.safetensors", {"task": task, "setting": part.name}
-                epochs = vectors[part.name]
-                check_finite(path, {"epochs": epochs})
+        inputs = {
+            task: fit_inputs(
+                pairs,
+                train_sets(pairs.rows, config.settings),
+                layer,
+                sae,
+                models,
+                config.method,
+                config.train,
+                config.prompts,
+                log=curves.of(task),
+                checkpoint=folder / f"{task}.checkpoint.safetensors",
+                extra={"country": config.country, "language": language, "task": task},
+            )
+            for task, pairs in prepared.items()
+        }
+        for task, own in inputs.items():
+            learned = method.fit(own)
+            for part in own.sets:
+                path, vector = folder / f"{task}-{part.name}.safetensors", learned[part.name]
+                check_finite(path, {"epochs": vector.epochs})
                 if (task, part.name) not in curves.known:  # closed form: one row, so that every method shows where it ended
-                    inputs.log(_closing_row(method.space, inputs, part, epochs[-1]))
-                extra = {"country": config.country, "language": language, **place}
-                made[path] = _trained(config, method, epochs, layer, prepared[task], sae, extra, maps.pop(part.name, None))
-            log.info("%s %s %s: %s", config.country, method.name, task, ", ".join(vectors))
-        for path, vector in made.items():
+                    own.log(_closing_row(own, part, vector))
+                vectors[path] = vector
+            log.info("%s %s %s: %s", config.country, config.method.name, task, ", ".join(learned))
+        for path, vector in vectors.items():
             vector.save(path)
         write_json(folder / "run.json", _report(config, language, layer, prepared))
         curves.keep()
     for checkpoint in folder.glob("*.checkpoint.safetensors"):
         checkpoint.unlink()
-
-
-def _inputs(
-    config: Config,
-    layer: int,
-    sae: SAE,
-    prepared: dict[str, PreparedPairs],
-    folder: Path,
-    curves: _Curves,
-    maps: dict[str, ConditionalMap],
-) -> dict[str, FitInputs]:
-    """What the method learns from, by task. The model is loaded when a method first asks for it."""
-
-    @cache
-    def language_model(first: int) -> LanguageModel:
-        from yapo.models.language_model import load_language_model
-
-        return load_language_model(config.model, first=first)
-
-    @cache
-    def autoencoder(own_layer: int) -> SAE:
-        return read_sae(config, own_layer, language_model(0).d_model)
-
-    elsewhere = Elsewhere(lambda: language_model(0), autoencoder, config.sae.min_explained_variance, maps.__setitem__)
-    return {
-        task: FitInputs(
-            store=pairs.store,
-            rows=pairs.rows,
-            sets=train_sets(pairs.rows, config.settings),
-            layer=layer,
-            sae=sae,
-            language_model=lambda: language_model(layer + 1),
-            train=config.train,
-            options=config.method.options,
-            log=curves.of(task),
-            checkpoint=folder / f"{task}.checkpoint.safetensors",
-            elsewhere=elsewhere,
-        )
-        for task, pairs in prepared.items()
-    }
-
-
-def _trained(
-    config: Config,
-    method: Method,
-    epochs: Tensor,
-    layer: int,
-    pairs: PreparedPairs,
-    sae: SAE,
-    extra: dict[str, Any],
-    made: ConditionalMap | None,
-) -> TrainedVector:
-    """The vectors with their header; a map has layers and an autoencoder of its own."""
-    info = vector_info(config, method.space, layer, [pairs], sae, extra)
-    if made is not None:
-        own: dict[str, Any] = {"layer": made.info.layer_out, "sae": made.info.sae_out, "sae_digest": made.info.sae_out_digest}
-        info = replace(info, **own, convention=MAP_CONVENTION)
-    return TrainedVector(epochs, info, made)
 
 
 def _report(config: Config, language: str, layer: int, prepared: dict[str, PreparedPairs]) -> dict[str, Any]:
@@ -198,13 +147,13 @@ class _Curves:
         os.replace(self.partial, self.path)
 
 
-def _closing_row(space: str, inputs: FitInputs, part: TrainSet, vector: Tensor) -> LogRow:
-    """Size of a vector that was not trained, and how far it moves the residual stream of the validation pairs."""
-    intervention = Dense(inputs.sae.d_model) if space == "dense" else Sparse(inputs.sae)
+def _closing_row(inputs: FitInputs, part: TrainSet, vector: TrainedVector) -> LogRow:
+    """Return the size of a vector that was not trained, and how far it moves the residual stream of the validation pairs."""
+    v, intervention = vector.epochs[-1], vector.intervention(inputs.sae.d_model, lambda _: inputs.sae)
     first = 0 if inputs.train.steer_bos else 1
     states = [inputs.store.hidden[i][None, first:] for i in part.validation]
-    moved = [intervention.displacement(h, vector, torch.ones(h.shape[:2], dtype=torch.bool)) for h in states]
-    size = {"norm": float(vector.norm()), "l0": int((vector != 0).sum())}
+    moved = [intervention.displacement(h, v, torch.ones(h.shape[:2], dtype=torch.bool)) for h in states]
+    size = {"norm": float(v.norm()), "l0": int((v != 0).sum())}
     return {"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, "displacement": sum(moved) / len(moved), **size}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from yapo.config import Config, TrainConfig
+from yapo.config import Config, MethodConfig, TrainConfig
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
@@ -22,22 +22,23 @@ from yapo.evaluation.judges import get_judge
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
-from yapo.stages.prepared import read_prepared
+from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.stages.study import Study, studied
 from yapo.stages.study_methods import check_methods
-from yapo.steering.activations import ActivationStore, reencode
-from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.activations import reencode
+from yapo.steering.interventions import Intervention
 from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.objective import measure_pairs, preference_loss
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet, train_sets
+from yapo.steering.vector import TrainedVector
 
 ITEM = ["question_id", "variant", "phrasing"]
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrainingSetup:
     """One country and ``config.method``, ready to train.
 
     Attributes:
@@ -55,7 +56,7 @@ class Bench:
     answerer: Answerer
 
     @classmethod
-    def open(cls, config: Config, name: str) -> Bench:
+    def open(cls, config: Config, name: str) -> TrainingSetup:
         """Load everything; ``name`` is the study's and the method's, as in ``studies/<name>.parquet``."""
         layer, items = read_layer(config), read_items(config, config.country)
         path = Study.of(config).of_study(name, language_of(items), config.country)
@@ -66,17 +67,12 @@ class Bench:
         answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
         return cls(config, path, items, layer, lm, sae, answerer)
 
-    def cell(self, task: str, setting: str) -> Cell:
+    def cell(self, task: str, setting: str) -> TrainingCell:
         """The pairs of one task and setting."""
         study, language = Study.of(self.config), language_of(self.items)
         pairs = read_prepared(study, language, self.config.country, task)
         (part,) = train_sets(pairs.rows, [setting])
-        return Cell(self, task, setting, pairs.store, pairs.rows, part, self.sae)
-
-    @property
-    def space(self) -> str:
-        """Of the method's vectors."""
-        return get_method(self.config.method.name).space
+        return TrainingCell(self, task, setting, pairs, part, self.sae)
 
     @property
     def place(self) -> dict[str, str]:
@@ -89,96 +85,95 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TrainingCell:
     """The pairs of one task and setting: what vectors train on, and what measures them.
 
     Attributes:
-        store: every pair of the country and task, with the codes of ``sae``.
-        rows: describes pair i in row i.
+        prepared: every pair of the country and task, with the codes of ``sae``.
         part: the pairs of the setting.
     """
 
-    bench: Bench
+    setup: TrainingSetup
     task: str
     setting: str
-    store: ActivationStore
-    rows: pd.DataFrame
+    prepared: PreparedPairs
     part: TrainSet
     sae: SAE
 
+    def inputs(
+        self,
+        sets: list[TrainSet],
+        method: MethodConfig,
+        train: TrainConfig,
+        log: Callable[[LogRow], None],
+        checkpoint: Path,
+    ) -> FitInputs:
+        """Return what a method learns from in these sets."""
+        setup, extra = self.setup, {"country": self.setup.config.country, "task": self.task}
+        models = models_of(setup.config, setup.lm)
+        args = (self.prepared, sets, setup.layer, self.sae, models, method, train, setup.config.prompts, log, checkpoint, extra)
+        return fit_inputs(*args)
+
     def fit(
         self, train: TrainConfig, options: dict[str, Any], seeds: Sequence[int], checkpoint: Path
-    ) -> tuple[dict[int, Tensor], pd.DataFrame]:
+    ) -> tuple[dict[int, TrainedVector], pd.DataFrame]:
         """Train one vector per seed, all in the same forward passes.
 
         A seed decides the order of pairs and directions, and what else is drawn; it is the same order for every method.
 
         Returns:
-            ``[epochs, width]`` by seed, and the logged rows with a column ``seed``.
+            The vectors by seed, and the logged rows with a column ``seed``.
         """
-        bench, logged = self.bench, list[LogRow]()
+        method, logged = MethodConfig(self.setup.config.method.name, options), list[LogRow]()
         names = {f"seed {seed}": seed for seed in seeds}
-        inputs = FitInputs(
-            store=self.store,
-            rows=self.rows,
-            sets=[replace(self.part, name=name, seed=seed) for name, seed in names.items()],
-            layer=bench.layer,
-            sae=self.sae,
-            language_model=lambda: bench.lm,
-            train=train,
-            options=options,
-            log=logged.append,
-            checkpoint=checkpoint,
-        )
+        sets = [replace(self.part, name=name, seed=seed) for name, seed in names.items()]
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        vectors = get_method(bench.config.method.name).fit(inputs)
+        vectors = get_method(method.name).fit(self.inputs(sets, method, train, logged.append, checkpoint))
         if not logged:
-            raise YapoError(f"method={bench.config.method.name}: is not trained in steps; name only methods that are")
+            raise YapoError(f"method={method.name}: is not trained in steps; name only methods that are")
         rows = pd.DataFrame(logged)
         return {seed: vectors[name] for name, seed in names.items()}, rows.assign(seed=rows.pop("setting").map(names))
 
-    def reencode(self, sae: SAE) -> Cell:
-        """The same pairs with the codes of another autoencoder of the layer."""
-        sae = sae.to(self.bench.lm.device)
-        return replace(self, store=reencode(sae, self.store), sae=sae)
+    def reencode(self, sae: SAE) -> TrainingCell:
+        """Return the same pairs with the codes of another autoencoder of the layer."""
+        sae = sae.to(self.setup.lm.device)
+        return replace(self, prepared=replace(self.prepared, store=reencode(sae, self.prepared.store)), sae=sae)
 
-    def intervention(self, options: dict[str, Any]) -> Intervention:
-        """How vectors trained with these options are applied."""
-        if self.bench.space == "dense":
-            return Dense(self.bench.lm.d_model)
-        return Sparse(self.sae, str(options.get("threshold", "relu")))
+    def intervention(self, vectors: Mapping[int, TrainedVector]) -> Intervention:
+        """Return how the vectors that ``fit`` returned are applied."""
+        return next(iter(vectors.values())).intervention(self.setup.lm.d_model, lambda _: self.sae)
 
-    def pairs(self, intervention: Intervention, vector: Tensor, multiplier: float) -> pd.DataFrame:
-        """Validation pairs steered by λ·v: ``ITEM``, ``loss`` (-log σ(dβm), d the sign of λ) and ``displacement``.
+    def measure(self, intervention: Intervention, vector: Tensor, multiplier: float) -> pd.DataFrame:
+        """Measure validation pairs steered by λ·v: ``ITEM``, ``loss`` (-log σ(dβm), d the sign of λ) and ``displacement``.
 
         β is the experiment's, whatever the vector was trained with, so that losses compare.
         """
-        train, rows = self.bench.config.train, self.part.validation
+        train, rows = self.setup.config.train, self.part.validation
         margins, moved = measure_pairs(
-            self.bench.lm,
-            self.bench.layer,
+            self.setup.lm,
+            self.setup.layer,
             intervention,
-            self.store,
+            self.prepared.store,
             rows,
             multiplier * vector,
             train.steer_bos,
             train.rows_per_pass,
         )
         loss = preference_loss(margins, torch.full_like(margins, 1.0 if multiplier > 0 else -1.0), train.beta)
-        return self.rows.loc[rows, ITEM].assign(loss=loss.numpy(), displacement=moved.numpy()).reset_index(drop=True)
+        return self.prepared.rows.loc[rows, ITEM].assign(loss=loss.numpy(), displacement=moved.numpy()).reset_index(drop=True)
 
     def training_items(self, facts: int) -> pd.DataFrame:
         """One item of each of so many facts of the training pairs, drawn by ``train.seed``: the same for every method."""
-        pairs = self.rows.loc[self.part.train, ITEM].sample(frac=1, random_state=self.bench.config.train.seed)
-        return self.bench.items.merge(pairs.drop_duplicates("question_id").head(facts), on=ITEM)
+        pairs = self.prepared.rows.loc[self.part.train, ITEM].sample(frac=1, random_state=self.setup.config.train.seed)
+        return self.setup.items.merge(pairs.drop_duplicates("question_id").head(facts), on=ITEM)
 
     def answers(self, conditions: Sequence[Condition], items: pd.DataFrame | None = None) -> list[pd.DataFrame]:
         """Items, all of validation if none are given, answered under each condition: ``ITEM, score, parsed, exact``."""
         if items is None:
-            items = self.bench.items[self.bench.items["split"] == "validation"]
+            items = self.setup.items[self.setup.items["split"] == "validation"]
             items = items if self.setting == "both" else items[items["variant"] == self.setting]
         columns = [*ITEM, "score", "parsed", "exact"]
-        return [frame[columns] for frame in self.bench.answerer.ask(items, self.task, conditions)]
+        return [frame[columns] for frame in self.setup.answerer.ask(items, self.task, conditions)]
 
 
 def read_trainings(config: Config, name: str, countries: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:

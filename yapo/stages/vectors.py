@@ -1,4 +1,4 @@
-"""The vectors chosen on validation, as conditions under which questions can be answered."""
+"""A study's vectors on its model: those after each epoch as candidates, and those chosen on validation as conditions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from yapo.config import Config
 from yapo.errors import YapoError, unknown
+from yapo.evaluation.country import Candidate
 from yapo.evaluation.generate import Condition
+from yapo.evaluation.selection import Key
 from yapo.models.language_model import LanguageModel
 from yapo.stages.inputs import read_sae
 from yapo.stages.study import Study
-from yapo.steering.applied import Applied
 from yapo.steering.interventions import Intervention
-from yapo.steering.methods.dspa.map import ConditionalMap
-from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.steering.vector import InterventionCache, SteeringVector, TrainedVector
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,45 @@ class ChosenVector:
         return self.at(self.multiplier)
 
 
-class VectorReader:
-    """Reads the chosen vectors of any country; those that are applied alike share an intervention, and so forward passes."""
+class ModelInterventions:
+    """Interventions of the study's vectors on one model; vectors that are applied alike share one, and so forward passes."""
 
     def __init__(self, config: Config, lm: LanguageModel, layer: int) -> None:
-        self.study, self.lm, self.layer = Study.of(config), lm, layer
-        self.applied = Applied(lm.d_model, lambda own: read_sae(config, own, lm.d_model).to(lm.device), lm.device)
+        self.lm, self.layer = lm, layer
+        self.cache = InterventionCache(lm.d_model, lambda own: read_sae(config, own, lm.d_model).to(lm.device), lm.device)
+
+    def of(self, vector: SteeringVector | TrainedVector, name: str, again: str) -> Intervention:
+        """Return how a vector is applied.
+
+        Args:
+            vector: any.
+            name: what an error calls it, and ``again`` how to make it again.
+
+        Raises:
+            YapoError: it was made for another model, layer or autoencoder.
+        """
+        info, space = vector.info, vector.space
+        if info.model_digest != self.lm.digest or (not space.reads_prompt and info.layer != self.layer):
+            raise YapoError(f"{name}: made for {info.model} ({info.model_digest}) layer {info.layer}; {again} for this model")
+        self.lm.check_layer(info.layer)
+        try:
+            intervention = self.cache.intervention(vector)
+        except YapoError as error:
+            raise YapoError(f"{name}: {error}; {again} again") from None
+        entries = vector.values.shape[-1] if isinstance(vector, SteeringVector) else vector.epochs.shape[-1]
+        if entries != intervention.width:
+            raise YapoError(f"{name}: has {entries} entries, not {intervention.width}; {again} for this model")
+        return intervention
+
+
+class VectorReader:
+    """Reads the chosen vectors of any country."""
+
+    def __init__(self, config: Config, lm: LanguageModel, layer: int) -> None:
+        self.study, self.interventions = Study.of(config), ModelInterventions(config, lm, layer)
 
     def read(self, language: str, country: str, method: str, task: str, setting: str) -> ChosenVector:
-        """The chosen vector.
+        """Read the chosen vector.
 
         Raises:
             YapoError: the country has no such vector, or it was made for another model, layer or autoencoder.
@@ -63,22 +93,36 @@ class VectorReader:
                 f"{path}: {country} has no vector by {method} yet; run the stage evaluate for country={country} first"
             )
         vector = SteeringVector.load(path)
-        info = vector.info
-        intervention, epoch = self.intervention(info, str(path), vector.map), info.extra.get("epoch")
-        if len(vector.values) != intervention.width:
-            raise YapoError(f"{path}: has {len(vector.values)} entries, not {intervention.width}; make it for this model")
+        info, epoch = vector.info, vector.info.extra.get("epoch")
+        intervention = self.interventions.of(vector, str(path), "make it")
         if not isinstance(epoch, int):
             raise YapoError(f"{path}: its header says extra.epoch={epoch!r}; run the stage evaluate again")
         return ChosenVector(vector.values, intervention, info.steer_bos, info.multiplier, epoch)
 
-    def intervention(self, info: VectorInfo, name: str, made: ConditionalMap | None = None) -> Intervention:
-        """How the vector with this header (and map) is applied; ``name`` is what an error calls it."""
-        if info.model_digest != self.lm.digest or (made is None and info.layer != self.layer):
-            raise YapoError(f"{name}: made for {info.model} ({info.model_digest}) layer {info.layer}; make it for this model")
-        try:
-            return self.applied.intervention(info, made)
-        except YapoError as error:
-            raise YapoError(f"{name}: {error}; make it again") from None
+
+def trained_vectors(config: Config, study: Study, language: str) -> dict[Key, TrainedVector]:
+    """Read every trained vector of the country."""
+    return {
+        (method, task, setting): TrainedVector.load(
+            study.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
+        )
+        for method in config.methods
+        for task in config.tasks
+        for setting in config.settings
+    }
+
+
+def candidates_of(config: Config, trained: dict[Key, TrainedVector], lm: LanguageModel, layer: int) -> dict[Key, Candidate]:
+    """Return how each trained vector is applied; refuse vectors made for something else."""
+    interventions = ModelInterventions(config, lm, layer)
+    return {
+        key: Candidate(
+            vector.epochs,
+            interventions.of(vector, "the vector {} {}-{}".format(*key), "train it"),
+            vector.info.steer_bos,
+        )
+        for key, vector in trained.items()
+    }
 
 
 def check_vectors(config: Config, key: str = "", **wanted: str) -> None:

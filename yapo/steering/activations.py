@@ -87,6 +87,16 @@ class ActivationStore:
         batch = batch_pairs([self.pairs[i] for i in rows], width)
         return batch, batch.packed([self.hidden[i] for i in rows])
 
+    def check(self, **asked: str | int) -> None:
+        """Refuse another model, number type, layer or autoencoder than what the pairs were run with.
+
+        Args:
+            asked: values of ``StoreKey`` by name.
+        """
+        found = {name: getattr(self.key, name) for name in asked}
+        if found != asked:
+            raise YapoError(f"activations of {_told(found)}, but {_told(asked)} are asked for; run the stage prepare again")
+
     @classmethod
     def joined(cls, stores: Sequence[ActivationStore]) -> ActivationStore:
         """Stores of one model, layer and autoencoder end to end, so that vectors of several countries can train together.
@@ -259,6 +269,10 @@ def _run(lm: LanguageModel, layer: int, sae: SAE, key: StoreKey, pairs: list[Tok
     hidden = [below[row, start : start + len(pair.tokens)].clone() for pair, row, start in places]
     codes = [SparseCodes.of(sae, states[None]).to(torch.device("cpu")) for states in hidden]
     return ActivationStore(key, pairs, [states.cpu() for states in hidden], codes, reference)
+
+
+def _told(key: dict[str, str | int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in key.items())
 
 
 def _divided(order: list[int], sizes: list[int]) -> Iterator[list[int]]:

@@ -7,6 +7,8 @@ is the option's number, the place CAA (arXiv 2312.06681) reads.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -15,15 +17,12 @@ from yapo.steering.method import FitInputs
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.training.train_sets import TrainSet
 
-CONTRASTS = ("answer", "prompt")
+Contrast = Literal["answer", "prompt"]
 
 
-def contrast_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:
-    """Residual stream of the positive and of the negative side, each ``[n, d_model]``, over the training pairs of a set."""
-    kind = inputs.options.get("contrast")
-    if kind not in CONTRASTS:
-        raise YapoError(f"method.options.contrast={kind}: choose one of {', '.join(CONTRASTS)}")
-    return _answer_states(inputs, part) if kind == "answer" else _prompt_states(inputs)
+def contrast_states(inputs: FitInputs, part: TrainSet, contrast: Contrast) -> tuple[Tensor, Tensor]:
+    """Return the states of the positive and of the negative side, each ``[n, d_model]``, over the training pairs of a set."""
+    return _answer_states(inputs, part) if contrast == "answer" else _prompt_states(inputs)
 
 
 def _answer_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What a prompt-conditional edit needs to remember of a model's forward passes: the conversation so far."""
+"""The conversation so far, as an edit that depends on the prompt must remember it over a model's forward passes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from yapo.errors import YapoError
-from yapo.models.template import Template
 from yapo.steering.interventions import Intervention
 
 AnswerStarts = Callable[[Tensor], Tensor]
@@ -24,13 +23,13 @@ class Conversation:
     one and adds one token, keeps the prompt it began with.
 
     Args:
-        intervention: reads the prompt.
-        template: finds where an answer begins; without its marks in a row, the whole row is prompt.
+        intervention: reads the prompt. Its template finds where an answer begins; without the template's marks in a row, the
+            whole row is prompt.
         answer_starts: says so instead of the template.
     """
 
-    def __init__(self, intervention: Intervention, template: Template, answer_starts: AnswerStarts | None = None) -> None:
-        self.intervention, self.template, self.answer_starts = intervention, template, answer_starts
+    def __init__(self, intervention: Intervention, answer_starts: AnswerStarts | None = None) -> None:
+        self.intervention, self.answer_starts = intervention, answer_starts
         self.ids, self.real, self.starts = (torch.zeros(0, 0, dtype=torch.long) for _ in range(3))
         self.states: list[Tensor] = []
         self.context: Tensor | None = None
@@ -74,7 +73,7 @@ class Conversation:
     def _starts(self) -> Tensor:
         if self.answer_starts is not None:
             return self.answer_starts(self.ids)
-        return self.template.answer_starts(self.ids, self.real)
+        return self.intervention.template.answer_starts(self.ids, self.real)
 
     def read(self, hidden: Tensor) -> None:
         """Take the residual stream of the pass's tokens at the layer that is read, ``[rows, tokens, d_model]``."""

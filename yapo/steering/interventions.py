@@ -16,13 +16,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
+from yapo.models.template import Template
 from yapo.steering.sparse_codes import SparseCodes
+
+Threshold = Literal["relu", "jumprelu"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Intervention(ABC):
     digest: str  # identifies what is computed, beside u
     layer: int | None = None  # 0-based block whose output is edited, where that is not for the study to say
     reads: int | None = None  # 0-based block whose output on the prompt decides the edit (``context``), if any does
+    template: Template  # of the prompts that it reads; set where ``reads`` is
     answers_only: bool = False  # edits the last prompt token and what follows, no other prompt token
 
     def context(self, hidden: Tensor, ids: Tensor, prompt: Tensor) -> Tensor | None:  # noqa: ARG002
@@ -80,7 +85,7 @@ class Intervention(ABC):
         Args:
             hidden: residual stream ``[rows, tokens, d_model]``.
             codes: what ``codes`` returned for these rows.
-            state: what ``state`` returned.
+            state: what ``edit_state`` returned.
             owner: which displacement moves a token, ``[rows, tokens]``; ``[rows, 1]`` where a row's tokens share one.
             live: True on tokens to steer, ``[rows, tokens]``.
             context: what ``context`` returned for the prompts of these rows.
@@ -95,7 +100,7 @@ class Intervention(ABC):
         return self, codes
 
     def expand(self, u: Tensor) -> Tensor:
-        """What was learned by a ``fitted`` intervention, in the space of the one that it came from."""
+        """Return what a ``compact`` intervention learned, in the space of the one that it came from."""
         return u
 
     def to(self, device: torch.device) -> Intervention:  # noqa: ARG002
@@ -157,7 +162,7 @@ class Sparse(Intervention):
     """
 
     def __init__(
-        self, sae: SAE, threshold: str = "relu", features: Tensor | None = None, device: torch.device | None = None
+        self, sae: SAE, threshold: Threshold = "relu", features: Tensor | None = None, device: torch.device | None = None
     ) -> None:
         self.sae, self.threshold = sae, threshold
         self.features = None if features is None else features.to(sae.W_dec.device)

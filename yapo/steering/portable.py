@@ -10,8 +10,9 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
-from yapo.steering.interventions import Sparse
-from yapo.steering.vector import Carried, SteeringVector
+from yapo.steering.interventions import Sparse, Threshold
+from yapo.steering.spaces import SAESlice
+from yapo.steering.vector import SteeringVector
 
 
 def pruned(values: Tensor, sae: SAE, top_k: int) -> Tensor:
@@ -33,8 +34,8 @@ def carry(vector: SteeringVector, sae: SAE) -> SteeringVector:
     Raises:
         YapoError: the vector is dense or zero, the autoencoder is not its own, or it is a TopK one, whose features compete.
     """
-    if vector.info.space != "sparse":
-        raise YapoError(f"a {vector.info.space} vector touches no autoencoder; nothing to carry")
+    if not vector.space.of_features:
+        raise YapoError(f"a {vector.space.name} vector touches no features; nothing to carry")
     if sae.digest != vector.info.sae_digest:
         raise YapoError(
             f"the vector was trained with {vector.info.sae} ({vector.info.sae_digest}), not {sae.source} ({sae.digest})"
@@ -42,7 +43,7 @@ def carry(vector: SteeringVector, sae: SAE) -> SteeringVector:
     features = vector.values.nonzero()[:, 0]
     if len(features) == 0:
         raise YapoError("the vector is zero everywhere; nothing to carry")
-    return replace(vector, values=vector.values[features], carried=Carried(features, sae.columns(features)))
+    return replace(vector, values=vector.values[features], payload=SAESlice(features, sae.columns(features)))
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class StandIn:
     explained: float
 
 
-def stand_in(sae: SAE, threshold: str, u: Tensor, states: Sequence[Tensor]) -> StandIn:
+def stand_in(sae: SAE, threshold: Threshold, u: Tensor, states: Sequence[Tensor]) -> StandIn:
     """The constant displacement nearest to the sparse edit by ``u`` (λ·v, ``[d_sae]``), in the mean over tokens.
 
     Args:

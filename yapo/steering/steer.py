@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE, load_sae
-from yapo.steering.applied import Applied
 from yapo.steering.conversation import AnswerStarts, Conversation
 from yapo.steering.interventions import Intervention
 from yapo.steering.steer_checks import check_model, check_vector, displacement, strength_of
@@ -65,7 +64,7 @@ def steer(
     intervention, u = whole.restrict(displacement(vector, strength, whole.width)[None].to(device))
     state = intervention.edit_state(u)
     mask: Tensor | None = None
-    conversation = None if vector.map is None else Conversation(intervention, vector.map.info.template, answer_starts)
+    conversation = None if intervention.reads is None else Conversation(intervention, answer_starts)
 
     def note(_module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal mask
@@ -151,18 +150,16 @@ def _intervention(
     named = vector.autoencoders
 
     def autoencoder(layer: int) -> SAE:
-        given = sae.get(layer) if isinstance(sae, Mapping) else None if vector.map is not None else sae
+        given = sae.get(layer) if isinstance(sae, Mapping) else sae
         if given is None:
             return _of_header(vector, layer, device)
         if not isinstance(given, SAE | Path | str):
             raise YapoError(f"sae: {type(given).__name__} for layer {layer}; give an autoencoder, or the folder or file of one")
         return given if isinstance(given, SAE) else load_sae(given, device=device)
 
-    if vector.map is not None and sae is not None and not isinstance(sae, Mapping):
-        raise YapoError(
-            f"sae: a vector with a map needs two; give them by layer, {{{', '.join(f'{layer}: ...' for layer in named)}}}"
-        )
-    return Applied(model.config.hidden_size, autoencoder, device).intervention(vector.info, vector.map, vector.carried)
+    if len(named) > 1 and sae is not None and not isinstance(sae, Mapping):
+        raise YapoError(f"sae: this vector needs {len(named)}; give them by layer, {{{', '.join(f'{n}: ...' for n in named)}}}")
+    return vector.intervention(model.config.hidden_size, autoencoder, device)
 
 
 def _of_header(vector: SteeringVector, layer: int, device: torch.device) -> SAE:

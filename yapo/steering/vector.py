@@ -1,45 +1,30 @@
 """The steering-vector file: safetensors with a JSON header that says what the vector is for.
 
-A sparse vector can carry the encoder columns and decoder rows of the features that it touches. All others cancel in YaPO's
-eq. 3, so steering by it needs no other file. DSPA's artifact is a map; its file holds that map beside a vector of one number,
-the strength.
+What the vector's space keeps beside it, such as a slice of an autoencoder, stands in the same file (``yapo.steering.spaces``).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from yapo.checks import check_types
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
-from yapo.steering.methods.dspa.map import ConditionalMap
+from yapo.steering.interventions import Intervention, Threshold
+from yapo.steering.spaces import DENSE, Payload, Space, find_space, read_part
 from yapo.tensors import check_finite, load_tensors, save_tensors
 
-SPACES = ("dense", "sparse", "map")
-THRESHOLDS = ("relu", "jumprelu")
 CONVENTION = (
     "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
 )
-MAP_CONVENTION = (
-    "edit with u = multiplier * vector at the last prompt token and every generated one (at every token if the map's `edits` is"
-    " `all`), the features that the map gives for the prompt, in the output of decoder block `layer` (0-based)"
-)
-
-# The types of the header's values; those not named are texts.
-_KINDS: dict[str, type | UnionType] = {"layer": int, "multiplier": int | float, "steer_bos": bool, "extra": dict}
-_SAID: dict[type | UnionType, str] = {
-    int: "a whole number",
-    int | float: "a number",
-    bool: "true or false",
-    dict: "a JSON object",
-    str: "a text",
-}
 
 
 @dataclass(frozen=True)
@@ -47,14 +32,14 @@ class VectorInfo:
     """The header.
 
     Attributes:
-        method: caa, sas, bipo, yapo, dspa, or random.
-        space: "dense" (added to the residual stream), "sparse" (added to SAE codes, YaPO eq. 3) or "map" (the strength of an edit
-            that depends on the prompt, ``yapo.steering.methods.dspa.edit``).
+        method: the method's name, or random.
+        space: "dense" (added to the residual stream), "sparse" (added to SAE codes, YaPO eq. 3), or the method's own, such as
+            "map" (the strength of an edit that depends on the prompt).
         layer: 0-based decoder block whose output is steered.
         model: name or path of the model, and ``model_digest`` of its weights.
         sae: name or path of the SAE, and ``sae_digest``; empty for dense vectors.
         multiplier: the λ chosen on validation; 1 where nothing was chosen.
-        threshold: what follows the addition in sparse space, "relu" or "jumprelu".
+        threshold: what follows the addition in sparse space.
         convention: what λ multiplies and where, in words.
         data_hash, config_hash: what it was trained on and how.
         extra: anything a stage wants to keep beside it (country, task, setting, epoch, versions).
@@ -68,7 +53,7 @@ class VectorInfo:
     sae: str = ""
     sae_digest: str = ""
     multiplier: float = 1.0
-    threshold: str = "relu"
+    threshold: Threshold = "relu"
     steer_bos: bool = False
     convention: str = CONVENTION
     data_hash: str = ""
@@ -76,14 +61,8 @@ class VectorInfo:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value, kind = getattr(self, item.name), _KINDS.get(item.name, str)
-            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-                raise YapoError(f"{item.name}={value!r}: must be {_SAID[kind]}")
-        if self.space not in SPACES:
-            raise YapoError(f"space={self.space}: a vector is {', '.join(SPACES[:-1])} or {SPACES[-1]}")
-        if self.threshold not in THRESHOLDS:
-            raise YapoError(f"threshold={self.threshold}: choose one of {', '.join(THRESHOLDS)}")
+        check_types("", VectorInfo, vars(self))
+        find_space(self.space, self.method)
         if self.layer < 0:
             raise YapoError(f"layer={self.layer}: layers count from 0")
         if not math.isfinite(self.multiplier):
@@ -91,110 +70,117 @@ class VectorInfo:
 
     @classmethod
     def of(cls, header: dict[str, Any], path: Path | str) -> VectorInfo:
-        """The header read from ``path``."""
+        """Read the header of ``path``; keys of its payload are left out."""
         try:
-            return cls(**header)
+            return cls(**{key: value for key, value in header.items() if key in _KEYS})
         except (TypeError, YapoError) as error:
             raise YapoError(f"{path}: not a steering vector of this project ({error}); make it again") from None
 
 
+_KEYS = {item.name for item in fields(VectorInfo)}
+
+
+class _Vector:
+    """What a chosen vector and a trained one share: how they are applied, read and saved."""
+
+    info: VectorInfo
+    payload: Payload | None
+
+    @property
+    def space(self) -> Space:
+        """What the entries are."""
+        return find_space(self.info.space, self.info.method)
+
+    @property
+    def autoencoders(self) -> dict[int, str]:
+        """The layers whose autoencoders steering by it needs, and where those were read from."""
+        return self.space.autoencoders(self.info, self.payload)
+
+    def intervention(self, d_model: int, autoencoder: Callable[[int], SAE], device: torch.device | None = None) -> Intervention:
+        """Return how it is applied; see ``Space.intervention``."""
+        return self.space.intervention(self.info, self.payload, d_model, autoencoder, device)
+
+    def _save(self, path: Path | str, tensors: dict[str, Tensor]) -> None:
+        held, header = ({}, {}) if self.payload is None else (self.payload.tensors(), self.payload.header())
+        save_tensors(Path(path), tensors | held, asdict(self.info) | header)
+
+    @staticmethod
+    def _read(
+        tensors: dict[str, Tensor], header: dict[str, Any], path: Path | str, name: str, ndim: int
+    ) -> tuple[Tensor, VectorInfo, Payload | None]:
+        check_finite(path, tensors)
+        info = VectorInfo.of(header, path)
+        space = find_space(info.space, info.method)
+        values = read_part(path, tensors, name, (None,) * ndim)
+        own = {key: value for key, value in header.items() if key not in _KEYS}
+        payload = space.read_payload(path, own, tensors, info, values.shape[-1])
+        return read_part(path, tensors, name, (*(None,) * (ndim - 1), space.width)), info, payload
+
+
 @dataclass(frozen=True)
-class Carried:
-    """The part of an autoencoder that a vector touches.
-
-    Attributes:
-        features: their numbers in the whole autoencoder, ascending, ``[n]``.
-        sae: those features alone.
-    """
-
-    features: Tensor
-    sae: SAE
-
-
-@dataclass(frozen=True)
-class SteeringVector:
+class SteeringVector(_Vector):
     """A vector and its header.
 
     Attributes:
-        values: float32; ``[d_model]`` dense, ``[d_sae]`` sparse, ``[n]`` sparse and carrying its n features, ``[1]`` of a map.
+        values: float32; ``[d_model]`` dense, ``[d_sae]`` sparse, ``[n]`` sparse beside a slice of n features.
         info: the header.
-        carried: the features, where the vector carries them.
+        payload: what its space keeps beside it.
         dense: a dense vector that stands in for a sparse one, ``[d_model]``, to be used at multiplier 1; see ``stand_in``.
-        map: the map, where ``info.space`` is "map".
         file: where it was read from, from which ``yapo.steer`` finds the autoencoder that the header names.
     """
 
     values: Tensor
     info: VectorInfo
-    carried: Carried | None = None
+    payload: Payload | None = None
     dense: Tensor | None = None
-    map: ConditionalMap | None = None
     file: Path | None = field(default=None, compare=False)
 
-    @property
-    def autoencoders(self) -> dict[int, str]:
-        """The layers whose autoencoders steering by it needs, and where those were read from."""
-        if self.map is not None:
-            return {self.map.info.layer_in: self.map.info.sae_in, self.map.info.layer_out: self.map.info.sae_out}
-        return {self.info.layer: self.info.sae} if self.info.space == "sparse" and self.carried is None else {}
-
     def stand_in(self) -> SteeringVector:
-        """The dense vector that stands in for this one; what it costs stands in ``info.extra["stand_in"]``."""
+        """Return the dense vector that stands in for this one; what it costs stands in ``info.extra["stand_in"]``."""
         if self.dense is None:
             raise YapoError("this vector has no dense stand-in; take one that the target `portable` made")
-        info = replace(self.info, space="dense", sae="", sae_digest="", threshold="relu", multiplier=1.0)
+        info = replace(self.info, space=DENSE.name, sae="", sae_digest="", threshold="relu", multiplier=1.0)
         return SteeringVector(self.dense, info)
 
     def save(self, path: Path | str) -> None:
         """Write the file, whole or not at all; numbers that are not finite are refused."""
-        tensors, header = {"vector": self.values}, asdict(self.info)
-        if self.dense is not None:
-            tensors["dense"] = self.dense
-        if self.carried is not None:
-            sae = self.carried.sae
-            tensors |= {"features": self.carried.features, "W_enc": sae.W_enc, "b_enc": sae.b_enc, "W_dec": sae.W_dec}
-            tensors |= {"b_dec": sae.b_dec} | ({} if sae.threshold is None else {"threshold": sae.threshold})
-            header["carried"] = {"activation": sae.activation, "apply_b_dec_to_input": sae.apply_b_dec_to_input}
-        if self.map is not None:
-            tensors, header["map"] = tensors | self.map.tensors(), self.map.header()
-        save_tensors(Path(path), tensors, header)
+        self._save(path, {"vector": self.values} | ({} if self.dense is None else {"dense": self.dense}))
 
     @classmethod
     def load(cls, path: Path | str) -> SteeringVector:
-        """Read a file written by ``save``."""
+        """Read a file written by ``save``.
+
+        Raises:
+            YapoError: it is missing, damaged or foreign.
+        """
         tensors, header = load_tensors(Path(path))
-        check_finite(path, tensors)
-        kind, made = header.pop("carried", None), _map(tensors, header, path)
-        info = VectorInfo.of(header, path)
-        values = _part(path, tensors, "vector", (None if made is None else 1,))
-        carried = None if kind is None else _carried(tensors, kind, info, len(values), str(path))
-        dense = None if "dense" not in tensors else _part(path, tensors, "dense", (None,))
-        return cls(values, info, carried, dense, made, Path(path))
+        values, info, payload = cls._read(tensors, header, path, "vector", 1)
+        dense = None if "dense" not in tensors else read_part(path, tensors, "dense", (None,))
+        return cls(values, info, payload, dense, Path(path))
 
 
 @dataclass(frozen=True)
-class TrainedVector:
-    """What training leaves: a vector after each epoch, before selection.
+class TrainedVector(_Vector):
+    """What a method learned from one set of pairs: a vector after each epoch, before selection.
 
     Attributes:
-        epochs: ``[epochs, width]``.
+        epochs: ``[epochs, width]``; a closed form has one epoch.
         info: the header of each.
-        map: the map of a vector that has one; the same for all epochs.
+        payload: what its space keeps beside it, the same for all epochs.
     """
 
     epochs: Tensor
     info: VectorInfo
-    map: ConditionalMap | None = None
+    payload: Payload | None = None
 
     def chosen(self, epoch: int, multiplier: float) -> SteeringVector:
-        """The vector of an epoch (counted from 1) at the λ that was chosen for it."""
+        """Return the vector of an epoch (counted from 1) at the λ that was chosen for it."""
         info = replace(self.info, multiplier=multiplier, extra={**self.info.extra, "epoch": epoch})
-        return SteeringVector(self.epochs[epoch - 1].clone(), info, map=self.map)
+        return SteeringVector(self.epochs[epoch - 1].clone(), info, self.payload)
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all; numbers that are not finite are refused."""
-        held, header = ({}, {}) if self.map is None else (self.map.tensors(), {"map": self.map.header()})
-        save_tensors(path, {"epochs": self.epochs} | held, asdict(self.info) | header)
+        self._save(path, {"epochs": self.epochs})
 
     @classmethod
     def load(cls, path: Path) -> TrainedVector:
@@ -209,71 +195,30 @@ class TrainedVector:
         Raises:
             YapoError: a part is missing, has another shape, or has a number that is not finite.
         """
-        check_finite(path, tensors)
-        made = _map(tensors, header, path)
-        epochs = _part(path, tensors, "epochs", (None, None if made is None else 1))
-        return cls(epochs, VectorInfo.of(header, path), made)
+        return cls(*cls._read(tensors, header, path, "epochs", 2))
 
 
-def _part(path: Path | str, tensors: dict[str, Tensor], name: str, shape: tuple[int | None, ...]) -> Tensor:
-    """Return a tensor of the file once it has the expected shape; None stands for any size above 0."""
-    tensor = tensors.get(name)
-    if tensor is None:
-        found = ", ".join(sorted(tensors)) or "none"
-        raise YapoError(f"{path}: not a steering vector; expected a tensor '{name}', found {found}; make it again")
-    right = tensor.ndim == len(shape) and all(n == m if m else n > 0 for n, m in zip(tensor.shape, shape, strict=True))
-    if not right or not tensor.is_floating_point():
-        wanted = ", ".join("n" if size is None else str(size) for size in shape)
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise YapoError(f"{path}: '{name}' is {kind} {list(tensor.shape)}, expected floats of shape [{wanted}]; make it again")
-    return tensor
+class InterventionCache:
+    """Interventions of vectors made for one model. Vectors that are applied alike share one, and so forward passes.
 
+    Args:
+        d_model: width of the model's residual stream.
+        autoencoder: returns that of a layer; asked once a layer, and only where a vector needs one.
+        device: where edits happen; that of the autoencoders if None.
+    """
 
-def _map(tensors: dict[str, Tensor], header: dict[str, Any], path: Path | str) -> ConditionalMap | None:
-    """The map that a header speaks of, which is taken out of it."""
-    described = header.pop("map", None)
-    if (described is None) == (header.get("space") == "map"):
-        held = "no map" if described is None else f"a map, but space={header.get('space')}"
-        raise YapoError(f"{path}: its header has {held}; make it again")
-    if described is None:
-        return None
-    if not isinstance(described, dict):
-        raise YapoError(f"{path}: the map of its header is {described!r}, not a JSON object; make it again")
-    try:
-        return ConditionalMap.read(tensors, described)
-    except YapoError as error:
-        raise YapoError(f"{path}: {error}; make it again") from None
+    def __init__(self, d_model: int, autoencoder: Callable[[int], SAE], device: torch.device | None = None) -> None:
+        self.d_model, self.autoencoder, self.device = d_model, cache(autoencoder), device
+        self._known: dict[tuple[str, ...], Intervention] = {}
 
+    def intervention(self, vector: SteeringVector | TrainedVector) -> Intervention:
+        """Return how a vector is applied.
 
-def _carried(tensors: dict[str, Tensor], kind: Any, info: VectorInfo, n: int, source: str) -> Carried:
-    """The features that a sparse vector of ``n`` entries brings along."""
-    missing = {"features", "W_enc", "b_enc", "W_dec", "b_dec"} - tensors.keys()
-    if missing:
-        raise YapoError(f"{source}: lacks {', '.join(sorted(missing))} of the autoencoder it says it carries; make it again")
-    known = isinstance(kind, dict) and kind.get("activation") in ("relu", "jumprelu")
-    if not known or not isinstance(kind.get("apply_b_dec_to_input"), bool) or info.space != "sparse":
-        raise YapoError(f"{source}: space={info.space}, carried={kind!r}: only a sparse vector carries features; make it again")
-    d_model = tensors["b_dec"].numel()
-    shapes = {"W_enc": (d_model, n), "b_enc": (n,), "W_dec": (n, d_model), "b_dec": (d_model,)}
-    shapes |= {"threshold": (n,)} if kind["activation"] == "jumprelu" else {}
-    parts = {name: _part(source, tensors, name, shape) for name, shape in shapes.items()}
-    features = tensors["features"]
-    if features.dtype != torch.int64 or features.shape != (n,) or bool((features.diff() <= 0).any()) or int(features[0]) < 0:
-        raise YapoError(f"{source}: its features are not {n} ascending numbers from 0; make it again")
-    sae = SAE(
-        **parts if "threshold" in parts else {**parts, "threshold": None},
-        activation=kind["activation"],
-        k=None,
-        apply_b_dec_to_input=kind["apply_b_dec_to_input"],
-        source=source,
-        layer=info.layer,
-        hook_name=None,
-        model_name=info.model,
-    )
-    return Carried(features, sae)
-
-
-def random_like(norm: float, width: int, seed: int) -> Tensor:
-    """The control: a Gaussian direction of the given norm, ``[width]``."""
-    direction = torch.randn(width, generator=torch.Generator().manual_seed(seed))
-    return direction * (norm / float(direction.norm()))
+        Raises:
+            YapoError: an autoencoder is not the one that the vector was made with, or was made for another model or layer.
+        """
+        info, payload = vector.info, vector.payload
+        kind = (info.space, info.threshold, str(info.layer), info.sae_digest, "" if payload is None else payload.digest)
+        if kind not in self._known:
+            self._known[kind] = vector.intervention(self.d_model, self.autoencoder, self.device)
+        return self._known[kind]

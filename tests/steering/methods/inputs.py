@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
+from torch import Tensor
 
 from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
+from yapo.stages.app import CONF
 from yapo.steering.activations import build_store
-from yapo.steering.method import FitInputs
+from yapo.steering.method import FitInputs, Models
+from yapo.steering.methods import get_method
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.vector import VectorInfo
 
 LAYER = 1
 TRAIN = TrainConfig(lr=0.05, epochs=2, batch_size=2, warmup_steps=1)
@@ -43,23 +48,46 @@ SETS = [
 ]
 
 
-def no_model() -> LanguageModel:
+def no_model(_first: int) -> LanguageModel:
     raise AssertionError("a closed-form method must not load the model")
 
 
-def make_inputs(lm: LanguageModel, sae: SAE, folder: Path, **changes: Any) -> tuple[FitInputs, list[LogRow]]:
-    """Inputs of all three settings, and the list that receives the logged rows."""
+def no_autoencoder(_layer: int) -> SAE:
+    raise AssertionError("only a method at layers of its own asks for other autoencoders")
+
+
+NO_MODELS = Models(no_model, no_autoencoder, 0.0)
+
+
+def conf_options(method: str) -> dict[str, Any]:
+    """The options in the method's own file."""
+    options: dict[str, Any] = yaml.safe_load((CONF / "method" / f"{method}.yaml").read_text(encoding="utf-8"))["options"]
+    return options
+
+
+def make_inputs(
+    lm: LanguageModel, sae: SAE, folder: Path, method: str, options: dict[str, Any] | None = None, **changes: Any
+) -> tuple[FitInputs, list[LogRow]]:
+    """Inputs of all three settings, with the method's own options but for those given, and the list of logged rows."""
     log: list[LogRow] = []
+    store = build_store(lm, LAYER, sae, PAIRS, batch_size=4)
+    space = get_method(method).space
     inputs = FitInputs(
-        store=build_store(lm, LAYER, sae, PAIRS, batch_size=4),
+        store=store,
         rows=ROWS,
         sets=SETS,
         layer=LAYER,
         sae=sae,
-        language_model=lambda: lm,
+        models=Models(lambda _first: lm, no_autoencoder, 0.0),
         train=TRAIN,
-        options={},
+        options=conf_options(method) | (options or {}),
+        info=VectorInfo(method, space.name, LAYER, lm.source, lm.digest, **space.header(sae)),
         log=log.append,
         checkpoint=folder / "checkpoint.safetensors",
     )
     return replace(inputs, **changes), log
+
+
+def fit(inputs: FitInputs) -> dict[str, Tensor]:
+    """What the inputs' method learns, ``[epochs, width]`` by set."""
+    return {name: vector.epochs for name, vector in get_method(inputs.info.method).fit(inputs).items()}

@@ -14,14 +14,14 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.stages.app import compose
-from yapo.steering.method import Elsewhere, FitInputs
+from yapo.steering.method import FitInputs, Models
 from yapo.steering.methods import get_method
 from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet
 
-from .inputs import PAIRS, SETS, TRAIN, make_inputs, no_model
+from .inputs import PAIRS, SETS, TRAIN, fit, make_inputs
 from .test_dspa_map import block_output, dense_map, plain_edit, plain_gates, plain_map, plain_sets, plain_sparsified
 
 OPTIONS: dict[str, Any] = {
@@ -38,12 +38,19 @@ def other(sae: SAE) -> SAE:
 
 def fit_inputs(
     lm: LanguageModel, sae: SAE, folder: Path, explained: float = -1e9, **options: Any
-) -> tuple[FitInputs, list[LogRow], dict[str, ConditionalMap]]:
-    kept: dict[str, ConditionalMap] = {}
+) -> tuple[FitInputs, list[LogRow]]:
     saes = {OPTIONS["layer_in"]: sae, OPTIONS["layer_out"]: other(sae)}
-    elsewhere = Elsewhere(lambda: lm, saes.__getitem__, explained, kept.__setitem__)
-    inputs, log = make_inputs(lm, sae, folder, options={**OPTIONS, **options}, language_model=no_model, elsewhere=elsewhere)
-    return inputs, log, kept
+    models = Models(lambda _first: lm, saes.__getitem__, explained)
+    return make_inputs(lm, sae, folder, "dspa", options={**OPTIONS, **options}, models=models)
+
+
+def maps(inputs: FitInputs) -> dict[str, ConditionalMap]:
+    """The map of each set that DSPA is fitted to."""
+    found = {}
+    for name, vector in get_method("dspa").fit(inputs).items():
+        assert isinstance(vector.payload, ConditionalMap)
+        found[name] = vector.payload
+    return found
 
 
 def states(lm: LanguageModel, ids: list[int], layer: int) -> Tensor:
@@ -70,8 +77,8 @@ def plain_counts(
 
 @pytest.mark.parametrize(("normalise", "sparsify"), [("pairs", "threshold"), ("gate", "rows")])
 def test_maps_equal_the_definition(lm: LanguageModel, sae: SAE, tmp_path: Path, normalise: str, sparsify: str) -> None:
-    inputs, _, kept = fit_inputs(lm, sae, tmp_path, normalise=normalise, sparsify=sparsify)
-    vectors = get_method("dspa").fit(inputs)
+    inputs, _ = fit_inputs(lm, sae, tmp_path, normalise=normalise, sparsify=sparsify)
+    vectors, kept = fit(inputs), maps(inputs)
     assert {name: vector.tolist() for name, vector in vectors.items()} == {part.name: [[pytest.approx(0.4)]] for part in SETS}
     for part in SETS:
         counted = [plain_counts(lm, sae, other(sae), PAIRS[i]) for i in part.train]
@@ -87,10 +94,10 @@ def test_maps_equal_the_definition(lm: LanguageModel, sae: SAE, tmp_path: Path, 
 
 @pytest.mark.parametrize("reading", ["count_template", "count_end", "gate_fires"])
 def test_other_readings_make_other_maps(gemma: LanguageModel, sae: SAE, tmp_path: Path, reading: str) -> None:
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path)
-    get_method("dspa").fit(inputs)
+    inputs, _ = fit_inputs(gemma, sae, tmp_path)
+    kept = maps(inputs)
     usual = dense_map(kept["both"]).float()
-    get_method("dspa").fit(replace(inputs, options={**OPTIONS, reading: not OPTIONS[reading]}))
+    kept = maps(replace(inputs, options={**OPTIONS, reading: not OPTIONS[reading]}))
     made = kept["both"]
     template, end = reading == "count_template", reading == "count_end"
     counted = [plain_counts(gemma, sae, other(sae), PAIRS[i], template, end) for i in SETS[2].train]
@@ -103,21 +110,21 @@ def test_other_readings_make_other_maps(gemma: LanguageModel, sae: SAE, tmp_path
 
 
 def test_how_a_map_is_used_is_in_its_header_and_its_digest(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path)
-    get_method("dspa").fit(inputs)
+    inputs, _ = fit_inputs(gemma, sae, tmp_path)
+    kept = maps(inputs)
     digests = {kept["both"].digest}
     for change in ({"edits": "all"}, {"signed": False}, {"turns": "last"}):
-        get_method("dspa").fit(replace(inputs, options={**OPTIONS, **change}))
-        assert {name: kept["both"].header()[name] for name in change} == change
+        kept = maps(replace(inputs, options={**OPTIONS, **change}))
+        assert {name: kept["both"].header()["map"][name] for name in change} == change
         digests.add(kept["both"].digest)
     assert len(digests) == 4
 
 
 def test_passes_of_few_pairs_give_the_same(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path, demix=True)
-    get_method("dspa").fit(inputs)
-    whole = dict(kept)
-    get_method("dspa").fit(replace(inputs, train=replace(TRAIN, rows_per_pass=1)))
+    inputs, _ = fit_inputs(gemma, sae, tmp_path, demix=True)
+    kept = maps(inputs)
+    whole = kept
+    kept = maps(replace(inputs, train=replace(TRAIN, rows_per_pass=1)))
     assert {name: made.digest for name, made in kept.items()} == {name: made.digest for name, made in whole.items()}
     opened = kept["both"].gates
     assert opened is not None
@@ -127,8 +134,8 @@ def test_passes_of_few_pairs_give_the_same(gemma: LanguageModel, sae: SAE, tmp_p
 
 def test_the_curve_says_how_far_answers_move(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     """On validation, at the tokens that predict the chosen answer."""
-    inputs, log, kept = fit_inputs(gemma, sae, tmp_path)
-    get_method("dspa").fit(inputs)
+    inputs, log = fit_inputs(gemma, sae, tmp_path)
+    kept = maps(inputs)
     for part, row in zip(SETS, log, strict=True):
         moved = []
         for i in part.validation:
@@ -142,13 +149,13 @@ def test_the_curve_says_how_far_answers_move(gemma: LanguageModel, sae: SAE, tmp
 
 
 def test_fewer_pairs_can_be_drawn(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path, pairs=2)
-    get_method("dspa").fit(inputs)
+    inputs, _ = fit_inputs(gemma, sae, tmp_path, pairs=2)
+    kept = maps(inputs)
     drawn = {name: made.digest for name, made in kept.items()}
     assert [made.info.pairs for made in kept.values()] == [2, 2, 2]
     several = set()
     for seed in range(4):
-        get_method("dspa").fit(replace(inputs, options={**inputs.options, "seed": seed}))
+        kept = maps(replace(inputs, options={**inputs.options, "seed": seed}))
         several.add(kept["both"].digest)
         assert kept["localized"].digest == drawn["localized"]  # it has no more than two
     assert drawn["both"] in several and len(several) > 1
@@ -170,39 +177,33 @@ REFUSED = [
     ({"turns": "first"}, r"method.options.turns=first: choose one of all, last"),
     ({"demix": True, "normalise": "gate"}, r"method.options.demix=True: de-mixing is defined for method.options.normalise=pairs"),
     ({"explained": 0.99}, r"random jumprelu: explains -?\d.* of the variance of this model's states"),
-    ({"kdiff": 3}, r"method.options.kdiff: DSPA reads layer_in, .* give these and no others"),
+    ({"kdiff": 3}, r"method.options.kdiff=3: unknown option; did you mean k_diff"),
 ]
 
 
 @pytest.mark.parametrize(("change", "message"), REFUSED, ids=lambda part: str(part)[:30])
 def test_what_is_refused(gemma: LanguageModel, sae: SAE, tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path, **change)
+    inputs, _ = fit_inputs(gemma, sae, tmp_path, **change)
     with pytest.raises(YapoError, match=message):
-        get_method("dspa").fit(inputs)
-    assert not kept
+        maps(inputs)
 
 
 def test_empty_gates_and_maps_are_refused(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path)
+    inputs, _ = fit_inputs(gemma, sae, tmp_path)
     silent = replace(sae, threshold=torch.full((64,), 1e9))
-    assert inputs.elsewhere is not None
 
     def given(layers: dict[int, SAE]) -> FitInputs:
-        assert inputs.elsewhere is not None
-        return replace(inputs, elsewhere=replace(inputs.elsewhere, autoencoder=layers.__getitem__))
+        return replace(inputs, models=replace(inputs.models, autoencoder=layers.__getitem__))
 
     with pytest.raises(YapoError, match="localized: no gate opens, since random jumprelu fires on no token"):
-        get_method("dspa").fit(given({0: silent, 2: sae}))
+        maps(given({0: silent, 2: sae}))
     with pytest.raises(
         YapoError, match="localized: the map is empty, since no feature of random jumprelu tells chosen from rejected"
     ):
-        get_method("dspa").fit(given({0: sae, 2: silent}))
+        maps(given({0: sae, 2: silent}))
     alike = replace(inputs.store, pairs=[replace(pair, rejected=pair.chosen) for pair in PAIRS])
     with pytest.raises(YapoError, match="the map is empty"):
-        get_method("dspa").fit(replace(inputs, store=alike))
-    with pytest.raises(YapoError, match="fit it in the stage train"):
-        get_method("dspa").fit(replace(inputs, elsewhere=None))
-    assert not kept
+        maps(replace(inputs, store=alike))
 
 
 def test_the_settings_are_those_that_the_method_reads() -> None:
@@ -219,9 +220,9 @@ def test_the_settings_are_those_that_the_method_reads() -> None:
 
 def test_a_set_of_its_own(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     """Pairs that no set trains on are not run; the map of a set does not depend on the others."""
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path)
-    get_method("dspa").fit(inputs)
+    inputs, _ = fit_inputs(gemma, sae, tmp_path)
+    kept = maps(inputs)
     both = kept["both"].digest
     alone = replace(inputs, sets=[TrainSet("both", [3, 1, 0, 2], [4])])
-    get_method("dspa").fit(alone)
+    kept = maps(alone)
     assert kept["both"].digest == both

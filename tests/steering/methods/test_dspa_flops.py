@@ -11,15 +11,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.methods import get_method
+from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
 from yapo.steering.methods.dspa.method import Options
 from yapo.steering.pair_batch import TokenPair
 
 from .inputs import PAIRS, SETS, TRAIN
-from .test_dspa import OPTIONS, fit_inputs, other
+from .test_dspa import OPTIONS, fit_inputs, maps, other
 
-OWN = Options.of(OPTIONS)
+OWN = read_options(Options, OPTIONS)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
@@ -28,11 +28,11 @@ def test_every_operation_of_the_real_fit_is_accounted_for(
     lm: LanguageModel, sae: SAE, tmp_path: Path, change: dict[str, Any], batch_size: int
 ) -> None:
     """All that DSPA does to fit a set: the map, and how far it moves validation answers."""
-    options, (*_, part) = Options.of({**OPTIONS, **change}), SETS
-    inputs, _, kept = fit_inputs(lm, sae, tmp_path, **change)
+    options, (*_, part) = read_options(Options, {**OPTIONS, **change}), SETS
+    inputs, _ = fit_inputs(lm, sae, tmp_path, **change)
     inputs = replace(inputs, sets=[part], train=replace(TRAIN, rows_per_pass=batch_size))
     with FlopCounterMode(display=False) as counter:
-        get_method("dspa").fit(inputs)
+        kept = maps(inputs)
     pairs, validation = ([PAIRS[i] for i in places] for places in (part.train, part.validation))
     fitted = fit_cost(lm, pairs, options, sae, other(sae), batch_size).total
     moved = displacement_cost(lm, validation, kept[part.name].info, batch_size)

@@ -315,7 +315,7 @@ def test_other_autoencoders_are_refused(sae: SAE) -> None:
 
 def test_a_map_from_before_the_readings_were_settings_is_read(sae: SAE) -> None:
     made = make_map(sae, sae)
-    old = made.header()
+    old = made.header()["map"]
     for name in ("gate_fires", "count_template", "count_end", "edits", "signed", "turns"):
         old.pop(name)
     assert ConditionalMap.read(made.tensors(), old).info == made.info
@@ -324,7 +324,7 @@ def test_a_map_from_before_the_readings_were_settings_is_read(sae: SAE) -> None:
 @pytest.mark.parametrize("demix", [False, True])
 def test_a_map_is_read_as_it_was_written(sae: SAE, demix: bool) -> None:
     made = make_map(sae, sae, demix=demix)
-    read = ConditionalMap.read(made.tensors(), made.header())
+    read = ConditionalMap.read(made.tensors(), made.header()["map"])
     assert read.info == made.info
     assert read.digest == made.digest
     again = Conditional(read, sae, sae)
@@ -353,7 +353,7 @@ def test_a_map_is_read_as_it_was_written(sae: SAE, demix: bool) -> None:
 )
 def test_damaged_maps_are_refused(sae: SAE, change: Callable[..., Any], message: str) -> None:
     made = make_map(sae, sae, demix=True)
-    tensors, header = made.tensors(), made.header()
+    tensors, header = made.tensors(), made.header()["map"]
     change(tensors, header)
     with pytest.raises(YapoError, match=message):
         ConditionalMap.read(tensors, header)

@@ -11,16 +11,14 @@ import pytest
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.method import Elsewhere
-from yapo.steering.methods import get_method
-from yapo.steering.methods.dspa.map import ConditionalMap
+from yapo.steering.method import Models, read_options
 from yapo.steering.methods.dspa.method import Options
 from yapo.steering.methods.dspa.variants import LAYERS, OWN, PAIRS, MapVariant, fit_variants, own_values, variants
 
 from .inputs import SETS
-from .test_dspa import OPTIONS, fit_inputs, other
+from .test_dspa import OPTIONS, fit_inputs, maps, other
 
-OWN_OPTIONS = Options.of(OPTIONS)
+OWN_OPTIONS = read_options(Options, OPTIONS)
 CHANGES: dict[str, list[Any]] = {
     "alpha": [0.1, 0.4],
     "mode": ["ablate", "both"],
@@ -79,8 +77,7 @@ def test_impossible_values_are_refused() -> None:
 
 
 def test_each_is_what_dspa_makes_of_its_options_and_pairs(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    inputs, _, _ = fit_inputs(gemma, sae, tmp_path)
-    kept: dict[str, ConditionalMap] = {}
+    inputs, _ = fit_inputs(gemma, sae, tmp_path)
     loaded: list[int] = []
     saes = {(layer, width): made for layer in (0, 2) for width, made in ((64, sae), (40, other(sae)))}
 
@@ -88,8 +85,7 @@ def test_each_is_what_dspa_makes_of_its_options_and_pairs(gemma: LanguageModel, 
         loaded.append(layer)
         return saes[layer, 64 if layer == 0 else 40]
 
-    elsewhere = Elsewhere(lambda: gemma, autoencoder, -1e9, kept.__setitem__)
-    inputs = replace(inputs, elsewhere=elsewhere)
+    inputs = replace(inputs, models=Models(lambda _first: gemma, autoencoder, -1e9))
     fitted = fit_variants(inputs, PART, listed(), seed=0)
     assert [f.variant for f in fitted] == listed()
     counted = len(loaded) // 2
@@ -99,19 +95,18 @@ def test_each_is_what_dspa_makes_of_its_options_and_pairs(gemma: LanguageModel, 
         if f.variant.change == PAIRS:
             assert f.map.info.pairs == int(f.variant.value)
             continue
-        get_method("dspa").fit(replace(inputs, options=asdict(options), sets=[part]))
+        kept = maps(replace(inputs, options=asdict(options), sets=[part]))
         assert f.map.digest == kept[part.name].digest
-    assert kept.keys() == {PART.name}
 
 
 def test_subsets_are_drawn_by_the_seed_and_lie_within_each_other(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    inputs, _, kept = fit_inputs(gemma, sae, tmp_path)
+    inputs, _ = fit_inputs(gemma, sae, tmp_path)
     wanted = [MapVariant(PAIRS, str(n), OWN_OPTIONS, draw) for draw in range(6) for n in (1, 2, 3)]
     fitted = [f.map.digest for f in fit_variants(inputs, PART, wanted, seed=0)]
     by_pairs: dict[str, frozenset[int]] = {}
     subsets = [[0], [1], [2], [3], [0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3], [0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]
     for train in subsets:
-        get_method("dspa").fit(replace(inputs, sets=[replace(PART, name="own", train=train)]))
+        kept = maps(replace(inputs, sets=[replace(PART, name="own", train=train)]))
         by_pairs.setdefault(kept["own"].digest, frozenset(train))
     drawn = [by_pairs[digest] for digest in fitted]
     for one, two, three in zip(drawn[::3], drawn[1::3], drawn[2::3], strict=True):

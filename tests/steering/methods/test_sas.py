@@ -13,11 +13,10 @@ from torch import Tensor
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.steering.contrast import contrast_states
-from yapo.steering.methods import get_method
+from yapo.steering.contrast import Contrast, contrast_states
 from yapo.steering.methods.sas import sas_vector
 
-from .inputs import SETS, make_inputs, no_model
+from .inputs import NO_MODELS, SETS, fit, make_inputs
 
 
 def plain_sas(positive: list[list[float]], negative: list[list[float]], tau: float) -> list[float]:
@@ -58,20 +57,20 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize("contrast", ["answer", "prompt"])
-def test_fit_is_the_vector_of_the_codes(lm: LanguageModel, sae: SAE, tmp_path: Path, contrast: str) -> None:
+def test_fit_is_the_vector_of_the_codes(lm: LanguageModel, sae: SAE, tmp_path: Path, contrast: Contrast) -> None:
     settings = {"contrast": contrast, "tau": 0.7, "threshold": "relu"}
-    inputs, _ = make_inputs(lm, sae, tmp_path, options=settings, language_model=no_model)
-    vectors = get_method("sas").fit(inputs)
+    inputs, _ = make_inputs(lm, sae, tmp_path, "sas", options=settings, models=NO_MODELS)
+    vectors = fit(inputs)
     for part in SETS:
-        positive, negative = contrast_states(inputs, part)
+        positive, negative = contrast_states(inputs, part, contrast)
         expected = plain_sas(sae.encode(positive).tolist(), sae.encode(negative).tolist(), 0.7)
         torch.testing.assert_close(vectors[part.name], torch.tensor([expected]))
         assert vectors[part.name].shape == (1, 64)
     assert any(vector.any() for vector in vectors.values())
 
 
-@pytest.mark.parametrize("tau", [0.0, -0.1, 1.5])
-def test_impossible_thresholds_are_refused(gemma: LanguageModel, sae: SAE, tmp_path: Path, tau: float) -> None:
-    inputs, _ = make_inputs(gemma, sae, tmp_path, options={"contrast": "prompt", "tau": tau})
-    with pytest.raises(YapoError, match=rf"method.options.tau={tau}"):
-        get_method("sas").fit(inputs)
+@pytest.mark.parametrize("tau", [0.0, -0.1, 1.5, "much", True])
+def test_impossible_thresholds_are_refused(gemma: LanguageModel, sae: SAE, tmp_path: Path, tau: object) -> None:
+    inputs, _ = make_inputs(gemma, sae, tmp_path, "sas", options={"contrast": "prompt", "tau": tau})
+    with pytest.raises(YapoError, match=rf"method.options.tau={tau!r}: (a share|must be a number)"):
+        fit(inputs)

@@ -13,20 +13,17 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Sparse
-from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.trainer import Trainer
 
-from .inputs import LAYER, SETS, TRAIN, make_inputs
+from .inputs import LAYER, SETS, TRAIN, fit, make_inputs
 
 
 def test_fit_equals_the_trainer(lm: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    method = get_method("yapo")
-    inputs, log = make_inputs(lm, sae, tmp_path)
-    vectors = method.fit(inputs)
+    inputs, log = make_inputs(lm, sae, tmp_path, "yapo")
+    vectors = fit(inputs)
     rows: list[LogRow] = []
     expected = Trainer(lm, LAYER, Sparse(sae), inputs.store, TRAIN).train(SETS, rows.append)
-    assert (method.name, method.space) == ("yapo", "sparse")
     assert {name: vector.shape for name, vector in vectors.items()} == {part.name: (2, 64) for part in SETS}
     assert all(torch.equal(vectors[part.name], expected[part.name]) for part in SETS)
     assert all(vector.any() for vector in vectors.values())
@@ -35,8 +32,8 @@ def test_fit_equals_the_trainer(lm: LanguageModel, sae: SAE, tmp_path: Path) -> 
 
 def test_features_that_never_fire_in_training_stay_zero(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     sae = replace(sae, threshold=torch.full((64,), 4.0))  # about a third of the features fire somewhere
-    inputs, _ = make_inputs(gemma, sae, tmp_path)
-    vectors = get_method("yapo").fit(inputs)
+    inputs, _ = make_inputs(gemma, sae, tmp_path, "yapo")
+    vectors = fit(inputs)
     fired = torch.zeros(64, dtype=torch.bool)
     for i in SETS[0].train:
         fired |= (sae.encode(inputs.store.hidden[i][1:]) > 0).any(dim=0)  # BOS is not steered
@@ -47,31 +44,31 @@ def test_features_that_never_fire_in_training_stay_zero(gemma: LanguageModel, sa
 
 def test_resumes_from_the_checkpoint_it_is_given(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     """Training that was complete is not done again: the blocks above the layer are never run."""
-    inputs, log = make_inputs(gemma, sae, tmp_path)
-    vectors = get_method("yapo").fit(inputs)
+    inputs, log = make_inputs(gemma, sae, tmp_path, "yapo")
+    vectors = fit(inputs)
     assert inputs.checkpoint.exists()
     broken = LanguageModel(copy.deepcopy(gemma.model), gemma.tokenizer, gemma.source, gemma.digest)
     del broken.model.model.layers[LAYER + 1 :]
-    again, rows = make_inputs(gemma, sae, tmp_path, language_model=lambda: broken)
-    assert all(torch.equal(vectors[name], vector) for name, vector in get_method("yapo").fit(again).items())
+    again, rows = make_inputs(gemma, sae, tmp_path, "yapo", models=replace(inputs.models, language_model=lambda _first: broken))
+    assert all(torch.equal(vectors[name], vector) for name, vector in fit(again).items())
     assert rows == log
 
 
 def test_all_features_learn_what_those_that_fire_do(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     """The theorem behind the restriction: from v = 0, a feature that fires on no token gets no gradient, ever."""
     rare = replace(sae, threshold=torch.full((64,), 4.0))
-    some, _ = make_inputs(gemma, rare, tmp_path)
-    every, _ = make_inputs(gemma, rare, tmp_path, options={"features": "all"})
-    for name, vector in get_method("yapo").fit(some).items():
-        torch.testing.assert_close(get_method("yapo").fit(every)[name], vector, rtol=1e-4, atol=1e-5)
-        assert torch.equal(vector != 0, get_method("yapo").fit(every)[name] != 0)
+    some, _ = make_inputs(gemma, rare, tmp_path, "yapo")
+    every, _ = make_inputs(gemma, rare, tmp_path, "yapo", options={"features": "all"})
+    for name, vector in fit(some).items():
+        torch.testing.assert_close(fit(every)[name], vector, rtol=1e-4, atol=1e-5)
+        assert torch.equal(vector != 0, fit(every)[name] != 0)
 
 
 def test_from_a_random_start_silent_features_move_too(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     rare = replace(sae, threshold=torch.full((64,), 4.0))
-    some, _ = make_inputs(gemma, rare, tmp_path, options={"init": "random"})
-    every, _ = make_inputs(gemma, rare, tmp_path, options={"init": "random", "features": "all"})
-    one, other = get_method("yapo").fit(some)["both"], get_method("yapo").fit(every)["both"]
+    some, _ = make_inputs(gemma, rare, tmp_path, "yapo", options={"init": "random"})
+    every, _ = make_inputs(gemma, rare, tmp_path, "yapo", options={"init": "random", "features": "all"})
+    one, other = fit(some)["both"], fit(every)["both"]
     silent = ~one[-1].bool()
     assert 0 < silent.sum() < 64
     assert other[-1, silent].all()
@@ -79,12 +76,12 @@ def test_from_a_random_start_silent_features_move_too(gemma: LanguageModel, sae:
 
 
 def test_jumprelu_after_the_addition(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    inputs, _ = make_inputs(gemma, sae, tmp_path, options={"threshold": "jumprelu"})
+    inputs, _ = make_inputs(gemma, sae, tmp_path, "yapo", options={"threshold": "jumprelu"})
     expected = Trainer(gemma, LAYER, Sparse(sae, "jumprelu"), inputs.store, TRAIN).train(SETS, lambda _row: None)
-    relu, _ = make_inputs(gemma, sae, tmp_path)
-    for name, vector in get_method("yapo").fit(inputs).items():
+    relu, _ = make_inputs(gemma, sae, tmp_path, "yapo")
+    for name, vector in fit(inputs).items():
         assert torch.equal(vector, expected[name])
-        assert not torch.allclose(vector, get_method("yapo").fit(relu)[name], atol=1e-3)
+        assert not torch.allclose(vector, fit(relu)[name], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +93,6 @@ def test_jumprelu_after_the_addition(gemma: LanguageModel, sae: SAE, tmp_path: P
     ],
 )
 def test_unknown_options(gemma: LanguageModel, sae: SAE, tmp_path: Path, options: dict[str, str], message: str) -> None:
-    inputs, _ = make_inputs(gemma, sae, tmp_path, options=options)
+    inputs, _ = make_inputs(gemma, sae, tmp_path, "yapo", options=options)
     with pytest.raises(YapoError, match=message):
-        get_method("yapo").fit(inputs)
+        fit(inputs)

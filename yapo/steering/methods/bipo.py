@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
 
 from yapo.steering.interventions import Dense
-from yapo.steering.method import FitInputs
-from yapo.steering.methods.caa import CAA
-from yapo.steering.training.starts import starting_vectors, training_sets
+from yapo.steering.method import FitInputs, read_options
+from yapo.steering.methods import caa
+from yapo.steering.spaces import DENSE
+from yapo.steering.training.starts import MEAN_DIFFERENCE, Start, starting_vectors, training_sets
 from yapo.steering.training.trainer import Trainer
+from yapo.steering.vector import TrainedVector
+
+
+@dataclass(frozen=True)
+class Options:
+    """``method.options``: where a vector starts."""
+
+    init: Start
 
 
 class BiPO:
     """h' = h + d·v."""
 
-    name = "bipo"
-    space = "dense"
+    space = DENSE
     learns = True
 
-    def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
-        """``[epochs, d_model]`` for each set."""
+    def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
+        """Return ``[epochs, d_model]`` for each set."""
+        options = read_options(Options, inputs.options)
         lm, sets = inputs.language_model(), training_sets(inputs)
-        starts = starting_vectors(inputs, sets, lm.d_model, CAA())
+        starts = starting_vectors(inputs, sets, lm.d_model, options.init, caa.METHOD, {"contrast": MEAN_DIFFERENCE})
         trainer = Trainer(lm, inputs.layer, Dense(lm.d_model), inputs.store, inputs.train)
-        return trainer.train(sets, inputs.log, inputs.checkpoint, starts)
+        epochs = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
+        return {part.name: inputs.vector(part, epochs[part.name]) for part in sets}
 
 
 METHOD = BiPO()

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from yapo.errors import YapoError
-from yapo.steering.contrast import contrast_states
-from yapo.steering.method import FitInputs
+from yapo.checks import require
+from yapo.steering.contrast import Contrast, contrast_states
+from yapo.steering.interventions import Threshold
+from yapo.steering.method import FitInputs, read_options
+from yapo.steering.spaces import SPARSE
+from yapo.steering.vector import TrainedVector
+
+
+@dataclass(frozen=True)
+class Options:
+    """``method.options``.
+
+    Attributes:
+        contrast: where the residual stream is read.
+        tau: share of the states on which a feature must fire to count.
+        threshold: what follows the addition.
+    """
+
+    contrast: Contrast
+    tau: float
+    threshold: Threshold
+
+    def __post_init__(self) -> None:
+        require(0 < self.tau <= 1, "method.options.tau", self.tau, "a share of the states, above 0 and up to 1")
 
 
 class SAS:
     """Keeps features that are frequent on exactly one side."""
 
-    name = "sas"
-    space = "sparse"
+    space = SPARSE
     learns = False
 
-    def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
-        """``[1, d_sae]`` for each set."""
-        tau = inputs.options.get("tau")
-        if not isinstance(tau, float | int) or isinstance(tau, bool) or not 0 < tau <= 1:
-            raise YapoError(f"method.options.tau={tau}: a share of the states, above 0 and up to 1")
-        vectors = {}
+    def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
+        """Return ``[1, d_sae]`` for each set."""
+        options, vectors = read_options(Options, inputs.options), {}
         for part in inputs.sets:
-            positive, negative = (inputs.sae.encode(states) for states in contrast_states(inputs, part))
-            vectors[part.name] = sas_vector(positive, negative, tau)[None]
+            states = contrast_states(inputs, part, options.contrast)
+            positive, negative = (inputs.sae.encode(side) for side in states)
+            vector = sas_vector(positive, negative, options.tau)
+            vectors[part.name] = inputs.vector(part, vector[None], threshold=options.threshold)
         return vectors
 
 

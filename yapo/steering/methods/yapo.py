@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import Literal
 
-from yapo.checks import one_of
-from yapo.steering.interventions import Sparse
-from yapo.steering.method import FitInputs
-from yapo.steering.methods.sas import SAS
+from yapo.steering.interventions import Sparse, Threshold
+from yapo.steering.method import FitInputs, read_options
+from yapo.steering.methods import sas
+from yapo.steering.spaces import SPARSE
 from yapo.steering.sparse_codes import SparseCodes
-from yapo.steering.training.starts import starting_vectors, training_sets
+from yapo.steering.training.starts import MEAN_DIFFERENCE, Start, starting_vectors, training_sets
 from yapo.steering.training.trainer import Trainer
-from yapo.steering.vector import THRESHOLDS
+from yapo.steering.vector import TrainedVector
 
-FEATURES = ("fires", "all")
+
+@dataclass(frozen=True)
+class Options:
+    """``method.options``.
+
+    Attributes:
+        threshold: what follows the addition: ReLU as published, or the autoencoder's own thresholds.
+        features: which are trained: those that fire on some token of the store, or all. From v = 0 the result is the same.
+        init: where a vector starts.
+    """
+
+    threshold: Threshold
+    features: Literal["fires", "all"]
+    init: Start
 
 
 class YaPO:
-    """h' = Dec(ReLU(Enc(h) + d·v)) + h - Dec(Enc(h)), eq. 3.
+    """h' = Dec(ReLU(Enc(h) + d·v)) + h - Dec(Enc(h)), eq. 3."""
 
-    Options: ``threshold``, what follows the addition: relu as published, or the autoencoder's own jumprelu; ``features``,
-    which are trained: those that fire on some token of the store, or all (from v = 0 the result is the same); ``init``.
-    """
-
-    name = "yapo"
-    space = "sparse"
+    space = SPARSE
     learns = True
 
-    def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
-        """``[epochs, d_sae]`` for each set."""
-        threshold, features = (str(inputs.options.get(key, known[0])) for key, known in _OPTIONS.items())
-        one_of("method.options.threshold", threshold, THRESHOLDS)
-        one_of("method.options.features", features, FEATURES)
+    def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
+        """Return ``[epochs, d_sae]`` for each set."""
+        options = read_options(Options, inputs.options)
         lm, sets = inputs.language_model(), training_sets(inputs)
-        starts = starting_vectors(inputs, sets, inputs.sae.d_sae, SAS())
-        edit = Sparse(inputs.sae, threshold) if features == "fires" else EveryFeature(inputs.sae, threshold)
+        own = {"contrast": MEAN_DIFFERENCE, "tau": 0.7, "threshold": options.threshold}
+        starts = starting_vectors(inputs, sets, inputs.sae.d_sae, options.init, sas.METHOD, own)
+        edit = (Sparse if options.features == "fires" else EveryFeature)(inputs.sae, options.threshold)
         trainer = Trainer(lm, inputs.layer, edit, inputs.store, inputs.train)
-        return trainer.train(sets, inputs.log, inputs.checkpoint, starts)
-
-
-_OPTIONS = {"threshold": THRESHOLDS, "features": FEATURES}
+        epochs = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
+        return {part.name: inputs.vector(part, epochs[part.name], threshold=options.threshold) for part in sets}
 
 
 class EveryFeature(Sparse):
-    """The sparse edit, fitted over all features of the autoencoder, also those that fire on no token."""
+    """The sparse edit, trained over all features of the autoencoder, also those that fire on no token."""
 
     def compact(self, codes: list[SparseCodes]) -> tuple[Sparse, list[SparseCodes]]:
         """See ``Intervention.compact``."""

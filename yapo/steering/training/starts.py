@@ -1,38 +1,45 @@
-"""What the methods that train have in common: which pairs they see, and where a vector starts."""
+"""Which pairs the methods that train learn from, and where their vectors start."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from yapo.checks import one_of
+from yapo.steering.contrast import Contrast
 from yapo.steering.method import FitInputs, Method
 from yapo.steering.training.train_sets import TrainSet, fewer_facts
 
-STARTS = ("zero", "random", "mean_difference")
-MEAN_DIFFERENCE = {"contrast": "prompt", "tau": 0.7}  # options of CAA and SAS where a vector starts from theirs
+Start = Literal["zero", "random", "mean_difference"]
+MEAN_DIFFERENCE: Contrast = "prompt"  # where the closed form reads the residual stream if a vector starts from it
 
 
 def training_sets(inputs: FitInputs) -> list[TrainSet]:
-    """The sets, with the share of the facts that ``train.share`` leaves them."""
+    """Return the sets, with the share of the facts that ``train.share`` leaves them."""
     return [fewer_facts(part, inputs.rows, inputs.train.share, inputs.train.seed) for part in inputs.sets]
 
 
-def starting_vectors(inputs: FitInputs, sets: list[TrainSet], width: int, closed_form: Method) -> dict[str, Tensor] | None:
-    """Where each vector starts, as ``method.options.init`` says: ``[width]`` by name; None for zero, as published.
+def starting_vectors(
+    inputs: FitInputs, sets: list[TrainSet], width: int, start: Start, closed_form: Method, options: Mapping[str, Any]
+) -> dict[str, Tensor] | None:
+    """Return where each vector starts, ``[width]`` by the name of its set; None for zero, as published.
 
-    ``random`` draws every entry from a normal distribution whose standard deviation is the learning rate, about one step of
-    Adam. ``mean_difference`` is what the closed-form method of the same space gives for the same pairs.
+    Args:
+        inputs: of the method that trains.
+        sets: the sets.
+        width: entries of a vector.
+        start: ``random`` draws every entry from a normal distribution whose standard deviation is the learning rate, about one
+            step of Adam. ``mean_difference`` is what the closed form gives for the same pairs.
+        closed_form: the method of mean differences in the same space, and its ``options``.
     """
-    init = str(inputs.options.get("init", "zero"))
-    one_of("method.options.init", init, STARTS)
-    if init == "zero":
+    if start == "zero":
         return None
-    if init == "mean_difference":
-        vectors = closed_form.fit(replace(inputs, sets=sets, options=MEAN_DIFFERENCE))
-        return {name: epochs[-1].cpu() for name, epochs in vectors.items()}
+    if start == "mean_difference":
+        vectors = closed_form.fit(replace(inputs, sets=sets, options=options))
+        return {name: vector.epochs[-1].cpu() for name, vector in vectors.items()}
     return {part.name: inputs.train.lr * _normal(width, inputs.train.seed if part.seed is None else part.seed) for part in sets}
 
 

@@ -55,9 +55,7 @@ class Trainer:
     def __init__(
         self, lm: LanguageModel, layer: int, intervention: Intervention, store: ActivationStore, config: TrainConfig
     ) -> None:
-        needed, found = (lm.digest, str(lm.dtype), layer), (store.key.model, store.key.dtype, store.key.layer)
-        if needed != found:
-            raise YapoError(f"activations of model, type, layer {found} cannot train {needed}; run the stage prepare again")
+        store.check(model=lm.digest, dtype=str(lm.dtype), layer=layer)
         self.lm, self.layer, self.store, self.config = lm, layer, store, config
         seen = store.codes if config.steer_bos else [_without_bos(codes) for codes in store.codes]
         fitted, self.codes = intervention.compact(seen)

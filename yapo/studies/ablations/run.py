@@ -15,7 +15,9 @@ from yapo.models.sae_quality import reconstruction_quality
 from yapo.stages.app import run
 from yapo.stages.study import Study
 from yapo.stages.study_methods import check_methods
-from yapo.stages.trainings import ITEM, Bench, Cell
+from yapo.stages.trainings import ITEM, TrainingCell, TrainingSetup
+from yapo.steering.interventions import Intervention
+from yapo.steering.methods import get_method
 from yapo.studies.ablations.variants import Variant, variants_of
 
 READS = (
@@ -53,43 +55,46 @@ def main(config: Config) -> None:
     """
     check_methods(config, "ablations")
     settings, variants = config.studies.ablations, variants_of(config)
-    bench = Bench.open(config, f"{NAME}_{config.method.name}")
+    setup = TrainingSetup.open(config, f"{NAME}_{config.method.name}")
     frames, checkpoints = list[pd.DataFrame](), []
-    with bench.answerer.cache:
+    with setup.answerer.cache:
         for task in settings.tasks:
-            cell, default = bench.cell(task, settings.setting), dict[int, Tensor]()
+            cell, default = setup.cell(task, settings.setting), dict[int, Tensor]()
             frames.append(cell.answers([Condition()])[0].assign(change="unsteered", multiplier=0.0, task=task))
             for variant in variants:
                 own = cell
                 if variant.sae is not None:
                     own = cell.reencode(load_sae(Study.of(config).ablation_sae(variant.name)))
-                checkpoints.append(bench.path.with_name(f"{bench.path.stem}-{task}-{variant.name}.checkpoint.safetensors"))
+                checkpoints.append(setup.path.with_name(f"{setup.path.stem}-{task}-{variant.name}.checkpoint.safetensors"))
                 vectors, _ = own.fit(variant.train, variant.options, settings.seeds, checkpoints[-1])
-                last = {seed: epochs[-1] for seed, epochs in vectors.items()}
+                last = {seed: vector.epochs[-1] for seed, vector in vectors.items()}
                 default = default or last
-                frames.append(_measured(own, variant, last, default if variant.sae is None else {}).assign(task=task))
+                edit, apart = own.intervention(vectors), default if variant.sae is None else {}
+                frames.append(_measured(own, variant, edit, last, apart).assign(task=task))
                 log.info("%s %s %s: %s", config.country, config.method.name, task, variant.name)
-    rows = pd.concat(frames, ignore_index=True).assign(setting=settings.setting, **bench.place)
-    write_parquet(bench.path, rows.reindex(columns=COLUMNS))
+    rows = pd.concat(frames, ignore_index=True).assign(setting=settings.setting, **setup.place)
+    write_parquet(setup.path, rows.reindex(columns=COLUMNS))
     for checkpoint in checkpoints:
         checkpoint.unlink()
 
 
-def _measured(cell: Cell, variant: Variant, vectors: dict[int, Tensor], default: dict[int, Tensor]) -> pd.DataFrame:
+def _measured(
+    cell: TrainingCell, variant: Variant, intervention: Intervention, vectors: dict[int, Tensor], default: dict[int, Tensor]
+) -> pd.DataFrame:
     """Answers and pairs of validation, steered by every seed's vector both ways."""
-    intervention, steer_bos = cell.intervention(variant.options), variant.train.steer_bos
+    steer_bos = variant.train.steer_bos
     points = [(seed, multiplier) for seed in vectors for multiplier in (1.0, -1.0)]
     answers = cell.answers([Condition(intervention, multiplier * vectors[seed], steer_bos) for seed, multiplier in points])
     frames = []
     for (seed, multiplier), answered in zip(points, answers, strict=True):
         v = vectors[seed]
         apart = float((v - default[seed]).norm() / default[seed].norm()) if default else None
-        pairs = cell.pairs(intervention, v, multiplier)
+        pairs = cell.measure(intervention, v, multiplier)
         size = {"l0": int((v != 0).sum()), "difference": apart}
         frames.append(answered.merge(pairs, on=ITEM, how="left").assign(seed=seed, multiplier=multiplier, **size))
     quality = dict[str, float]()
-    if cell.bench.space == "sparse":
-        explained, l0 = reconstruction_quality(cell.sae, (cell.store.hidden[i][1:] for i in cell.part.validation))
+    if get_method(cell.setup.config.method.name).space.of_features:
+        explained, l0 = reconstruction_quality(cell.sae, (cell.prepared.store.hidden[i][1:] for i in cell.part.validation))
         quality = {"explained_variance": explained, "sae_l0": l0}
     return pd.concat(frames, ignore_index=True).assign(change=variant.name, **quality)
 

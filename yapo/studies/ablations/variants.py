@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from yapo.config import Config, SaeTrainConfig, TrainConfig
 from yapo.errors import YapoError, unknown
 from yapo.stages.app import CONF, options
+from yapo.steering.methods import get_method
 
 DEFAULT = "default"
 T = TypeVar("T")
@@ -31,8 +32,7 @@ class Variant:
 def variants_of(config: Config) -> list[Variant]:
     """What ``config.method`` trains: the experiment's setting, named "default", and the variants that apply to the method.
 
-    A variant applies where the method has all its options; one of ``sae.train`` where the method works on an autoencoder,
-    as those do that have the option ``threshold``.
+    A variant applies where the method has all its options; one of ``sae.train`` where its vectors are of features.
 
     Raises:
         YapoError: an option that no method has, or an impossible value.
@@ -46,7 +46,7 @@ def variants_of(config: Config) -> list[Variant]:
         for option in chosen:
             if option not in known:
                 raise unknown("method option", place, f"method.options.{option}", [f"method.options.{name}" for name in known])
-        if set(chosen) <= set(own) and (not sae or "threshold" in own):
+        if set(chosen) <= set(own) and (not sae or get_method(config.method.name).space.of_features):
             autoencoder = _changed(config.sae.train, sae, place) if sae else None
             made.append(Variant(name, _changed(config.train, train, place), {**own, **chosen}, autoencoder))
     return made

@@ -8,18 +8,15 @@ from yapo.config import Config
 from yapo.data.behaviours import LANGUAGE
 from yapo.data.schema import read_table
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.judges.behaviour import behaviour_rubric
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.stages.app import run
-from yapo.stages.evaluate import candidates_of, trained_vectors
 from yapo.stages.inputs import read_layer
 from yapo.stages.study import Study
-from yapo.steering.interventions import Dense
-from yapo.steering.vector import random_like
+from yapo.stages.vectors import candidates_of, trained_vectors
 from yapo.studies.behaviours.evaluator import BehaviourEvaluator
 
 READS = ("data.seed", "model", "sae", "discovery.layer", "generation", "judge", "methods", "studies.behaviours")
@@ -48,9 +45,8 @@ def main(config: Config) -> None:
         asked = pairs.loc[pairs["split"] == "validation", "prompt"].drop_duplicates().head(CONTROL_PROMPTS)
         residual = Residual.of(lm, layer, [lm.tokenizer.prompt(text) for text in asked])
         moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in chosen.items()]
-        u = random_like(max(moved), lm.d_model, config.data.seed)
-        control = Condition(Dense(lm.d_model), u), Condition(Dense(lm.d_model), -u)
-        tested = evaluator.test(candidates, chosen, control)
+        control = random_control(moved, lm.d_model, config.data.seed)
+        tested = evaluator.test(candidates, chosen, (control, control.scaled(-1.0)))
     for key, trial in chosen.items():
         trained[key].chosen(trial.epoch, trial.multiplier).save(study.vector(LANGUAGE, behaviour, *key))
     write_parquet(study.validation(LANGUAGE, behaviour), grid.assign(behaviour=behaviour))

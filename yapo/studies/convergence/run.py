@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from yapo.config import Config
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.stages.app import run
 from yapo.stages.study_methods import check_methods
-from yapo.stages.trainings import Bench, Cell
+from yapo.stages.trainings import TrainingCell, TrainingSetup
+from yapo.steering.vector import TrainedVector
 
 READS = (
     "prompts",
@@ -53,52 +53,52 @@ def main(config: Config) -> None:
     """
     check_methods(config, "convergence")
     settings = config.studies.convergence
-    bench = Bench.open(config, f"{NAME}_{config.method.name}")
+    setup = TrainingSetup.open(config, f"{NAME}_{config.method.name}")
     frames, checkpoints = list[pd.DataFrame](), []
-    with bench.answerer.cache:
+    with setup.answerer.cache:
         for task in settings.tasks:
-            cell = bench.cell(task, settings.setting)
+            cell = setup.cell(task, settings.setting)
             for lr in dict.fromkeys(settings.learning_rates):
-                checkpoints.append(bench.path.with_name(f"{bench.path.stem}-{task}-{lr:g}.checkpoint.safetensors"))
+                checkpoints.append(setup.path.with_name(f"{setup.path.stem}-{task}-{lr:g}.checkpoint.safetensors"))
                 train = replace(config.train, lr=lr, epochs=settings.epochs)
                 vectors, rows = cell.fit(train, config.method.options, settings.seeds, checkpoints[-1])
-                reversed_losses = _reversed(cell, config, vectors)
+                reversed_losses = _reversed(cell, vectors)
                 answers = _answers(cell, config, vectors, ends=rows[rows["kind"] == "epoch"])
                 frames += [
                     part.assign(task=task, setting=settings.setting, lr=lr)
                     for part in (rows.merge(reversed_losses, on=["kind", "seed", "epoch"], how="left"), answers)
                 ]
                 log.info("%s %s %s: learning rate %g", config.country, config.method.name, task, lr)
-    write_parquet(bench.path, pd.concat(frames, ignore_index=True).assign(**bench.place)[COLUMNS])
+    write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**setup.place)[COLUMNS])
     for checkpoint in checkpoints:
         checkpoint.unlink()
 
 
-def _reversed(cell: Cell, config: Config, vectors: dict[int, Tensor]) -> pd.DataFrame:
+def _reversed(cell: TrainingCell, vectors: dict[int, TrainedVector]) -> pd.DataFrame:
     """Mean validation loss at d = -1 after every epoch."""
-    intervention = cell.intervention(config.method.options)
+    intervention = cell.intervention(vectors)
     return pd.DataFrame(
         {
             "kind": "epoch",
             "seed": seed,
             "epoch": epoch,
-            "validation_loss_reversed": cell.pairs(intervention, v, -1.0)["loss"].mean(),
+            "validation_loss_reversed": cell.measure(intervention, v, -1.0)["loss"].mean(),
         }
-        for seed, epochs in vectors.items()
-        for epoch, v in enumerate(epochs, start=1)
+        for seed, vector in vectors.items()
+        for epoch, v in enumerate(vector.epochs, start=1)
     )
 
 
-def _answers(cell: Cell, config: Config, vectors: dict[int, Tensor], ends: pd.DataFrame) -> pd.DataFrame:
+def _answers(cell: TrainingCell, config: Config, vectors: dict[int, TrainedVector], ends: pd.DataFrame) -> pd.DataFrame:
     """Questions answered by the unsteered model and after some epochs, early ones closer together.
 
     Args:
         ends: logged rows of the epochs.
     """
-    settings, intervention = config.studies.convergence, cell.intervention(config.method.options)
+    settings, intervention = config.studies.convergence, cell.intervention(vectors)
     epochs = sorted({round(epoch) for epoch in np.geomspace(1, settings.epochs, settings.answered_epochs)})
     asked = [(seed, epoch) for seed in vectors for epoch in epochs]
-    steered = [Condition(intervention, vectors[seed][epoch - 1], config.train.steer_bos) for seed, epoch in asked]
+    steered = [Condition(intervention, vectors[seed].epochs[epoch - 1], config.train.steer_bos) for seed, epoch in asked]
     at = ends.set_index(["seed", "epoch"])
     items = {"validation": None, "train": cell.training_items(settings.train_facts)}
     if not settings.train_facts:

@@ -16,6 +16,7 @@ from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
 from yapo.stages.study import Study, studied
 from yapo.stages.tables import table_options
+from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.method import Options
 from yapo.steering.methods.dspa.variants import own_values
 from yapo.studies.dspa_study.chat_table import CHAT, FLOPS, chat_cells, chat_table, flops_table
@@ -43,7 +44,7 @@ def main(config: Config) -> None:
     studied_rows = rows(NAME)
     cells = study_cells(studied_rows, options)
     available = round(cells.loc[cells["change"] == OWN, "pairs"].mean())
-    cells = with_own(cells, own_values(Options.of(config.method.options), available))
+    cells = with_own(cells, own_values(read_options(Options, config.method.options), available))
     chat_options = replace(options, scorer=chat_label(config.judge))
     chat, flops = chat_cells(rows("dspa_chat"), chat_options), rows("dspa_flops")
     made = study_table(cells, options, skipped_sizes(studied_rows, config.studies.dspa_study.pairs))

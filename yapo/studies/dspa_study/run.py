@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from yapo.config import Config
+from yapo.config import Config, TrainConfig
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
-from yapo.models.sae import SAE
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, read_sae
+from yapo.stages.inputs import language_of
 from yapo.stages.study import Study, layers_to_read
-from yapo.stages.trainings import Bench, Cell
+from yapo.stages.trainings import TrainingCell, TrainingSetup
 from yapo.stages.vectors import VectorReader, check_vectors
-from yapo.steering.method import Elsewhere, FitInputs
-from yapo.steering.methods import get_method
+from yapo.steering.method import FitInputs, Models, read_options
 from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
-from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.method import DSPA, Options
 from yapo.steering.methods.dspa.variants import VariantMap, fit_variants, variants
 
 READS = (
@@ -65,56 +62,43 @@ def main(config: Config) -> None:
     asked = config.studies.dspa_study
     check_vectors(config, method=METHOD)
     check_vectors(config, "studies.dspa_study.setting", setting=asked.setting)
-    bench, options = Bench.open(config, NAME), Options.of(config.method.options)
+    setup, options = TrainingSetup.open(config, NAME), read_options(Options, config.method.options)
     layers = asked.layers or layers_to_read(config)
     for layer in layers:
-        bench.lm.check_layer(layer)
+        setup.lm.check_layer(layer)
 
-    @cache
-    def autoencoder(layer: int) -> SAE:
-        return read_sae(config, layer, bench.lm.d_model).to(bench.lm.device)
-
-    reader = VectorReader(config, bench.lm, bench.layer)
+    reader = VectorReader(config, setup.lm, setup.layer)
     frames, costs = [], []
-    with bench.answerer.cache:
+    with setup.answerer.cache:
         for task in config.tasks:
-            cell = bench.cell(task, asked.setting)
-            inputs = FitInputs(
-                store=cell.store,
-                rows=cell.rows,
-                sets=[cell.part],
-                layer=bench.layer,
-                sae=bench.sae,
-                language_model=lambda: bench.lm,
-                train=config.train,
-                options=config.method.options,
-                log=lambda _: None,
-                checkpoint=bench.path,
-                elsewhere=Elsewhere(lambda: bench.lm, autoencoder, config.sae.min_explained_variance, lambda *_: None),
-            )
+            cell = setup.cell(task, asked.setting)
+            train = TrainConfig(rows_per_pass=config.train.rows_per_pass)
+            inputs = cell.inputs([cell.part], config.method, train, lambda _: None, setup.path)
             wanted = variants(options, asked.changes, layers, asked.pairs, asked.subsets, len(cell.part.train))
             fitted = fit_variants(inputs, cell.part, wanted, config.data.seed)
-            chosen = reader.read(language_of(bench.items), config.country, METHOD, task, asked.setting)
-            edits = _edits(bench, fitted, {layer: autoencoder(layer) for layer in {*layers, options.layer_in, options.layer_out}})
+            chosen = reader.read(language_of(setup.items), config.country, METHOD, task, asked.setting)
+            edits = _edits(inputs.models, fitted, setup.lm.device)
             frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
             costs.append(_costs(inputs, cell, fitted[0]))
-    write_parquet(bench.path, pd.concat(frames, ignore_index=True).assign(**_place(bench))[COLUMNS])
-    flops = Study.of(config).of_study(FLOPS, language_of(bench.items), config.country)
-    write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(bench)))
+    write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**_place(setup))[COLUMNS])
+    flops = Study.of(config).of_study(FLOPS, language_of(setup.items), config.country)
+    write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(setup)))
 
 
-def _place(bench: Bench) -> dict[str, str]:
-    return {name: value for name, value in bench.place.items() if name != "method"}
+def _place(setup: TrainingSetup) -> dict[str, str]:
+    return {name: value for name, value in setup.place.items() if name != "method"}
 
 
-def _edits(bench: Bench, fitted: Sequence[VariantMap], saes: dict[int, SAE]) -> list[Conditional]:
-    """The edit of each variant; those with one map share one, and so forward passes."""
-    made = {f.map.digest: f.map for f in fitted}
-    edits = {d: Conditional(m, saes[m.info.layer_in], saes[m.info.layer_out], bench.lm.device) for d, m in made.items()}
+def _edits(models: Models, fitted: Sequence[VariantMap], device: torch.device) -> list[Conditional]:
+    """Return the edit of each variant; those with one map share one, and so forward passes."""
+    maps, sae = {f.map.digest: f.map for f in fitted}, models.autoencoder
+    edits = {d: Conditional(m, sae(m.info.layer_in), sae(m.info.layer_out), device) for d, m in maps.items()}
     return [edits[f.map.digest] for f in fitted]
 
 
-def _answers(cell: Cell, fitted: Sequence[VariantMap], edits: Sequence[Conditional], strengths: dict[str, float]) -> pd.DataFrame:
+def _answers(
+    cell: TrainingCell, fitted: Sequence[VariantMap], edits: Sequence[Conditional], strengths: dict[str, float]
+) -> pd.DataFrame:
     """Validation items under every variant at every strength, and unsteered."""
     by_step = {
         (edit, f.variant.options.alpha * m): Condition(edit, torch.tensor([f.variant.options.alpha * m]))
@@ -148,7 +132,7 @@ def _answers(cell: Cell, fitted: Sequence[VariantMap], edits: Sequence[Condition
     return filled.astype(dict.fromkeys(counts, int)).assign(task=cell.task, setting=cell.setting)
 
 
-def _costs(inputs: FitInputs, cell: Cell, own: VariantMap) -> pd.DataFrame:
+def _costs(inputs: FitInputs, cell: TrainingCell, own: VariantMap) -> pd.DataFrame:
     """What fitting the experiment's own map costs in operations.
 
     three_passes, two_passes, one_pass: by the paper's accounting, with its three passes over a prompt and with fewer.
@@ -156,15 +140,14 @@ def _costs(inputs: FitInputs, cell: Cell, own: VariantMap) -> pd.DataFrame:
         of linear, displacement the pass over the validation pairs.
     measured: what torch counts while DSPA fits this set.
     """
-    lm, options, elsewhere, batch_size = cell.bench.lm, own.variant.options, inputs.elsewhere, inputs.train.rows_per_pass
-    assert elsewhere is not None
-    pairs, validation = ([cell.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))
+    lm, options, batch_size = cell.setup.lm, own.variant.options, inputs.train.rows_per_pass
+    pairs, validation = ([cell.prepared.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))
     tokens, parameters = Tokens.of(pairs), sum(parameter.numel() for parameter in lm.model.parameters())
-    sae_in, sae_out = (elsewhere.autoencoder(layer) for layer in (options.layer_in, options.layer_out))
+    sae_in, sae_out = (inputs.models.autoencoder(layer) for layer in (options.layer_in, options.layer_out))
     work = fit_cost(lm, pairs, options, sae_in, sae_out, batch_size)
     moved = displacement_cost(lm, validation, own.map.info, batch_size)
     with FlopCounterMode(display=False) as counter:
-        get_method(METHOD).fit(inputs)
+        DSPA().fit(inputs)
     flops = {
         "three_passes": tokens.accounted(parameters, 3),
         "two_passes": tokens.accounted(parameters, 2),

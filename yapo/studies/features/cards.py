@@ -64,7 +64,7 @@ class Lens:
 def cards(described: Described, seen: Sequence[Seen], lens: Lens, readings: Readings) -> tuple[FeatureCard, ...]:
     """The features of one vector, strongest first."""
     vector, total = described.vector, float(described.effect.abs().sum())
-    sparse = vector.info.space == "sparse"
+    sparse = vector.space.of_features
     made = []
     for item, words in zip(seen, lens.of_features([item.feature for item in seen]), strict=True):
         effect = float(described.effect[item.feature])
@@ -94,7 +94,7 @@ def cards(described: Described, seen: Sequence[Seen], lens: Lens, readings: Read
 def by_weight(described: Described, lens: Lens, readings: Readings, top: int) -> tuple[Weighed, ...]:
     """The ``top`` features of a sparse vector by |λv_j · mean code|, largest first; none of a dense one, which has no weights."""
     vector = described.vector
-    if vector.info.space != "sparse":
+    if not vector.space.of_features:
         return ()
     weight = vector.info.multiplier * vector.values.float().cpu()
     activation = readings.texts.mean_activation(len(weight))
@@ -110,7 +110,7 @@ def facts_of(described: Described, texts: int) -> tuple[tuple[str, str], ...]:
     """Labelled numbers at the head of a page; ``texts`` is the number of texts that effects were measured on."""
     info, effect = described.vector.info, described.effect
     ranked = effect.abs().sort(descending=True).values.cumsum(dim=0)
-    touched = int((described.vector.values != 0).sum()) if info.space == "sparse" else None
+    touched = int((described.vector.values != 0).sum()) if described.vector.space.of_features else None
     steps = [(n, float(ranked[n - 1] / ranked[-1])) for n in SPECTRUM if n <= int((effect != 0).sum())]
     return (
         ("Space", "SAE features" if touched is not None else "residual stream"),

@@ -26,7 +26,7 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import DENSE_CODES, SAE
 from yapo.steering.activations import ActivationStore
-from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.interventions import Intervention
 from yapo.steering.vector import SteeringVector
 
 HEAD_ROWS = 2**14  # rows of the unembedding turned to float32 at once
@@ -92,14 +92,7 @@ def intervention_of(vector: SteeringVector, sae: SAE) -> tuple[Intervention, Ten
         YapoError: a sparse vector of another autoencoder.
     """
     u = (vector.info.multiplier * vector.values.float()).to(sae.W_dec.device)
-    if vector.info.space == "dense":
-        return Dense(sae.d_model), u
-    if vector.info.sae_digest != sae.digest:
-        raise YapoError(
-            f"the {vector.info.method} vector was made with the autoencoder {vector.info.sae} ({vector.info.sae_digest}), "
-            f"not {sae.source} ({sae.digest}); train it again"
-        )
-    return Sparse(sae, vector.info.threshold), u
+    return vector.intervention(sae.d_model, lambda _: sae), u
 
 
 @dataclass(frozen=True)
@@ -127,8 +120,8 @@ def describe(vector: SteeringVector, sae: SAE, texts: Texts, top: int) -> Descri
 
 def effects(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
     """Effect e_j of every feature (module docstring), at the vector's own λ: ``[d_sae]`` on the CPU."""
-    intervention, u = intervention_of(vector, sae)
-    if isinstance(intervention, Sparse):
+    _, u = intervention_of(vector, sae)
+    if vector.space.of_features:
         return sparse_effects(texts, u, sae, vector.info.threshold)
     return dense_effects(texts, u, sae)
 
@@ -165,7 +158,7 @@ def direction(vector: SteeringVector, sae: SAE, effect: Tensor) -> Tensor:
     λv for a dense vector; Σ_j e_j·W_dec[j] / ‖W_dec[j]‖ for a sparse one: v through the decoder, of which ReLU lets through
     what the codes of the texts allow.
     """
-    if vector.info.space == "dense":
+    if not vector.space.of_features:
         return intervention_of(vector, sae)[1]
     return effect.to(sae.W_dec.device) @ torch.nn.functional.normalize(sae.W_dec, dim=1)
 

@@ -59,7 +59,7 @@ class Place:
     neuronpedia: str
 
     def vectors(self, task: str, setting: str) -> dict[str, SteeringVector]:
-        """The chosen vector of each method that has one; DSPA has a map instead, which is none of single features."""
+        """Read the chosen vector of each method whose edit does not depend on the prompt."""
         return {
             method: SteeringVector.load(self.study.vector(self.language, self.country, method, task, setting))
             for method in methods_with_vectors(self.config)
@@ -113,7 +113,7 @@ def _vector_row(described: Described, texts: Texts) -> dict[str, Any]:
         "multiplier": info.multiplier,
         "tokens": len(texts),
         "width": len(effect),
-        "touched": int((described.vector.values != 0).sum()) if info.space == "sparse" else len(order),
+        "touched": int((described.vector.values != 0).sum()) if described.vector.space.of_features else len(order),
         "effective": effective_number(effect),
         "length": float(described.change.norm()),
         "change": described.change.cpu().numpy(),

@@ -9,7 +9,7 @@ from yapo.data.prompts import TASKS
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError, require_extra
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
@@ -17,8 +17,8 @@ from yapo.models.sae import SAE
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study, check_country
-from yapo.steering.applied import Applied
-from yapo.steering.vector import SteeringVector, VectorInfo, random_like
+from yapo.steering.spaces import DENSE
+from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.knowledge.steered_lm import SteeredLM
 from yapo.studies.knowledge.tasks import Questions, check_same_questions, culture_task
 
@@ -68,17 +68,18 @@ def _control(config: Config, lm: LanguageModel, saes: dict[int, SAE], vectors: d
     items = read_items(config, config.country)
     asked = items[(items["split"] == "validation") & ((items["variant"] == setting) | (setting == "both"))].head(CONTROL_PROMPTS)
     prompts = [lm.tokenizer.prompt(text) for text in prompt_format(config).prompts(task, asked)]
-    layer, applied = read_layer(config), Applied(lm.d_model, saes.__getitem__, lm.device)
+    layer = read_layer(config)
     residual = Residual.of(lm, layer, prompts)
-    moved = [residual.displacement(_condition(vector, applied)) for vector in vectors.values()]
-    values = random_like(max(moved), lm.d_model, config.data.seed)
-    return SteeringVector(values, VectorInfo("random", "dense", layer, lm.source, lm.digest))
+    moved = [residual.displacement(_condition(vector, lm, saes)) for vector in vectors.values()]
+    control = random_control(moved, lm.d_model, config.data.seed)
+    assert control.u is not None
+    return SteeringVector(control.u, VectorInfo("random", DENSE.name, layer, lm.source, lm.digest))
 
 
-def _condition(vector: SteeringVector, applied: Applied) -> Condition:
-    """Steering by a chosen vector."""
-    info = vector.info
-    return Condition(applied.intervention(info, vector.map), info.multiplier * vector.values, info.steer_bos)
+def _condition(vector: SteeringVector, lm: LanguageModel, saes: dict[int, SAE]) -> Condition:
+    """Return steering by a chosen vector."""
+    intervention = vector.intervention(lm.d_model, saes.__getitem__, lm.device)
+    return Condition(intervention, vector.info.multiplier * vector.values, vector.info.steer_bos)
 
 
 def _vector(config: Config, study: Study, language: str, method: str) -> SteeringVector:

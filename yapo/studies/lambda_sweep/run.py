@@ -10,7 +10,7 @@ import pandas as pd
 from yapo.config import VARIANTS, Config
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.files import write_parquet
@@ -19,8 +19,6 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
 from yapo.stages.study import Study
 from yapo.stages.vectors import ChosenVector, VectorReader, check_vectors
-from yapo.steering.interventions import Dense
-from yapo.steering.vector import random_like
 from yapo.studies.lambda_sweep.coherence import coherence
 
 READS = (
@@ -93,9 +91,8 @@ def _points(config: Config, setting: str, vectors: dict[str, ChosenVector], resi
     for method, vector in vectors.items():
         points += [Point(method, setting, vector.epoch, multiplier, vector.at(multiplier)) for multiplier in grid]
     moved = [sum(r.displacement(vector.at(1.0)) for r in residuals) / len(residuals) for vector in vectors.values()]
-    d_model = residuals[0].hidden.shape[-1]
-    random, dense = random_like(max(moved), d_model, config.data.seed), Dense(d_model)
-    return points + [Point("random", setting, 0, multiplier, Condition(dense, multiplier * random)) for multiplier in grid]
+    control = random_control(moved, residuals[0].hidden.shape[-1], config.data.seed)
+    return points + [Point("random", setting, 0, multiplier, control.scaled(multiplier)) for multiplier in grid]
 
 
 def _answers(

@@ -63,13 +63,13 @@ def _every_vector(config: Config, study: Study, evaluator: Evaluator, sae: SAE, 
             for setting in config.settings:
                 place = (method, task, setting)
                 vector = SteeringVector.load(study.vector(language, config.country, *place))
-                if vector.info.space == "sparse":
+                if vector.space.of_features:
                     first = 0 if vector.info.steer_bos else 1
                     states = [store.hidden[i][first:] for i in sets[setting].train[:STAND_IN_PAIRS]]
                     vector, measured = _made_portable(config, evaluator, sae, vector, states, task, setting)
                     rows.append(measured.assign(method=method, task=task, setting=setting))
-                if vector.map is not None:
-                    log.info("%s %s %s: kept as it is; a map needs both of its autoencoders", *place)
+                if vector.space.reads_prompt:
+                    log.info("%s %s %s: kept as it is; its edit depends on the prompt", *place)
                 vector.save(study.portable(language, config.country, *place))
     return rows
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from yapo.config import Config
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
-from yapo.stages.prepared import read_prepared, vector_info
+from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.stages.study import Study, check_country, studied
 from yapo.stages.study_methods import check_methods
-from yapo.steering.activations import ActivationStore
-from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import train_sets
@@ -27,7 +22,7 @@ from yapo.steering.vector import TrainedVector
 from yapo.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from yapo.models.language_model import LanguageModel
+    pass
 
 READS = ("prompts", "model", "sae", "method", "train", "tasks", "studies.transfer")
 
@@ -41,47 +36,40 @@ def main(config: Config) -> None:
     """
     check_methods(config, "transfer")
     study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
-    if method.space not in ("dense", "sparse"):
-        raise YapoError(f"studies.transfer.left_out_methods={method.name}: has no vector that learns from pairs; leave it out")
+    if method.space.reads_prompt:
+        raise YapoError(
+            f"studies.transfer.left_out_methods={config.method.name}: has no vector that learns from pairs; leave it out"
+        )
     known = known_countries(config.data)
     check_country(config.country, known)
     language, setting = known[config.country], config.studies.transfer.setting
-    pools, path = pools_of(config, known, language), left_out_path(study, language, method.name)
+    pools, path = pools_of(config, known, language), left_out_path(study, language, config.method.name)
 
-    @cache
-    def language_model() -> LanguageModel:
-        from yapo.models.language_model import load_language_model
-
-        return load_language_model(config.model, first=layer + 1)
-
-    vectors, infos = {}, {}
+    models, vectors, infos = models_of(config), {}, {}
     for task in config.tasks if pools else []:
         parts = {country: read_prepared(study, language, country, task) for country in pools}
         sae = read_sae(config, layer, next(iter(parts.values())).store.hidden[0].shape[-1])
         for country, pool in pools.items():
-            used = [parts[other] for other in pool]
-            store = ActivationStore.joined([part.store for part in used])
-            rows = pd.concat([_named_apart(parts[other].rows, other) for other in pool], ignore_index=True)
-            checkpoint = path.with_name(f"{method.name}-{country}-{task}.checkpoint.safetensors")
+            pairs = PreparedPairs.joined({other: parts[other] for other in pool})
+            checkpoint = path.with_name(f"{config.method.name}-{country}-{task}.checkpoint.safetensors")
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            inputs = FitInputs(
-                store=store,
-                rows=rows,
-                sets=train_sets(rows, [setting]),
-                layer=layer,
-                sae=sae,
-                language_model=language_model,
-                train=config.train,
-                options=config.method.options,
+            inputs = fit_inputs(
+                pairs,
+                train_sets(pairs.rows, [setting]),
+                layer,
+                sae,
+                models,
+                config.method,
+                config.train,
+                config.prompts,
                 log=_unlogged,
                 checkpoint=checkpoint,
+                extra={"left_out": country, "pool": pool, "task": task},
             )
-            name = f"{country}/{task}"
-            vectors[name] = method.fit(inputs)[setting]
+            vector = method.fit(inputs)[setting]
             checkpoint.unlink(missing_ok=True)
-            extra = {"left_out": country, "pool": pool, "task": task, "setting": setting}
-            infos[name] = asdict(vector_info(config, method.space, layer, used, sae, extra))
-            log.info("%s %s without %s", method.name, task, country)
+            vectors[f"{country}/{task}"], infos[f"{country}/{task}"] = vector.epochs, asdict(vector.info)
+            log.info("%s %s without %s", config.method.name, task, country)
     save_tensors(path, vectors, {"vectors": infos})
 
 
@@ -107,11 +95,6 @@ def read_left_out(study: Study, language: str, method: str, country: str, task: 
     if not isinstance(described, dict) or not isinstance(described.get(name), dict):
         raise YapoError(f"{path}: its header does not describe the vector {name}; run the stage transfer_left_out again")
     return TrainedVector.read({"epochs": tensors[name]}, described[name], path)
-
-
-def _named_apart(rows: pd.DataFrame, country: str) -> pd.DataFrame:
-    """Rows of a country's pairs; the same fact in two countries counts as two."""
-    return rows.assign(question_id=country + "/" + rows["question_id"])
 
 
 def _unlogged(row: LogRow) -> None:

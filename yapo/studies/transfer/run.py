@@ -133,12 +133,20 @@ def _left_out(
                     f"{method} without {config.country}: made of {', '.join(trained.info.extra['pool'])}, but this study has "
                     f"{', '.join(siblings)}; run `python -m yapo.studies.transfer.left_out` with the same settings"
                 )
-            intervention = reader.intervention(trained.info, f"{method} without {config.country}")
+            intervention = reader.interventions.of(trained, f"{method} without {config.country}", "make it")
             candidates[method, task, setting] = Candidate(trained.epochs, intervention, trained.info.steer_bos)
     if not candidates:
         return []
     pool = pd.concat(siblings.values(), ignore_index=True)
-    evaluator = Evaluator(reader.lm, reader.layer, pool, answerer.prompts, answerer.generation, answerer.judge, answerer.cache)
+    evaluator = Evaluator(
+        reader.interventions.lm,
+        reader.interventions.layer,
+        pool,
+        answerer.prompts,
+        answerer.generation,
+        answerer.judge,
+        answerer.cache,
+    )
     chosen, _ = evaluator.select(candidates, config.selection.multipliers)
     return [
         Source(key[0], "", "left out", trial.epoch, trial.multiplier, candidates[key].condition(trial))

@@ -47,7 +47,7 @@ class Conditional(Intervention):
         self.device = sae_out.W_dec.device if device is None else device
         self.sae_in, self.sae_out = sae_in.to(self.device), sae_out.to(self.device)
         self.layer, self.reads = self.info.layer_out, self.info.layer_in
-        self.answers_only = self.info.edits == "answer"
+        self.template, self.answers_only = self.info.template, self.info.edits == "answer"
         self.digest = f"conditional {conditional.digest}"
 
     @cached_property

@@ -13,6 +13,7 @@ All of it is sparse and stays so: no array of input features times output featur
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from torch import Tensor
 
 from yapo.models.sae import SAE
 
+Normalise = Literal["pairs", "gate"]
+Sparsify = Literal["threshold", "rows"]
 BLOCK = 1024  # features whose densities, or rows of A, are held at once
 
 
@@ -66,7 +69,7 @@ def gates(prompts: sparse.csr_matrix, percentile: float, fires: bool = True) -> 
 
 
 def conditional_map(
-    opens: sparse.csr_matrix, difference: sparse.csr_matrix, normalise: str, sparsify: str, k: int
+    opens: sparse.csr_matrix, difference: sparse.csr_matrix, normalise: Normalise, sparsify: Sparsify, k: int
 ) -> sparse.csr_matrix:
     """A, without its small entries, ``[features of the prompt, features of the answer]`` float32.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,9 +19,13 @@ from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.models.template import Template
 
-MODES = ("ablate", "augment", "both")
-EDITS = ("answer", "all")  # the last prompt token and what follows, or every token
-TURNS = ("all", "last")  # what the prompt of a later turn is: the conversation so far, or the last user's turn
+MAP_CONVENTION = (
+    "edit with u = multiplier * vector at the last prompt token and every generated one (at every token if the map's `edits` is"
+    " `all`), the features that the map gives for the prompt, in the output of decoder block `layer` (0-based)"
+)
+Mode = Literal["ablate", "augment", "both"]
+Edits = Literal["answer", "all"]  # the last prompt token and what follows, or every token
+Turns = Literal["all", "last"]  # what the prompt of a later turn is: the conversation so far, or the last user's turn
 TENSORS = ("map_rows", "map_columns", "map_values")
 GATES = ("gate_pairs", "gate_features")
 
@@ -64,8 +69,8 @@ class MapInfo:
         percentile, normalise, sparsify: how A was made (``yapo.steering.methods.dspa.fit_map``).
         template: the tokens that no user wrote.
         gate_fires: whether a gate needs a density above 0. count_template: whether those tokens count in prompts' densities.
-            count_end: whether the end-of-turn token counts in answers'. edits: one of ``EDITS``. signed: whether only s_j of
-            the right sign enter a set. turns: one of ``TURNS``. All are readings where the paper is silent
+            count_end: whether the end-of-turn token counts in answers'. edits: which tokens. signed: whether only s_j of
+            the right sign enter a set. turns: which part of a conversation. All are readings where the paper is silent
             (docs/decisions/0009-dspa.md); a file without them was made with these defaults.
     """
 
@@ -78,7 +83,7 @@ class MapInfo:
     sae_out_digest: str
     width_out: int
     pairs: int
-    mode: str
+    mode: Mode
     k_prompt: int
     k_diff: int
     demix: bool
@@ -89,9 +94,9 @@ class MapInfo:
     gate_fires: bool = True
     count_template: bool = False
     count_end: bool = False
-    edits: str = "answer"
+    edits: Edits = "answer"
     signed: bool = True
-    turns: str = "all"
+    turns: Turns = "all"
 
     @classmethod
     def of(cls, header: dict[str, Any]) -> MapInfo:
@@ -101,8 +106,8 @@ class MapInfo:
             YapoError: it asks for an edit that there is not.
         """
         info = cls(**{**header, "template": Template.of(header["template"])})
-        for name, known in (("mode", MODES), ("edits", EDITS), ("turns", TURNS)):
-            one_of(name, getattr(info, name), known)
+        for name, words in (("mode", Mode), ("edits", Edits), ("turns", Turns)):
+            one_of(name, getattr(info, name), get_args(words))
         return info
 
     def counts(self, ids: Tensor, prompt: Tensor) -> Tensor:
@@ -126,13 +131,13 @@ class ConditionalMap:
     gates: Tensor | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a file holds."""
+        """See ``Payload``."""
         parts = (self.entries.rows.int(), self.entries.columns.int(), self.entries.values)
         held = dict(zip(TENSORS, parts, strict=True))
         return held if self.gates is None else held | dict(zip(GATES, self.gates.int(), strict=True))
 
     @classmethod
-    def read(cls, tensors: dict[str, Tensor], header: dict[str, Any]) -> ConditionalMap:
+    def read(cls, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> ConditionalMap:
         """From what a file holds.
 
         Raises:
@@ -157,13 +162,13 @@ class ConditionalMap:
         return cls(info, entries, torch.stack(opened))
 
     def header(self) -> dict[str, Any]:
-        """``info`` for JSON."""
-        return asdict(self.info)
+        """See ``Payload``."""
+        return {"map": asdict(self.info)}
 
     @cached_property
     def digest(self) -> str:
         """Identifies everything that decides an edit."""
-        total = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
+        total = hashlib.sha256(json.dumps(asdict(self.info), sort_keys=True).encode())
         for _, part in sorted(self.tensors().items()):
             total.update(part.contiguous().numpy().data)
         return total.hexdigest()[:12]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,18 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from yapo.checks import check_seed, one_of, require
+from yapo.checks import check_seed, require
 from yapo.errors import YapoError
 from yapo.models.sae_quality import check_quality, reconstruction_quality
-from yapo.steering.method import FitInputs
+from yapo.steering.method import FitInputs, read_options
 from yapo.steering.methods.dspa.edit import Conditional
-from yapo.steering.methods.dspa.fit_map import conditional_map, densities, gates
-from yapo.steering.methods.dspa.map import EDITS, MODES, TURNS, ConditionalMap, Entries, MapInfo
+from yapo.steering.methods.dspa.fit_map import Normalise, Sparsify, conditional_map, densities, gates
+from yapo.steering.methods.dspa.map import MAP_CONVENTION, ConditionalMap, Edits, Entries, MapInfo, Mode, Turns
+from yapo.steering.methods.dspa.space import MapSpace
+from yapo.steering.objective import chunks
 from yapo.steering.pair_batch import TokenPair, batch_pairs
 from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.vector import TrainedVector
 
 if TYPE_CHECKING:
     from yapo.models.language_model import LanguageModel
@@ -34,83 +37,67 @@ class Options:
     layer_in: int
     layer_out: int
     alpha: float
-    mode: str
+    mode: Mode
     k_prompt: int
     k_diff: int
     percentile: float
-    normalise: str
-    sparsify: str
+    normalise: Normalise
+    sparsify: Sparsify
     demix: bool
     pairs: int | None
     seed: int
     gate_fires: bool
     count_template: bool
     count_end: bool
-    edits: str
+    edits: Edits
     signed: bool
-    turns: str
+    turns: Turns
 
     def __post_init__(self) -> None:
         key = "method.options."
         require(self.layer_in >= 0, key + "layer_in", self.layer_in, "layers count from 0")
         require(self.layer_in <= self.layer_out, key + "layer_in", self.layer_in, f"at most layer_out={self.layer_out}")
         require(self.alpha > 0, key + "alpha", self.alpha, "a positive strength")
-        one_of(key + "mode", self.mode, MODES)
         require(self.k_prompt > 0, key + "k_prompt", self.k_prompt, "at least 1")
         require(self.k_diff > 0, key + "k_diff", self.k_diff, "at least 1")
         require(0 < self.percentile < 100, key + "percentile", self.percentile, "between 0 and 100")
-        one_of(key + "normalise", self.normalise, ("pairs", "gate"))
-        one_of(key + "sparsify", self.sparsify, ("threshold", "rows"))
         theory = "de-mixing is defined for method.options.normalise=pairs"
         require(not self.demix or self.normalise == "pairs", key + "demix", self.demix, theory)
         require(self.pairs is None or self.pairs > 0, key + "pairs", self.pairs, "at least 1, or null for all")
         check_seed(key + "seed", self.seed)
-        one_of(key + "edits", self.edits, EDITS)
-        one_of(key + "turns", self.turns, TURNS)
-
-    @classmethod
-    def of(cls, options: dict[str, Any]) -> Options:
-        """From the configuration; refuses a missing or unknown key."""
-        names = [item.name for item in fields(cls)]
-        for name in {*names} ^ {*options}:
-            raise YapoError(f"method.options.{name}: DSPA reads {', '.join(names)}; give these and no others")
-        return cls(**options)
 
 
 class DSPA:
     """Closed form: counts of which features fire. The vector is α alone; the map goes beside it."""
 
-    name = "dspa"
-    space = "map"
+    space = MapSpace()
     learns = False
 
-    def fit(self, inputs: FitInputs) -> dict[str, Tensor]:
-        """``[1, 1]`` for each set: α. Runs the model up to ``layer_out`` once over every training pair."""
-        options, elsewhere = Options.of(inputs.options), inputs.elsewhere
-        if elsewhere is None:
-            raise YapoError("dspa works at layers of its own, for which no model was given; fit it in the stage train")
-        lm = elsewhere.language_model()
+    def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
+        """Return ``[1, 1]`` for each set, α, with the map. Runs the model up to ``layer_out`` once over every training pair."""
+        options, models = read_options(Options, inputs.options), inputs.models
+        lm = models.language_model(0)
         lm.check_layer(options.layer_out)
-        sae_in, sae_out = (elsewhere.autoencoder(layer).to(lm.device) for layer in (options.layer_in, options.layer_out))
+        sae_in, sae_out = (models.autoencoder(layer).to(lm.device) for layer in (options.layer_in, options.layer_out))
         chosen = {part.name: _training_pairs(part, options) for part in inputs.sets}
         used = sorted(set().union(*chosen.values()))
         pairs = [inputs.store.pairs[i] for i in used]
-        counted = count(lm, pairs, options, sae_in, sae_out, inputs.train.rows_per_pass, elsewhere.min_explained_variance)
+        counts = count(lm, pairs, options, sae_in, sae_out, inputs.train.rows_per_pass, models.min_explained_variance)
         vectors = {}
+        header = {"layer": options.layer_out, "sae": sae_out.source, "sae_digest": sae_out.digest, "convention": MAP_CONVENTION}
         for part in inputs.sets:
-            made = _map(part.name, counted.of(np.searchsorted(used, chosen[part.name])), options, lm, sae_in, sae_out)
-            elsewhere.keep(part.name, made)
-            vectors[part.name] = torch.tensor([[options.alpha]])
+            found = _map(part.name, counts.of(np.searchsorted(used, chosen[part.name])), options, lm, sae_in, sae_out)
             validation = [inputs.store.pairs[i] for i in part.validation]
-            moved = displacement(lm, Conditional(made, sae_in, sae_out), validation, options.alpha, inputs.train.rows_per_pass)
-            size = {"norm": options.alpha, "l0": len(made.entries.values), "displacement": moved}
+            moved = displacement(lm, Conditional(found, sae_in, sae_out), validation, options.alpha, inputs.train.rows_per_pass)
+            size = {"norm": options.alpha, "l0": len(found.entries.values), "displacement": moved}
             inputs.log({"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, **size})
+            vectors[part.name] = inputs.vector(part, torch.tensor([[options.alpha]]), found, **header)
         return vectors
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What the map is made of.
+class Densities:
+    """Densities of pairs, of which the map is made.
 
     Attributes:
         prompts: ρ, ``[pairs, d_in]``.
@@ -120,15 +107,15 @@ class Counted:
     prompts: sparse.csr_matrix
     difference: sparse.csr_matrix
 
-    def of(self, rows: npt.NDArray[np.int64]) -> Counted:
+    def of(self, rows: npt.NDArray[np.int64]) -> Densities:
         """Of some pairs."""
-        return Counted(self.prompts[rows], self.difference[rows])
+        return Densities(self.prompts[rows], self.difference[rows])
 
 
 @torch.inference_mode()
 def count(
     lm: LanguageModel, pairs: Sequence[TokenPair], options: Options, sae_in: SAE, sae_out: SAE, batch_size: int, explained: float
-) -> Counted:
+) -> Densities:
     """Densities of every pair. Its prompt runs once for both answers.
 
     Args:
@@ -137,7 +124,7 @@ def count(
     """
     prompts: list[sparse.csr_matrix] = []
     differences: list[sparse.csr_matrix] = []
-    for part in _chunks(counted_pairs(pairs, options), batch_size):
+    for part in chunks(list(counted_pairs(pairs, options)), batch_size):
         batch = batch_pairs(part).to(lm.device)
         ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in part])
         masks = lm.masks(batch.allowed, batch.positions, batch.positions)
@@ -155,7 +142,7 @@ def count(
         difference.eliminate_zeros()
         prompts.append(rho)
         differences.append(difference)
-    return Counted(sparse.vstack(prompts, format="csr"), sparse.vstack(differences, format="csr"))
+    return Densities(sparse.vstack(prompts, format="csr"), sparse.vstack(differences, format="csr"))
 
 
 @torch.inference_mode()
@@ -165,7 +152,7 @@ def displacement(lm: LanguageModel, edit: Conditional, pairs: Sequence[TokenPair
 
     u = torch.tensor([strength], device=lm.device)
     moved = []
-    for part in _chunks(pairs, batch_size):
+    for part in chunks(list(pairs), batch_size):
         ids, real = pad_left([pair.prompt + pair.chosen[:-1] for pair in part], lm.tokenizer.pad, lm.device)
         positions, allowed = causal(real)
         masks = lm.masks(allowed, positions, positions)
@@ -209,46 +196,30 @@ def _training_pairs(part: TrainSet, options: Options) -> list[int]:
     return [part.train[i] for i in sorted(order[: options.pairs])]
 
 
-def _map(name: str, counted: Counted, options: Options, lm: LanguageModel, sae_in: SAE, sae_out: SAE) -> ConditionalMap:
-    opens = gates(counted.prompts, options.percentile, options.gate_fires)
+def _map(name: str, counts: Densities, options: Options, lm: LanguageModel, sae_in: SAE, sae_out: SAE) -> ConditionalMap:
+    opens = gates(counts.prompts, options.percentile, options.gate_fires)
     if not opens.nnz:
         raise YapoError(
             f"{name}: no gate opens, since {sae_in.source} fires on no token of any training prompt; give another layer_in"
         )
-    made = conditional_map(opens, counted.difference, options.normalise, options.sparsify, options.k_diff)
+    made = conditional_map(opens, counts.difference, options.normalise, options.sparsify, options.k_diff)
     if not made.nnz:
         raise YapoError(
             f"{name}: the map is empty, since no feature of {sae_out.source} tells chosen from rejected; give another layer_out"
         )
+    shared = {item.name: getattr(options, item.name) for item in fields(options) if item.name in _MAP_KEYS}
     info = MapInfo(
-        layer_in=options.layer_in,
-        layer_out=options.layer_out,
+        **shared | {"pairs": opens.shape[0]},
         sae_in=sae_in.source,
         sae_in_digest=sae_in.digest,
         width_in=sae_in.d_sae,
         sae_out=sae_out.source,
         sae_out_digest=sae_out.digest,
         width_out=sae_out.d_sae,
-        pairs=opens.shape[0],
-        mode=options.mode,
-        k_prompt=options.k_prompt,
-        k_diff=options.k_diff,
-        demix=options.demix,
-        percentile=options.percentile,
-        normalise=options.normalise,
-        sparsify=options.sparsify,
         template=lm.tokenizer.template,
-        gate_fires=options.gate_fires,
-        count_template=options.count_template,
-        count_end=options.count_end,
-        edits=options.edits,
-        signed=options.signed,
-        turns=options.turns,
     )
     opened = torch.from_numpy(np.stack(opens.nonzero()).astype(np.int64)) if options.demix else None
     return ConditionalMap(info, Entries.of(made), opened)
 
 
-def _chunks(pairs: Sequence[TokenPair], size: int) -> Iterator[Sequence[TokenPair]]:
-    for start in range(0, len(pairs), size):
-        yield pairs[start : start + size]
+_MAP_KEYS = {item.name for item in fields(MapInfo)}

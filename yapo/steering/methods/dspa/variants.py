@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from yapo.checks import require
-from yapo.steering.method import FitInputs
-from yapo.steering.methods import get_method
+from yapo.steering.method import FitInputs, read_options
 from yapo.steering.methods.dspa.map import ConditionalMap
-from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.method import DSPA, Options
 from yapo.steering.training.train_sets import TrainSet
 
 OWN, PAIRS, LAYERS = "setting", "pairs", "layers"
@@ -73,7 +72,7 @@ def variants(
     made += [MapVariant(PAIRS, str(n), options, draw) for n in sorted(pairs) if n < available for draw in range(subsets)]
     for name, values in changes.items():
         others = [value for value in values if value != getattr(options, name)]
-        made += [MapVariant(name, shown(value), Options.of({**asdict(options), name: value})) for value in others]
+        made += [MapVariant(name, shown(value), read_options(Options, {**asdict(options), name: value})) for value in others]
     grid = [(low, high) for low in sorted(layers) for high in sorted(layers) if low <= high]
     for low, high in grid:
         if (low, high) != (options.layer_in, options.layer_out):
@@ -98,25 +97,21 @@ def fit_variants(inputs: FitInputs, part: TrainSet, wanted: Sequence[MapVariant]
     A smaller subset of a draw is part of a larger one of the same draw, so that sizes compare on like pairs.
 
     Args:
-        inputs: what DSPA may learn from; its options, sets and ``keep`` are set here.
+        inputs: what DSPA may learn from; its options and sets are set here.
         part: the pairs.
         wanted: the variants.
         seed: of the draws.
     """
-    elsewhere = inputs.elsewhere
-    assert elsewhere is not None
     made: dict[tuple[Options, str], ConditionalMap] = {}
     sets: dict[Options, dict[str, TrainSet]] = {}
     for variant in wanted:
         name = _set_name(variant)
         sets.setdefault(_counted(variant.options), {})[name] = replace(part, name=name, train=_drawn(part, variant, seed))
     for options, own in sets.items():
-        kept: dict[str, ConditionalMap] = {}
-        fitting = replace(
-            inputs, options=asdict(options), sets=list(own.values()), elsewhere=replace(elsewhere, keep=kept.__setitem__)
-        )
-        get_method("dspa").fit(fitting)
-        made |= {(options, name): kept[name] for name in own}
+        vectors = DSPA().fit(replace(inputs, options=asdict(options), sets=list(own.values())))
+        for name, vector in vectors.items():
+            assert isinstance(vector.payload, ConditionalMap)
+            made[options, name] = vector.payload
     return [VariantMap(v, _used(made[_counted(v.options), _set_name(v)], v.options)) for v in wanted]
 
 

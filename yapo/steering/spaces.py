@@ -1,0 +1,273 @@
+"""The spaces of steering vectors: what the entries are, what a file holds beside them, and how it edits the residual stream.
+
+A method whose edit is neither dense nor sparse brings a space of its own (``yapo.steering.methods.dspa`` has an example).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from yapo.errors import YapoError
+from yapo.models.sae import SAE, check_fits
+from yapo.steering.interventions import Dense, Intervention, Sparse
+from yapo.steering.methods import get_method, method_names
+
+if TYPE_CHECKING:
+    from yapo.steering.vector import VectorInfo
+
+
+class Payload(Protocol):
+    """What a vector's file holds beside the vector."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies its contents."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return its tensors, as the file names them."""
+
+    def header(self) -> dict[str, Any]:
+        """Return the keys that it adds to the file's header."""
+
+
+class Space(ABC):
+    """What the entries of a vector are.
+
+    Attributes:
+        name: what the header calls it.
+        width: number of entries, where it is fixed.
+        of_features: the entries are features of the autoencoder of the steered layer.
+        reads_prompt: the edit depends on the prompt, so that no one direction describes it.
+    """
+
+    name: str
+    width: int | None = None
+    of_features = False
+    reads_prompt = False
+
+    def header(self, sae: SAE) -> dict[str, Any]:  # noqa: ARG002
+        """Return what the header says of ``sae``, the autoencoder of the steered layer."""
+        return {}
+
+    def read_payload(
+        self,
+        path: Path | str,
+        described: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],  # noqa: ARG002
+        info: VectorInfo,  # noqa: ARG002
+        entries: int,  # noqa: ARG002
+    ) -> Payload | None:
+        """Read what a file holds beside a vector.
+
+        Args:
+            path: the file.
+            described: keys of its header beside those of ``VectorInfo``.
+            tensors: all tensors of the file.
+            info: the header.
+            entries: of the vector.
+
+        Raises:
+            YapoError: a part is missing, foreign or damaged.
+        """
+        if described:
+            raise YapoError(f"{path}: its header has {', '.join(described)}, but space={self.name} has none; make it again")
+        return None
+
+    def autoencoders(self, info: VectorInfo, payload: Payload | None) -> dict[int, str]:  # noqa: ARG002
+        """Return the layers whose autoencoders an edit needs, and where those were read from."""
+        return {}
+
+    def check_model(self, info: VectorInfo, entries: int, d_model: int) -> None:  # noqa: B027
+        """Refuse a model of another width, as far as the vector alone can tell."""
+
+    @abstractmethod
+    def intervention(
+        self,
+        info: VectorInfo,
+        payload: Payload | None,
+        d_model: int,
+        autoencoder: Callable[[int], SAE],
+        device: torch.device | None = None,
+    ) -> Intervention:
+        """Return the edit of vectors with this header and payload.
+
+        Args:
+            info: the header.
+            payload: what the file holds beside the vector.
+            d_model: width of the residual stream.
+            autoencoder: returns that of a layer.
+            device: where edits happen; that of the autoencoder if None.
+
+        Raises:
+            YapoError: the autoencoder is not the one that the vector was made with.
+        """
+
+
+class DenseSpace(Space):
+    """The residual stream (CAA, BiPO): ``[d_model]``."""
+
+    name = "dense"
+
+    def check_model(self, info: VectorInfo, entries: int, d_model: int) -> None:
+        """See ``Space.check_model``."""
+        if entries != d_model:
+            raise YapoError(
+                f"the vector has {entries} entries for {info.model}; this model is {d_model} wide; load the model it was made for"
+            )
+
+    def intervention(
+        self,
+        info: VectorInfo,  # noqa: ARG002
+        payload: Payload | None,  # noqa: ARG002
+        d_model: int,
+        autoencoder: Callable[[int], SAE],  # noqa: ARG002
+        device: torch.device | None = None,  # noqa: ARG002
+    ) -> Dense:
+        """See ``Space.intervention``."""
+        return Dense(d_model)
+
+
+@dataclass(frozen=True)
+class SAESlice:
+    """The part of an autoencoder that a sparse vector touches; a vector with it needs no other file.
+
+    Attributes:
+        features: their numbers in the whole autoencoder, ascending, ``[n]``.
+        sae: those features alone.
+    """
+
+    features: Tensor
+    sae: SAE
+
+    @cached_property
+    def digest(self) -> str:
+        """See ``Payload``."""
+        return self.sae.digest
+
+    def tensors(self) -> dict[str, Tensor]:
+        """See ``Payload``."""
+        sae = self.sae
+        held = {"features": self.features, "W_enc": sae.W_enc, "b_enc": sae.b_enc, "W_dec": sae.W_dec, "b_dec": sae.b_dec}
+        return held if sae.threshold is None else held | {"threshold": sae.threshold}
+
+    def header(self) -> dict[str, Any]:
+        """See ``Payload``."""
+        return {"carried": {"activation": self.sae.activation, "apply_b_dec_to_input": self.sae.apply_b_dec_to_input}}
+
+    @classmethod
+    def read(
+        cls, path: Path | str, described: Mapping[str, Any], tensors: Mapping[str, Tensor], info: VectorInfo, n: int
+    ) -> SAESlice:
+        """Read the slice of a vector of ``n`` entries; see ``Space.read_payload``."""
+        missing = {"features", "W_enc", "b_enc", "W_dec", "b_dec"} - tensors.keys()
+        if missing:
+            raise YapoError(f"{path}: lacks {', '.join(sorted(missing))} of the autoencoder it says it carries; make it again")
+        kind = described["carried"]
+        known = isinstance(kind, dict) and kind.get("activation") in ("relu", "jumprelu")
+        if not known or not isinstance(kind.get("apply_b_dec_to_input"), bool):
+            raise YapoError(
+                f"{path}: carried={kind!r}: must give activation (relu or jumprelu) and apply_b_dec_to_input; make it again"
+            )
+        d_model = tensors["b_dec"].numel()
+        shapes = {"W_enc": (d_model, n), "b_enc": (n,), "W_dec": (n, d_model), "b_dec": (d_model,)}
+        shapes |= {"threshold": (n,)} if kind["activation"] == "jumprelu" else {}
+        parts = {name: read_part(path, tensors, name, shape) for name, shape in shapes.items()}
+        features = tensors["features"]
+        ascending = features.dtype == torch.int64 and features.shape == (n,) and not bool((features.diff() <= 0).any())
+        if not ascending or int(features[0]) < 0:
+            raise YapoError(f"{path}: its features are not {n} ascending numbers from 0; make it again")
+        sae = SAE(
+            **parts if "threshold" in parts else {**parts, "threshold": None},
+            activation=kind["activation"],
+            k=None,
+            apply_b_dec_to_input=kind["apply_b_dec_to_input"],
+            source=str(path),
+            layer=info.layer,
+            hook_name=None,
+            model_name=info.model,
+        )
+        return cls(features, sae)
+
+
+class SparseSpace(Space):
+    """The codes of an autoencoder (SAS, YaPO; YaPO eq. 3): ``[d_sae]``, or ``[n]`` beside a slice of n features."""
+
+    name = "sparse"
+    of_features = True
+
+    def header(self, sae: SAE) -> dict[str, Any]:
+        """See ``Space.header``."""
+        return {"sae": sae.source, "sae_digest": sae.digest}
+
+    def read_payload(
+        self, path: Path | str, described: Mapping[str, Any], tensors: Mapping[str, Tensor], info: VectorInfo, entries: int
+    ) -> Payload | None:
+        """See ``Space.read_payload``."""
+        if set(described) != {"carried"}:
+            return super().read_payload(path, described, tensors, info, entries)
+        return SAESlice.read(path, described, tensors, info, entries)
+
+    def autoencoders(self, info: VectorInfo, payload: Payload | None) -> dict[int, str]:
+        """See ``Space.autoencoders``."""
+        return {info.layer: info.sae} if payload is None else {}
+
+    def intervention(
+        self,
+        info: VectorInfo,
+        payload: Payload | None,
+        d_model: int,
+        autoencoder: Callable[[int], SAE],
+        device: torch.device | None = None,
+    ) -> Sparse:
+        """See ``Space.intervention``."""
+        sae = payload.sae if isinstance(payload, SAESlice) else autoencoder(info.layer)
+        check_fits(sae, d_model, info.layer)
+        if payload is None and sae.digest != info.sae_digest:
+            raise YapoError(
+                f"the vector was trained with the autoencoder {info.sae} ({info.sae_digest}), not {sae.source} ({sae.digest})"
+            )
+        return Sparse(sae, info.threshold, device=device)
+
+
+DENSE, SPARSE = DenseSpace(), SparseSpace()
+
+
+def find_space(name: str, method: str) -> Space:
+    """Return a space by its name: dense, sparse, or that of the method whose vector it is.
+
+    Raises:
+        YapoError: there is none.
+    """
+    known: list[Space] = [DENSE, SPARSE]
+    if method in method_names() and name not in (space.name for space in known):
+        known.append(get_method(method).space)
+    found = {space.name: space for space in known}
+    if name not in found:
+        raise YapoError(f"space={name}: a vector by {method} is {' or '.join(dict.fromkeys(found))}")
+    return found[name]
+
+
+def read_part(path: Path | str, tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...]) -> Tensor:
+    """Return a tensor of a vector's file once it has the expected shape; None stands for any size above 0.
+
+    Raises:
+        YapoError: it is missing, or has another shape or type.
+    """
+    tensor = tensors.get(name)
+    if tensor is None:
+        found = ", ".join(sorted(tensors)) or "none"
+        raise YapoError(f"{path}: not a steering vector; expected a tensor '{name}', found {found}; make it again")
+    right = tensor.ndim == len(shape) and all(n == m if m else n > 0 for n, m in zip(tensor.shape, shape, strict=True))
+    if not right or not tensor.is_floating_point():
+        wanted = ", ".join("n" if size is None else str(size) for size in shape)
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise YapoError(f"{path}: '{name}' is {kind} {list(tensor.shape)}, expected floats of shape [{wanted}]; make it again")
+    return tensor
