@@ -88,7 +88,7 @@ def test_maps_made_for_something_else(
 def test_a_file_without_its_map(config: Config, gemma: LanguageModel, sae: SAE) -> None:
     paths = write(config, gemma, sae, {})
     TrainedVector(torch.tensor([[0.3]]), VectorInfo("dspa", "map", 2, "tiny", gemma.digest)).save(paths["dspa"])
-    with pytest.raises(YapoError, match=r"mcq-both.safetensors: its header has no map; make it again"):
+    with pytest.raises(YapoError, match=r"mcq-both.safetensors: its header has no map, but space=map has a map; make it again"):
         read(config, gemma)
 
 

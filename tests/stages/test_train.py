@@ -23,9 +23,12 @@ from yapo.stages.app import ROOT, compose, run
 from yapo.stages.inputs import read_sae
 from yapo.stages.study import Study
 from yapo.steering.activations import build_store
+from yapo.steering.methods import method_names
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.vector import TrainedVector
 from yapo.tensors import load_tensors, save_tensors
+
+from ..steering.methods.inputs import conf_options
 
 LAYER = 2
 TASK = "open_ended"
@@ -73,8 +76,8 @@ def study(made: tuple[Path, Config], tmp_path: Path) -> Config:
 
 def by(config: Config, method: str, options: dict[str, Any] | None = None, **changes: Any) -> Config:
     """The configuration of a method with some settings of training changed."""
-    own = {"caa": {"contrast": "prompt"}, "sas": {"contrast": "prompt", "tau": 0.7}}.get(method, {})
-    chosen = replace(config.method, name=method, options=own if options is None else options)
+    own = conf_options(method) if method in method_names() else {}
+    chosen = replace(config.method, name=method, options=own | (options or {}))
     return replace(config, method=chosen, train=replace(config.train, **changes))
 
 
@@ -158,15 +161,15 @@ OPTIONS = [
     ("yapo", {"features": "some"}, "method.options.features=some"),
     ("yapo", {"init": "ones"}, "method.options.init=ones"),
     ("bipo", {"init": None}, "method.options.init=None"),
-    ("caa", {}, "method.options.contrast=None"),
+    ("caa", {"contrasts": "prompt"}, "method.options.contrasts=prompt"),
     ("caa", {"contrast": "question"}, "method.options.contrast=question"),
     ("sas", {"contrast": "prompt", "tau": 0}, "method.options.tau=0"),
     ("sas", {"contrast": "prompt", "tau": 1.5}, "method.options.tau=1.5"),
-    ("sas", {"contrast": "prompt", "tau": "most"}, "method.options.tau=most"),
+    ("sas", {"contrast": "prompt", "tau": "most"}, "method.options.tau='most'"),
     ("sas", {"contrast": "prompt", "tau": True}, "method.options.tau=True"),
     ("sas", {"contrast": "prompt", "tau": float("nan")}, "method.options.tau=nan"),
     ("sas", {"contrast": "prompt", "tau": 0.7, "threshold": "tanh"}, "threshold=tanh"),
-    ("dspa", {"alpha": 0.2}, "method.options."),
+    ("dspa", {"alpha": 0}, "method.options."),
     ("ypo", {}, "method=ypo"),
 ]
 

@@ -16,7 +16,8 @@ from yapo.stages import prepare
 from yapo.stages.app import compose
 from yapo.stages.study import Study
 from yapo.stages.study_methods import check_methods
-from yapo.stages.trainings import Bench, read_trainings
+from yapo.stages.trainings import TrainingSetup, read_trainings
+from yapo.steering.interventions import Dense
 from yapo.steering.objective import measure_pairs
 from yapo.steering.training.train_sets import TrainSet
 from yapo.studies.ablations import report as ablations_table
@@ -179,14 +180,14 @@ def test_ablations_table_figure_and_finding(overrides: list[str]) -> None:
 def test_losses_use_the_experiment_s_beta(overrides: list[str]) -> None:
     """Against -log σ(dβm) of the margins themselves, both ways."""
     config = compose([*overrides, "method=bipo", "train.beta=0.4"])
-    cell = Bench.open(config, "ablations_bipo").cell("open_ended", "nonlocalized")
+    cell = TrainingSetup.open(config, "ablations_bipo").cell("open_ended", "nonlocalized")
     assert isinstance(cell.part, TrainSet)
-    v = torch.randn(cell.bench.lm.d_model, generator=torch.Generator().manual_seed(0))
-    edit, rows = cell.intervention({}), cell.part.validation
+    v = torch.randn(cell.setup.lm.d_model, generator=torch.Generator().manual_seed(0))
+    edit, rows = Dense(cell.setup.lm.d_model), cell.part.validation
     for multiplier in (1.0, -1.0):
-        margins, _ = measure_pairs(cell.bench.lm, cell.bench.layer, edit, cell.store, rows, multiplier * v, False, 64)
+        margins, _ = measure_pairs(cell.setup.lm, cell.setup.layer, edit, cell.prepared.store, rows, multiplier * v, False, 64)
         expected = torch.log1p(torch.exp(-multiplier * 0.4 * margins))
-        np.testing.assert_allclose(cell.pairs(edit, v, multiplier)["loss"], expected, rtol=1e-5)
+        np.testing.assert_allclose(cell.measure(edit, v, multiplier)["loss"], expected, rtol=1e-5)
 
 
 def test_a_method_without_steps_is_refused(overrides: list[str]) -> None:
@@ -239,10 +240,10 @@ def test_nothing_of_the_experiment(overrides: list[str], key: str, countries: li
 
 def test_pairs_of_another_preparation_are_refused(overrides: list[str]) -> None:
     config = compose([*overrides, "method=bipo"])
-    bench = Bench.open(config, "convergence_bipo")
+    setup = TrainingSetup.open(config, "convergence_bipo")
     path = Study.of(config).pairs("arabic", "egypt", "open_ended")
     kept = path.read_bytes()
     pd.read_parquet(path).assign(phrasing=9).to_parquet(path)
     with pytest.raises(YapoError, match="not the pairs whose activations were kept; run the stage prepare again"):
-        bench.cell("open_ended", "nonlocalized")
+        setup.cell("open_ended", "nonlocalized")
     path.write_bytes(kept)

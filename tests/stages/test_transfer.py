@@ -17,10 +17,10 @@ from yapo.models.language_model import load_language_model
 from yapo.stages import evaluate, prepare
 from yapo.stages.app import compose
 from yapo.stages.inputs import prompt_format, read_items, read_sae
+from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of
 from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore
-from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.training.train_sets import train_sets
 from yapo.studies.transfer import left_out as transfer_left_out
@@ -121,19 +121,13 @@ def test_left_out_vectors_have_not_seen_the_country(config: Config, rows: pd.Dat
     store, _ = ActivationStore.load(study.store("arabic", "morocco", "open_ended"))
     pairs = read_table(study.pairs("arabic", "morocco", "open_ended"))
     caa = compose([f"results={config.results}", *small_study.OVERRIDES, *OWN, "method=caa"])
-    inputs = FitInputs(
-        store=store,
-        rows=pairs,
-        sets=train_sets(pairs, ["nonlocalized"]),
-        layer=small_study.LAYER,
-        sae=read_sae(config, small_study.LAYER, 96),
-        language_model=lambda: load_language_model(config.model),
-        train=caa.train,
-        options=caa.method.options,
-        log=print,
-        checkpoint=study.root / "unused",
+    sets, sae = train_sets(pairs, ["nonlocalized"]), read_sae(config, small_study.LAYER, 96)
+    prepared = PreparedPairs(store, pairs, "", "")
+    groups = (caa.method, caa.train, caa.prompts)
+    inputs = fit_inputs(
+        prepared, sets, small_study.LAYER, sae, models_of(config), *groups, log=print, checkpoint=study.root / "unused", extra={}
     )
-    expected = get_method("caa").fit(inputs)["nonlocalized"]
+    expected = get_method("caa").fit(inputs)["nonlocalized"].epochs
     found = transfer_left_out.read_left_out(study, "arabic", "caa", "egypt", "open_ended")
     assert torch.equal(found.epochs, expected)
     assert found.info.extra["pool"] == ["morocco"]
