@@ -243,7 +243,7 @@ CONFIGS: list[tuple[str, Callable[[Config], Config], str]] = [
     ("country", lambda config: replace(config, country="egpyt"), "country=egpyt: unknown country; did you mean egypt?"),
     ("sae", lambda config: replace(config, sae=replace(config.sae, path="nowhere")), "sae.path=nowhere: no autoencoder"),
     ("layer", lambda config: replace(config, discovery=replace(config.discovery, layer=99)), "no autoencoder for layer 99"),
-    ("other layer", lambda config: replace(config, discovery=replace(config.discovery, layer=1)), "prepare them again"),
+    ("other layer", lambda config: replace(config, discovery=replace(config.discovery, layer=1)), "run the stage prepare again"),
     ("no country prepared", lambda config: replace(config, country="nepal"), "no such file"),
 ]
 
