@@ -13,8 +13,8 @@ from tests.evaluation.test_generate import LAYER, NEW, PROMPTS, condition, endin
 from tests.steering.methods.test_dspa_map import make_map
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Decoder, Sampling
-from yapo.evaluation.decoding.edits import token_edits
 from yapo.evaluation.decoding.sampling import sample
+from yapo.evaluation.decoding.steering import token_edits
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE

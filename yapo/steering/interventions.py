@@ -25,6 +25,7 @@ from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.models.template import Template
 from yapo.steering.sparse_codes import SparseCodes
+from yapo.steering.token_edits import DenseToken, SparseToken, TokenEdit
 
 Threshold = Literal["relu", "jumprelu"]
 
@@ -95,6 +96,16 @@ class Intervention(ABC):
     def restrict(self, u: Tensor) -> tuple[Intervention, Tensor]:
         """The same edit by these ``u [vectors, width]`` alone, as cheap as they allow, and u in its narrower space."""
 
+    @abstractmethod
+    def token_edit(self, u: Tensor, rows: int, dtype: torch.dtype) -> TokenEdit:
+        """Return the same edit for one token a row, in fixed shapes, for decoding.
+
+        Args:
+            u: by condition, ``[conditions, width]`` float32; 0 for conditions of other edits.
+            rows: how many rows there are.
+            dtype: of the model.
+        """
+
     def compact(self, codes: list[SparseCodes]) -> tuple[Intervention, list[SparseCodes]]:
         """The edit that training from u = 0 needs on tokens with these codes, and the codes as it numbers them."""
         return self, codes
@@ -145,6 +156,10 @@ class Dense(Intervention):
         """See ``Intervention.edit``."""
         moved = hidden.float() + state.everywhere[owner]
         return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
+
+    def token_edit(self, u: Tensor, rows: int, dtype: torch.dtype) -> DenseToken:  # noqa: ARG002
+        """See ``Intervention.token_edit``."""
+        return DenseToken(u)
 
     def restrict(self, u: Tensor) -> tuple[Dense, Tensor]:
         """A dense edit has no parts."""
@@ -260,6 +275,11 @@ class Sparse(Intervention):
         """
         theta = None if self.theta is None else self.theta[ids]
         return self._activate(values + u, theta) - values - self._activate(u, theta)
+
+    def token_edit(self, u: Tensor, rows: int, dtype: torch.dtype) -> SparseToken:  # noqa: ARG002
+        """See ``Intervention.token_edit``."""
+        narrow, u = self.restrict(u)
+        return SparseToken(narrow, u, dtype)
 
     def restrict(self, u: Tensor) -> tuple[Sparse, Tensor]:
         """Only the features that some u touches are encoded and decoded: exact, since the others cancel."""

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from yapo.evaluation.decoding.edits import token_edits
 from yapo.evaluation.decoding.sampling import Sampling
 from yapo.evaluation.decoding.slots import Slots
-from yapo.evaluation.decoding.steering import Steering, by_place, grouped
+from yapo.evaluation.decoding.steering import Steering, by_place, grouped, token_edits
 from yapo.evaluation.decoding.step import Graphs, Step
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import KeyValues, LanguageModel, Masks, causal, pad_right

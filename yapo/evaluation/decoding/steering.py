@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from yapo.evaluation.generate import Condition
 from yapo.steering.interventions import EditState, Intervention
+from yapo.steering.token_edits import TokenEdit
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,3 +67,25 @@ def grouped(steering: Sequence[Steering | None]) -> list[int]:
     for i, one in enumerate(steering):
         seen.setdefault(id(one), []).append(i)
     return [i for group in seen.values() for i in group]
+
+
+def token_edits(
+    interventions: Sequence[Intervention | None], us: Sequence[Tensor | None], rows: int, dtype: torch.dtype, device: torch.device
+) -> list[tuple[Intervention, TokenEdit]]:
+    """Return the edits that together serve some conditions, each with the intervention that it stands for.
+
+    Args:
+        interventions, us: of each condition; None where it is unsteered.
+        rows: of the batch.
+        dtype: of the model.
+        device: where steps run.
+    """
+    room = -(-len(us) // 8) * 8
+    found: list[tuple[Intervention, TokenEdit]] = []
+    for one in {id(i): i for i in interventions if i is not None}.values():
+        u = torch.zeros(room, one.width, device=device)
+        for place, (intervention, own) in enumerate(zip(interventions, us, strict=True)):
+            if intervention is one and own is not None:
+                u[place] = own.to(device)
+        found.append((one, one.to(device).token_edit(u, rows, dtype)))
+    return found

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yapo.evaluation.decoding.edits import TokenEdit
 from yapo.evaluation.decoding.sampling import sample
 from yapo.evaluation.decoding.slots import Slots, StepCache
 from yapo.models.language_model import LanguageModel
+from yapo.steering.token_edits import TokenEdit
 
 
 @dataclass(frozen=True, eq=False)

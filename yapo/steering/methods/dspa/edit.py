@@ -26,6 +26,7 @@ from torch import Tensor
 from yapo.models.sae import SAE
 from yapo.steering.interventions import EditState, Intervention
 from yapo.steering.methods.dspa.map import ConditionalMap, Entries
+from yapo.steering.methods.dspa.token_edit import ConditionalToken
 from yapo.steering.sparse_codes import SparseCodes
 
 
@@ -178,6 +179,10 @@ class Conditional(Intervention):
         edited = hidden.clone()
         edited[live] = moved.to(hidden.dtype)
         return edited
+
+    def token_edit(self, u: Tensor, rows: int, dtype: torch.dtype) -> ConditionalToken:  # noqa: ARG002
+        """See ``Intervention.token_edit``."""
+        return ConditionalToken(self, u[:, 0], rows)
 
     def restrict(self, u: Tensor) -> tuple[Conditional, Tensor]:
         """There is nothing to leave out: M_t is the maximum of all codes."""

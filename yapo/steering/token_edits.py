@@ -9,14 +9,15 @@ condition it does not serve, so the edits of different methods add up and all co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from yapo.models.sae import SAE
-from yapo.steering.interventions import Dense, Intervention, Sparse
-from yapo.steering.methods.dspa.edit import Conditional
+
+if TYPE_CHECKING:
+    from yapo.steering.interventions import Sparse
 
 
 class TokenEdit(ABC):
@@ -115,83 +116,6 @@ class SparseToken(TokenEdit):
         moved = s + u_of[owner]
         moved = moved * (moved > theta) if self.has_theta else moved.relu()
         return ((moved - s).to(decoder.dtype) @ decoder).float()
-
-
-class ConditionalToken(TokenEdit):
-    """DSPA's edit (``yapo.steering.methods.dspa.edit``), whose features depend on the row's prompt.
-
-    Args:
-        intervention: the map with its autoencoders.
-        strength: λ·α by condition, ``[conditions]``; 0 for those of other edits.
-        rows: how many rows there are.
-    """
-
-    def __init__(self, intervention: Conditional, strength: Tensor, rows: int) -> None:
-        self.sae, self.k_diff = intervention.sae_out, intervention.info.k_diff
-        ids = torch.zeros(rows, 2 * self.k_diff, dtype=torch.long, device=strength.device)
-        self.ids, self.sign = ids, torch.zeros(ids.shape, device=strength.device)
-        self.tables = [strength]
-        self.key = ("conditional", id(intervention.sae_out), self.k_diff, rows, len(strength))
-
-    def __call__(self, hidden: Tensor, owner: Tensor) -> Tensor:
-        """See ``TokenEdit``."""
-        rows = len(hidden)
-        codes = self.sae.encode(hidden)
-        largest = codes.amax(dim=1, keepdim=True)
-        values = codes.gather(1, self.ids[:rows])
-        moved = (values + self.sign[:rows] * self.tables[0][owner][:, None] * largest).relu()
-        step = torch.where((values > 0) & (self.sign[:rows] != 0), moved - values, 0.0)
-        return torch.einsum("rk,rkd->rd", step, self.sae.W_dec[self.ids[:rows]])
-
-    def admit(self, slots: Tensor, context: Tensor | None) -> None:
-        """See ``TokenEdit``: a feature to ablate counts -1, one to augment +1, one in both sets 0."""
-        if context is None:
-            self.sign[slots] = 0.0
-            return
-        ablate, augment = context[:, : self.k_diff], context[:, self.k_diff :]
-        shared = (ablate[:, :, None] == augment[:, None, :]) & (ablate >= 0)[:, :, None]
-        alone = torch.cat([~shared.any(dim=2), ~shared.any(dim=1)], dim=1) & (context >= 0)
-        way = torch.cat([-torch.ones_like(ablate), torch.ones_like(augment)], dim=1)
-        self.ids[slots] = context.clamp_min(0)
-        self.sign[slots] = (alone * way).float()
-
-    def move(self, sources: Tensor) -> None:
-        """See ``TokenEdit``."""
-        for part in (self.ids, self.sign):
-            part[: len(sources)] = part[sources]
-
-
-def token_edits(
-    interventions: Sequence[Intervention | None], us: Sequence[Tensor | None], rows: int, dtype: torch.dtype, device: torch.device
-) -> list[tuple[Intervention, TokenEdit]]:
-    """Return the edits that together serve some conditions, each with the intervention that it stands for.
-
-    Args:
-        interventions, us: of each condition; None where it is unsteered.
-        rows: of the batch.
-        dtype: of the model.
-        device: where steps run.
-    """
-    room = -(-len(us) // 8) * 8
-    found: list[tuple[Intervention, TokenEdit]] = []
-    for one in {id(i): i for i in interventions if i is not None}.values():
-        u = torch.zeros(room, one.width, device=device)
-        for place, (intervention, own) in enumerate(zip(interventions, us, strict=True)):
-            if intervention is one and own is not None:
-                u[place] = own.to(device)
-        found.append((one, _token_edit(one.to(device), u, rows, dtype)))
-    return found
-
-
-def _token_edit(intervention: Intervention, u: Tensor, rows: int, dtype: torch.dtype) -> TokenEdit:
-    if isinstance(intervention, Dense):
-        return DenseToken(u)
-    if isinstance(intervention, Sparse):
-        narrow, narrow_u = intervention.restrict(u)
-        return SparseToken(narrow, narrow_u, dtype)
-    if isinstance(intervention, Conditional):
-        return ConditionalToken(intervention, u[:, 0], rows)
-    raise TypeError(f"{type(intervention).__name__} has no edit for single tokens; add one to yapo.evaluation.decoding.edits")
 
 
 def _room(features: int) -> int:
