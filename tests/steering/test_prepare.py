@@ -12,7 +12,7 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.activations import build_store
-from yapo.steering.prepare import Prepared, prepare
+from yapo.steering.prepare import TrainingPairs, prepare
 
 from ..data.test_schema import items_table
 
@@ -26,7 +26,7 @@ def items() -> pd.DataFrame:
 
 def run(
     lm: LanguageModel, sae: SAE, completions: list[str], correct: list[bool], task: str = "mcq", limit: int = 512
-) -> Prepared:
+) -> TrainingPairs:
     settings = ModelConfig(batch_size=5, max_prompt_tokens=limit)
     return prepare(lm, 1, items(), completions, correct, task, PROMPTS, settings, GENERATION, seed=0, sae=sae)
 

@@ -1,4 +1,4 @@
-"""What the studies around the tables can be made of: asked before anything runs, by the Snakefile and by each stage."""
+"""Checks, before anything runs, that the experiment gives a study the methods, tasks and settings that it needs."""
 
 from __future__ import annotations
 

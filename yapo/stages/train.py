@@ -87,7 +87,7 @@ def main(config: Config) -> None:
 
 
 def _report(config: Config, language: str, layer: int, prepared: dict[str, PreparedPairs]) -> dict[str, Any]:
-    """What ``run.json`` says."""
+    """Return the contents of ``run.json``."""
     return {
         "method": config.method.name,
         "country": config.country,

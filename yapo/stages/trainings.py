@@ -1,4 +1,4 @@
-"""What the studies of training share: one country's pairs, trained from several seeds and measured on validation."""
+"""One country's pairs, trained from several seeds and measured on validation; for the studies of training."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TrainingSetup:
         return cls(config, path, items, layer, lm, sae, answerer)
 
     def cell(self, task: str, setting: str) -> TrainingCell:
-        """The pairs of one task and setting."""
+        """Read the pairs of one task and setting."""
         study, language = Study.of(self.config), language_of(self.items)
         pairs = read_prepared(study, language, self.config.country, task)
         (part,) = train_sets(pairs.rows, [setting])
@@ -163,12 +163,12 @@ class TrainingCell:
         return self.prepared.rows.loc[rows, ITEM].assign(loss=loss.numpy(), displacement=moved.numpy()).reset_index(drop=True)
 
     def training_items(self, facts: int) -> pd.DataFrame:
-        """One item of each of so many facts of the training pairs, drawn by ``train.seed``: the same for every method."""
+        """Draw one item of each of so many facts of the training pairs, drawn by ``train.seed``: the same for every method."""
         pairs = self.prepared.rows.loc[self.part.train, ITEM].sample(frac=1, random_state=self.setup.config.train.seed)
         return self.setup.items.merge(pairs.drop_duplicates("question_id").head(facts), on=ITEM)
 
     def answers(self, conditions: Sequence[Condition], items: pd.DataFrame | None = None) -> list[pd.DataFrame]:
-        """Items, all of validation if none are given, answered under each condition: ``ITEM, score, parsed, exact``."""
+        """Answer items, all of validation if none are given, under each condition: ``ITEM, score, parsed, exact``."""
         if items is None:
             items = self.setup.items[self.setup.items["split"] == "validation"]
             items = items if self.setting == "both" else items[items["variant"] == self.setting]
@@ -177,7 +177,7 @@ class TrainingCell:
 
 
 def read_trainings(config: Config, name: str, countries: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:
-    """What the jobs of a study wrote, of all its countries and of those of its methods that the experiment has.
+    """Read what the jobs of a study wrote, of all its countries and of those of its methods that the experiment has.
 
     Raises:
         YapoError: the experiment has none of the countries or none of the methods.
@@ -194,5 +194,5 @@ def read_trainings(config: Config, name: str, countries: Sequence[str], methods:
 
 
 def trained_methods(config: Config, methods: Sequence[str]) -> list[str]:
-    """Those of a study's methods that the experiment has."""
+    """Return the methods of a study that the experiment has."""
     return [method for method in methods if method in config.methods]

@@ -43,7 +43,7 @@ TENSORS: dict[str, tuple[torch.dtype | None, int]] = {
 
 @dataclass(frozen=True)
 class StoreKey:
-    """What a store was computed from. Two stores with the same key hold the same numbers.
+    """The origin of a store. Two stores with the same key hold the same numbers.
 
     Attributes:
         model: digest of the weights, and ``dtype`` they ran in.
@@ -60,7 +60,7 @@ class StoreKey:
 
     @classmethod
     def of(cls, lm: LanguageModel, layer: int, sae: SAE, pairs: list[TokenPair]) -> StoreKey:
-        """The key of the store that ``build_store`` would make of these."""
+        """Return the key of the store that ``build_store`` would make of these."""
         return cls(lm.digest, str(lm.dtype), layer, sae.digest, digest([[p.prompt, p.chosen, p.rejected] for p in pairs]))
 
 
@@ -83,7 +83,7 @@ class ActivationStore:
     reference: Tensor
 
     def batch(self, rows: Sequence[int], width: int = 0) -> tuple[PairBatch, Tensor]:
-        """Layout of some pairs in rows of ``width`` tokens at least, and their residual stream in it, ``[rows, T, d_model]``."""
+        """Lay out some pairs in rows of ``width`` tokens at least; return the layout and their states in it, ``[rows, T, d_model]``."""
         batch = batch_pairs([self.pairs[i] for i in rows], width)
         return batch, batch.packed([self.hidden[i] for i in rows])
 
@@ -99,7 +99,7 @@ class ActivationStore:
 
     @classmethod
     def joined(cls, stores: Sequence[ActivationStore]) -> ActivationStore:
-        """Stores of one model, layer and autoencoder end to end, so that vectors of several countries can train together.
+        """Join stores of one model, layer and autoencoder end to end, so that vectors of several countries can train together.
 
         Row i of the second store becomes row ``len(first.pairs) + i``, and so on. Nothing is copied.
         """
@@ -158,7 +158,7 @@ class ActivationStore:
 
     @classmethod
     def _of(cls, tensors: dict[str, Tensor], described: dict[str, Any]) -> ActivationStore:
-        """The store in a file's tensors; raises an error that says which of them do not fit."""
+        """Read the store in a file's tensors; raises an error that says which of them do not fit."""
         key = StoreKey(**described)
         if not all(isinstance(part, int if name == "layer" else str) for name, part in asdict(key).items()):
             raise ValueError(f"its key is {described}")
@@ -238,7 +238,7 @@ def build_store(
 
 @torch.no_grad()
 def reencode(sae: SAE, store: ActivationStore) -> ActivationStore:
-    """The store that ``build_store`` would make with another autoencoder of the same layer; no model is run.
+    """Return the store that ``build_store`` would make with another autoencoder of the same layer; no model is run.
 
     Args:
         sae: computes on its own device.
@@ -254,7 +254,7 @@ def reencode(sae: SAE, store: ActivationStore) -> ActivationStore:
 
 
 def _run(lm: LanguageModel, layer: int, sae: SAE, key: StoreKey, pairs: list[TokenPair]) -> ActivationStore:
-    """Frozen quantities of one batch."""
+    """Compute the frozen quantities of one batch."""
     batch = batch_pairs(pairs).to(lm.device)
     ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in pairs])
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
@@ -290,7 +290,7 @@ def _divided(order: list[int], sizes: list[int]) -> Iterator[list[int]]:
 
 
 def _finished(path: Path | None, key: StoreKey) -> ActivationStore | None:
-    """The part that an interrupted build of the same store left, if it did."""
+    """Read the part that an interrupted build of the same store left, if it did."""
     if path is None or not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where the mean-difference methods (CAA, SAS) read the residual stream.
+"""The residual stream at the places that the mean-difference methods (CAA, SAS) read.
 
 ``answer``: at the first token in which chosen and rejected differ, after the same prompt. For a multiple-choice answer that
 is the option's number, the place CAA (arXiv 2312.06681) reads.
@@ -41,7 +41,7 @@ def _answer_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:
 
 
 def first_difference(pair: TokenPair) -> int | None:
-    """Index of the first answer token that differs, or None if one answer is the beginning of the other."""
+    """Return the index of the first answer token that differs, or None if one answer is the beginning of the other."""
     for k, (w, l) in enumerate(zip(pair.chosen[:-1], pair.rejected[:-1], strict=False)):  # noqa: E741
         if w != l:
             return k

@@ -59,7 +59,7 @@ class Conversation:
             self.starts = self._starts()
 
     def _real(self, ids: Tensor, mask: Tensor | None, cached: int) -> Tensor:
-        """Which tokens so far are not padding. A mask that covers them all says so of the earlier ones too."""
+        """Find the tokens so far that are no padding. A mask that covers them all says so of the earlier ones too."""
         real = torch.ones_like(ids, dtype=torch.bool) if mask is None or mask.ndim != 2 else mask.bool()
         if not cached or real.shape[1] == self.ids.shape[1]:
             return real[:, -self.ids.shape[1] :]

@@ -1,4 +1,4 @@
-"""What steering does to the residual stream h after block L.
+"""Interventions: edits of the residual stream h after block L.
 
 Dense (CAA, BiPO):   h' = h + u                                                        u = d·λ·v in R^d
 Sparse (SAS, YaPO):  h' = Dec(ReLU(s + u)) + (h - Dec(s)),  s = Enc(h)                  u = d·λ·v in R^k   (YaPO eq. 3)
@@ -44,7 +44,7 @@ class EditState:
 
 
 class Intervention(ABC):
-    """How a displacement u in some space changes h."""
+    """An edit of h by a displacement u in some space."""
 
     width: int
     digest: str  # identifies what is computed, beside u
@@ -54,7 +54,7 @@ class Intervention(ABC):
     answers_only: bool = False  # edits the last prompt token and what follows, no other prompt token
 
     def context(self, hidden: Tensor, ids: Tensor, prompt: Tensor) -> Tensor | None:  # noqa: ARG002
-        """What an edit needs to know of a whole prompt, ``[rows, ...]``, if ``reads`` says that it needs anything.
+        """Return what an edit needs to know of a whole prompt, ``[rows, ...]``; None where ``reads`` is.
 
         Args:
             hidden: residual stream after block ``reads``, ``[rows, tokens, d_model]``.
@@ -65,7 +65,7 @@ class Intervention(ABC):
 
     @abstractmethod
     def codes(self, hidden: Tensor) -> SparseCodes | None:
-        """What an edit needs to know of h ``[rows, tokens, d_model]`` and can be computed once."""
+        """Return what an edit needs to know of h ``[rows, tokens, d_model]`` and can be computed once."""
 
     @abstractmethod
     def edit_state(self, u: Tensor) -> EditState:
@@ -94,7 +94,7 @@ class Intervention(ABC):
 
     @abstractmethod
     def restrict(self, u: Tensor) -> tuple[Intervention, Tensor]:
-        """The same edit by these ``u [vectors, width]`` alone, as cheap as they allow, and u in its narrower space."""
+        """Return the same edit by these ``u [vectors, width]`` alone, as cheap as they allow, and u in its narrower space."""
 
     @abstractmethod
     def token_edit(self, u: Tensor, rows: int, dtype: torch.dtype) -> TokenEdit:
@@ -107,7 +107,7 @@ class Intervention(ABC):
         """
 
     def compact(self, codes: list[SparseCodes]) -> tuple[Intervention, list[SparseCodes]]:
-        """The edit that training from u = 0 needs on tokens with these codes, and the codes as it numbers them."""
+        """Return the edit that training from u = 0 needs on tokens with these codes, and the codes as it numbers them."""
         return self, codes
 
     def expand(self, u: Tensor) -> Tensor:
@@ -115,18 +115,18 @@ class Intervention(ABC):
         return u
 
     def to(self, device: torch.device) -> Intervention:  # noqa: ARG002
-        """The same edit on another device."""
+        """Return the same edit on another device."""
         return self
 
     def changes(self, hidden: Tensor, u: Tensor, live: Tensor, context: Tensor | None = None) -> Tensor:
-        """h' - h at the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``: ``[n, d_model]``."""
+        """Return h' - h, ``[n, d_model]``, at the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``."""
         intervention, narrow = self.restrict(u[None])
         owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         edited = intervention.edit(hidden, intervention.codes(hidden), intervention.edit_state(narrow), owner, live, context)
         return (edited - hidden)[live].float()
 
     def displacement(self, hidden: Tensor, u: Tensor, live: Tensor, context: Tensor | None = None) -> float:
-        """Mean norm of ``changes``."""
+        """Return the mean norm of ``changes``."""
         return float(self.changes(hidden, u, live, context).norm(dim=-1).mean())
 
 
@@ -138,7 +138,7 @@ class Dense(Intervention):
         self.digest = "dense"
 
     def codes(self, hidden: Tensor) -> None:
-        """A dense edit needs nothing."""
+        """See ``Intervention.codes``: nothing is needed."""
 
     def edit_state(self, u: Tensor) -> EditState:
         """See ``Intervention.edit_state``."""
@@ -162,7 +162,7 @@ class Dense(Intervention):
         return DenseToken(u)
 
     def restrict(self, u: Tensor) -> tuple[Dense, Tensor]:
-        """A dense edit has no parts."""
+        """See ``Intervention.restrict``: there are no parts."""
         return self, u
 
 
@@ -199,12 +199,12 @@ class Sparse(Intervention):
 
     @cached_property
     def encoder(self) -> SAE:
-        """What encodes: the columns of ``features`` alone, except for TopK, whose features compete."""
+        """The columns of ``features`` alone, except for TopK, whose features compete."""
         whole = self.features is None or self.sae.activation == "topk"
         return (self.sae if whole or self.features is None else self.sae.columns(self.features)).to(self.device)
 
     def codes(self, hidden: Tensor) -> SparseCodes:
-        """Those of the features that fire on each token, numbered as in u."""
+        """Return the features that fire on each token, numbered as in u."""
         codes = SparseCodes.of(self.encoder, hidden)
         return (
             codes
@@ -213,7 +213,7 @@ class Sparse(Intervention):
         )
 
     def compact(self, codes: list[SparseCodes]) -> tuple[Sparse, list[SparseCodes]]:
-        """Only features that fire on some token. The others never leave 0: where s_j = u_j = 0, the slope of ReLU is 0."""
+        """Keep only features that fire on some token. The others never leave 0: where s_j = u_j = 0, the slope of ReLU is 0."""
         fires = torch.zeros(self.sae.d_sae, dtype=torch.bool)
         for part in codes:
             fires[part.ids.long()] = True
@@ -229,13 +229,13 @@ class Sparse(Intervention):
         return Sparse(self.sae, self.threshold, self.features, device)
 
     def expand(self, u: Tensor) -> Tensor:
-        """u over ``features`` as u over the whole autoencoder: ``[..., width]`` to ``[..., d_sae]``."""
+        """Return u over ``features`` as u over the whole autoencoder: ``[..., width]`` to ``[..., d_sae]``."""
         if self.features is None:
             return u
         return u.new_zeros(*u.shape[:-1], self.sae.d_sae).index_copy(-1, self.features.to(u.device), u)
 
     def restricted(self, features: Tensor) -> Sparse:
-        """The same edit for u over some features of the whole autoencoder, ascending; the others keep u_j = 0."""
+        """Return the same edit for u over some features of the whole autoencoder, ascending; the others keep u_j = 0."""
         return Sparse(self.sae, self.threshold, features, self.device)
 
     def edit_state(self, u: Tensor) -> EditState:
@@ -266,7 +266,7 @@ class Sparse(Intervention):
         return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
 
     def correction(self, values: Tensor, u: Tensor, ids: Tensor) -> Tensor:
-        """What a feature that fires adds to the sum in the cancelled form, beyond ReLU(u)·W_dec, ``[entries]``.
+        """Return what a feature that fires adds to the sum in the cancelled form, beyond ReLU(u)·W_dec, ``[entries]``.
 
         Args:
             values: its activations s_j, ``[entries]``.
@@ -282,7 +282,7 @@ class Sparse(Intervention):
         return SparseToken(narrow, u, dtype)
 
     def restrict(self, u: Tensor) -> tuple[Sparse, Tensor]:
-        """Only the features that some u touches are encoded and decoded: exact, since the others cancel."""
+        """Encode and decode only the features that some u touches: exact, since the others cancel."""
         touched = (u != 0).any(dim=0).nonzero()[:, 0]
         if len(touched) == 0 or len(touched) == self.width:
             return self, u

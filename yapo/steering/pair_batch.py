@@ -28,7 +28,7 @@ class TokenPair:
 
     @property
     def tokens(self) -> list[int]:
-        """What is run."""
+        """The tokens that are run."""
         return self.prompt + self.chosen[:-1] + self.rejected[:-1]
 
 
@@ -60,18 +60,18 @@ class PairBatch:
     owner: Tensor
 
     def to(self, device: torch.device) -> PairBatch:
-        """The same layout on another device."""
+        """Return the same layout on another device."""
         return PairBatch(*(getattr(self, item.name).to(device) for item in fields(self)))
 
     def packed(self, values: Sequence[Tensor]) -> Tensor:
-        """What each pair has per token, ``[tokens of the pair, ...]``, laid out as ``[rows, T, ...]``; 0 on padding."""
+        """Lay out a value per token of each pair, ``[tokens of the pair, ...]``, as ``[rows, T, ...]``; 0 on padding."""
         result = values[0].new_zeros(*self.pair.shape, *values[0].shape[1:])
         for value, row, start in zip(values, self.row.tolist(), self.start.tolist(), strict=True):
             result[row, start : start + len(value)] = value
         return result
 
     def order(self) -> list[int]:
-        """The pairs in the order of their tokens."""
+        """Return the pairs in the order of their tokens."""
         return (self.row * self.pair.shape[1] + self.start).argsort().tolist()
 
 
@@ -124,7 +124,7 @@ def _places(lengths: Sequence[int], longest: int) -> list[tuple[int, int]]:
 
 
 def answer_log_probs(lm: LanguageModel, hidden: Tensor, layer: int, batch: PairBatch) -> Tensor:
-    """Summed log-probability of chosen and rejected, ``[pairs, 2]`` float32, from the residual stream after block ``layer``.
+    """Sum the log-probabilities of chosen and rejected, ``[pairs, 2]`` float32, from the residual stream after block ``layer``.
 
     Runs the blocks above ``layer`` only, the last of them and the head only where an answer is predicted.
     """

@@ -1,4 +1,4 @@
-"""From a country's items to what its vectors are trained on: on-policy pairs and their activation store."""
+"""On-policy preference pairs of a country's items, and their activation store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yapo.steering.pair_batch import TokenPair
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingPairs:
     """Pairs of one country and task: their activations, what each one is, and what became of the items."""
 
     store: ActivationStore
@@ -40,7 +40,7 @@ def prepare(
     sae: SAE,
     parts: Path | None = None,
     max_bytes: float = float("inf"),
-) -> Prepared:
+) -> TrainingPairs:
     """Build preference pairs and run the frozen model over them once.
 
     Pairs whose prompt is longer than ``limits.max_prompt_tokens`` are left out and counted, never cut.
@@ -61,13 +61,13 @@ def prepare(
     if not pairs:
         raise YapoError(f"{task}: no preference pair is left ({counts}); raise model.max_prompt_tokens or give more data")
     store = build_store(lm, layer, sae.to(lm.device), pairs, limits.batch_size, parts, max_bytes)
-    return Prepared(store, rows, counts)
+    return TrainingPairs(store, rows, counts)
 
 
 def token_pairs(
     lm: LanguageModel, rows: pd.DataFrame, max_prompt_tokens: int, max_rejected_tokens: int | None = None
 ) -> tuple[pd.DataFrame, list[TokenPair], int]:
-    """Rows with columns prompt, chosen and rejected as tokens.
+    """Return rows with columns prompt, chosen and rejected, as tokens.
 
     Returns:
         The rows whose prompt is not longer than ``max_prompt_tokens``, their pairs, and how many rows were left out.

@@ -1,4 +1,4 @@
-"""The spaces of steering vectors: what the entries are, what a file holds beside them, and how it edits the residual stream.
+"""The spaces of steering vectors: meaning of the entries, contents of the file, edit of the residual stream.
 
 A method whose edit is neither dense nor sparse brings a space of its own (``yapo.steering.methods.dspa`` has an example).
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Payload(Protocol):
-    """What a vector's file holds beside the vector."""
+    """The part of a vector's file beside the vector."""
 
     @property
     def digest(self) -> str:
@@ -39,7 +39,7 @@ class Payload(Protocol):
 
 
 class Space(ABC):
-    """What the entries of a vector are.
+    """The meaning of a vector's entries.
 
     Attributes:
         name: what the header calls it.

@@ -34,18 +34,18 @@ class SparseCodes:
 
     @classmethod
     def packed(cls, parts: Sequence[SparseCodes], batch: PairBatch) -> SparseCodes:
-        """Codes of single pairs, ``counts [1, tokens of the pair]`` each, in the layout of a batch."""
+        """Join codes of single pairs, ``counts [1, tokens of the pair]`` each, in the layout of a batch."""
         counts = batch.packed([part.counts[0].long() for part in parts])
         ordered = [parts[i] for i in batch.order()]
         return cls(torch.cat([part.ids.long() for part in ordered]), torch.cat([part.values for part in ordered]), counts)
 
     def offsets(self) -> Tensor:
-        """Where each token's entries begin, and the end: ``[rows * tokens + 1]``."""
+        """Return the index at which each token's entries begin, and the end: ``[rows * tokens + 1]``."""
         ends = self.counts.reshape(-1).cumsum(dim=0)
         return torch.cat([ends.new_zeros(1), ends])
 
     def rows(self, chosen: Tensor) -> SparseCodes:
-        """Row i of the result is row ``chosen[i]``."""
+        """Return rows; row i of the result is row ``chosen[i]``."""
         lengths = self.counts.sum(dim=1)
         starts = lengths.cumsum(dim=0) - lengths
         taken = lengths[chosen]
@@ -54,12 +54,12 @@ class SparseCodes:
         return SparseCodes(self.ids[index], self.values[index], self.counts[chosen])
 
     def restricted(self, features: Tensor) -> SparseCodes:
-        """Only entries of ``features`` (ascending), renumbered by their place in it."""
+        """Keep only entries of ``features`` (ascending), renumbered by their place in it."""
         place = torch.searchsorted(features, self.ids).clamp_max(len(features) - 1)
         return self._where(features[place] == self.ids, place)
 
     def live(self, tokens: Tensor) -> SparseCodes:
-        """Only entries of tokens where ``tokens [rows, tokens]`` is True."""
+        """Keep only entries of tokens where ``tokens [rows, tokens]`` is True."""
         return self._where(torch.repeat_interleave(tokens.reshape(-1), self.counts.reshape(-1)), self.ids)
 
     def _where(self, keep: Tensor, ids: Tensor) -> SparseCodes:
@@ -69,5 +69,5 @@ class SparseCodes:
         return SparseCodes(ids[keep], self.values[keep], counts)
 
     def to(self, device: torch.device) -> SparseCodes:
-        """The same codes on another device."""
+        """Return the same codes on another device."""
         return SparseCodes(self.ids.to(device), self.values.to(device), self.counts.to(device))

@@ -118,7 +118,7 @@ def _not_compiled(model: PreTrainedModel) -> Iterator[None]:
 
 
 def padding_of(given: Any, cached: int, new: Tensor | None) -> Tensor | None:
-    """Which tokens so far are not padding, ``[rows, tokens]``, from whatever mask the model was given; None if all are real.
+    """Find the tokens that are no padding, ``[rows, tokens]``, in any mask that a model is given; None if all are real.
 
     A static cache comes with masks ``[rows, 1, new tokens, cache]`` for each kind of layer: additive, or True where a token is
     read. The last token reads all that are real, up to itself.

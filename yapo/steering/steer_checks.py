@@ -1,4 +1,4 @@
-"""What can be steered by what: the model, the vector and the multiplier that a caller gives to ``yapo.steer``."""
+"""Checks of the model, the vector and the multiplier that a caller gives to ``yapo.steer``."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _check_weights(config: PreTrainedConfig, info: VectorInfo) -> None:
 
 
 def _folders(config: PreTrainedConfig) -> list[Path]:
-    """Where a model was read from; of one loaded by its name on the hub, all that the cache holds, the likeliest first."""
+    """Return the folder that a model was read from; for a name on the hub all that the cache holds, the likeliest first."""
     name, commit = config.name_or_path, str(vars(config).get("_commit_hash") or "")
     if Path(name).is_dir():
         return [Path(name)]

@@ -81,14 +81,14 @@ _KEYS = {item.name for item in fields(VectorInfo)}
 
 
 class _Vector:
-    """What a chosen vector and a trained one share: how they are applied, read and saved."""
+    """Common part of chosen and trained vectors: applying, reading, saving."""
 
     info: VectorInfo
     payload: Payload | None
 
     @property
     def space(self) -> Space:
-        """What the entries are."""
+        """The space of its entries."""
         return find_space(self.info.space, self.info.method)
 
     @property
@@ -161,7 +161,7 @@ class SteeringVector(_Vector):
 
 @dataclass(frozen=True)
 class TrainedVector(_Vector):
-    """What a method learned from one set of pairs: a vector after each epoch, before selection.
+    """The result of a method on one set of pairs: a vector after each epoch, before selection.
 
     Attributes:
         epochs: ``[epochs, width]``; a closed form has one epoch.

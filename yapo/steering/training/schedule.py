@@ -1,4 +1,4 @@
-"""Which pairs a training step takes, in which direction, and at which learning rate: from the seed and the step alone.
+"""Pairs, direction and learning rate of every training step, from the seed and the step alone.
 
 A step stands for ``train.processes`` data-parallel processes, each with ``train.batch_size`` pairs of its own; its loss is the
 mean of theirs, which is what such processes compute when they average their gradients.

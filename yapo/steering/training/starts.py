@@ -1,4 +1,4 @@
-"""Which pairs the methods that train learn from, and where their vectors start."""
+"""Training pairs and starting vectors of the methods that train."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pairs a vector learns from."""
+"""Sets of pairs that vectors learn from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yapo.errors import YapoError
 
 @dataclass(frozen=True)
 class TrainSet:
-    """What one vector learns from.
+    """The pairs that one vector learns from.
 
     Attributes:
         name: of the vector.
@@ -30,7 +30,7 @@ class TrainSet:
 
 
 def train_sets(rows: pd.DataFrame, settings: Sequence[str]) -> list[TrainSet]:
-    """Which pairs train and validate the vector of each setting; "both" is the union of the other two.
+    """Return the pairs that train and validate the vector of each setting; "both" is the union of the other two.
 
     Args:
         rows: describes pair i in row i: variant, split.
@@ -49,7 +49,7 @@ def train_sets(rows: pd.DataFrame, settings: Sequence[str]) -> list[TrainSet]:
 
 
 def fewer_facts(part: TrainSet, rows: pd.DataFrame, share: float, seed: int) -> TrainSet:
-    """The same set with the training pairs of a share of its facts, one fact at least.
+    """Return the same set with the training pairs of a share of its facts, one fact at least.
 
     The seed puts the facts in an order of which a share is the beginning: the facts of a smaller share are among those of a
     larger one.

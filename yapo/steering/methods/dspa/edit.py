@@ -67,12 +67,12 @@ class Conditional(Intervention):
 
     @cached_property
     def _starts(self) -> Tensor:
-        """Where the entries of each row of A begin, and the end, ``[width_in + 1]``."""
+        """Index at which the entries of each row of A begin, and the end, ``[width_in + 1]``."""
         return torch.searchsorted(self._entries.rows, torch.arange(self.info.width_in + 1, device=self.device))
 
     @cached_property
     def _opened(self) -> Tensor:
-        """Which gates each of the N prompts opened, ``[width_in, N]`` bool."""
+        """True on the gates that each of the N prompts opened, ``[width_in, N]`` bool."""
         assert self.map.gates is not None
         opened = torch.zeros(self.info.width_in, self.info.pairs, dtype=torch.bool, device=self.device)
         pairs, features = self.map.gates.long().to(self.device)
@@ -80,7 +80,7 @@ class Conditional(Intervention):
         return opened
 
     def context(self, hidden: Tensor, ids: Tensor, prompt: Tensor) -> Tensor:
-        """The features to edit, ``[rows, 2 * k_diff]``: first those to ablate, then those to augment; -1 where there are fewer.
+        """Return the features to edit, ``[rows, 2 * k_diff]``: those to ablate, then those to augment; -1 where there are fewer.
 
         See ``Intervention.context``. A prompt on which no feature fires has s = 0, and so is not edited where sets are signed.
         """
@@ -94,7 +94,7 @@ class Conditional(Intervention):
         )
 
     def select(self, hidden: Tensor, content: Tensor) -> tuple[Tensor, Tensor]:
-        """S(x): features ``[rows, k_prompt]`` by falling density, the lower number where two are equal, and which of them fire.
+        """Return S(x): features ``[rows, k_prompt]`` by falling density, the lower of two equal ones first, and which of them fire.
 
         Args:
             hidden: residual stream after ``layer_in``, ``[rows, tokens, d_model]``.
@@ -110,7 +110,7 @@ class Conditional(Intervention):
         return top.indices, top.values >= width
 
     def scores(self, features: Tensor, fires: Tensor) -> Tensor:
-        """s(x) of the output features that may be edited, ``[rows, columns]`` float64, from what ``select`` gives.
+        """Return s(x) of the output features that may be edited, ``[rows, columns]`` float64, from what ``select`` gives.
 
         Sums of float32 entries in float64: exact unless they differ by more than 2^24 or so, and so the same in any order.
         """
@@ -126,14 +126,14 @@ class Conditional(Intervention):
         return scores.index_add(0, place, share).reshape(len(features), -1)
 
     def _demixed(self, features: Tensor, fires: Tensor) -> Tensor:
-        """M_S⁺ 1: weights of the rows of A, ``[rows, k_prompt]`` float64. Gates that are always open together share theirs."""
+        """Return M_S⁺ 1: weights of the rows of A, ``[rows, k_prompt]`` float64. Gates that always open together share one."""
         opened = (self._opened[features] & fires[..., None]).double()
         gram = opened @ opened.transpose(1, 2) / self.info.pairs
         weights: Tensor = torch.linalg.pinv(gram, hermitian=True) @ fires.double()[..., None]
         return weights[..., 0]
 
     def _lowest(self, scores: Tensor, wanted: bool) -> Tensor:
-        """The ``k_diff`` features with the lowest scores, below 0 if ``signed``; the lower number where two are equal.
+        """Return the ``k_diff`` features with the lowest scores, below 0 if ``signed``; the lower number where two are equal.
 
         Returns:
             ``[rows, k_diff]``, -1 where there are fewer.
@@ -147,7 +147,7 @@ class Conditional(Intervention):
         return chosen
 
     def codes(self, hidden: Tensor) -> None:
-        """Nothing ahead of the edit: it encodes the few tokens that are live."""
+        """See ``Intervention.codes``: nothing, since it encodes the few tokens that are live."""
 
     def edit_state(self, u: Tensor) -> EditState:
         """See ``Intervention.edit_state``."""
@@ -185,7 +185,7 @@ class Conditional(Intervention):
         return ConditionalToken(self, u[:, 0], rows)
 
     def restrict(self, u: Tensor) -> tuple[Conditional, Tensor]:
-        """There is nothing to leave out: M_t is the maximum of all codes."""
+        """See ``Intervention.restrict``: nothing can be left out, since M_t is the maximum of all codes."""
         return self, u
 
     def to(self, device: torch.device) -> Conditional:

@@ -1,4 +1,4 @@
-"""DSPA's map from what a prompt is about to what its preferred answers do (arXiv 2603.21461, section 3.1).
+"""The fit of DSPA's map, from features of prompts to features of preferred answers (arXiv 2603.21461, section 3.1).
 
 For preference pairs k = 1..N with prompt x_k and answers y⁺_k, y⁻_k:
 
@@ -28,7 +28,7 @@ BLOCK = 1024  # features whose densities, or rows of A, are held at once
 
 
 def densities(sae: SAE, hidden: Tensor, owner: Tensor, owners: int) -> sparse.csr_matrix:
-    """Share of each owner's tokens on which each feature fires, ``[owners, d_sae]``.
+    """Return the share of each owner's tokens on which each feature fires, ``[owners, d_sae]``.
 
     Args:
         sae: the autoencoder.
@@ -45,7 +45,7 @@ def densities(sae: SAE, hidden: Tensor, owner: Tensor, owners: int) -> sparse.cs
 
 
 def gates(prompts: sparse.csr_matrix, percentile: float, fires: bool = True) -> sparse.csr_matrix:
-    """Which prompts open each feature's gate, as 1 in ``[prompts, d_sae]``.
+    """Return the prompts that open each feature's gate, as 1 in ``[prompts, d_sae]``.
 
     Args:
         prompts: their densities, ``[prompts, d_sae]``.
@@ -71,7 +71,7 @@ def gates(prompts: sparse.csr_matrix, percentile: float, fires: bool = True) -> 
 def conditional_map(
     opens: sparse.csr_matrix, difference: sparse.csr_matrix, normalise: Normalise, sparsify: Sparsify, k: int
 ) -> sparse.csr_matrix:
-    """A, without its small entries, ``[features of the prompt, features of the answer]`` float32.
+    """Return A without its small entries, ``[features of the prompt, features of the answer]`` float32.
 
     Args:
         opens: gates, ``[N, d_in]``.
@@ -105,7 +105,7 @@ def conditional_map(
 
 
 def _leading(matrix: sparse.csr_matrix, k: int) -> npt.NDArray[np.bool_]:
-    """Entries among the k largest positive or the k largest negative ones of their row; those equal to the k-th too."""
+    """Find the entries among the k largest positive or the k largest negative ones of their row; those equal to the k-th too."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     side, size = 2 * rows + (matrix.data < 0), np.abs(matrix.data)
     order = np.lexsort((-size, side))

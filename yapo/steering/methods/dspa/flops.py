@@ -1,4 +1,4 @@
-"""What fitting DSPA costs in floating-point operations: by the paper's accounting, and as it is run here.
+"""Floating-point operations of fitting DSPA: by the paper's accounting, and as it is run here.
 
 The paper (arXiv 2603.21461, App. C) counts 2P operations per token of a forward pass, P the model's parameters, and leaves out
 attention and autoencoders. For pairs with p prompt, c chosen and r rejected tokens it runs three passes, over the prompt, over
@@ -39,7 +39,7 @@ class Tokens:
 
     @classmethod
     def of(cls, pairs: Sequence[TokenPair]) -> Tokens:
-        """Those of some pairs."""
+        """Count the tokens of some pairs."""
         sums = (sum(len(getattr(pair, name)) for pair in pairs) for name in ("prompt", "chosen", "rejected"))
         return cls(len(pairs), *sums)
 
@@ -74,7 +74,7 @@ class FitCost:
 def fit_cost(
     lm: LanguageModel, pairs: Sequence[TokenPair], options: Options, sae_in: SAE, sae_out: SAE, batch_size: int
 ) -> FitCost:
-    """What ``yapo.steering.methods.dspa.method.count`` does on these pairs.
+    """Count the operations of ``yapo.steering.methods.dspa.method.count`` on these pairs.
 
     Args:
         lm: the model, with all its blocks.
@@ -103,7 +103,7 @@ def fit_cost(
 
 
 def displacement_cost(lm: LanguageModel, pairs: Sequence[TokenPair], info: MapInfo, batch_size: int) -> int:
-    """Operations of ``yapo.steering.methods.dspa.method.displacement`` on these pairs, for a map as ``info`` says."""
+    """Count the operations of ``yapo.steering.methods.dspa.method.displacement`` on these pairs, for a map as ``info`` says."""
     weights, attended = _blocks(lm, info.layer_out)
     total = 0
     for start in range(0, len(pairs), batch_size):
@@ -121,7 +121,7 @@ def displacement_cost(lm: LanguageModel, pairs: Sequence[TokenPair], info: MapIn
 
 
 def _blocks(lm: LanguageModel, layer_out: int) -> tuple[int, int]:
-    """Weights of the matrices of blocks 0 to ``layer_out``, and operations of their attention for a pair of tokens in a row."""
+    """Count the matrix weights of blocks 0 to ``layer_out``, and operations of their attention for a pair of tokens in a row."""
     blocks = [lm.model.model.layers[layer] for layer in range(layer_out + 1)]
     weights = sum(parameter.numel() for block in blocks for parameter in block.parameters() if parameter.ndim == 2)
     heads = lm.model.config.num_attention_heads * blocks[0].self_attn.head_dim

@@ -45,19 +45,19 @@ class Entries:
 
     @classmethod
     def of(cls, matrix: sparse.csr_matrix) -> Entries:
-        """Those of a sparse matrix."""
+        """Return the entries of a sparse matrix."""
         coo = matrix.sorted_indices().tocoo()
         rows, columns = (torch.from_numpy(part.astype(np.int64)) for part in (coo.row, coo.col))
         return cls(rows, columns, torch.from_numpy(coo.data.astype(np.float32)))
 
     def to(self, device: torch.device) -> Entries:
-        """The same entries on another device, numbered in int64."""
+        """Return the same entries on another device, numbered in int64."""
         return Entries(self.rows.long().to(device), self.columns.long().to(device), self.values.to(device))
 
 
 @dataclass(frozen=True)
 class MapInfo:
-    """What a map was made for and how it is used; the header of its file says it.
+    """Origin and use of a map; part of the header of its file.
 
     Attributes:
         layer_in, layer_out: 0-based blocks whose output is read on the prompt, and edited.
@@ -111,17 +111,17 @@ class MapInfo:
         return info
 
     def counts(self, ids: Tensor, prompt: Tensor) -> Tensor:
-        """True on the tokens of the prompts that count in their densities; both ``[rows, tokens]``."""
+        """Find the tokens of the prompts that count in their densities; both ``[rows, tokens]``."""
         counts = prompt if self.count_template else prompt & self.template.content(ids)
         return counts & self.template.last_turn(ids, prompt) if self.turns == "last" else counts
 
 
 @dataclass(frozen=True, eq=False)
 class ConditionalMap:
-    """A, and what goes with it.
+    """A, its gates, and how it is used.
 
     Attributes:
-        info: see there.
+        info: origin and use.
         entries: the non-zero entries of A, ``[width_in, width_out]``.
         gates: which of the N prompts opened which gate, as (pair, feature) ``[2, n]``; None where nothing is de-mixed.
     """
@@ -138,7 +138,7 @@ class ConditionalMap:
 
     @classmethod
     def read(cls, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> ConditionalMap:
-        """From what a file holds.
+        """Read the map of a file.
 
         Raises:
             YapoError: a part is missing, the header asks for what there is not, or entries or gates do not fit what it states.

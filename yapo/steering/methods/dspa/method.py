@@ -108,7 +108,7 @@ class Densities:
     difference: sparse.csr_matrix
 
     def of(self, rows: npt.NDArray[np.int64]) -> Densities:
-        """Of some pairs."""
+        """Return the densities of some pairs."""
         return Densities(self.prompts[rows], self.difference[rows])
 
 
@@ -116,7 +116,7 @@ class Densities:
 def count(
     lm: LanguageModel, pairs: Sequence[TokenPair], options: Options, sae_in: SAE, sae_out: SAE, batch_size: int, explained: float
 ) -> Densities:
-    """Densities of every pair. Its prompt runs once for both answers.
+    """Count the densities of every pair. Its prompt runs once for both answers.
 
     Args:
         batch_size: pairs of one forward pass.
@@ -147,7 +147,7 @@ def count(
 
 @torch.inference_mode()
 def displacement(lm: LanguageModel, edit: Conditional, pairs: Sequence[TokenPair], strength: float, batch_size: int) -> float:
-    """How far the edit moves the residual stream at the tokens that predict the chosen answer, on average."""
+    """Return the mean distance by which the edit moves the residual stream at the tokens that predict the chosen answer."""
     from yapo.models.language_model import causal, pad_left  # imports transformers, which other methods never need
 
     u = torch.tensor([strength], device=lm.device)
@@ -165,7 +165,7 @@ def displacement(lm: LanguageModel, edit: Conditional, pairs: Sequence[TokenPair
 
 
 def counted_pairs(pairs: Sequence[TokenPair], options: Options) -> Sequence[TokenPair]:
-    """Pairs whose last answer token, which a pass leaves out, is one that does not count."""
+    """Return pairs whose last answer token, which a pass leaves out, is one that does not count."""
     if not options.count_end:
         return pairs
     return [replace(p, chosen=p.chosen + p.chosen[-1:], rejected=p.rejected + p.rejected[-1:]) for p in pairs]
@@ -178,14 +178,14 @@ def prompt_counts(lm: LanguageModel, pair: TokenPair, options: Options) -> Tenso
 
 
 def _sides(lm: LanguageModel, pair: TokenPair, options: Options) -> Tensor:
-    """What each token of a pair counts for: 1 the prompt, 2 the chosen answer, 3 the rejected one, 0 nothing."""
+    """Return what each token of a pair counts for: 1 the prompt, 2 the chosen answer, 3 the rejected one, 0 nothing."""
     prompt = prompt_counts(lm, pair, options).long()
     answers = [torch.full((len(answer) - 1,), side) for side, answer in ((2, pair.chosen), (3, pair.rejected))]
     return torch.cat([prompt, *answers]).to(lm.device)
 
 
 def _training_pairs(part: TrainSet, options: Options) -> list[int]:
-    """The pairs of a set that its map is made of: all, or N of them drawn by the seed."""
+    """Return the pairs of a set that its map is made of: all, or N of them drawn by the seed."""
     if options.pairs is None:
         return part.train
     if options.pairs > len(part.train):

@@ -56,7 +56,7 @@ def variants(
     subsets: int,
     available: int,
 ) -> list[MapVariant]:
-    """Every variant, the experiment's own first; values that are its own are not listed again.
+    """Return every variant, the experiment's own first; values that are its own are not listed again.
 
     Args:
         options: the experiment's.
@@ -81,13 +81,13 @@ def variants(
 
 
 def own_values(options: Options, available: int) -> dict[str, str]:
-    """What the experiment's own value of each change is, as a table shows it; ``available``: how many pairs there are."""
+    """Return the experiment's own value of each change, as a table shows it; ``available``: how many pairs there are."""
     own = {name: shown(value) for name, value in asdict(options).items()}
     return own | {PAIRS: str(available), LAYERS: f"{options.layer_in} to {options.layer_out}"}
 
 
 def shown(value: Any) -> str:
-    """An option's value in a table."""
+    """Return an option's value as it stands in a table."""
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
@@ -116,12 +116,12 @@ def fit_variants(inputs: FitInputs, part: TrainSet, wanted: Sequence[MapVariant]
 
 
 def _counted(options: Options) -> Options:
-    """The same, whatever says only how the map is used."""
+    """Return the options without those that say only how a map is used."""
     return replace(options, k_prompt=1, mode="ablate", alpha=1.0, edits="answer", signed=True, turns="all")
 
 
 def _used(made: ConditionalMap, options: Options) -> ConditionalMap:
-    """The map, used as the options say."""
+    """Return the map, used as the options say."""
     used = {name: getattr(options, name) for name in ("k_prompt", "mode", "edits", "signed", "turns")}
     return replace(made, info=replace(made.info, **used))
 
