@@ -83,7 +83,7 @@ class ActivationStore:
     reference: Tensor
 
     def batch(self, rows: Sequence[int], width: int = 0) -> tuple[PairBatch, Tensor]:
-        """Lay out some pairs in rows of ``width`` tokens at least; return the layout and their states in it, ``[rows, T, d_model]``."""
+        """Lay out some pairs in rows of ``width`` tokens at least; return it and their states, ``[rows, T, d_model]``."""
         batch = batch_pairs([self.pairs[i] for i in rows], width)
         return batch, batch.packed([self.hidden[i] for i in rows])
 

@@ -119,7 +119,7 @@ class Intervention(ABC):
         return self
 
     def changes(self, hidden: Tensor, u: Tensor, live: Tensor, context: Tensor | None = None) -> Tensor:
-        """Return h' - h, ``[n, d_model]``, at the live tokens of ``hidden [rows, tokens, d_model]``, all displaced by ``u [width]``."""
+        """Return h' - h, ``[n, d_model]``, at the live tokens of ``hidden``, all displaced by ``u [width]``; see ``edit``."""
         intervention, narrow = self.restrict(u[None])
         owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         edited = intervention.edit(hidden, intervention.codes(hidden), intervention.edit_state(narrow), owner, live, context)

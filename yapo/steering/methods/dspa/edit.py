@@ -94,7 +94,7 @@ class Conditional(Intervention):
         )
 
     def select(self, hidden: Tensor, content: Tensor) -> tuple[Tensor, Tensor]:
-        """Return S(x): features ``[rows, k_prompt]`` by falling density, the lower of two equal ones first, and which of them fire.
+        """Return S(x): features ``[rows, k_prompt]`` by falling density, the lower of two equal ones first, and which fire.
 
         Args:
             hidden: residual stream after ``layer_in``, ``[rows, tokens, d_model]``.
