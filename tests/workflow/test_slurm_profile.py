@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import yaml
 import yte
 
-from tests.workflow.test_dag import ROOT, Study, planned_jobs
+from tests.workflow.test_dag import ROOT, Study
 from yapo.stages.command_line import PLUGIN
 
 PROFILE = ROOT / "profiles" / "slurm"
@@ -62,55 +63,51 @@ def read_profile(monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str,
     return profile
 
 
-def model_rules() -> set[str]:
-    """Rules that ask for a GPU where there is one."""
-    found = set()
-    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
-        for block in re.split(r"^(?=\s*rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
-            name = re.match(r"\s*rule (\w+):", block)
-            if name and re.search(r"^\s*gpu=", block, re.MULTILINE):
-                found.add(name[1])
-    return found
+# Writes what each planned job asks for: with a message, Snakemake prints nothing else about it.
+RECORDER = """
+import json
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+class LogHandler(LogHandlerBase):
+    writes_to_stream, writes_to_file, has_filter, has_formatter, needs_rulegraph = True, False, True, True, False
+    def emit(self, record):
+        if hasattr(record, "rule_name") and hasattr(record, "resources"):
+            asked = {key: value for key, value in record.resources.items() if isinstance(value, int | str)}
+            print("asks", json.dumps({"rule": record.rule_name, **asked}))
+"""
 
 
-@pytest.mark.usefixtures("plugin")
-def test_every_job_that_loads_the_model_gets_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_profile(monkeypatch)["set-resources"].keys() == model_rules() >= {"layer", "train", "evaluate"}
-
-
-@pytest.mark.usefixtures("plugin")
-def test_the_cluster_is_described_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, named = read_profile(monkeypatch), read_profile(monkeypatch, **CLUSTER)
-    assert (plain["resources"]["gpu"], named["resources"]["gpu"]) == (8, 4)
-    added = {
-        key: named["default-resources"][key] for key in named["default-resources"].keys() - plain["default-resources"].keys()
-    }
-    assert added == {"slurm_partition": "cpu", "slurm_account": "lab"}
-    before, after = plain["set-resources"]["train"], named["set-resources"]["train"]
-    assert {key: after[key] for key in after.keys() - before.keys()} == {"slurm_partition": "gpu", "gpu_model": "a100"}
-    for attempt, memory in enumerate((48000, 72000, 96000), start=1):
-        assert eval(after["mem_mb"], {"attempt": attempt}) == memory
-
-
-@pytest.mark.usefixtures("plugin")
-def test_a_cluster_without_gpus_is_asked_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = read_profile(monkeypatch, YAPO_SLURM_GPUS="0", YAPO_SLURM_GPU_MODEL="a100")
-    assert {job["gpu"] for job in profile["set-resources"].values()} == {0}
-    assert not any("gpu_model" in job for job in profile["set-resources"].values())
-
-
-@pytest.mark.usefixtures("plugin")
-def test_a_dry_run_plans_the_same_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With all of the profile that does not need the plugin."""
-    profile = read_profile(monkeypatch, YAPO_SLURM_GPUS="2")
+def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> dict[str, dict[str, Any]]:
+    """Plan a small study under the profile, but for the parts that need the plugin; return what a job of each rule asks for."""
+    profile = read_profile(monkeypatch, **variables)
     profile = {key: value for key, value in profile.items() if key != "executor" and not key.startswith("slurm-")}
-    (tmp_path / "profile").mkdir()
-    (tmp_path / "profile" / "config.yaml").write_text(yaml.safe_dump(profile))
-    study = Study(tmp_path / "study")
-    arguments = ("--dry-run", "--workflow-profile", str(tmp_path / "profile"), "--", "all_tables")
-    planned = planned_jobs(study.snakemake(*arguments))
-    assert planned == study.planned()
-    assert planned >= Counter(data=1, layer=1, prepare=1, train=2, evaluate=1, tables=1)
+    (folder / "profile").mkdir()
+    (folder / "profile" / "config.yaml").write_text(yaml.safe_dump(profile))
+    (folder / "snakemake_logger_plugin_record").mkdir()
+    (folder / "snakemake_logger_plugin_record" / "__init__.py").write_text(RECORDER)
+    study = Study(folder / "study")
+    command = study.command("--dry-run", "--logger", "record", "--workflow-profile", str(folder / "profile"), "--", "all_tables")
+    paths = os.pathsep.join([str(ROOT), str(folder)])
+    done = subprocess.run(
+        command, cwd=study.folder, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True
+    )
+    jobs = [json.loads(line.removeprefix("asks ")) for line in done.stdout.splitlines() if line.startswith("asks ")]
+    return {job["rule"]: job for job in jobs}
+
+
+@pytest.mark.usefixtures("plugin")
+def test_jobs_ask_for_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    jobs = asked(monkeypatch, tmp_path, **CLUSTER)
+    for rule, minutes in {"layer": 1080, "prepare": 120, "train": 240, "evaluate": 1440}.items():
+        expected = {"gpu": 1, "mem_mb": 48000, "runtime": minutes, "slurm_partition": "gpu", "gpu_model": "a100"}
+        assert expected.items() <= jobs[rule].items()
+    expected = {"mem_mb": 4000, "runtime": 30, "slurm_partition": "cpu", "slurm_account": "lab"}
+    assert expected.items() <= jobs["tables"].items()
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_cluster_without_gpus_is_asked_for_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    job = asked(monkeypatch, tmp_path, YAPO_SLURM_GPUS="0", YAPO_SLURM_GPU_MODEL="a100")["train"]
+    assert not job.get("gpu") and "gpu_model" not in job and "slurm_partition" not in job
 
 
 @pytest.mark.skipif(WITHOUT_SLURM is not None, reason=str(WITHOUT_SLURM))

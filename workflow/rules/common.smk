@@ -68,8 +68,9 @@ except YapoError as error:
 STUDY = Study.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
 THREADS = CONFIG.threads
-GPUS = int(os.environ.get("YAPO_GPUS", len(devices())))
-MODEL_MEMORY = int(os.environ.get("YAPO_MODEL_MEM_MB", 32000))
+# The node that plans jobs for Slurm often has no GPU: there the variables of profiles/slurm say what jobs may ask for.
+GPUS = int(os.environ.get("YAPO_SLURM_GPUS", len(devices())))
+MODEL_MEMORY = int(os.environ.get("YAPO_SLURM_MEM_MB", 32000))
 workflow.global_resources.setdefault("gpu", GPUS)
 os.environ[RUN] = str(os.getpid())
 # Jobs are children of this process, with no shell in between, so that the kernel can end them with it. Every rule is one command.
@@ -107,19 +108,15 @@ def of_method(wildcards):
 
 def for_model(minutes):
     """Resources of a job that loads the model; a job that ran out of time or memory comes back with more of both."""
-    place = {
-        name: os.environ[variable]
-        for name, variable in [
-            ("slurm_partition", "YAPO_SLURM_GPU_PARTITION"),
-            ("gpu_model", "YAPO_SLURM_GPU_MODEL"),
-        ]
-        if os.environ.get(variable) and (GPUS or name == "slurm_partition")
+    slurm = {
+        "slurm_partition": os.environ.get("YAPO_SLURM_GPU_PARTITION"),
+        "gpu_model": os.environ.get("YAPO_SLURM_GPU_MODEL") if GPUS else None,
     }
     return {
         "gpu": min(1, GPUS),
         "mem_mb": lambda wildcards, attempt: MODEL_MEMORY * (1 + attempt) // 2,
         "runtime": lambda wildcards, attempt: minutes * attempt,
-        **place,
+        **{name: value for name, value in slurm.items() if value},
     }
 
 
