@@ -85,7 +85,8 @@ def as_text(override: str) -> str:
     if not equals or name in groups() or "${" in value:
         return override
     if _is_kind(name, kinds().texts):
-        return override if value == "null" or _QUOTED.fullmatch(value) else f"{key}={quoted(value)}"
+        is_none = value == "null" and name != "country"  # a country may be called so
+        return override if is_none or _QUOTED.fullmatch(value) else f"{key}={quoted(value)}"
     inner = value[1:-1]
     if (
         name in kinds().text_lists

@@ -9,7 +9,7 @@ from typing import Any
 
 from yapo.errors import YapoError, nearest, unknown
 from yapo.names import check_key
-from yapo.stages.conf import options, quoted
+from yapo.stages.conf import options
 from yapo.studies.registry import STUDIES
 
 TARGETS = ("all_tables", "all_studies", "report", *STUDIES)
@@ -66,11 +66,6 @@ def read_options(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Option
     if countries:
         overrides.append(f"countries=[{','.join(countries)}]")
     return Options(overrides, _method_overrides(config.get("method_overrides")), study)
-
-
-def country_override(country: str) -> str:
-    """Return the override that names the country of one job; one that is called null is in quotes."""
-    return f"country={quoted(country) if country == 'null' else country}"
 
 
 def _text(config: Mapping[str, Any], texts: Mapping[str, str], key: str, default: str) -> str:
