@@ -50,7 +50,7 @@ def settings(tree: dict[str, Any], before: str = "") -> Iterator[str]:
 
 
 def test_every_setting_has_its_line() -> None:
-    """Settings of single studies stand in ``yapo/config/studies.py``, as the page says."""
+    """Settings of single studies stand in ``yapo/studies/<name>/``, as the page says."""
     text = "".join((project.ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in ("configuration", "judges"))
     whole = ("studies.", "sae.train.", "judge.parameters.", "judge.name")
     keys = [key for key in settings(plain(Config())) if not key.startswith(whole)]
