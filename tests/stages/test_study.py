@@ -12,7 +12,7 @@ from yapo.config import Config, DataConfig, DiscoveryConfig
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages.app import compose, plain
-from yapo.stages.reruns import PACKAGE, code_of, decided_by
+from yapo.stages.reruns import PACKAGE, code_digest, code_of, decided_by
 from yapo.stages.study import Study, check_country, countries_of, measured
 
 PATHS = [
@@ -297,6 +297,29 @@ def test_a_change_to_code_reruns_the_stages_that_use_it(stage: str, reached: lis
     assert f"stages/{stage}.py" in found
     assert found.issuperset(reached)
     assert found.isdisjoint(not_reached)
+
+
+def test_prose_and_layout_change_no_digest(tmp_path: Path) -> None:
+    texts = {
+        "code": "def f(x):\n    return x + 1\n",
+        "prose": '"""A module."""\n\n# A comment.\ndef f(x):\n    """Add one."""\n    return (x  +  1)\n',
+        "other": "def f(x):\n    return x + 2\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    code, prose, other = (code_digest(tmp_path / f"{name}.py") for name in texts)
+    assert code == prose != other
+
+
+def test_a_method_that_is_not_used_decides_nothing(default: dict[str, Any]) -> None:
+    two = {**default, "methods": ["caa", "yapo"]}
+    files = {name for name in decided_by("yapo.stages.evaluate", two) if "/methods/" in name}
+    assert {"yapo/steering/methods/caa.py", "yapo/steering/methods/yapo.py"} <= files
+    assert not any("dspa" in name for name in files)
+
+
+def test_a_method_that_derives_a_setting_decides(default: dict[str, Any]) -> None:
+    assert "GenerationConfig" in decided_by("yapo.stages.evaluate", default)
 
 
 def test_countries_of_a_study_in_the_order_of_the_data(known: dict[str, str]) -> None:

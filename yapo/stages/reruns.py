@@ -51,7 +51,7 @@ def decided_by(module: str, config: Mapping[str, Any]) -> dict[str, str]:
         found |= {name: json.dumps(leaf, sort_keys=True, ensure_ascii=False) for name, leaf in _leaves(key, value)}
         found |= _derived(key)
     for path in code_of(module, _methods(reads(module), config)):
-        found[str(path.relative_to(PACKAGE.parent))] = _digest(path)
+        found[str(path.relative_to(PACKAGE.parent))] = code_digest(path)
     return found
 
 
@@ -136,7 +136,8 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
-def _digest(path: Path) -> str:
+def code_digest(path: Path) -> str:
+    """Return a digest of a file's code: comments, docstrings and layout do not count."""
     return _hashed(_tree(path).body) if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
