@@ -1,6 +1,7 @@
 # One command for everything: `make` runs the study, `make test` the tests. Both set up .venv first.
 PYTHON ?= python3.11
 BIN := .venv/bin
+CODE := yapo snakemake_logger_plugin_yapo tests benchmarks
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
@@ -38,14 +39,14 @@ report: $(BIN)/.ready  ## write results/embedded/report.zip: tables, figures and
 	$(BIN)/snakemake --cores 1 --report results/embedded/report.zip all_tables
 
 lint: $(BIN)/.ready  ## ruff, snakefmt and snakemake --lint (but for its wish for a conda environment a rule: jobs run in the active one)
-	$(BIN)/ruff check yapo tests benchmarks
-	$(BIN)/ruff format --check yapo tests benchmarks
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/snakefmt --check Snakefile workflow
 	! $(BIN)/snakemake --lint 2>&1 | grep -E '^    \* |rror' | grep -v 'Specify a conda environment'
 
 format: $(BIN)/.ready  ## rewrite the code in the house style
-	$(BIN)/ruff check --fix yapo tests benchmarks
-	$(BIN)/ruff format yapo tests benchmarks
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
 	$(BIN)/snakefmt Snakefile workflow
 
 types: $(BIN)/.ready  ## mypy, strict

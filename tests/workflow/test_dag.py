@@ -64,8 +64,8 @@ def environment() -> dict[str, str]:
 
 
 def planned_jobs(output: str) -> Counter[str]:
-    table = re.search(r"Job stats:\n.*\n-.*\n((?:.+\n)+?)total", output)
-    return Counter({name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table[1] if table else "", re.MULTILINE)})
+    counts = re.search(r"^\d+ jobs? to run: (.+)$", output, re.MULTILINE)
+    return Counter({name: int(count) for count, name in re.findall(r"(\d+) (\w+)", counts[1] if counts else "")})
 
 
 @pytest.fixture(scope="module")

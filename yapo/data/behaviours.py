@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from yapo.config import SplitConfig
-from yapo.data.preferences import ENDINGS, load_preferences, split_preferences, split_report
+from yapo.data.records import ENDINGS
 from yapo.data.text import text_key
 from yapo.errors import YapoError, unknown
 from yapo.files import digest
@@ -47,6 +47,8 @@ def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.Data
     Raises:
         YapoError: there is no such behaviour, or a file cannot be used.
     """
+    from yapo.data.preferences import load_preferences, split_report  # here: the plan of a study has no use for pandera
+
     if name not in (known := behaviours_in(folder)):
         raise unknown("behaviour", "country", name, known)
     place = Path(folder) / name
@@ -71,6 +73,8 @@ def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.Data
 
 
 def _dealt(path: Path, pairs: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+    from yapo.data.preferences import split_preferences
+
     if pairs.empty:
         raise YapoError(f"{path}: every question of it is also in the test file; give others")
     try:

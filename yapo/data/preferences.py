@@ -15,14 +15,13 @@ import pandas as pd
 import pandera.pandas as pa
 
 from yapo.config import SplitConfig
-from yapo.data.records import Fault, Records, read_records
+from yapo.data.records import ENDINGS, Fault, Records, read_records
 from yapo.data.split import leakage_report, split_facts
 from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError, nearest
 from yapo.files import digest
 
 LAYOUTS = (("prompt", "chosen", "rejected"), ("question", "matching", "not_matching"))
-ENDINGS = (".csv", ".jsonl", ".json")
 EXAMPLES = 5
 
 _NOT_EMPTY = pa.Check(lambda s: ~s.map(is_blank).astype(bool), name="not_empty")

@@ -14,6 +14,7 @@ from typing import Any
 from yapo.data.text import visible
 from yapo.errors import YapoError
 
+ENDINGS = (".csv", ".jsonl", ".json")  # of the files that are read here
 # Bytes that are not UTF-8 (kept as surrogates), half a character in JSON, and NUL, of which UTF-16 without a mark is full.
 _BROKEN = re.compile("[\ud800-\udfff\x00]")
 _LINE_END = re.compile("\r\n|\r|\n")

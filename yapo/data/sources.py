@@ -14,7 +14,6 @@ from yapo.config import DataConfig
 from yapo.data.atlas import ATLAS_DIR, WESTERN, Context, Fact, Language, load_atlas
 from yapo.data.behaviours import LANGUAGE, behaviours_in
 from yapo.data.records import read_records
-from yapo.data.schema import check_items
 from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.names import check_key, language_folders
@@ -32,6 +31,8 @@ def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, A
         RefusedData: more was lost than the configuration allows; the error carries the report.
         YapoError: the source cannot be read or holds a wrong item.
     """
+    from yapo.data.schema import check_items  # here: known_countries, which every plan asks, has no use for pandera
+
     if config.source == "deep_culture_lense":
         from yapo.data.deep_culture_lense import load_deep_culture_lense  # here: its imports would slow every stage
 

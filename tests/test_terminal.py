@@ -1,0 +1,115 @@
+"""What Snakemake prints: a line a finished job, a sentence a failed one, and why the others would run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from snakemake.jobs import Reason
+from snakemake.persistence import ParamsChange
+
+from snakemake_logger_plugin_yapo import WIDTH, span
+from snakemake_logger_plugin_yapo.reasons import clauses
+
+ROOT = Path(__file__).resolve().parents[1]
+SNAKEFILE = r"""
+rule all:
+    input:
+        expand("{name}/curves.jsonl", name=config["names"]),
+
+
+rule train:
+    output:
+        curves="{name}/curves.jsonl",
+    log:
+        "{name}.log",
+    params:
+        lr=f"train.lr = {config['lr']}",
+    message:
+        "Train {wildcards.name}"
+    shell:
+        "printf '%s\\n' '{{\"kind\": \"step\", \"loss\": 9}}' '{{\"validation_loss\": 0.25}}' > {output.curves} && "
+        "if test {wildcards.name} = bad; then (echo working; echo 'error: train.lr=1: too large') > {log}; exit 2; fi"
+"""
+
+
+def snakemake(folder: Path, *words: str, names: list[str], lr: float = 0.1) -> str:
+    (folder / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
+    config = ["--config", f"names=[{','.join(names)}]", f"lr={lr}"]
+    command = [sys.executable, "-m", "snakemake", "--logger", "yapo", "--cores", "1", "--keep-going", *words, *config]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    assert all(len(line) <= WIDTH for line in (done.stdout + done.stderr).splitlines())
+    return done.stdout + done.stderr
+
+
+def test_a_run_prints_a_line_a_finished_job_and_a_sentence_a_failed_one(tmp_path: Path) -> None:
+    output = snakemake(tmp_path, names=["good", "bad"])
+    assert re.search(r"^3 jobs to run: 2 train, 1 all$", output, re.MULTILINE)
+    assert re.search(r"^\d\d:\d\d:\d\d  1/3  Train good, [\d.]+ s, validation loss 0.250, [\d.]+ s left$", output, re.MULTILINE)
+    assert re.search(r"FAILED  Train bad after [\d.]+ s; log: bad.log\n    error: train.lr=1: too large\n", output)
+    assert "WorkflowError: At least one job did not complete successfully." in output
+    (log,) = (tmp_path / ".snakemake" / "log").iterdir()
+    assert "rule train" in log.read_text(encoding="utf-8") or "Job 1: Train good" in log.read_text(encoding="utf-8")
+
+
+def test_a_dry_run_names_the_setting_that_changed_and_sums_up_many_jobs(tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(9)]
+    assert "Train n0, " in snakemake(tmp_path, names=names[:2])
+    assert "Nothing to be done" in snakemake(tmp_path, "--dry-run", names=names[:2])
+    output = snakemake(tmp_path, "--dry-run", names=names, lr=0.2)
+    assert output.count("because train.lr was 0.1, is 0.2") == 2
+    assert re.search(r"^train: 7 jobs, such as Train n\d, because n\d/curves.jsonl is missing$", output, re.MULTILINE)
+
+
+def said(**causes: object) -> list[str]:
+    """The words for a reason that Snakemake makes of these causes."""
+    reason = Reason()
+    for name, value in causes.items():
+        setattr(reason, name, value)
+    return [clause.text for clause in clauses(str(reason))]
+
+
+def changed(before: list[str], now: list[str]) -> str:
+    """The words for params that changed."""
+    (text,) = said(params_changed=ParamsChange(set(map(repr, before)), set(map(repr, now)), {"out"}))
+    return text
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (["train.lr = 0.001"], ["train.lr = 0.002"], "train.lr was 0.001, is 0.002"),
+        (["a=[1, 'x,y']"], ['a=[2, "it\'s"]'], "a was [1, 'x,y'], is [2, \"it's\"]"),
+        (["yapo/files.py = 12ab"], ["yapo/files.py = 34cd"], "yapo/files.py changed"),
+        ([], ["b = 1"], "b is new (1)"),
+        (["b = 1"], [], "b was 1, is gone"),
+        (["command --x"], ["command --y"], "a setting changed"),
+        (
+            [f"k{i} = 1" for i in range(5)],
+            [f"k{i} = 2" for i in range(5)],
+            "k0 was 1, is 2 and k1 was 1, is 2 and k2 was 1, is 2 and 2 more changed",
+        ),
+    ],
+)
+def test_params_are_told_by_name(before: list[str], now: list[str], words: str) -> None:
+    assert changed(before, now) == words
+
+
+def test_files_are_told_by_the_first_and_their_number() -> None:
+    assert said(_missing_output={"b", "a", "c"}) == ["a and 2 more are missing"]
+    assert said(_updated_input={"a"}, code_changed=True) == ["a is changed", "its rule changed"]
+    assert said(_missing_output={"a"}, _updated_input_run={"b"}) == ["a is missing"]
+    assert said(_updated_input_run={"b"}) == ["b is made anew by another job"]
+    assert said(forced=True) == ["it is asked for"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (9.4, "9.4 s"), (59.7, "1 min 00 s"), (61, "1 min 01 s"), (7384, "2 h 03 min")]
+)
+def test_spans(seconds: float, text: str) -> None:
+    assert span(seconds) == text
