@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from logging import LogRecord
 from pathlib import Path
 from statistics import fmean
+from textwrap import wrap
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -70,7 +71,7 @@ class LogHandler(LogHandlerBase):
     def close(self) -> None:
         """Write the plan of a dry run, and end."""
         for line in plan(self.planned):
-            self._write(line)
+            self._write(line, most=1)
         self.planned = []
         super().close()
 
@@ -140,9 +141,11 @@ class LogHandler(LogHandlerBase):
         yield f"{clock(now)}  FAILED  {name}{took}" + (f"; log: {' '.join(logs)}" if logs else "")
         yield from (f"    {line}" for line in map(error_of, logs) if line)
 
-    def _write(self, line: str) -> None:
+    def _write(self, text: str, most: int = 6) -> None:
+        """Write a text in lines of ``WIDTH``, ``most`` of them."""
         stream = sys.stdout if self.common_settings.stdout else sys.stderr
-        stream.write(f"{line if len(line) <= WIDTH else line[: WIDTH - 1] + '…'}\n")
+        for line in wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False, max_lines=most, placeholder=" …"):
+            stream.write(f"{line}\n")
         stream.flush()
 
 

@@ -37,7 +37,7 @@ rule train:
 """
 
 
-def snakemake(folder: Path, *words: str, names: list[str], lr: float = 0.1) -> str:
+def snakemake(folder: Path, *words: str, names: list[str], lr: object = 0.1) -> str:
     (folder / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
     config = ["--config", f"names=[{','.join(names)}]", f"lr={lr}"]
     command = [sys.executable, "-m", "snakemake", "--logger", "yapo", "--cores", "1", "--keep-going", *words, *config]
@@ -64,6 +64,13 @@ def test_a_dry_run_names_the_setting_that_changed_and_sums_up_many_jobs(tmp_path
     output = snakemake(tmp_path, "--dry-run", names=names, lr=0.2)
     assert output.count("because train.lr was 0.1, is 0.2") == 2
     assert re.search(r"^train: 7 jobs, such as Train n\d, because n\d/curves.jsonl is missing$", output, re.MULTILINE)
+
+
+def test_a_planned_job_takes_one_line_however_long_its_settings_are(tmp_path: Path) -> None:
+    countries = ".".join(f"country{number:03d}" for number in range(99))
+    snakemake(tmp_path, names=["a"])
+    output = snakemake(tmp_path, "--dry-run", names=["a"], lr=countries)
+    assert re.search(r"^Train a, because train.lr was 0.1, is.* …$", output, re.MULTILINE)
 
 
 def said(**causes: object) -> list[str]:
