@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Literal
@@ -46,3 +47,12 @@ def require_extra(extra: Literal["study", "judge", "track", "knowledge", "sae"],
     for module in modules:
         if find_spec(module) is None:
             raise YapoError(f"{module} is not installed; this needs the extra '{extra}': pip install 'yapo-pipeline[{extra}]'")
+
+
+def exit_without_study() -> None:
+    """End with one line and status 2 where the extra ``study`` is missing: for packages of commands, before their own imports."""
+    try:
+        require_extra("study", "hydra", "pandera", "pyarrow")
+    except YapoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
