@@ -65,7 +65,7 @@ def environment() -> dict[str, str]:
 
 def planned_jobs(output: str) -> Counter[str]:
     counts = re.search(r"^\d+ jobs? to run: (.+(?:\n    .+)*)$", output, re.MULTILINE)
-    return Counter({name: int(count) for count, name in re.findall(r"(\d+) (\w+)", counts[1] if counts else "")})
+    return Counter({name: int(count) for count, name in re.findall(r"(\d+)\s+(\w+)", counts[1] if counts else "")})
 
 
 @pytest.fixture(scope="module")
