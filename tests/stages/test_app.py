@@ -48,6 +48,15 @@ def test_defaults_are_the_embedded_study() -> None:
     assert isinstance(config, Config)
 
 
+@pytest.mark.parametrize("experiment", ["embedded", "gemma2_2b_published"])
+def test_the_choice_of_a_method_gives_what_hydra_alone_gives(experiment: str) -> None:
+    for name in [*options("method"), "yapo"]:
+        short = plain(compose([f"experiment={experiment}", f"method={name}"]))
+        whole = plain(compose([f"experiment={experiment}", f"method={name}", f"method.name={name}"]))  # not among the short cuts
+        assert short == whole
+    assert plain(compose([f"experiment={experiment}"]))["method"]["name"] == "yapo"
+
+
 def written(*place: str) -> dict[str, Any]:
     """A file of ``conf/`` as it stands."""
     return dict(yaml.safe_load(CONF.joinpath(*place).with_suffix(".yaml").read_text(encoding="utf-8")))

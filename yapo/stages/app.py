@@ -12,16 +12,20 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from yapo.config import Config
+from yapo.config import Config, MethodConfig
 from yapo.errors import YapoError, nearest, unknown
 from yapo.files import unwritable
 from yapo.redaction import RedactingFormatter
 from yapo.stages.conf import CONF, ROOT, Stamp, as_text, groups, kinds, options, read_conf, stamp_of
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 __all__ = ["CONF", "ROOT", "compose", "options", "plain", "run"]
 
@@ -42,6 +46,9 @@ ALWAYS = (
 # Which data a study is about. Lists of countries that an experiment names are for its own.
 _DATA = ("data", "data.source", "data.path")
 _stored: dict[Path, Stamp] = {}  # files of ``conf/`` that Hydra has, as they were
+_methods: dict[str, dict[str, Any]] = {}  # the settings of those in ``conf/method``
+_mention_methods: set[Path] = set()  # those of another group that say something of the method
+_compositions: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}  # with the method of config.yaml, which stands beside
 
 
 def compose(overrides: Sequence[str]) -> Config:
@@ -67,22 +74,44 @@ def compose(overrides: Sequence[str]) -> Config:
 
 
 def _composed(overrides: Sequence[str]) -> Config:
-    from hydra import compose as hydra_compose
-    from hydra import initialize
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     faults = _store_conf()
     try:
-        with initialize(version_base="1.3", config_path=None):
-            composed = hydra_compose("config", overrides=[as_text(override) for override in overrides])
-        return cast(Config, OmegaConf.to_object(composed))
+        return cast(Config, OmegaConf.to_object(_with_method(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
                 raise fault from None
         raise YapoError(_one_line(error)) from None
+
+
+def _with_method(overrides: Sequence[str]) -> DictConfig:
+    """Compose by Hydra, once for all studies that differ in the choice of the method: it takes half a second each time."""
+    from omegaconf import OmegaConf
+
+    chosen = [override for override in overrides if override.startswith("method=")]
+    rest = tuple(override for override in overrides if override not in chosen)
+    method = chosen[-1].partition("=")[2] if chosen else None
+    touched = any(override.lstrip("+~").startswith("method") for override in rest)
+    if touched or _mention_methods or len(chosen) > 1 or (method and method not in _methods):
+        return _by_hydra(overrides)
+    if rest not in _compositions:
+        composed = _by_hydra(rest)
+        _compositions[rest] = (composed, composed.method)
+    composed, default = _compositions[rest]
+    composed.method = OmegaConf.merge(OmegaConf.structured(MethodConfig), _methods[method]) if method else default
+    return composed
+
+
+def _by_hydra(overrides: Sequence[str]) -> DictConfig:
+    from hydra import compose as hydra_compose
+    from hydra import initialize
+
+    with initialize(version_base="1.3", config_path=None):
+        return cast("DictConfig", hydra_compose("config", overrides=[as_text(override) for override in overrides]))
 
 
 def _store_conf() -> dict[str, YapoError]:
@@ -103,6 +132,11 @@ def _store_conf() -> dict[str, YapoError]:
             continue
         store.store(name=path.stem, node=settings, group=group, package=package)
         _stored[path] = stamp
+        _compositions.clear()
+        if group == "method":
+            _methods[path.stem] = settings
+        elif group and ("method" in settings or "method" in str(settings.get("defaults"))):
+            _mention_methods.add(path)
     return faults
 
 
@@ -132,9 +166,7 @@ class OnlyReads:
 
 def plain(config: Config) -> dict[str, Any]:
     """The configuration as nested dictionaries."""
-    from omegaconf import OmegaConf
-
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(config), resolve=True))
+    return asdict(config)
 
 
 def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:

@@ -151,7 +151,7 @@ def _imports(path: Path) -> frozenset[Path]:
     names, templates, ahead = set[str](), set[Path](), list[ast.AST](_tree(path).body)
     while ahead:
         node = ahead.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             continue
         ahead += ast.iter_child_nodes(node)
         if isinstance(node, ast.ImportFrom) and node.module:
