@@ -1,5 +1,1 @@
 """Studies of why a vector works, one folder each."""
-
-from yapo.errors import exit_without_study
-
-exit_without_study()
