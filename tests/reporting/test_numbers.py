@@ -12,8 +12,15 @@ from yapo.reporting.templates import render, render_blocks
 NAN = float("nan")
 
 
-def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
-    assert [number(-1.25, 1), number(-0.004), change(-0.004), change(1.0, 1)] == ["−1.2", "0.00", "+0.00", "+1.0"]
+def test_numbers_have_a_true_minus_and_zero_has_none() -> None:
+    assert [number(-1.25, 1), number(-0.004), change(1.0, 1), change(-1e-9)] == ["−1.2", "0.00", "+1.0", "+0.00"]
+
+
+def test_a_change_that_rounds_to_0_keeps_its_direction() -> None:
+    assert interval(-0.01, -0.004, sign=True) == "[−0.01, −0.00]"
+
+
+def test_shares_and_settings() -> None:
     assert [short(-0.5), short(5e-4), percent(0.126), percent(0.126, 1)] == ["−0.5", "0.0005", "13%", "12.6%"]
 
 

@@ -1,4 +1,4 @@
-"""Numbers as tables, figures and findings print them: true minus signs, no negative zero, nothing for a missing interval."""
+"""Numbers as tables, figures and findings print them: true minus signs, and nothing for a missing interval."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from typing import Any
 from yapo.reporting.render import MINUS, Cell
 
 VALUE = ("value", "low", "high")
+_ZERO = 5e-7  # what is 0 in a csv file, which has six decimals
 _PLURALS = {"country": "countries", "steered country": "steered countries"}
 
 
 def number(value: float, digits: int = 2, *, sign: bool = False) -> str:
-    """Return a number with that many decimals; ``sign`` puts a plus before what is not below 0."""
-    return f"{value:{'+' if sign else '-'}z.{digits}f}".replace("-", MINUS)
+    """Return a number with that many decimals.
+
+    With ``sign``, a plus stands before what is not below 0, and a minus also before what rounds to 0 from below: an interval
+    that ends there does not reach 0.
+    """
+    if abs(value) < _ZERO:
+        value = 0.0
+    return f"{value:{'+' if sign else '-z'}.{digits}f}".replace("-", MINUS)
 
 
 def change(value: float, digits: int = 2) -> str:

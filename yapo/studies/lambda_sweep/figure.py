@@ -35,12 +35,12 @@ _ROWS = {
 
 
 @rc_context(STYLE)
-def sweep_figure(cells: pd.DataFrame, gold: pd.DataFrame, setting: str, *, by_displacement: bool, note: str = "") -> Figure:
-    """Score, parse failures and coherence of every method, one column per task and variant.
+def sweep_figure(cells: pd.DataFrame, gold: pd.Series, setting: str, *, by_displacement: bool, note: str = "") -> Figure:
+    """Return curves of score, parse failures and coherence of every method, one column per task and variant.
 
     Args:
         cells: what ``sweep_cells`` makes.
-        gold: mean log-probability of the right answers, by ``task`` and ``variant``, in a column ``value``.
+        gold: mean log-probability of the right answers, by task and variant.
         setting: whose vectors: those trained on these questions.
         by_displacement: x is how far a point moves the residual stream, negative for λ < 0, instead of λ.
         note: sentence printed under the figure.
@@ -53,12 +53,11 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.DataFrame, setting: str, *, by_di
     bands = _bands_leave_room(cells[cells["measure"] == "score"])
     for column, (task, variant) in enumerate(columns):
         here = cells[(cells["task"] == task) & (cells["variant"] == variant)]
-        right = gold[(gold["task"] == task) & (gold["variant"] == variant)]["value"].iloc[0]
         for line, (measure, name) in enumerate(_ROWS.items()):
             axes = grid[line, column]
             _curves(axes, here[here["measure"] == measure], methods, by_displacement, bands)
             if measure == "log_prob":
-                axes.axhline(right, color=_GOLD, linestyle="--", linewidth=1.1)
+                axes.axhline(gold[task, variant], color=_GOLD, linestyle="--", linewidth=1.1)
             if line == 0:
                 axes.set_title(f"{label('task', task)},\n{label('variant', variant).lower()}")
                 axes.set_ylabel(score_name(task).capitalize())
@@ -72,8 +71,9 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.DataFrame, setting: str, *, by_di
     handles.append(Line2D([], [], color=colour("baseline"), linestyle=":", label="unsteered"))
     handles.append(Line2D([], [], color=_GOLD, linestyle="--", label="right answers"))
     legend_below(figure, handles, width=1.45)
+    scope = mean_over_countries(int(cells["countries"].max()))
     over = "displacement of the residual stream" if by_displacement else "the multiplier"
-    title = f"All methods over {over}, validation, {label('setting', setting).lower()} vectors, {_scope(cells)}"
+    title = f"All methods over {over}, validation, {label('setting', setting).lower()} vectors, {scope}"
     how = "Bands: bootstrap intervals over facts." if bands else f"{_NO_BANDS} The table has them."
     how += " Log-probabilities are the unsteered model's, of what was said."
     if by_displacement:
@@ -83,7 +83,7 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.DataFrame, setting: str, *, by_di
 
 
 def _curves(axes: Axes, cells: pd.DataFrame, methods: list[str], by_displacement: bool, bands: bool) -> None:
-    """One curve per method through the unsteered model at 0."""
+    """Draw one curve per method through the unsteered model at 0."""
     base = cells[cells["method"] == "baseline"]
     axes.axhline(base["value"].iloc[0], color=colour("baseline"), linestyle=":", linewidth=1.1, zorder=1)
     axes.axvline(0, color="#c4cad4", linewidth=0.8, zorder=0)
@@ -96,12 +96,8 @@ def _curves(axes: Axes, cells: pd.DataFrame, methods: list[str], by_displacement
 
 
 def _bands_leave_room(scores: pd.DataFrame) -> bool:
-    """Whether the bands of most points are narrower than half the height of their panel's curves."""
+    """Return whether the bands of most points are narrower than half the height of their panel's curves."""
     panel = scores.groupby(["task", "variant"])["value"]
     height = panel.transform("max") - panel.transform("min")
     widths = (scores["high"] - scores["low"])[scores["low"].notna()]
     return bool(len(widths)) and bool((widths < height[widths.index] / 2).mean() > 0.5)
-
-
-def _scope(cells: pd.DataFrame) -> str:
-    return mean_over_countries(int(cells["countries"].max()))

@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
 
 from yapo.config import Config
-from yapo.data.schema import read_table
-from yapo.data.sources import known_countries
-from yapo.errors import YapoError
-from yapo.reporting.style import write_figure
-from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
-from yapo.stages.study import Study, studied
+from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
+from yapo.studies.lambda_sweep import STUDY
 from yapo.studies.lambda_sweep.figure import sweep_figure
-from yapo.studies.lambda_sweep.finding import lambda_sweep_finding
-from yapo.studies.lambda_sweep.table import NAME, lambda_sweep_table, sweep_cells
+from yapo.studies.lambda_sweep.table import NAME, best_multipliers, finding_values, lambda_sweep_table, sweep_cells
 
 READS = ("report", "judge", "methods", "studies.lambda_sweep.settings")
+FINDING = Path(__file__).with_name("finding.md.j2")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/lambda_sweep.*``, ``figures/lambda_sweep_<setting>[_displacement].*`` and ``studies/lambda_sweep.json``."""
-    study, sweep, options = Study.of(config), config.studies.lambda_sweep, table_options(config)
-    countries = studied(config, known_countries(config.data), sweep.countries)
-    if not countries:
-        raise YapoError(f"studies.lambda_sweep.countries={sweep.countries}: none of them is in this experiment; name one that is")
-    rows = pd.concat(
-        [read_table(study.of_study(NAME, language, country)) for country, language in countries.items()], ignore_index=True
-    )
-    write_tables({NAME: lambda_sweep_table(rows, options)}, study.root / "tables")
-    cells = sweep_cells(rows, options)
+    """Write ``tables/lambda_sweep.*``, ``figures/lambda_sweep_<setting>[_displacement].*`` and ``studies/lambda_sweep.json``."""
+    rows, options = read_rows(config, NAME), table_options(config)
+    cells, best = sweep_cells(rows, options), best_multipliers(rows, options)
     by_country = rows.groupby(["task", "variant", "country"])["gold_log_prob"].mean()
-    gold = by_country.groupby(["task", "variant"]).mean().rename("value").reset_index()
-    names = []
-    for setting in sweep.settings:
-        for by_displacement in (False, True):
-            names.append(f"{NAME}_{setting}" + ("_displacement" if by_displacement else ""))
-            figure = sweep_figure(cells, gold, setting, by_displacement=by_displacement, note=options.note)
-            write_figure(figure, study.root / "figures" / names[-1])
-    lambda_sweep_finding(rows, options, tuple(names)).save(study.finding(NAME))
+    gold = by_country.groupby(["task", "variant"]).mean()
+    figures = {
+        f"{NAME}_{setting}{over}": sweep_figure(cells, gold, setting, by_displacement=bool(over), note=options.note)
+        for setting in config.studies.lambda_sweep.settings
+        for over in ("", "_displacement")
+    }
+    values, tables = finding_values(rows, cells, best), {NAME: lambda_sweep_table(rows, cells, best, options)}
+    write_report(config, NAME, STUDY.title, FINDING, values, tables, figures)
 
 
 if __name__ == "__main__":

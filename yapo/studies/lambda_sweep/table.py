@@ -1,4 +1,4 @@
-"""All methods on one grid of multipliers: the numbers, the table, and what they say. Figures: ``lambda_sweep_figures``."""
+"""The numbers, the table and the finding of the λ sweep."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
+from yapo.reporting.numbers import change, number, number_cell, plural, score_digits, short
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import counted, scores_told
+from yapo.reporting.words import scores_told
 
 NAME = "lambda_sweep"
 PANEL = ["task", "variant", "setting"]
 POINT = ["method", "multiplier"]
 MEASURES = ("score", "unparsed", "log_prob", "repeated")
-CONTROL = "random"
+CHANGE = ("change", "change_low", "change_high")
 
 
 def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Mean over countries at every point of the grid.
+    """Return the mean over countries of every measure at every point of the grid.
 
     Args:
         rows: rows of the stage ``lambda_sweep``, of all countries.
@@ -46,9 +47,8 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         found = intervals(draws, options.confidence, facts=facts, span=(0.0, most))  # log-probabilities have no ends
         unsteered = pd.MultiIndex.from_tuples([(name, "baseline", 0.0) for name in measures], names=draws.index.names)
         base = (draws.loc[unsteered], found.loc[unsteered])
-        change = differences(draws, base[0], found, base[1], options.confidence)
-        change.columns = pd.Index(["change", "change_low", "change_high"])
-        cells = pd.concat([found, change], axis=1).reset_index()
+        apart = differences(draws, base[0], found, base[1], options.confidence).set_axis(list(CHANGE), axis=1)
+        cells = pd.concat([found, apart], axis=1).reset_index()
         counts = part.groupby(POINT, sort=False).agg(
             n=("score", "count"),
             n_facts=("question_id", "nunique"),
@@ -63,7 +63,7 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
 
 
 def best_multipliers(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Where each method's mean score is highest: ``PANEL``, ``method``, ``best``, ``best_low``, ``best_high``.
+    """Return the λ of the highest mean score: ``PANEL``, ``method``, ``best``, ``best_low``, ``best_high``.
 
     The interval is that of the best λ over resamples of facts. Ties go to the smallest |λ|; λ = 0 takes part.
     """
@@ -79,14 +79,13 @@ def best_multipliers(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
             lambdas = own.index.get_level_values("multiplier").to_numpy(dtype=float)
             order = np.argsort(np.abs(lambdas), kind="stable")
             best = lambdas[order][own.to_numpy()[order].argmax(axis=0)]
-            bounds = np.quantile(best[1:], [tail, 1 - tail], method="nearest") if len(best) > 1 else [np.nan, np.nan]
-            place = dict(zip(PANEL, panel, strict=True))
-            found.append({**place, "method": method, "best": best[0], "best_low": bounds[0], "best_high": bounds[1]})
-    return pd.DataFrame(found)
+            low, high = np.quantile(best[1:], [tail, 1 - tail], method="nearest") if len(best) > 1 else (np.nan, np.nan)
+            found.append((*panel, method, best[0], low, high))
+    return pd.DataFrame(found, columns=[*PANEL, "method", "best", "best_low", "best_high"])
 
 
 def _draws(part: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Means over countries, each counted once, of every measure at every point of one panel."""
+    """Return draws of the mean over countries, each counted once, of every measure at every point of one panel."""
     percent = 100.0 if (part["task"] == "mcq").all() else 1.0
     values = {
         "score": percent * part["score"],
@@ -100,9 +99,15 @@ def _draws(part: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     return mean_over(draws, "country", [])
 
 
-def lambda_sweep_table(rows: pd.DataFrame, options: TableOptions) -> Table:
-    """Best λ of every method, what it brings, and what λ = ±1 brings and costs."""
-    cells, best = sweep_cells(rows, options), best_multipliers(rows, options)
+def lambda_sweep_table(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFrame, options: TableOptions) -> Table:
+    """Return the table: best λ of every method, what it brings, and what λ = ±1 brings and costs.
+
+    Args:
+        rows: rows of the stage ``lambda_sweep``, of all countries.
+        cells: from ``sweep_cells``.
+        best: from ``best_multipliers``.
+        options: see ``TableOptions``.
+    """
     at = {tuple(row[name] for name in [*PANEL, *POINT, "measure"]): row for row in records(cells)}
     groups = []
     for task in ordered("task", cells["task"]):
@@ -122,7 +127,7 @@ def lambda_sweep_table(rows: pd.DataFrame, options: TableOptions) -> Table:
         title="All multipliers",
         caption=(
             "Every method's vectors on one grid of multipliers, on validation questions: "
-            f"{scores_told(rows['task'], options.scorer)}, mean over {counted(rows['country'].nunique(), 'country')}. "
+            f"{scores_told(cells['task'], options.scorer)}, mean over {plural(int(cells['countries'].max()), 'country')}. "
             "Vectors: by the questions they were trained on."
         ),
         notes=(
@@ -148,18 +153,17 @@ def lambda_sweep_table(rows: pd.DataFrame, options: TableOptions) -> Table:
 
 
 def _gold(rows: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """How likely the right answers are, by task and variant: steering towards them costs as much log-probability."""
     gap = gold_gap(rows)
-    told = [
-        f"{_signed(gap[task, variant], 2)} ({label('task', task).lower()}, {label('variant', variant).lower()})"
+    gaps = [
+        f"{change(gap[task, variant])} ({label('task', task).lower()}, {label('variant', variant).lower()})"
         for task in ordered("task", cells["task"])
         for variant in ordered("variant", cells["variant"])
     ]
-    return f"Right answers differ from the unsteered ones by {', '.join(told)}: a change of that size is no loss of coherence."
+    return f"Right answers differ from the unsteered ones by {', '.join(gaps)}: a change of that size is no loss of coherence."
 
 
 def gold_gap(rows: pd.DataFrame) -> pd.Series:
-    """Log-probability per token (nats) of the right answers minus that of the unsteered ones, by task and variant.
+    """Return how much likelier right answers are than the unsteered model's, by task and variant, in nats per token.
 
     Mean over countries, each counted once.
     """
@@ -168,55 +172,71 @@ def gold_gap(rows: pd.DataFrame) -> pd.Series:
     return by_country.groupby(["task", "variant"]).mean()
 
 
+def finding_values(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFrame) -> dict[str, Any]:
+    """Return the numbers of ``finding.md.j2``, of vectors trained on non-localized questions or else the first setting.
+
+    Args:
+        rows, cells, best: as for ``lambda_sweep_table``.
+    """
+    settings = ordered("setting", cells["setting"])
+    setting = "nonlocalized" if "nonlocalized" in settings else settings[0]
+    cells, best = (in_order(frame[frame["setting"] == setting], ["task", "method"]) for frame in (cells, best))
+    gap = gold_gap(rows)
+    tasks = []
+    for task in ordered("task", cells["task"]):
+        own = cells[cells["task"] == task].groupby(["variant", "measure"])
+        scores, log_probs, unparsed = (own.get_group(("nonlocalized", name)) for name in ("score", "log_prob", "unparsed"))
+        tasks.append(
+            {
+                "name": task,
+                "digits": score_digits(task),
+                "unsteered": scores.loc[scores["method"] == "baseline", "value"].iloc[0],
+                "best": records(best[(best["task"] == task) & (best["variant"] == "nonlocalized")]),
+                "changes": [(multiplier, records(scores[scores["multiplier"] == multiplier])) for multiplier in (1.0, -1.0)],
+                "localized": records(own.get_group(("localized", "score")).query("multiplier == 1")),
+                "unparsed": records(unparsed.sort_values("value", ascending=False, kind="stable").head(1))[0],
+                "log_probs": records(log_probs[log_probs["multiplier"] == 1.0]),
+                "gold": gap[task, "nonlocalized"],
+            }
+        )
+    return {
+        "setting": setting,
+        "tasks": tasks,
+        "lowest": cells["multiplier"].min(),
+        "highest": cells["multiplier"].max(),
+        **{name: int(cells[name].max()) for name in ("countries", "n", "n_facts")},
+    }
+
+
 Records = dict[tuple[Any, ...], dict[str, Any]]
 
 
 def _baseline(at: Records, panel: tuple[str, ...]) -> tuple[Cell | None, ...]:
     score, unparsed, repeats = (at[*panel, "baseline", 0.0, name] for name in ("score", "unparsed", "repeated"))
-    digits = 1 if panel[0] == "mcq" else 2
-    n = Cell(f"{score['n']:,} ({score['n_facts']} facts)")
-    return (
-        None, _value(score, digits), None, None, None, None, _value(repeats, 1), _value(unparsed, 1), None, n,
-    )  # fmt: skip
+    score_cell = number_cell(score, score_digits(panel[0]))
+    return (None, score_cell, *[None] * 4, number_cell(repeats, 1), number_cell(unparsed, 1), None, _counts(score))
 
 
 def _line(at: Records, panel: tuple[str, ...], best: dict[str, Any]) -> tuple[Cell | None, ...]:
-    method, digits = best["method"], 1 if panel[0] == "mcq" else 2
+    method, digits = best["method"], score_digits(panel[0])
     there = (method, best["best"]) if best["best"] else ("baseline", 0.0)
-    low, high = printed_multiplier(best["best_low"]), printed_multiplier(best["best_high"])
-    one, minus = (at.get((*panel, method, m, "score")) for m in (1.0, -1.0))
+    spread = f"[{short(best['best_low'])}, {short(best['best_high'])}]" if np.isfinite(best["best_low"]) else ""
+    one, minus = (at.get((*panel, method, multiplier, "score")) for multiplier in (1.0, -1.0))
+    log_prob, repeats, unparsed = (at.get((*panel, method, 1.0, name)) for name in ("log_prob", "repeated", "unparsed"))
     score = at[*panel, *there, "score"]
     return (
-        Cell(printed_multiplier(best["best"]), f"[{low}, {high}]" if np.isfinite(best["best_low"]) else ""),
-        _value(score, digits),
-        _value(at[*panel, *there, "log_prob"], 2, change=True) if best["best"] else None,
-        _value(one, digits),
-        _value(minus, digits),
-        _value(at.get((*panel, method, 1.0, "log_prob")), 2, change=True),
-        _value(at.get((*panel, method, 1.0, "repeated")), 1),
-        _value(at.get((*panel, method, 1.0, "unparsed")), 1),
-        None if one is None else Cell(f"{one['displacement']:.1f}"),
-        Cell(f"{score['n']:,} ({score['n_facts']} facts)"),
+        Cell(short(best["best"]), spread),
+        number_cell(score, digits),
+        number_cell(at[*panel, *there, "log_prob"], names=CHANGE, sign=True) if best["best"] else None,
+        number_cell(one, digits),
+        number_cell(minus, digits),
+        number_cell(log_prob, names=CHANGE, sign=True),
+        number_cell(repeats, 1),
+        number_cell(unparsed, 1),
+        None if one is None else Cell(number(one["displacement"], 1)),
+        _counts(score),
     )
 
 
-def _value(cell: dict[str, Any] | None, digits: int, *, change: bool = False) -> Cell | None:
-    """A value, or its difference from the baseline, with its interval."""
-    if cell is None:
-        return None
-    names = ("change", "change_low", "change_high") if change else ("value", "low", "high")
-    value, low, high = (_signed(cell[name], digits) if change else _number(cell[name], digits) for name in names)
-    return Cell(value, f"[{low}, {high}]" if np.isfinite(cell[names[1]]) else "")
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", MINUS)
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", MINUS)
-
-
-def printed_multiplier(value: float) -> str:
-    """A λ as shown."""
-    return f"{value:g}".replace("-", MINUS)
+def _counts(cell: dict[str, Any]) -> Cell:
+    return Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")

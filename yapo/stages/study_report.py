@@ -1,0 +1,94 @@
+"""The report of a study around the tables: the rows of all its countries in, tables, figures and finding out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from yapo.config import Config
+from yapo.data.schema import read_table
+from yapo.data.sources import known_countries
+from yapo.errors import YapoError
+from yapo.reporting.finding import Finding
+from yapo.reporting.style import write_figure
+from yapo.reporting.tables import Table, write_tables
+from yapo.reporting.templates import render_blocks
+from yapo.stages.study import Study, studied
+from yapo.stages.study_methods import check_methods
+from yapo.studies.base import get_study
+
+
+def study_countries(config: Config, name: str) -> dict[str, str]:
+    """Return the countries of a study and the folder of each one's language.
+
+    Raises:
+        YapoError: the study cannot take the experiment's methods, or none of its countries is in the experiment.
+    """
+    check_methods(config, name)
+    countries = studied(config, known_countries(config.data), getattr(config.studies, name).countries)
+    return countries or _refuse(config, name, "countries")
+
+
+def read_rows(config: Config, name: str, *files: str) -> pd.DataFrame:
+    """Return the rows of a study, of all its countries: ``<country>/studies/<file>.parquet``.
+
+    Args:
+        config: the configuration of the study's report.
+        name: the study.
+        files: which of its rows; all of them if none is named.
+
+    Raises:
+        YapoError: see ``study_countries``; or none of the study's methods is in the experiment.
+    """
+    study, countries = Study.of(config), study_countries(config, name)
+    names = files or get_study(name).row_names(config) or _refuse(config, name, "methods")
+    frames = [read_table(study.of_study(file, language, country)) for country, language in countries.items() for file in names]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _refuse(config: Config, name: str, key: str) -> Any:
+    named = list(getattr(getattr(config.studies, name), key))
+    raise YapoError(f"studies.{name}.{key}={named}: none of them is in this experiment; name one that is")
+
+
+def write_report(
+    config: Config,
+    name: str,
+    title: str,
+    template: Path,
+    values: Mapping[str, Any],
+    tables: Mapping[str, Table],
+    figures: Mapping[str, Figure],
+    pages: Sequence[str] = (),
+) -> None:
+    """Write the tables, the figures and the finding of a study.
+
+    Args:
+        config: the configuration of the study's report.
+        name: the study.
+        title: heading of the finding.
+        template: its text, with the blocks ``question``, ``reading`` and ``limits``, and ``made`` where there is one; a line
+            of ``reading`` is a paragraph, one of ``limits`` an entry.
+        values: what the template prints.
+        tables, figures: by name. A table with a page in ``pages`` is linked there and not shown.
+        pages: further pages, relative to the study's folder.
+    """
+    study, text = Study.of(config), render_blocks(template, **values)
+    write_tables(tables, study.root / "tables")
+    for figure_name, figure in figures.items():
+        write_figure(figure, study.root / "figures" / figure_name)
+    Finding(
+        name=name,
+        title=title,
+        question=text["question"],
+        reading=text["reading"],
+        limits=tuple(text["limits"].splitlines()),
+        made=text.get("made", ""),
+        tables=tuple(table for table in tables if f"tables/{table}.html" not in pages),
+        figures=tuple(figures),
+        pages=tuple(pages),
+    ).save(study.finding(name))
