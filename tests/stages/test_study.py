@@ -322,6 +322,12 @@ def test_a_method_that_derives_a_setting_decides(default: dict[str, Any]) -> Non
     assert "GenerationConfig" in decided_by("yapo.stages.evaluate", default)
 
 
+def test_a_change_to_a_template_reruns_what_prints_it() -> None:
+    template = PACKAGE / "studies" / "lambda_sweep" / "finding.md.j2"
+    assert template in code_of("yapo.studies.lambda_sweep.report")
+    assert template not in code_of("yapo.studies.lambda_sweep.run")
+
+
 def test_countries_of_a_study_in_the_order_of_the_data(known: dict[str, str]) -> None:
     assert countries_of(Config(), known) == known
     chosen = countries_of(Config(countries=["nepal", "egypt"]), known)
