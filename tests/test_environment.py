@@ -103,13 +103,14 @@ from yapo.config import ModelConfig, TrainConfig
 from yapo.models.language_model import load_language_model
 from yapo.models.sae import load_sae
 from yapo.steering.activations import build_store
-from yapo.steering.method import FitInputs
+from yapo.steering.method import FitInputs, Models
 from yapo.steering.methods import get_method
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import VectorInfo
 
-lm, sae, layer = load_language_model(ModelConfig(path="world/model")), load_sae(Path("world/sae/layer_2")), 2
+sae_folder = Path("world/sae/layer_2")
+lm, sae, layer = load_language_model(ModelConfig(path="world/model")), load_sae(sae_folder), 2
 word = lm.tokenizer.response
 pairs = [TokenPair(lm.tokenizer.prompt(text), word("معمول"), word("كعك")) for text in ("ما الحلوى؟", "ما الرياضة؟", "ماذا؟")]
 rows = pd.DataFrame(
@@ -117,16 +118,19 @@ rows = pd.DataFrame(
 )
 inputs = FitInputs(
     store=build_store(lm, layer, sae, pairs, batch_size=2), rows=rows, sets=train_sets(rows, ["localized"]), layer=layer,
-    sae=sae, language_model=lambda: lm, train=TrainConfig(epochs=2, batch_size=2), options={},
+    sae=sae, models=Models(lambda first: lm, lambda at: sae, 0.0), train=TrainConfig(epochs=2, batch_size=2),
+    options={"threshold": "relu", "features": "fires", "init": "zero"},
+    info=VectorInfo("yapo", "sparse", layer, lm.source, lm.digest, str(sae_folder), sae.digest),
     log=lambda row: None, checkpoint=Path(sys.argv[1]),
 )
-epochs = get_method("yapo").fit(inputs)["localized"]
+trained = get_method("yapo").fit(inputs)["localized"]
+epochs = trained.epochs
 assert epochs.ndim == 2 and epochs.isfinite().all() and epochs.abs().sum() > 0
 
-vector = yapo.SteeringVector(8 * torch.ones(lm.d_model), VectorInfo("own", "dense", layer, lm.source, lm.digest))
+vector = trained.chosen(2, 8.0)
 ids = torch.tensor([pairs[0].prompt])
 plain = lm.model(ids).logits
-with yapo.steer(lm.model, vector, multiplier=1.0):
+with yapo.steer(lm.model, vector):
     steered = lm.model(ids).logits
 assert not torch.equal(plain, steered) and torch.equal(plain, lm.model(ids).logits)
 print(yapo.rca(80, 40))
