@@ -49,8 +49,8 @@ NUMBERS = (
 
 
 @dataclass(frozen=True)
-class Place:
-    """Whose vectors are read, and where pages go."""
+class CountryPages:
+    """A country whose vectors are read and described on pages."""
 
     config: Config
     study: Study
@@ -87,7 +87,7 @@ def main(config: Config) -> None:
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     lens = Lens(lm, sae)
     page_id = neuronpedia(listed(config.sae, layer)) if config.sae.release else ""
-    place = Place(config, study, language_of(items), config.country, page_id)
+    place = CountryPages(config, study, language_of(items), config.country, page_id)
     whose = {"language": items["language"].iloc[0], "country": config.country}
     vectors, tops = [], []
     for task in tasks:
@@ -123,7 +123,13 @@ def _vector_row(described: Described, texts: Texts) -> dict[str, Any]:
 
 
 def _look_closer(
-    place: Place, task: str, part: TrainSet, store: ActivationStore, rows: pd.DataFrame, found: dict[str, Described], lens: Lens
+    place: CountryPages,
+    task: str,
+    part: TrainSet,
+    store: ActivationStore,
+    rows: pd.DataFrame,
+    found: dict[str, Described],
+    lens: Lens,
 ) -> list[dict[str, Any]]:
     """Write the pages of one task and setting; a row for every strongest feature of every method."""
     wanted = place.config.studies.features
@@ -177,7 +183,7 @@ def _folder(study: Study, language: str, country: str) -> Path:
     return study.root / NAME / folder_name(language, country)
 
 
-def _links(place: Place, method: str, task: str, setting: str, methods: list[str]) -> tuple[Any, ...]:
+def _links(place: CountryPages, method: str, task: str, setting: str, methods: list[str]) -> tuple[Any, ...]:
     """To the pages of other methods, tasks and settings."""
     wanted, config = place.config.studies.features, place.config
 
