@@ -11,15 +11,15 @@ from yapo.models.language_model import load_language_model
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format
 from yapo.stages.study import Study, countries_of
-from yapo.studies.knowledge.steered_lm import SteeredLM
-from yapo.studies.knowledge.tasks import Questions, write_culture_tasks
 
 READS = ("prompts", "model", "knowledge")
 
 
 def main(config: Config) -> None:
     """Writes ``knowledge/tasks/`` and ``knowledge/baseline.parquet``, whose rows ``Questions.ask`` describes."""
-    require_extra("knowledge", "lm_eval")
+    require_extra("knowledge", "lm_eval")  # before the imports that need it
+    from yapo.studies.knowledge.steered_lm import SteeredLM
+    from yapo.studies.knowledge.tasks import Questions, write_culture_tasks
 
     study = Study.of(config)
     folder = study.root / "knowledge"

@@ -19,8 +19,6 @@ from yapo.stages.inputs import prompt_format, read_items, read_layer, read_sae
 from yapo.stages.study import Study, check_country
 from yapo.steering.spaces import DENSE
 from yapo.steering.vector import SteeringVector, VectorInfo
-from yapo.studies.knowledge.steered_lm import SteeredLM
-from yapo.studies.knowledge.tasks import Questions, check_same_questions, culture_task
 
 READS = ("data.seed", "prompts", "model", "sae", "methods", "knowledge")
 
@@ -38,7 +36,9 @@ def main(config: Config) -> None:
             for lm-eval's tasks.
         the others: as ``Questions.ask`` gives them.
     """
-    require_extra("knowledge", "lm_eval")
+    require_extra("knowledge", "lm_eval")  # before the imports that need it
+    from yapo.studies.knowledge.steered_lm import SteeredLM
+    from yapo.studies.knowledge.tasks import Questions, check_same_questions
 
     study, settings = Study.of(config), config.knowledge
     known = known_countries(config.data)
@@ -93,6 +93,8 @@ def _vector(config: Config, study: Study, language: str, method: str) -> Steerin
 
 def _about(country: str, known: dict[str, str]) -> dict[str, str]:
     """What each of our own tasks is about, seen from a country."""
+
+    from yapo.studies.knowledge.tasks import culture_task
 
     relation = {other: "same language" if known[other] == known[country] else "other languages" for other in known}
     relation[country] = "own"
