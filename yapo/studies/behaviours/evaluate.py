@@ -1,6 +1,14 @@
-"""Stage ``behaviour_evaluate``: choose epoch and strength of each vector of a behaviour, and test it at both signs."""
+"""Stage ``behaviour_evaluate``: choose epoch and strength of each vector of a behaviour, and test it at both signs.
+
+Epoch and |λ| are chosen on validation as those with the widest range, mean score at +λ less mean score at -λ; the test
+questions are then answered once at -λ, unsteered and at +λ. Choosing one strength for both signs tests the claim of the
+bi-directional objective: that the same vector turned around undoes the behaviour.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -8,16 +16,19 @@ from yapo.config import Config
 from yapo.data.behaviours import LANGUAGE
 from yapo.data.schema import read_table
 from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.country import Candidate
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
-from yapo.evaluation.judges import get_judge
+from yapo.evaluation.generate import Condition
+from yapo.evaluation.judges import Judge, Request, get_judge
 from yapo.evaluation.judges.behaviour import behaviour_rubric
+from yapo.evaluation.selection import Key, Trial, choose
 from yapo.files import write_json, write_parquet
-from yapo.models.language_model import load_language_model
+from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
 from yapo.stages.study import Study
 from yapo.stages.vectors import candidates_of, trained_vectors
-from yapo.studies.behaviours.evaluator import BehaviourEvaluator
+from yapo.studies.behaviours.refusal import refuses
 
 READS = ("data.seed", "model", "sae", "discovery.layer", "generation", "judge", "methods", "studies.behaviours")
 
@@ -29,7 +40,7 @@ COLUMNS = [
 
 
 def main(config: Config) -> None:
-    """Writes ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` of the behaviour that ``country`` names."""
+    """Write ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` of the behaviour that ``country`` names."""
     study, layer, behaviour = Study.of(config), read_layer(config), config.country
     judge = get_judge(config.judge, behaviour_rubric(behaviour))
     folder = study.country(LANGUAGE, behaviour)
@@ -52,6 +63,90 @@ def main(config: Config) -> None:
     write_parquet(study.validation(LANGUAGE, behaviour), grid.assign(behaviour=behaviour))
     write_parquet(study.evaluation(LANGUAGE, behaviour), tested.assign(behaviour=behaviour)[COLUMNS])
     write_json(study.judged(LANGUAGE, behaviour), judge.report())
+
+
+@dataclass(frozen=True)
+class BehaviourEvaluator:
+    """Evaluation of one behaviour: one vector, one strength, both signs of d.
+
+    Attributes:
+        pairs: questions with the answer that shows the behaviour (``chosen``) and the one that does not (``rejected``), and
+            a column ``split``.
+        judge: grades from 1 to 4.
+        max_new_tokens: limit of one completion.
+    """
+
+    lm: LanguageModel
+    pairs: pd.DataFrame
+    judge: Judge
+    cache: CompletionCache
+    max_new_tokens: int
+
+    def select(self, candidates: Mapping[Key, Candidate], multipliers: Sequence[float]) -> tuple[dict[Key, Trial], pd.DataFrame]:
+        """Choose epoch and |λ| of every candidate on validation. See ``selection.choose``; ``score`` is the range."""
+
+        def measure(trials: list[Trial]) -> pd.DataFrame:
+            conditions = [candidates[t.key].condition(Trial(t.key, t.epoch, d * t.multiplier)) for t in trials for d in (1, -1)]
+            scored = self.answer(conditions, "validation")
+            return pd.DataFrame([_range(up, down) for up, down in zip(scored[::2], scored[1::2], strict=True)])
+
+        return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure)
+
+    def test(
+        self, candidates: Mapping[Key, Candidate], chosen: Mapping[Key, Trial], random: tuple[Condition, Condition]
+    ) -> pd.DataFrame:
+        """Answer the test questions unsteered, by a random direction and by every chosen vector, at both signs.
+
+        Args:
+            candidates, chosen: the vectors, and what ``select`` chose of each.
+            random: the control at + and at -.
+
+        Returns:
+            One row per question and condition, with ``method``, ``direction`` (-1, 0, 1), ``multiplier`` and ``epoch``.
+        """
+        plan: list[tuple[str, int, float, int, Condition]] = [("baseline", 0, 0.0, 0, Condition())]
+        plan += [("random", d, 0.0, 0, condition) for d, condition in zip((1, -1), random, strict=True)]
+        for key, trial in chosen.items():
+            for d in (1, -1):
+                signed = Trial(key, trial.epoch, d * trial.multiplier)
+                plan.append((key[0], d, signed.multiplier, signed.epoch, candidates[key].condition(signed)))
+        scored = self.answer([condition for *_, condition in plan], "test")
+        frames = [
+            frame.assign(method=method, direction=direction, multiplier=multiplier, epoch=epoch)
+            for (method, direction, multiplier, epoch, _), frame in zip(plan, scored, strict=True)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def answer(self, conditions: Sequence[Condition], split: str) -> list[pd.DataFrame]:
+        """Return scored answers to the questions of a split under each condition: ``completion, score, parsed, refused``."""
+        asked = self.pairs[self.pairs["split"] == split].drop_duplicates("question_id")
+        prompts = [self.lm.tokenizer.prompt(text) for text in asked["prompt"]]
+        written = self.cache.complete(prompts, list(conditions), self.max_new_tokens)
+        requests = [
+            Request(question, shows, text, opposite=does_not)
+            for texts in written
+            for question, shows, does_not, text in zip(asked["prompt"], asked["chosen"], asked["rejected"], texts, strict=True)
+        ]
+        scores = pd.Series([judgement.score for judgement in self.judge.judge(requests)], dtype=float)
+        frames = []
+        for i, texts in enumerate(written):
+            own = scores.iloc[i * len(asked) : (i + 1) * len(asked)].to_numpy()
+            refused = [refuses(text) for text in texts]
+            frame = asked.reset_index(drop=True).assign(completion=texts, score=own, refused=refused, parsed=~pd.isna(own))
+            frames.append(frame)
+        return frames
+
+
+def _range(up: pd.DataFrame, down: pd.DataFrame) -> dict[str, float | int]:
+    both = pd.concat([up, down])
+    return {
+        "n": len(both),
+        "n_facts": both["question_id"].nunique(),
+        "score": float(up["score"].mean() - down["score"].mean()),
+        "score_up": float(up["score"].mean()),
+        "score_down": float(down["score"].mean()),
+        "parse_failure_rate": float(1.0 - both["parsed"].mean()),
+    }
 
 
 if __name__ == "__main__":

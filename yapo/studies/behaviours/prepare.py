@@ -26,7 +26,7 @@ TASK = "open_ended"
 
 
 def main(config: Config) -> None:
-    """Writes ``pairs/`` and ``prepared/`` of the behaviour that ``country`` names; its test questions are kept as pairs only."""
+    """Write ``pairs/`` and ``prepared/`` of the behaviour that ``country`` names; its test questions are kept as pairs only."""
     study, layer, behaviour = Study.of(config), read_layer(config), config.country
     pairs, report = load_behaviour(config.data.path, behaviour, config.split)
     lm = load_language_model(config.model)

@@ -23,7 +23,7 @@ READS = ("report", "judge", "methods")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/behaviours.*``, ``figures/behaviours.*`` and the finding."""
+    """Write ``tables/behaviours.*``, ``figures/behaviours.*`` and the finding."""
     study, options = Study.of(config), replace(table_options(config), scorer=behaviour_label(config.judge))
     names = known_countries(config.data)
     rows = pd.concat([read_table(study.evaluation(LANGUAGE, name)) for name in names], ignore_index=True)

@@ -18,7 +18,7 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_of, read_items, read_layer
 from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader, check_vectors
-from yapo.studies.dspa_study.conversations import Talker, compared, graded
+from yapo.studies.dspa_study.conversations import compare_answers, converse, grade_turns
 
 READS = (
     "model",
@@ -35,47 +35,49 @@ NAME = "dspa_chat"
 
 
 def main(config: Config) -> None:
-    """Writes ``studies/dspa_chat.parquet`` and ``studies/dspa_chat.json`` for ``country``.
+    """Write ``studies/dspa_chat.parquet`` and ``studies/dspa_chat.json`` for ``country``.
 
     One row per method, question and turn. ``kind`` is "grade" for the conversations, whose ``score`` is the grade of a turn, and
-    "pair" for the instructions, whose ``score`` is what an answer wins against the unsteered one; columns: ``graded`` and
-    ``compared`` of ``yapo.studies.dspa_study.conversations``. The JSON file says what each judge was asked, and what that took.
+    "pair" for the instructions, whose ``score`` is what an answer wins against the unsteered one; columns: ``grade_turns``
+    and ``compare_answers`` of ``yapo.studies.dspa_study.conversations``. The JSON file
+    counts the requests to each judge and their cost.
     """
-    asked, layer = config.studies.dspa_study, read_layer(config)
-    check_vectors(config, "studies.dspa_study.setting", setting=asked.setting)
-    check_vectors(config, task=asked.chat_task)
-    conversations = load_questions(Path(asked.conversations), "studies.dspa_study.conversations")
-    instructions = load_questions(Path(asked.instructions), "studies.dspa_study.instructions")
+    wanted, layer = config.studies.dspa_study, read_layer(config)
+    check_vectors(config, "studies.dspa_study.setting", setting=wanted.setting)
+    check_vectors(config, task=wanted.chat_task)
+    conversations = load_questions(Path(wanted.conversations), "studies.dspa_study.conversations")
+    instructions = load_questions(Path(wanted.instructions), "studies.dspa_study.instructions")
     items = read_items(config, config.country)
     language = language_of(items)
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, layer)
-    vectors = {m: reader.read(language, config.country, m, asked.chat_task, asked.setting) for m in config.methods}
+    vectors = {m: reader.read(language, config.country, m, wanted.chat_task, wanted.setting) for m in config.methods}
     conditions = [Condition(), *(vector.chosen for vector in vectors.values())]
-    limit = asked.max_new_tokens or config.generation.max_new_tokens("open_ended")
+    limit = wanted.max_new_tokens or config.generation.max_new_tokens("open_ended")
     path = Study.of(config).of_study(NAME, language, config.country)
     with CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size) as cache:
-        talker = Talker(cache, limit, config.model.max_prompt_tokens)
-        talks = talker.converse(conversations, conditions)
-        answers = talker.converse(instructions, conditions)
+        talks, answers = (
+            converse(cache, questions, conditions, limit, config.model.max_prompt_tokens)
+            for questions in (conversations, instructions)
+        )
     about = [("baseline", 0.0), *((method, vector.multiplier) for method, vector in vectors.items())]
     grader = get_grader(config.judge)
-    grades = graded(_stacked(talks, about), grader).assign(kind="grade")
+    grades = grade_turns(_stacked(talks, about), grader).assign(kind="grade")
     reports = {"grades": grader.report()}
     del grader  # a local judge makes room for the next
     comparer = get_comparer(config.judge)
     base, *steered = answers
-    pairs = compared(_stacked(steered, about[1:]), pd.concat([base] * len(steered)), comparer).assign(kind="pair")
+    pairs = compare_answers(_stacked(steered, about[1:]), pd.concat([base] * len(steered)), comparer).assign(kind="pair")
     reports["pairs"] = comparer.report()
     place = {"language": items["language"].iloc[0], "country": config.country}
     write_parquet(
-        path, pd.concat([grades, pairs], ignore_index=True).assign(**place, task=asked.chat_task, setting=asked.setting)
+        path, pd.concat([grades, pairs], ignore_index=True).assign(**place, task=wanted.chat_task, setting=wanted.setting)
     )
     write_json(path.with_suffix(".json"), reports)
 
 
 def _stacked(frames: Sequence[pd.DataFrame], about: Sequence[tuple[str, float]]) -> pd.DataFrame:
-    """One frame of all methods: a judge behind a network works on many answers together."""
+    """Return one frame of all methods: a judge behind a network works on many answers together."""
     named = [frame.assign(method=method, multiplier=m) for (method, m), frame in zip(about, frames, strict=True)]
     return pd.concat(named, ignore_index=True)
 

@@ -1,4 +1,4 @@
-"""Judged conversations under every method, and what fitting DSPA costs: the two further tables of its study."""
+"""Judged conversations under every method, as a table."""
 
 from __future__ import annotations
 
@@ -12,31 +12,16 @@ from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
+from yapo.reporting.numbers import interval, number, number_cell, percent, plural
 from yapo.reporting.render import DAGGER, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import counted
-from yapo.studies.dspa_study.table import bracketed
 
-CHAT, FLOPS = "dspa_study_chat", "dspa_study_flops"
+CHAT = "dspa_study_chat"
 EVERY = "all"
-QUANTITIES = {
-    "three_passes": "Accounting, three passes (the paper)",
-    "two_passes": "Accounting, the redundant prompt pass dropped",
-    "one_pass": "Accounting, one pass: both answers share a prompt",
-    "run": "As run",
-    "linear": "weight matrices of the blocks up to the output layer",
-    "padding": "of which on padding",
-    "attention": "attention",
-    "encoders": "autoencoders, on the tokens that count",
-    "check": "autoencoders, to see that they fit the model",
-    "displacement": "validation pairs, to say how far answers move",
-    "measured": "As run, counted by torch",
-}
-PARTS = ("linear", "padding", "attention", "encoders", "check", "displacement")
 
 
 def chat_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Grades by turn and win rates (in percent), of each country and over all (``country`` is "all").
+    """Return grades by turn and win rates (in percent), of each country and over all (``country`` is "all").
 
     Args:
         rows: rows of the stage ``dspa_chat``, of all countries.
@@ -70,7 +55,7 @@ def chat_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
 
 
 def _above_unsteered(rows: pd.DataFrame) -> pd.Series:
-    """Each grade less the unsteered model's of the same question and turn; missing where either is."""
+    """Return each grade less the unsteered model's of the same question and turn; missing where either is."""
     place, grades = ["country", "turn", "question_id"], rows["kind"] == "grade"
     base = rows[grades & (rows["method"] == "baseline")].set_index(place)["score"]
     above: pd.Series = rows["score"] - base.reindex(pd.MultiIndex.from_frame(rows[place])).to_numpy()
@@ -78,13 +63,13 @@ def _above_unsteered(rows: pd.DataFrame) -> pd.Series:
 
 
 def _means(rows: pd.DataFrame, scores: pd.Series, keys: list[str], options: TableOptions) -> pd.DataFrame:
-    """Resampled means of ``scores`` by country, over the same draws whichever scores they are."""
+    """Return resampled means of ``scores`` by country, over the same draws whichever scores they are."""
     of = rows.assign(score=scores)
     return resampled_means(of, [*keys, "country"], resamples=options.resamples, seed=options.seed)
 
 
 def _rates(rows: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
-    """Means of the scores. Where answers that differ went unscored, those that differ and have a score stand for them.
+    """Return means of the scores. Where answers that differ went unscored, those that differ and have a score stand for them.
 
     Equal answers are ties without a judge, so their score is never missing: a plain mean would be drawn to 50% by every
     judgement that is. So the rate is 50·(1 - d) + d·w, d the share of pairs that differ and w the rate over the scored ones.
@@ -102,7 +87,7 @@ def _rates(rows: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.Dat
 
 
 def _intervals(draws: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
-    """Of each country and of the mean over all."""
+    """Return the intervals of each country and of the mean over all."""
     over = pd.concat({EVERY: mean_over(draws, "country", [])}, names=["country"]).reorder_levels([*keys, "country"])
     return intervals(pd.concat([draws, over]), options.confidence)
 
@@ -112,7 +97,7 @@ def _changed(group: pd.DataFrame) -> float:
 
 
 def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
-    """One group for all countries and one for each: grades by turn, win rate, and what stands beside it."""
+    """Return grades by turn, win rates and their shares: one group for all countries and one for each."""
     countries = ordered("country", cells["country"])
     names = (
         [EVERY, *(name for name in countries if name != EVERY)] if len(countries) > 2 else [c for c in countries if c != EVERY]
@@ -123,7 +108,7 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         found = {(c["kind"], c["turn"], c["method"]): c for c in records(own)}
         lines = tuple(Row((label("method", m),), _chat_row(found, m)) for m in ordered("method", own["method"]))
         heading = (
-            f"Mean over {counted(len(countries) - 1, 'country')}"
+            f"Mean over {plural(len(countries) - 1, 'country')}"
             if country == EVERY
             else f"Steered towards {label('country', country)}"
         )
@@ -145,9 +130,9 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
             f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of questions. "
             f"Scored: {int(grades['n'].max())} turns and {int(pairs['n'].max())} pairs at most per line.",
             "Difference: from the unsteered model's grades of the same turns.",
-            f"Unscored for want of a readable judgement or a reference: up to {100 * cells['unscored'].max():.1f}%; of pairs "
+            f"Unscored for want of a readable judgement or a reference: up to {percent(cells['unscored'].max(), 1)}; of pairs "
             f"whose answers differ, up to {worst['lost']} of {worst['differ']}, for which those that have a score stand. "
-            f"Not asked, since the prompt is over model.max_prompt_tokens: up to {100 * cells['not_asked'].max():.1f}%.",
+            f"Not asked, since the prompt is over model.max_prompt_tokens: up to {percent(cells['not_asked'].max(), 1)}.",
             f"{DAGGER} Some of the cell have no score.",
             "Questions and prompts for the judge are this project's own; the numbers compare with no published ones.",
             *([options.note] if options.note else []),
@@ -165,15 +150,14 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
 def _chat_row(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> tuple[Cell | None, ...]:
     both, *turns = (_judged(found.get(("grade", turn, method)), 2) for turn in (0, 1, 2))
     said, pair = found.get(("grade", 0, method)), found.get(("pair", 1, method))
-    tokens = None if said is None else Cell(f"{said['tokens']:.1f}")
-    diff = None
-    if said is not None and method != "baseline" and np.isfinite(said["diff"]):
-        diff = bracketed(said["diff"], said["diff_low"], said["diff_high"], 2, sign="+")
+    tokens = None if said is None else Cell(number(said["tokens"], 1))
+    compared = said is not None and method != "baseline" and np.isfinite(said["diff"])
+    diff = number_cell(said, names=("diff", "diff_low", "diff_high"), sign=True) if compared else None
     grades = (both, diff, *turns)
     if pair is None:
         return (*grades, tokens, *[None] * 5)
-    shares = [_percent(pair[name]) for name in ("changed", "agree", "first")]
-    lengths = Cell(f"{pair['tokens']:.1f} ({pair['base_tokens']:.1f})")
+    shares = [Cell(number(100 * pair[name], 1)) if np.isfinite(pair[name]) else None for name in ("changed", "agree", "first")]
+    lengths = Cell(f"{number(pair['tokens'], 1)} ({number(pair['base_tokens'], 1)})")
     return (*grades, tokens, _judged(pair, 1), *shares, lengths)
 
 
@@ -182,72 +166,6 @@ def _judged(cell: dict[str, Any] | None, digits: int) -> Cell | None:
         return None
     if not np.isfinite(cell["value"]):
         return Cell("not scored")
-    made = bracketed(cell["value"], cell["low"], cell["high"], digits)
     missing = cell["unscored"] + cell["not_asked"]
-    return Cell(made.value, made.interval, failures=f"{100 * missing:.1f}% without a score" if missing > 0 else "")
-
-
-def _percent(share: float) -> Cell | None:
-    return Cell(f"{100 * share:.1f}") if np.isfinite(share) else None
-
-
-def flops_table(rows: pd.DataFrame, options: TableOptions) -> Table:
-    """One group per task: operations of fitting the map of each country, per pair, and against the paper's accounting.
-
-    Args:
-        rows: rows of the stage ``dspa_study`` about costs, of all countries.
-        options: for the note.
-    """
-    countries = ordered("country", rows["country"])
-    groups = []
-    for task in ordered("task", rows["task"]):
-        own = rows[rows["task"] == task]
-        by_country = own.set_index(["quantity", "country"])["flops"]
-        whole = own[own["quantity"] == "three_passes"]
-        per_pair = own.groupby("quantity")["flops"].sum() / whole["pairs"].sum()
-        lines = []
-        for name, text in QUANTITIES.items():
-            numbers = [Cell(operations(by_country[name, country])) for country in countries]
-            share = Cell(f"{100 * per_pair[name] / per_pair['three_passes']:.1f}")
-            part = name in PARTS
-            lines.append(
-                Row((f"\u2003{text}" if part else text,), (*numbers, Cell(operations(per_pair[name])), share), aggregate=part)
-            )
-        means = " + ".join(f"{whole[side].sum() / whole['pairs'].sum():.1f}" for side in ("prompt", "chosen", "rejected"))
-        groups.append(
-            Group(
-                f"{label('task', task)}: N = {_range(whole['pairs'])} pairs of {means} tokens (prompt, chosen, rejected)",
-                tuple(lines),
-            )
-        )
-    first = rows.iloc[0]
-    sheet = Sheet(
-        name=FLOPS,
-        title="Operations of DSPA's alignment stage",
-        caption=(
-            "Floating-point operations of fitting one map, by the accounting of the DSPA paper (2P per token of a forward pass, "
-            f"P = {int(first['parameters']):,} parameters; attention and autoencoders left out) and as it is run here."
-        ),
-        notes=(
-            "All of them grow linearly with N, but for padding, the check of the autoencoders, which sees the first batch, and "
-            "the pass over the validation pairs, which the paper's accounting has no counterpart of.",
-            f"As run: blocks 0 to {int(first['layer_out'])} and no head, each prompt once for both answers. Counted by torch: "
-            "its counter of operations around the same fit, all of it.",
-            *([options.note] if options.note else []),
-        ),
-        heads=("Count",),
-        columns=(*(label("country", country) for country in countries), "Per pair", "Of the paper's (%)"),
-        groups=tuple(groups),
-    )
-    return make_table(sheet, rows)
-
-
-def operations(value: float) -> str:
-    """A number of operations as shown: ``1.33e11``."""
-    mantissa, _, power = f"{value:.2e}".partition("e")
-    return f"{mantissa}e{int(power)}"
-
-
-def _range(values: pd.Series) -> str:
-    low, high = int(values.min()), int(values.max())
-    return f"{low}" if low == high else f"{low} to {high}"
+    failures = f"{percent(missing, 1)} without a score" if missing > 0 else ""
+    return Cell(number(cell["value"], digits), interval(cell["low"], cell["high"], digits), failures=failures)

@@ -1,4 +1,4 @@
-"""Conversations of one or two turns under any steering condition, and what a judge says of them.
+"""Conversations of one or two turns under any steering condition, and their judgements.
 
 In the second turn the model reads the whole conversation, its own first answer under the same condition included. A prompt that
 is longer than the limit is not cut: its turn is not asked, and counts as such.
@@ -7,7 +7,6 @@ is longer than the limit is not cut: its turn is not asked, and counts as such.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -21,58 +20,59 @@ from yapo.evaluation.judges.chat import FIRST, TIE
 COLUMNS = ["question_id", "category", "turn", "question", "reference", "asked", "completion", "tokens"]
 
 
-@dataclass(frozen=True)
-class Talker:
-    """Has conversations.
+def converse(
+    cache: CompletionCache,
+    questions: Sequence[ChatQuestion],
+    conditions: Sequence[Condition],
+    max_new_tokens: int,
+    max_prompt_tokens: int,
+) -> list[pd.DataFrame]:
+    """Have every conversation under every condition.
 
-    Attributes:
+    Args:
         cache: generates, and keeps, answers.
+        questions: the user's turns.
+        conditions: how the model is steered.
         max_new_tokens: limit of one answer.
         max_prompt_tokens: longest prompt that is asked.
+
+    Returns:
+        For each condition one row per question and turn: ``COLUMNS``, with ``turn`` from 1; where ``asked`` is False the
+        completion is empty. ``tokens`` are the answer's, its end not counted.
     """
+    tokenizer = cache.lm.tokenizer
 
-    cache: CompletionCache
-    max_new_tokens: int
-    max_prompt_tokens: int
-
-    def converse(self, questions: Sequence[ChatQuestion], conditions: Sequence[Condition]) -> list[pd.DataFrame]:
-        """Have every conversation under every condition.
-
-        Returns:
-            For each condition one row per question and turn: ``COLUMNS``, with ``turn`` from 1; where ``asked`` is False the
-            completion is empty. ``tokens`` are the answer's, its end not counted.
-        """
-        first = self._answers({i: question.turns[:1] for i, question in enumerate(questions)}, conditions)
-        frames = []
-        for condition, said in zip(conditions, first, strict=True):
-            so_far = {i: (questions[i].turns[0], text, *questions[i].turns[1:]) for i, text in said.items()}
-            (then,) = self._answers({i: turns for i, turns in so_far.items() if len(turns) > 2}, [condition])
-            rows = [
-                self._row(question, place, answers.get(i))
-                for i, question in enumerate(questions)
-                for place, answers in enumerate((said, then)[: len(question.turns)])
-            ]
-            frames.append(pd.DataFrame(rows, columns=COLUMNS))
-        return frames
-
-    def _answers(self, conversations: Mapping[int, tuple[str, ...]], conditions: Sequence[Condition]) -> list[dict[int, str]]:
-        """For each condition the model's next turn in each conversation that is not too long."""
-        prompts = {i: self.cache.lm.tokenizer.conversation(turns) for i, turns in conversations.items()}
-        fitting = {i: ids for i, ids in prompts.items() if len(ids) <= self.max_prompt_tokens}
-        written = self.cache.complete(list(fitting.values()), conditions, self.max_new_tokens)
+    def answers(conversations: Mapping[int, tuple[str, ...]], conditions: Sequence[Condition]) -> list[dict[int, str]]:
+        """Return for each condition the model's next turn in each conversation that is not too long."""
+        prompts = {i: tokenizer.conversation(turns) for i, turns in conversations.items()}
+        fitting = {i: ids for i, ids in prompts.items() if len(ids) <= max_prompt_tokens}
+        written = cache.complete(list(fitting.values()), conditions, max_new_tokens)
         return [dict(zip(fitting, texts, strict=True)) for texts in written]
 
-    def _row(self, question: ChatQuestion, place: int, text: str | None) -> list[object]:
-        tokens = 0 if text is None else len(self.cache.lm.tokenizer.response(text)) - 1
+    def row(question: ChatQuestion, place: int, text: str | None) -> list[object]:
+        tokens = 0 if text is None else len(tokenizer.response(text)) - 1
         asked = (text is not None, text or "", tokens)
         return [question.question_id, question.category, place + 1, question.turns[place], question.references[place], *asked]
 
+    frames = []
+    first = answers({i: question.turns[:1] for i, question in enumerate(questions)}, conditions)
+    for condition, said in zip(conditions, first, strict=True):
+        so_far = {i: (questions[i].turns[0], text, *questions[i].turns[1:]) for i, text in said.items()}
+        (then,) = answers({i: turns for i, turns in so_far.items() if len(turns) > 2}, [condition])
+        rows = [
+            row(question, place, texts.get(i))
+            for i, question in enumerate(questions)
+            for place, texts in enumerate((said, then)[: len(question.turns)])
+        ]
+        frames.append(pd.DataFrame(rows, columns=COLUMNS))
+    return frames
 
-def graded(talk: pd.DataFrame, judge: Judge) -> pd.DataFrame:
-    """What ``converse`` returned, with ``score`` (1 to 10, missing where there is none) and ``parsed``.
+
+def grade_turns(talk: pd.DataFrame, judge: Judge) -> pd.DataFrame:
+    """Return the turns with ``score`` (1 to 10, missing where there is none) and ``parsed``.
 
     Args:
-        talk: of one condition, or of several one below the other, each question's second turn right below its first.
+        talk: turns that ``converse`` returned, of one condition, or of several one below the other, each question's second turn right below its first.
         judge: grades single answers, see ``yapo.evaluation.judges.chat``.
     """
     before = talk.shift(1)
@@ -90,8 +90,8 @@ def graded(talk: pd.DataFrame, judge: Judge) -> pd.DataFrame:
     return talk.assign(score=scores, parsed=scores.notna())
 
 
-def compared(talk: pd.DataFrame, base: pd.DataFrame, judge: Judge) -> pd.DataFrame:
-    """First answers set against those of the unsteered model, each pair judged in both orders.
+def compare_answers(talk: pd.DataFrame, base: pd.DataFrame, judge: Judge) -> pd.DataFrame:
+    """Compare first answers with those of the unsteered model, each pair in both orders.
 
     Args:
         talk: what ``converse`` returned for one condition, or for several one below the other.
@@ -142,7 +142,7 @@ def compared(talk: pd.DataFrame, base: pd.DataFrame, judge: Judge) -> pd.DataFra
 
 
 def _share(verdict: Judgement) -> float:
-    """What the answer that stands first gets of a verdict; NaN where there is none."""
+    """Return the share of a verdict for the answer that stands first; NaN where there is none."""
     if verdict.score is None:
         return np.nan
     return 0.5 if verdict.score == TIE else float(verdict.score == FIRST)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.render import MINUS
+from yapo.reporting.numbers import change, score_digits
 from yapo.reporting.style import STYLE, blank, colour, frame_texts, legend_below, marker, method_handle, new_figure, score_name
 from yapo.studies.dspa_study.table import BASELINE, CURVES, HEADINGS, OWN, PAIRS, STRENGTHS
 
@@ -21,7 +21,7 @@ _XLABELS = {PAIRS: "training pairs (N)", "alpha": "step (α)"}
 
 @rc_context(STYLE)
 def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
-    """A row of panels per task: score over N and over α, change by pair of layers, and by every other option.
+    """Draw a row of panels per task: score over N and over α, change by pair of layers, and by every other option.
 
     Args:
         cells: what ``dspa_study.with_own`` returned.
@@ -32,9 +32,9 @@ def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     grid = figure.subplots(len(tasks), 4, squeeze=False, width_ratios=[1, 1, 0.9, 1.25])
     for task, panels in zip(tasks, grid, strict=True):
         own = cells[cells["task"] == task]
-        for change, axes in zip(CURVES, panels, strict=False):
-            _curve(axes, own, change)
-            axes.set_xlabel(_XLABELS[change])
+        for option, axes in zip(CURVES, panels, strict=False):
+            _curve(axes, own, option)
+            axes.set_xlabel(_XLABELS[option])
         panels[0].set_ylabel(f"{score_name(task)}, validation")
         panels[0].set_title(label("task", task))
         _layers(panels[2], own)
@@ -53,13 +53,13 @@ def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     return figure
 
 
-def _curve(axes: Axes, cells: pd.DataFrame, change: str) -> None:
-    """Score over the values of an option, both strengths, over the unsteered model."""
+def _curve(axes: Axes, cells: pd.DataFrame, option: str) -> None:
+    """Draw the score over the values of an option, both strengths, over the unsteered model."""
     base = cells[(cells["change"] == BASELINE) & (cells["strength"] == "one")].iloc[0]
     axes.axhline(base["score"], color=colour("baseline"), linewidth=1.0)
     if np.isfinite(base["low"]):
         axes.axhspan(base["low"], base["high"], color=colour("baseline"), alpha=0.15, linewidth=0)
-    own = cells[cells["change"] == change]
+    own = cells[cells["change"] == option]
     if own.empty:
         blank(axes, "not varied")
         return
@@ -79,7 +79,7 @@ def _curve(axes: Axes, cells: pd.DataFrame, change: str) -> None:
 
 
 def _layers(axes: Axes, cells: pd.DataFrame) -> None:
-    """Difference from the setting for each pair of layers."""
+    """Draw the difference from the setting for each pair of layers."""
     own = cells[(cells["change"] == "layers") & (cells["strength"] == "one")]
     axes.set_title("Layers")
     if own.empty:
@@ -93,10 +93,9 @@ def _layers(axes: Axes, cells: pd.DataFrame) -> None:
     bounds = own[["diff", "diff_low", "diff_high"]].abs().to_numpy()  # a difference within its interval stays pale
     limit = 1.5 * max(float(np.nanmax(bounds)), 1e-6)
     axes.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit, origin="lower", aspect="auto")
-    digits = 1 if (cells["task"] == "mcq").all() else 2
+    digits = score_digits(cells["task"].iloc[0])
     for (low, high), row in zip(pairs, records(own), strict=True):
-        difference = f"{round(row['diff'], digits) + 0.0:+.{digits}f}".replace("-", MINUS)
-        text = "setting" if row["is_own"] else difference
+        text = "setting" if row["is_own"] else change(row["diff"], digits)
         axes.text(highs.index(high), lows.index(low), text, ha="center", va="center", fontsize=7.5)
     axes.set_xticks(range(len(highs)), map(str, highs))
     axes.set_yticks(range(len(lows)), map(str, lows))
@@ -106,7 +105,7 @@ def _layers(axes: Axes, cells: pd.DataFrame) -> None:
 
 
 def _options(axes: Axes, cells: pd.DataFrame) -> None:
-    """Difference from the setting of every other change, with intervals."""
+    """Draw the difference from the setting of every other change, with intervals."""
     axes.set_title("Other options")
     names = [name for name in HEADINGS if name not in (*CURVES, OWN, "layers")]
     own = cells[(cells["strength"] == "one") & cells["change"].isin(names) & ~cells["is_own"]]

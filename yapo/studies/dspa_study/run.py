@@ -49,21 +49,21 @@ COLUMNS = [
 
 
 def main(config: Config) -> None:
-    """Writes ``studies/dspa_study.parquet`` and ``studies/dspa_flops.parquet`` for ``country``; ``method`` is dspa.
+    """Write ``studies/dspa_study.parquet`` and ``studies/dspa_flops.parquet`` for ``country``; ``method`` is dspa.
 
     The first has one row per validation item, variant and strength:
-        change, value, draw: what is changed, to what, and which subset of pairs; see ``MapVariant``. Rows of the method
+        change, value, draw: the option, its value, and the subset of pairs; see ``MapVariant``. Rows of the method
             "baseline" are the unsteered model's.
         strength: "one" at λ = 1, "chosen" at the λ that validation chose for the experiment's own vector.
         alpha: the step, λ·α. pairs, entries: N, and the non-zero entries of the map. width_in, width_out: features of its
             autoencoders.
     The second has one row per quantity of ``_costs``, in operations, and the tokens that they are for.
     """
-    asked = config.studies.dspa_study
+    wanted = config.studies.dspa_study
     check_vectors(config, method=METHOD)
-    check_vectors(config, "studies.dspa_study.setting", setting=asked.setting)
+    check_vectors(config, "studies.dspa_study.setting", setting=wanted.setting)
     setup, options = TrainingSetup.open(config, NAME), read_options(Options, config.method.options)
-    layers = asked.layers or layers_to_read(config)
+    layers = wanted.layers or layers_to_read(config)
     for layer in layers:
         setup.lm.check_layer(layer)
 
@@ -71,12 +71,12 @@ def main(config: Config) -> None:
     frames, costs = [], []
     with setup.answerer.cache:
         for task in config.tasks:
-            cell = setup.cell(task, asked.setting)
+            cell = setup.cell(task, wanted.setting)
             train = TrainConfig(rows_per_pass=config.train.rows_per_pass)
             inputs = cell.inputs([cell.part], config.method, train, lambda _: None, setup.path)
-            wanted = variants(options, asked.changes, layers, asked.pairs, asked.subsets, len(cell.part.train))
-            fitted = fit_variants(inputs, cell.part, wanted, config.data.seed)
-            chosen = reader.read(language_of(setup.items), config.country, METHOD, task, asked.setting)
+            tried = variants(options, wanted.changes, layers, wanted.pairs, wanted.subsets, len(cell.part.train))
+            fitted = fit_variants(inputs, cell.part, tried, config.data.seed)
+            chosen = reader.read(language_of(setup.items), config.country, METHOD, task, wanted.setting)
             edits = _edits(inputs.models, fitted, setup.lm.device)
             frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
             costs.append(_costs(inputs, cell, fitted[0]))
@@ -99,7 +99,7 @@ def _edits(models: Models, fitted: Sequence[VariantMap], device: torch.device) -
 def _answers(
     cell: TrainingCell, fitted: Sequence[VariantMap], edits: Sequence[Conditional], strengths: dict[str, float]
 ) -> pd.DataFrame:
-    """Validation items under every variant at every strength, and unsteered."""
+    """Return validation items under every variant at every strength, and unsteered."""
     by_step = {
         (edit, f.variant.options.alpha * m): Condition(edit, torch.tensor([f.variant.options.alpha * m]))
         for f, edit in zip(fitted, edits, strict=True)
@@ -133,12 +133,12 @@ def _answers(
 
 
 def _costs(inputs: FitInputs, cell: TrainingCell, own: VariantMap) -> pd.DataFrame:
-    """What fitting the experiment's own map costs in operations.
+    """Return the operations of fitting the experiment's own map.
 
     three_passes, two_passes, one_pass: by the paper's accounting, with its three passes over a prompt and with fewer.
     linear, padding, attention, encoders, check, displacement, run: as it is run here, part by part and in all; padding is part
         of linear, displacement the pass over the validation pairs.
-    measured: what torch counts while DSPA fits this set.
+    measured: the count of torch while DSPA fits this set.
     """
     lm, options, batch_size = cell.setup.lm, own.variant.options, inputs.train.rows_per_pass
     pairs, validation = ([cell.prepared.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))

@@ -1,4 +1,4 @@
-"""DSPA with one thing changed at a time: the numbers and the table. The words are in ``dspa_study_reading``."""
+"""DSPA with one thing changed at a time: the numbers and the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.numbers import number, number_cell, percent, score_digits
+from yapo.reporting.render import DAGGER, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.reporting.words import mean_over_countries, scores_told
 
@@ -46,7 +47,7 @@ CURVES = (PAIRS, "alpha")
 
 
 def study_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Mean over countries of every change, in printed units.
+    """Return the mean over countries of every change, in printed units.
 
     Args:
         rows: rows of the stage ``dspa_study``, of all countries. Subsets of one N are pooled.
@@ -96,7 +97,7 @@ def _counts(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_own(cells: pd.DataFrame, own: Mapping[str, str]) -> pd.DataFrame:
-    """The cells with the experiment's setting as one more value of each change, ``is_own``, in the order of the values.
+    """Return the cells with the experiment's setting as one more value of each change, ``is_own``, in the order of the values.
 
     Args:
         cells: what ``study_cells`` returned.
@@ -119,7 +120,7 @@ def _rank(value: str) -> tuple[float, str]:
 
 
 def skipped_sizes(rows: pd.DataFrame, asked: Sequence[int]) -> str:
-    """Which N of those asked for were not tried everywhere, and so stand in no table, and why; empty where all were.
+    """Return the note on sizes N that were not tried in all countries; empty where all were.
 
     Args:
         rows: rows of the stage ``dspa_study``, of all countries.
@@ -137,7 +138,7 @@ def skipped_sizes(rows: pd.DataFrame, asked: Sequence[int]) -> str:
 
 
 def _widths(cells: pd.DataFrame) -> str:
-    """The autoencoders of the layers that were tried, where they differ in width; else empty."""
+    """Return the note on the widths of the layers' autoencoders; empty where all are equal."""
     widths: dict[int, int] = {}
     for cell in records(cells[cells["change"] == "layers"]):
         low, high = map(int, cell["value"].split(" to "))
@@ -149,7 +150,7 @@ def _widths(cells: pd.DataFrame) -> str:
 
 
 def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -> Table:
-    """One group per change: score and difference from the setting, by task and strength.
+    """Return score and difference from the setting, by task and strength; one group per change.
 
     Args:
         cells: what ``with_own`` returned.
@@ -178,7 +179,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
         title="DSPA, one change at a time",
         caption=(
             "DSPA on validation questions with one thing changed from the experiment's setting: "
-            f"{scores_told(some['task'], options.scorer)}, {_countries(some)}, at λ = 1 and at the λ that "
+            f"{scores_told(some['task'], options.scorer)}, {mean_over_countries(int(some['countries'].max()))}, at λ = 1 and at the λ that "
             "validation chose for the setting."
         ),
         notes=(
@@ -194,7 +195,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
             "λ.",
             *(note for note in (skipped, _widths(cells)) if note),
             f"Answers of a cell: {some['n'].max():,} of {some['n_facts'].max()} facts; of N, as many for each subset. "
-            + (f"{DAGGER} Some are not readable, up to {100 * failed:.1f}%." if failed > 0 else "All could be read."),
+            + (f"{DAGGER} Some are not readable, up to {percent(failed, 1)}." if failed > 0 else "All could be read."),
             *([options.note] if options.note else []),
         ),
         heads=("Value",),
@@ -207,40 +208,29 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
     return make_table(sheet, cells)
 
 
-Found = Mapping[tuple[Any, ...], dict[str, Any]]
+Cells = Mapping[tuple[Any, ...], dict[str, Any]]
 
 
-def _cells(found: Found, step: tuple[str, str], columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+def _cells(found: Cells, step: tuple[str, str], columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
         cell = found.get((*step, task, strength))
-        digits = 1 if task == "mcq" else 2
-        if cell is None:
+        score, digits = number_cell(cell, score_digits(task), names=("score", "low", "high")), score_digits(task)
+        if cell is None or score is None:
             made += [None, None]
             continue
-        score, failed = bracketed(cell["score"], cell["low"], cell["high"], digits), cell["unparsed"]
-        made.append(replace(score, failures=f"{100 * failed:.1f}% unreadable" if failed > 0 else ""))
+        failed = cell["unparsed"]
+        made.append(replace(score, failures=f"{percent(failed, 1)} unreadable" if failed > 0 else ""))
         own = step[0] == OWN or cell["is_own"]
-        made.append(None if own else bracketed(cell["diff"], cell["diff_low"], cell["diff_high"], digits, sign="+"))
+        made.append(None if own else number_cell(cell, digits, names=("diff", "diff_low", "diff_high"), sign=True))
     entries = [found[*step, *column]["entries"] for column in columns if (*step, *column) in found]
     return (*made, Cell(f"{np.mean(entries):,.0f}") if step[0] != BASELINE else None)
 
 
-def _spread(found: Found, value: str, columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+def _spread(found: Cells, value: str, columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
         cell = found.get((PAIRS, value, task, strength))
-        digits = 1 if task == "mcq" else 2
-        made += [None if cell is None else Cell(f"{cell['lowest']:.{digits}f} to {cell['highest']:.{digits}f}"), None]
+        ends = [number(cell[end], score_digits(task)) for end in ("lowest", "highest")] if cell else []
+        made += [Cell(" to ".join(ends)) if ends else None, None]
     return (*made, None)
-
-
-def bracketed(value: float, low: float, high: float, digits: int, sign: str = "-") -> Cell:
-    """A number with its interval, as printed."""
-    texts = [f"{round(number, digits) + 0.0:{sign}.{digits}f}".replace("-", MINUS) for number in (value, low, high)]
-    return Cell(texts[0], f"[{texts[1]}, {texts[2]}]" if np.isfinite(low) else "")
-
-
-def _countries(cells: pd.DataFrame) -> str:
-    number = int(cells["countries"].max())
-    return mean_over_countries(number)

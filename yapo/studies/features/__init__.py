@@ -1,4 +1,4 @@
-"""Vectors described by SAE features."""
+"""Steering vectors in features of the autoencoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yapo.studies.base import Study, figure_files, table_files
 
 @dataclass
 class FeaturesConfig:
-    """What vectors do, in features. Vectors of all settings are compared; those of ``settings`` have pages and examples."""
+    """Settings of the study. Vectors of all settings are compared; those of ``settings`` have pages and examples."""
 
     countries: list[str] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)  # empty: all of the experiment

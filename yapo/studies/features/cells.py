@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from yapo.evaluation.bootstrap import fact_weights
 from yapo.studies.features.examples import agreement
 from yapo.studies.features.overlap import (
     Floats,
     Mask,
     cosines,
-    country_weights,
     effect_matrix,
     expected_jaccard,
     interval,
@@ -34,14 +34,14 @@ KEPT = ("kept_tokens", "kept_topics", "kept_mass", "control_tokens", "control_to
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made: see ``TableOptions``."""
+    """Resamples, confidence and seed of intervals: see ``TableOptions``."""
 
     resamples: int
     confidence: float
     seed: int
 
 
-class _Means:
+class _CountryMeans:
     """Means over countries, in one order, with intervals from the same resamples of them."""
 
     def __init__(self, frame: pd.DataFrame, how: Resampling) -> None:
@@ -50,15 +50,15 @@ class _Means:
         language = whose["language"].to_numpy(dtype=str)
         self.same: Mask = language[:, None] == language[None, :]
         self.other: Mask = ~self.same
-        self._weights = country_weights(len(self.countries), how.resamples, how.seed)
+        self._weights = fact_weights(len(self.countries), how.resamples, how.seed)
         self._confidence = how.confidence
 
     def of(self, values: Floats) -> dict[str, float | int]:
-        """Mean of one number per country."""
+        """Return the mean of one number per country."""
         return self._row(mean_draws(values, self._weights), int(np.isfinite(values).sum()))
 
     def pairs(self, matrix: Floats, wanted: Mask) -> dict[str, float | int]:
-        """Mean over pairs of countries; a symmetric matrix counts each pair once."""
+        """Return the mean over pairs of countries; a symmetric matrix counts each pair once."""
         used = wanted & np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
         n = int(used.sum()) // (2 if np.array_equal(matrix, matrix.T, equal_nan=True) else 1)
         return self._row(pair_draws(matrix, wanted, self._weights), n)
@@ -69,7 +69,7 @@ class _Means:
 
 
 def overlap_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFrame:
-    """Size of vectors, and how alike the vectors of two countries are, for each task, setting and method.
+    """Return the size of vectors and the overlap of the vectors of two countries, for each task, setting and method.
 
     Metrics: ``touched`` features, ``effective`` number of features, ``length`` of the mean change; ``cosine`` of mean changes of
     the residual stream, ``effects`` (cosine of effects) and ``jaccard`` of the ``top`` strongest features, each with ``_same``
@@ -81,7 +81,7 @@ def overlap_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFr
         top: how many features are compared.
         how: resampling.
     """
-    means = _Means(vectors, how)
+    means = _CountryMeans(vectors, how)
     rows = []
     for key, part in vectors.groupby(CELL, sort=False):
         change, effect = _changes(part), _effects(part)
@@ -101,13 +101,13 @@ def overlap_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFr
 
 
 def method_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFrame:
-    """How alike two methods' vectors for the same country are, for each task and setting and pair (``method``, ``other``).
+    """Return the overlap of two methods' vectors, for each task, setting and pair (``method``, ``other``).
 
     Metrics: ``cosine`` of mean changes for the same country, ``cosine_elsewhere`` of one country's by one method with another
     country's by the other (the control), ``effects`` (cosine of effects), ``shared``: share of the ``top`` strongest features in
     common, |A ∩ B| / min(|A|, |B|), and ``shared_chance`` of random sets of those sizes.
     """
-    means = _Means(vectors, how)
+    means = _CountryMeans(vectors, how)
     rows = []
     for key, part in vectors.groupby(["task", "setting"], sort=False):
         by_method = {str(name): own for name, own in part.groupby("method", sort=False)}
@@ -129,7 +129,7 @@ def method_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFra
 
 
 def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
-    """Whether the strongest features keep their meaning, for each task, setting and method.
+    """Return the coherence of the strongest features, for each task, setting and method.
 
     Metrics, each the mean over a country's features and then over countries: ``fires``, ``fires_during`` (shares of tokens),
     ``silenced`` (share of the features that fire before steering and not during), ``absent`` (that never fire before), those of
@@ -143,7 +143,7 @@ def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
     kept, and ``features_kept`` have; ``shared``, of features that two countries have in common, once for each pair of
     countries, and ``shared_compared``, those of them that fire before steering in both.
     """
-    means = _Means(tops, how)
+    means = _CountryMeans(tops, how)
     marked = tops.assign(
         silenced=((tops["fires"] > 0) & (tops["fires_during"] == 0)).astype(float), absent=(tops["fires"] == 0).astype(float)
     )
@@ -169,7 +169,7 @@ def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
 
 
 def shared_features(tops: pd.DataFrame, most: int) -> pd.DataFrame:
-    """The features that are among the strongest in most countries, ``most`` of each task, setting and method, at least two each.
+    """Return the features that are among the strongest in most countries, ``most`` of each task, setting and method, at least two each.
 
     Returns:
         ``CELL``, feature, countries (a list), languages (how many), effect (mean over those countries), promoted, suppressed.
@@ -194,7 +194,7 @@ def shared_features(tops: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def spectrum(vectors: pd.DataFrame, points: int = 60) -> pd.DataFrame:
-    """Share of the summed absolute effect that the n strongest features make up, by n: mean over countries.
+    """Return the share of the summed absolute effect that the n strongest features make up, by n: mean over countries.
 
     Returns:
         ``CELL``, features (n, about evenly spaced on a logarithmic scale), share.
@@ -224,12 +224,12 @@ def _pairwise(pairs: Sequence[tuple[list[int], list[int]]], n: int) -> Floats:
 
 
 def _exact(value: float, n: int) -> dict[str, float | int]:
-    """A number that is computed, not sampled."""
+    """Return the row of a number that is computed, not sampled."""
     return {"value": value, "low": float("nan"), "high": float("nan"), "n": n}
 
 
 def _other_settings(vectors: pd.DataFrame, part: pd.DataFrame) -> Floats:
-    """Of each country in ``part``, the mean cosine of its change with those of its other settings; NaN where there are none."""
+    """Return for each country in ``part`` the mean cosine of its change with those of its other settings; NaN where there are none."""
     first = part.iloc[0]
     same = vectors[(vectors["task"] == first["task"]) & (vectors["method"] == first["method"])]
     others = [_changes(own) for name, own in same.groupby("setting", sort=False) if name != first["setting"]]
@@ -241,9 +241,9 @@ def _other_settings(vectors: pd.DataFrame, part: pd.DataFrame) -> Floats:
 
 
 def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: str) -> tuple[Floats, Floats, int, int]:
-    """Agreement of the features that two countries share, and of their controls: ``[countries, countries]`` each, symmetric.
+    """Return the agreement of the features that two countries share, and of their controls: ``[countries, countries]`` each, symmetric.
 
-    Then how many features are shared, summed over pairs of countries, and how many of them have examples in both to compare.
+    Also return the number of shared features, summed over pairs of countries, and of those with examples in both.
     """
     total = compared = 0
     own, control = (np.full((len(countries), len(countries)), np.nan) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Where a feature fires hardest, and whether it keeps its meaning: during steering, and from country to country.
+"""Strongest examples of a feature, and their agreement before and during steering and between countries.
 
 The *examples* of a feature in a country are its n strongest tokens in that country's texts, one per fact (all wordings of a
 fact count as one, with the strongest token among them). Two lists A and B of examples are compared by what they point at:
@@ -16,8 +16,8 @@ activation that stays where it was, over all tokens t of the texts, s before and
 
 A feature that steering silences, or that did not fire before, has no such numbers and is counted apart.
 
-What a feature would score that has nothing to do with the first one is measured by a control: another feature that fires about
-as often on the same texts (``yapo.studies.features.measures.controls``), compared in its place.
+The control is another feature that fires about as often on the same texts (``yapo.studies.features.effects.controls``), compared
+in its place.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from torch import Tensor
 
 from yapo.models.sae import SAE
 from yapo.steering.vector import SteeringVector
-from yapo.studies.features.measures import Texts, activations, controls, steered
+from yapo.studies.features.effects import Texts, activations, controls, steered
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 
 def strongest(activation: Floats, fact: Integers, n: int) -> Integers:
-    """Tokens of the ``n`` strongest examples, strongest first; ties in the order of the texts.
+    """Return the tokens of the ``n`` strongest examples, strongest first; ties in the order of the texts.
 
     Args:
         activation: a feature's code on every token, ``[tokens]``.
@@ -54,13 +54,13 @@ def strongest(activation: Floats, fact: Integers, n: int) -> Integers:
 
 
 def agreement(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
-    """Share of examples with a partner of the same label (module docstring); NaN where both lists are empty."""
+    """Return the share of examples with a partner of the same label (module docstring); NaN where both lists are empty."""
     longest = max(len(a), len(b))
     return (Counter(a) & Counter(b)).total() / longest if longest else float("nan")
 
 
 def kept_mass(before: Floats, during: Floats) -> float:
-    """Share of the activation that stays on the same tokens (module docstring); NaN where either never fires."""
+    """Return the share of the activation that stays on the same tokens (module docstring); NaN where either never fires."""
     total, after = float(before.sum(dtype=np.float64)), float(during.sum(dtype=np.float64))
     if total == 0 or after == 0:
         return float("nan")
@@ -68,7 +68,7 @@ def kept_mass(before: Floats, during: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class Seen:
+class FeatureExamples:
     """One feature of a vector on a country's texts.
 
     Attributes:
@@ -99,7 +99,7 @@ class Seen:
     control_mass: float
 
 
-def look(
+def find_examples(
     vector: SteeringVector,
     sae: SAE,
     texts: Texts,
@@ -108,13 +108,13 @@ def look(
     topic: Integers,
     n: int,
     seed: int,
-) -> list[Seen]:
-    """Look at some features of a vector, before and during steering.
+) -> list[FeatureExamples]:
+    """Find the examples of some features of a vector, before and during steering.
 
     Args:
         vector: the vector, at its own λ.
         sae: the autoencoder.
-        texts: where to look.
+        texts: the texts that are searched.
         features: which, ``[features]``.
         fact, topic: of each token's question, ``[tokens]``.
         n: examples of each feature.
@@ -134,7 +134,7 @@ def look(
             return agreement(labels[a].tolist(), labels[b].tolist()) if alive else float("nan")
 
         seen.append(
-            Seen(
+            FeatureExamples(
                 feature,
                 other,
                 float((before > 0).mean()),

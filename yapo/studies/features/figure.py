@@ -1,4 +1,4 @@
-"""Figures of the features study: how alike countries' vectors are, and over how many features an effect is spread."""
+"""Figures of the features study: cosines of countries' vectors, and the spread of an effect over features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLOURS = "RdBu_r"
 
 @rc_context(STYLE)
 def overlap_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
-    """Cosines of countries' vectors: above the diagonal of mean changes of the residual stream, below it of effects of features.
+    """Draw the cosines of countries' vectors: above the diagonal of mean changes of the residual stream, below it of effects of features.
 
     Args:
         vectors: rows of the stage ``features`` in display order, of the tasks and settings to be drawn.
@@ -49,7 +49,7 @@ def overlap_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
 
 @rc_context(STYLE)
 def spectrum_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
-    """Share of the whole effect that the n strongest features make up; mean over countries."""
+    """Draw the share of the whole effect that the n strongest features make up; mean over countries."""
     data = spectrum(vectors)
     cells = list(dict.fromkeys(zip(data["task"], data["setting"], strict=True)))
     methods = ordered("method", data["method"])
@@ -71,7 +71,7 @@ def spectrum_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
 
 
 def _both(part: pd.DataFrame) -> Floats:
-    """Upper triangle: cosines of changes; lower: of effects; the diagonal is blank."""
+    """Return the matrix of a panel. Upper triangle: cosines of changes; lower: of effects; the diagonal is blank."""
     change = cosines(np.stack(part["change"].to_list()).astype(np.float64))
     effect = cosines(effect_matrix(part["features"].tolist(), part["effects"].tolist(), int(part["width"].iloc[0])))
     both = np.triu(change, 1) + np.tril(effect, -1)

@@ -1,4 +1,4 @@
-"""How alike vectors are: cosines, shared features, and means over pairs of countries with intervals that resample countries."""
+"""Overlap of vectors: cosines, shared features, and means over pairs of countries with intervals that resample countries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from yapo.evaluation.bootstrap import fact_weights, intervals
+from yapo.evaluation.bootstrap import intervals
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -17,7 +17,7 @@ FEWEST = 3  # countries: with fewer, resampling them says nothing about spread
 
 
 def cosines(vectors: Floats, others: Floats | None = None) -> Floats:
-    """Cosine of every row of ``vectors [n, d]`` with every row of ``others [m, d]``: ``[n, m]``; 0 for a row of zeros.
+    """Return the cosine of every row of ``vectors [n, d]`` with every row of ``others [m, d]``: ``[n, m]``; 0 for a row of zeros.
 
     ``others`` are the vectors themselves if None.
     """
@@ -26,13 +26,13 @@ def cosines(vectors: Floats, others: Floats | None = None) -> Floats:
 
 
 def jaccard(a: Sequence[int], b: Sequence[int]) -> float:
-    """|A ∩ B| / |A ∪ B|; NaN where both are empty."""
+    """Return |A ∩ B| / |A ∪ B|; NaN where both are empty."""
     union = len(set(a) | set(b))
     return len(set(a) & set(b)) / union if union else float("nan")
 
 
 def expected_jaccard(a: int, b: int, total: int) -> float:
-    """Mean Jaccard index of random sets of ``a`` and ``b`` out of ``total`` features (their overlap is hypergeometric)."""
+    """Return the mean Jaccard index of random sets of ``a`` and ``b`` out of ``total`` features (their overlap is hypergeometric)."""
     shared = np.arange(max(0, a + b - total), min(a, b) + 1)
     if a + b == 0:
         return float("nan")
@@ -40,12 +40,12 @@ def expected_jaccard(a: int, b: int, total: int) -> float:
 
 
 def expected_shared(a: int, b: int, total: int) -> float:
-    """Mean number of features that random sets of ``a`` and ``b`` out of ``total`` share."""
+    """Return the mean number of features that random sets of ``a`` and ``b`` out of ``total`` share."""
     return a * b / total
 
 
 def effect_matrix(features: Sequence[NDArray[np.int64]], values: Sequence[Floats], width: int) -> Floats:
-    """Effects given as lists of features and values, as dense rows ``[vectors, width]``."""
+    """Return effects, given as lists of features and values, as dense rows ``[vectors, width]``."""
     matrix = np.zeros((len(features), width))
     for row, (places, effects) in enumerate(zip(features, values, strict=True)):
         matrix[row, places] = effects
@@ -53,7 +53,7 @@ def effect_matrix(features: Sequence[NDArray[np.int64]], values: Sequence[Floats
 
 
 def pair_draws(matrix: Floats, wanted: Mask, weights: Floats) -> Floats:
-    """Mean over the wanted pairs of countries, observed and resampled.
+    """Return the mean over the wanted pairs of countries, observed and resampled.
 
     Two pairs that share a country are not independent, so countries are drawn, not pairs: a country drawn w times counts w
     times in each of its pairs, and no pair joins a country with itself.
@@ -74,18 +74,13 @@ def pair_draws(matrix: Floats, wanted: Mask, weights: Floats) -> Floats:
 
 
 def mean_draws(values: Floats, weights: Floats) -> Floats:
-    """Mean over countries of ``values [countries]`` (NaN: left out), observed and resampled: ``[1 + resamples]``."""
+    """Return the mean over countries of ``values [countries]`` (NaN: left out), observed and resampled: ``[1 + resamples]``."""
     known = np.isfinite(values)
     return _ratio(weights @ np.where(known, values, 0.0), weights @ known.astype(float), countries=int(known.sum()))
 
 
-def country_weights(countries: int, resamples: int, seed: int) -> Floats:
-    """How often each country is drawn: ``[1 + resamples, countries]``, the first row all ones."""
-    return fact_weights(countries, resamples, seed)
-
-
 def interval(draws: Floats, confidence: float) -> tuple[float, float, float]:
-    """Observed value and the bounds of its percentile interval; bounds are NaN where there is none."""
+    """Return the observed value and the bounds of its percentile interval; bounds are NaN where there is none."""
     row = intervals(pd.DataFrame(draws[None]), confidence).iloc[0]
     return float(row["value"]), float(row["low"]), float(row["high"])
 

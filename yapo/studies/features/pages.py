@@ -1,16 +1,29 @@
-"""One web page per steering vector: its strongest features, what they write, and where they fire before and during steering."""
+"""Web pages of the study: one for each steering vector, and an index of them with the features that countries share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import pandas as pd
+from markupsafe import Markup
+
+from yapo.names import folder_of
+from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
-from yapo.reporting.names import label, writing
-from yapo.reporting.render import DASH, MINUS
-from yapo.studies.features.text import Window
+from yapo.reporting.names import label, ordered, writing
+from yapo.reporting.numbers import change, number
+from yapo.studies.features.cells import shared_features
+from yapo.studies.features.table import EFFECT_NOTE
+from yapo.studies.features.token_text import Window
 
 NEURONPEDIA = "https://www.neuronpedia.org"
 INDEX = "index.html"
+TITLE = "Vectors in features"
+SHARED_PER_METHOD = 8
+FOLDER = Path(__file__).parent
+STYLE = FOLDER / "pages.css"
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class Words:
 
 @dataclass(frozen=True)
 class FeatureCard:
-    """What the page says of one feature.
+    """One feature of a vector.
 
     Attributes:
         number: in the autoencoder.
@@ -59,7 +72,7 @@ class FeatureCard:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class WeightedFeature:
     """A feature in the order of weight × activation, of a sparse vector.
 
     Attributes:
@@ -78,7 +91,7 @@ class Weighed:
 
 
 @dataclass(frozen=True)
-class Beside:
+class MethodComparison:
     """Another method's vector for the same questions: cosine of displacements, shared strongest features, expected by chance."""
 
     method: str
@@ -100,8 +113,8 @@ class VectorPage:
     facts: tuple[tuple[str, str], ...]
     words: Words
     cards: tuple[FeatureCard, ...]
-    weighed: tuple[Weighed, ...]
-    beside: tuple[Beside, ...]
+    weighed: tuple[WeightedFeature, ...]
+    beside: tuple[MethodComparison, ...]
     links: tuple[tuple[str, tuple[tuple[str, str, bool], ...]], ...]
     notes: tuple[str, ...]
     neuronpedia: str
@@ -114,192 +127,126 @@ class VectorPage:
 
 
 def file_name(method: str, task: str, setting: str) -> str:
-    """Name of a vector's page in its country's folder."""
+    """Return the name of a vector's page in its country's folder."""
     return f"{method}-{task}-{setting}.html"
 
 
 def folder_name(language: str, country: str) -> str:
-    """Folder of a country's pages."""
+    """Return the folder of a country's pages."""
     return f"{language}-{country}"
 
 
-def vector_page(made: VectorPage) -> str:
-    """The page as HTML."""
-    code, direction = writing(label("language", made.language.capitalize()))
-    largest = max((abs(card.effect) for card in made.cards), default=1.0)
+def vector_page(content: VectorPage) -> str:
+    """Return the page as HTML."""
+    code, direction = writing(label("language", content.language.capitalize()))
     body = render(
-        _BODY,
-        page=made,
+        (FOLDER / "vector_page.html.j2").read_text(encoding="utf-8"),
+        page=content,
         code=code,
         direction=direction,
-        largest=largest,
+        largest=max((abs(card.effect) for card in content.cards), default=1.0),
         number=number,
-        percent=percent,
-        address=lambda feature: f"{NEURONPEDIA}/{made.neuronpedia}/{feature}" if made.neuronpedia else "",
-        index=f"../{INDEX}#{made.task}-{made.setting}",
+        change=change,
+        words=word_list,
+        percent=token_share,
+        address=lambda feature: address(content.neuronpedia, feature),
+        index=f"../{INDEX}#{content.task}-{content.setting}",
     )
     caption = "What this steering vector does, in features of the autoencoder."
-    return page(made.title, caption, made.notes, body, style=PAGE_STYLE)
+    return page(content.title, caption, content.notes, body, style=STYLE.read_text(encoding="utf-8"))
 
 
-def number(value: float, places: int = 2, sign: bool = False) -> str:
-    """A number with a real minus sign; a dash where there is none."""
-    if value != value:
-        return DASH
-    return f"{value:{'+' if sign else '-'}.{places}f}".replace("-", MINUS)
+def page_notes(examples: int, note: str, neuronpedia: str) -> tuple[str, ...]:
+    """Return the notes under a vector's page."""
+    return (
+        f"{EFFECT_NOTE} Measured on validation prompts with their right answers, all tokens but the first.",
+        "λ × weight and × activation: of sparse vectors, the entry of the vector at its chosen λ, and that times the feature's "
+        "mean code before steering, over training and validation texts. Features are listed by effect, which also counts what a "
+        "vector switches on where the feature is silent: there weight × activation is 0. Below, the same vector by weight × "
+        "activation. Cosine: of the vector's mean change with the decoder row.",
+        "Writes: tokens whose logits the decoder row raises most (not: lowers most), through the final norm's weight and the "
+        "unembedding; what later blocks make of it is not seen. A dot is a space.",
+        f"Examples are the strongest tokens of training and validation texts, one per fact, of {examples} compared the first "
+        "ones; numbers beside them are codes. During steering the same texts are read with the vector added, and encoded again.",
+        "Kept: share of the examples before steering that find one with the same token (topic) during steering; activation: "
+        "share of the activation that stays on the same tokens. Control: the same for another feature that fires about as often.",
+        "Links lead to the feature's page on Neuronpedia; whether it is there was not checked."
+        if neuronpedia
+        else "Neuronpedia has no pages of this autoencoder (none is listed for it by SAELens), so there are no links.",
+        *([note] if note else []),
+    )
 
 
-def percent(value: float) -> str:
-    """A share of tokens; 0 only where there is none."""
+def word_list(tokens: Sequence[str], down: bool = False) -> Markup:
+    """Return tokens as HTML, each in a box of its own; ``down`` greys them."""
+    boxes = Markup().join(Markup("<bdi>{}</bdi>").format(token) for token in tokens)
+    return Markup('<span class="words{}">{}</span>').format(" down" if down else "", boxes)
+
+
+def token_share(value: float) -> str:
+    """Return a share of tokens in percent; 0 only where there is none."""
     if 0 < value < 0.0005:
         return "< 0.1%"
     return f"{100 * value:.1f}%" if value < 0.1 else f"{100 * value:.0f}%"
 
 
-PAGE_STYLE = """\
-nav.pages { display: grid; gap: .15rem; margin: .6rem 0 1rem; }
-nav.pages div { line-height: 1.7; }
-nav.pages span { color: var(--soft); margin-right: .5rem; }
-nav.pages b { margin-right: 1rem; white-space: nowrap; }
-dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .5rem 1.2rem; margin: 0 0 1rem; }
-dl.facts dt { font-size: .78rem; color: var(--soft); }
-dl.facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
-table.features td.words, table.shared td.words { text-align: left; white-space: normal; min-width: 16rem; }
-table.beside { width: auto; }
-td.bar { min-width: 7rem; text-align: left; }
-.bar i { display: inline-block; height: .6rem; background: #0072b2; vertical-align: baseline; border-radius: 1px; }
-.bar i.less { background: #d55e00; }
-.words bdi { background: var(--fill); border: 1px solid var(--line); border-radius: 3px; padding: 0 .25rem;
-  margin: 0 .15rem .15rem 0; display: inline-block; font-size: .86rem; }
-.words.down bdi { color: var(--soft); }
-section.feature { border-top: 1px solid var(--ink); padding-top: .4rem; margin-top: 1.4rem; }
-section.feature h3 { font-size: 1rem; margin: 0 0 .2rem; }
-section.feature h3 small { display: inline; font-size: .82rem; margin-left: .5rem; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: .3rem 1.6rem; }
-.two h4 { font-size: .82rem; color: var(--soft); font-weight: 600; margin: .4rem 0 .1rem; }
-ol.examples { list-style: none; margin: 0; padding: 0; }
-ol.examples li { display: grid; grid-template-columns: 3rem 1fr; gap: .5rem; border-bottom: 1px solid var(--line);
-  padding: .15rem 0; }
-ol.examples .at { font-variant-numeric: tabular-nums; color: var(--soft); font-size: .82rem; text-align: right; }
-ol.examples p { margin: 0; overflow-wrap: anywhere; }
-ol.examples small { direction: ltr; }
-mark { background: #ffe08a; color: inherit; }
-:lang(ar) { font-family: "Noto Naskh Arabic", "Noto Sans Arabic", "Geeza Pro", "Segoe UI", sans-serif; }
-:lang(hi) { font-family: "Noto Sans Devanagari", "Kohinoor Devanagari", "Nirmala UI", sans-serif; }
-@media (max-width: 40rem) { .features .bar { display: none; } }
-img { max-width: 100%; height: auto; }
-@media print { nav.pages { display: none; } section.feature { break-inside: avoid; } }
-"""
+def address(neuronpedia: str, feature: int) -> str:
+    """Return the address of a feature on Neuronpedia; empty where the autoencoder is not there."""
+    return f"{NEURONPEDIA}/{neuronpedia}/{feature}" if neuronpedia else ""
 
-WORDS = """\
-{%- macro words(tokens, down=false) -%}
-<span class="words{{ ' down' if down }}">{% for token in tokens %}<bdi>{{ token }}</bdi>{% endfor %}</span>
-{%- endmacro %}
-"""
 
-_BODY = (
-    WORDS
-    + """\
-{%- macro examples(items) -%}
-{%- if items -%}
-<ol class="examples">
-{%- for item in items %}
-<li><span class="at">{{ number(item.activation) }}</span><p lang="{{ code }}" dir="{{ direction }}">
-{{- item.window.before }}<mark>{{ item.window.token }}</mark>{{ item.window.after -}}
-<small lang="en">{{ item.topic|replace('_', ' ') }}</small></p></li>
-{%- endfor %}
-</ol>
-{%- else -%}
-<p><small>It does not fire on these texts.</small></p>
-{%- endif -%}
-{%- endmacro %}
-<nav class="pages"><div><a href="{{ index|local }}">All countries</a></div>
-{%- for heading, group in page.links %}
-<div><span>{{ heading }}</span>
-{%- for address, text, here in group %} {% if here %}<b>{{ text }}</b>
-{%- else %}<a href="{{ address|local }}">{{ text }}</a>{% endif %}
-{%- endfor %}</div>
-{%- endfor %}
-</nav>
-<dl class="facts">
-{%- for name, value in page.facts %}
-<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
-{%- endfor %}
-</dl>
-<p>As a whole it pushes towards {{ words(page.words.promoted) }} and away from {{ words(page.words.suppressed, true) }}</p>
-<h2>Strongest features</h2>
-<div class="wide" tabindex="0">
-<table class="features">
-<thead><tr><th class="head" scope="col">Feature</th><th scope="col">Effect</th><th class="bar" scope="col"></th>
-{%- set sparse = page.cards and page.cards[0].weight is not none -%}
-{%- if sparse %}<th scope="col">λ × weight</th><th scope="col">× activation</th>{% endif -%}
-<th scope="col">Cosine</th><th scope="col">Fires on</th><th scope="col">Steered</th>
-<th class="head" scope="col">Writes</th></tr></thead>
-<tbody>
-{%- for card in page.cards %}
-{%- set width = '%.1f' % (6 * (card.effect|abs) / largest) %}
-<tr><th scope="row"><a href="#f{{ card.number }}">{{ card.number }}</a></th>
-<td>{{ number(card.effect, 3, true) }}<small>{{ percent(card.share) }} of all</small></td>
-<td class="bar"><i{% if card.effect < 0 %} class="less"{% endif %} style="width: {{ width }}rem"></i></td>
-{%- if sparse %}
-<td>{{ number(card.weight, 3, true) }}</td><td>{{ number(card.weight * card.activation, 3, true) }}</td>
-{%- endif %}
-<td>{{ number(card.cosine, 2, true) }}</td><td>{{ percent(card.fires) }}</td><td>{{ percent(card.fires_during) }}</td>
-<td class="words">{{ words(card.words.promoted[:5]) }}</td></tr>
-{%- endfor %}
-</tbody>
-</table>
-</div>
-{%- if page.weighed %}
-<h2>Strongest by weight × activation</h2>
-<div class="wide" tabindex="0">
-<table class="features">
-<thead><tr><th class="head" scope="col">Feature</th><th scope="col">λ × weight × activation</th><th scope="col">λ × weight</th>
-<th scope="col">Activation</th><th scope="col">Effect</th><th scope="col">Place by effect</th>
-<th class="head" scope="col">Writes</th></tr></thead>
-<tbody>
-{%- for item in page.weighed %}
-<tr><th scope="row">{{ item.number }}</th><td>{{ number(item.weight * item.activation, 3, true) }}</td>
-<td>{{ number(item.weight, 3, true) }}</td><td>{{ number(item.activation, 3) }}</td>
-<td>{{ number(item.effect, 3, true) }}</td><td>{{ item.place }}</td>
-<td class="words">{{ words(item.words.promoted[:5]) }}</td></tr>
-{%- endfor %}
-</tbody>
-</table>
-</div>
-{%- elif page.cards and not sparse %}
-<p>There is no list by weight × activation: a dense vector has no weights on features.</p>
-{%- endif %}
-{%- if page.beside %}
-<h2>Beside the other methods</h2>
-<div class="wide" tabindex="0">
-<table class="beside">
-<thead><tr><th class="head" scope="col">Method</th><th scope="col">Cosine of displacements</th>
-<th scope="col">Shared strongest features</th><th scope="col">By chance</th></tr></thead>
-<tbody>
-{%- for other in page.beside %}
-<tr><th scope="row">{{ other.method }}</th><td>{{ number(other.cosine, 2, true) }}</td>
-<td>{{ other.shared }} of {{ other.of }}</td><td>{{ number(other.expected, 1) }}</td></tr>
-{%- endfor %}
-</tbody>
-</table>
-</div>
-{%- endif %}
-<h2>Where they fire</h2>
-{%- for card in page.cards %}
-<section class="feature" id="f{{ card.number }}">
-<h3>Feature {{ card.number }}<small>effect {{ number(card.effect, 3, true) }}
-{%- if address(card.number) %} · <a href="{{ address(card.number) }}">Neuronpedia</a>{% endif %}</small></h3>
-<div>Writes {{ words(card.words.promoted) }} not {{ words(card.words.suppressed, true) }}</div>
-<small>
-{%- for name, value, control in card.kept %}
-{{- name }} kept {{ number(value) }} (control {{ number(control) }}){{ '; ' if not loop.last }}
-{%- endfor %}</small>
-<div class="two">
-<div><h4>Before steering</h4>{{ examples(card.before) }}</div>
-<div><h4>During steering</h4>{{ examples(card.during) }}</div>
-</div>
-</section>
-{%- endfor %}
-"""
-)
+def index_page(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], note: str, left_out: str) -> str:
+    """Return the page that links every vector's page and lists the features that countries share.
+
+    Args:
+        tops: rows of ``features_top`` over all countries, in display order.
+        neuronpedia: id of the autoencoder there, or empty.
+        figures: names of the study's figures.
+        note: sentence under the page.
+        left_out: names of the methods that make no vectors, or empty.
+    """
+    shared = shared_features(tops, SHARED_PER_METHOD)
+    sections = []
+    for (task, setting), part in tops.groupby(["task", "setting"], sort=False):
+        here = shared[(shared["task"] == task) & (shared["setting"] == setting)]
+        sections.append(
+            {
+                "anchor": f"{task}-{setting}",
+                "heading": f"{label('task', str(task))}, {label('setting', str(setting)).lower()}",
+                "rows": _links(part, str(task), str(setting)),
+                "shared": {m: _shared(here[here["method"] == m], neuronpedia) for m in ordered("method", part["method"])},
+            }
+        )
+    caption = (
+        "What every steering vector does, in features of the autoencoder: a page for each that was trained on "
+        f"{' or '.join(label('setting', s).lower() for s in ordered('setting', tops['setting']))} questions "
+        "(studies.features.settings). Links name a vector's strongest feature. Below each list: the features that most countries "
+        "share."
+        + (f" Not here: {left_out}, a map and no vector, so that it has no features of its own to list." if left_out else "")
+    )
+    template = (FOLDER / "index.html.j2").read_text(encoding="utf-8")
+    body = render(
+        template,
+        sections=sections,
+        figures=[f"../figures/{name}.png" for name in figures],
+        change=change,
+        label=label,
+        words=word_list,
+    )
+    return page(TITLE, caption, (EFFECT_NOTE, *([note] if note else [])), body, style=STYLE.read_text(encoding="utf-8"))
+
+
+def _links(rows: pd.DataFrame, task: str, setting: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the name of each country with the address and text of the link to each method's page."""
+    methods, found = ordered("method", rows["method"]), []
+    for (language, country), own in rows.groupby(["language", "country"], sort=False):
+        folder, first = folder_name(folder_of(str(language)), str(country)), own.groupby("method")["feature"].first()
+        links = [
+            (f"{folder}/{file_name(m, task, setting)}", f"feature {first[m]} …" if m in first else "no effect") for m in methods
+        ]
+        found.append((f"{label('language', str(language))}: {label('country', str(country))}", links))
+    return found
+
+
+def _shared(rows: pd.DataFrame, neuronpedia: str) -> list[dict[str, object]]:
+    return [{**row, "address": address(neuronpedia, row["feature"])} for row in records(rows)]

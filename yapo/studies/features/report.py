@@ -33,7 +33,7 @@ OVERLAP, SPECTRUM = "features_overlap", "features_spectrum"
 def main(config: Config) -> None:
     """Writes ``tables/features*``, ``figures/features_*``, ``features/index.html`` and ``studies/features.json``."""
     check_methods(config, "features")
-    described = methods_with_vectors(config)
+    measured = methods_with_vectors(config)
     study, wanted, options = Study.of(config), config.studies.features, table_options(config)
     countries = studied(config, known_countries(config.data), wanted.countries)
     if not countries:
@@ -42,7 +42,7 @@ def main(config: Config) -> None:
         sorted_rows(pd.concat([read_table(study.of_study(name, language, c)) for c, language in countries.items()]))
         for name in (NAME, TOP)
     )
-    left_out = ", ".join(label("method", method) for method in config.methods if method not in described)
+    left_out = ", ".join(label("method", method) for method in config.methods if method not in measured)
     if left_out:
         options = replace(options, note=f"Left out: {left_out}, a map and no vector. {options.note}".strip())
     tables = features_tables(vectors, tops, wanted.top, options)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
-from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.numbers import change, number, number_cell, plural
+from yapo.reporting.render import Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import counted, mean_over_countries
+from yapo.reporting.words import mean_over_countries
 from yapo.studies.features.cells import CELL, Resampling, coherence_cells, method_cells, overlap_cells, shared_features
 
 NAME, TOP = "features", "features_top"
 METHODS, COHERENCE, SHARED = "features_methods", "features_coherence", "features_shared"
-TABLES = (NAME, METHODS, COHERENCE, SHARED)
 PER_METHOD = 5  # shared features of each task, setting and method
 ISOLATE, END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
@@ -26,31 +24,8 @@ EFFECT_NOTE = (
 )
 
 
-def page_notes(examples: int, note: str, neuronpedia: str) -> tuple[str, ...]:
-    """What stands under a vector's page."""
-    return (
-        f"{EFFECT_NOTE} Measured on validation prompts with their right answers, all tokens but the first.",
-        "λ × weight and × activation: of sparse vectors, the entry of the vector at its chosen λ, and that times the feature's "
-        "mean code before steering, over training and validation texts. Features are listed by effect, which also counts what a "
-        "vector switches on where the feature is silent: there weight × activation is 0. Below, the same vector by weight × "
-        "activation. Cosine: of the vector's mean change with the decoder row.",
-        "Writes: tokens whose logits the decoder row raises most (not: lowers most), through the final norm's weight and the "
-        "unembedding; what later blocks make of it is not seen. A dot is a space.",
-        f"Examples are the strongest tokens of training and validation texts, one per fact, of {examples} compared the first "
-        "ones; numbers beside them are codes. During steering the same texts are read with the vector added, and encoded again.",
-        "Kept: share of the examples before steering that find one with the same token (topic) during steering; activation: "
-        "share of the activation that stays on the same tokens. Control: the same for another feature that fires about as often.",
-        *(
-            ["Links lead to the feature's page on Neuronpedia; whether it is there was not checked."]
-            if neuronpedia
-            else ["Neuronpedia has no pages of this autoencoder (none is listed for it by SAELens), so there are no links."]
-        ),
-        *([note] if note else []),
-    )
-
-
 def features_tables(vectors: pd.DataFrame, tops: pd.DataFrame, top: int, options: TableOptions) -> dict[str, Table]:
-    """All tables of the study, by name.
+    """Return all tables of the study, by name.
 
     Args:
         vectors, tops: rows of the stage ``features`` over all countries, in display order (``sorted_rows``).
@@ -69,7 +44,7 @@ def features_tables(vectors: pd.DataFrame, tops: pd.DataFrame, top: int, options
 
 
 def sorted_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in display order, countries of a language together."""
+    """Return rows in display order, countries of a language together."""
     return in_order(frame, [*CELL, "language", "country"])
 
 
@@ -93,7 +68,7 @@ def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableO
         chance = part[part["metric"] == "jaccard_chance"]["value"].max()
         by_chance = {"cosine_same": "0", "cosine_other": "0"}
         if not pd.isna(chance):  # of one country there is no pair
-            by_chance |= {"jaccard_same": f"{chance:.2f}", "jaccard_other": f"{chance:.2f}"}
+            by_chance |= {"jaccard_same": number(chance), "jaccard_other": number(chance)}
         chances = tuple(Cell(by_chance[name]) if name in by_chance else None for name in columns)
         lines.append(Row(("By chance, at most",), chances))
         groups.append(Group(heading, tuple(lines)))
@@ -101,7 +76,7 @@ def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableO
         name=NAME,
         title="Vectors in features",
         caption=(
-            f"How many features a vector moves, and how alike the vectors of two countries are ({counted(countries, 'country')})."
+            f"How many features a vector moves, and how alike the vectors of two countries are ({plural(countries, 'country')})."
         ),
         notes=(
             EFFECT_NOTE,
@@ -170,11 +145,8 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
     for heading, part in _groups(data):
         lines = []
         for method in ordered("method", part["method"]):
-            rates = [
-                _compared(part, method),
-                *(_cell(part, method, name, 1, scale=100.0) for name in percent),
-                _shared(part, method),
-            ]
+            compared, shared = _counts(part, method)
+            rates = [compared, *(_cell(part, method, name, 1, scale=100.0) for name in percent), shared]
             own = [_cell(part, method, name, 2) for name in pairs]
             control = [_cell(part, method, name, 2) for name, _ in pairs.values()]
             lines.append(Row((label("method", method), "itself"), (*rates, *own)))
@@ -185,7 +157,7 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
         title="Whether features keep their meaning",
         caption=(
             f"The {top} strongest features of each vector, before and during steering and between countries "
-            f"(mean over features, then over {counted(countries, 'country')})."
+            f"(mean over features, then over {plural(countries, 'country')})."
         ),
         notes=(
             "Examples of a feature: its strongest tokens, one per fact. Kept: share of the examples before steering that find "
@@ -209,7 +181,7 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
 
 
 def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
-    """Has no LaTeX: its words are in many scripts."""
+    """Return the table without LaTeX: its words are in many scripts."""
     groups = []
     for key, part in shared.groupby(["task", "setting"], sort=False):
         lines = []
@@ -217,7 +189,7 @@ def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: Table
             cells = (
                 Cell(f"{len(row['countries'])} of {countries}"),
                 Cell(str(row["languages"])),
-                Cell(f"{row['effect']:+.3f}".replace("-", MINUS)),
+                Cell(change(row["effect"], 3)),
                 Cell(_words(row["promoted"])),
             )
             lines.append(Row((label("method", row["method"]), f"{row['feature']}"), cells))
@@ -248,41 +220,24 @@ def _heading(task: str, setting: str) -> str:
     return f"{label('task', task)}, {label('setting', setting).lower()}"
 
 
-def _cell(part: pd.DataFrame, method: str, metric: str, places: int, scale: float = 1.0) -> Cell | None:
-    found = part[(part["method"] == method) & (part["metric"] == metric)]
-    cell: dict[str, Any] = records(found)[0]
+def _cell(part: pd.DataFrame, method: str, metric: str, digits: int, scale: float = 1.0) -> Cell | None:
+    (cell,) = records(part[(part["method"] == method) & (part["metric"] == metric)])
     if pd.isna(cell["value"]):
         return None
-    value, low, high = (printed(scale * cell[name], places) for name in ("value", "low", "high"))
-    return Cell(value, "" if pd.isna(cell["low"]) else f"[{low}, {high}]", detail=f"n = {cell['n']}")
+    scaled = {name: scale * cell[name] for name in ("value", "low", "high")}
+    return number_cell(scaled, digits, detail=f"n = {cell['n']}")
 
 
-def counts_of(part: pd.DataFrame, method: str) -> dict[str, int]:
-    """The counts of ``coherence_cells`` for a method, by metric."""
+def _counts(part: pd.DataFrame, method: str) -> tuple[Cell, Cell]:
+    """Return how many strongest and shared features are compared, of all; and why the others are not."""
     own = part[(part["method"] == method) & part["metric"].str.match("features|shared")]
-    return {str(row["metric"]): int(row["value"]) for row in records(own)}
-
-
-def why_left_out(counts: dict[str, int]) -> str:
-    """How many features have nothing to compare, and why; empty where all have."""
+    counts = {row["metric"]: int(row["value"]) for row in records(own)}
     reasons = [(counts["features_absent"], "never fire before"), (counts["features_silenced"], "silenced")]
-    return ", ".join(f"{count} {reason}" for count, reason in reasons if count)
-
-
-def _compared(part: pd.DataFrame, method: str) -> Cell:
-    counts = counts_of(part, method)
-    why = why_left_out(counts)
-    return Cell(f"{counts['features_kept']} of {counts['features']}", f"({why})" if why else "")
-
-
-def _shared(part: pd.DataFrame, method: str) -> Cell:
-    counts = counts_of(part, method)
-    return Cell(f"{counts['shared_compared']} of {counts['shared']}")
-
-
-def printed(value: float, places: int = 2) -> str:
-    """A number with a real minus sign, and none before a zero."""
-    return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
+    why = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
+    return (
+        Cell(f"{counts['features_kept']} of {counts['features']}", f"({why})" if why else ""),
+        Cell(f"{counts['shared_compared']} of {counts['shared']}"),
+    )
 
 
 def _interval_note(options: TableOptions) -> str:

@@ -1,4 +1,4 @@
-"""How far each method moves what the model knows, as a figure."""
+"""Changes of general knowledge under each method, as a figure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from yapo.reporting.names import ordered
+from yapo.reporting.numbers import plural
 from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
-from yapo.reporting.words import counted
-from yapo.studies.knowledge.table import ABOUT, percent, title
+from yapo.studies.knowledge.table import ABOUT, in_percent, title
 
 COLUMNS = 2
 GAP = 1.0  # between lines, in methods
@@ -18,7 +18,7 @@ GAP = 1.0  # between lines, in methods
 
 @rc_context(STYLE)
 def knowledge_changes(cells: pd.DataFrame, note: str = "") -> Figure:
-    """Change from the baseline with its interval: one panel for each kind of question, one band for whom it is about.
+    """Draw the change from the baseline with its interval: one panel for each kind of question, one band for each relation to the steered country.
 
     Args:
         cells: what ``yapo.studies.knowledge.table.knowledge_cells`` returns.
@@ -37,15 +37,15 @@ def knowledge_changes(cells: pd.DataFrame, note: str = "") -> Figure:
     for axes, ((questions, metric), part) in zip(grid.flat, panels, strict=False):
         _panel(axes, part, methods)
         axes.set_title(title(str(questions), str(metric)))
-        axes.set_xlabel(f"change from the baseline{' (percentage points)' if percent(str(metric)) else ''}")
+        axes.set_xlabel(f"change from the baseline{' (percentage points)' if in_percent(str(metric)) else ''}")
     legend_below(figure, [method_handle(method) for method in methods], width=1.1)
     count = int(cells["countries"].max())
-    frame_texts(figure, f"General knowledge under steering, {counted(count, 'steered country')}", note)
+    frame_texts(figure, f"General knowledge under steering, {plural(count, 'steered country')}", note)
     return figure
 
 
 def _panel(axes: Axes, part: pd.DataFrame, methods: list[str]) -> None:
-    scale = 100.0 if percent(str(part["metric"].iloc[0])) else 1.0
+    scale = 100.0 if in_percent(str(part["metric"].iloc[0])) else 1.0
     ticks, names = [], []
     for band, (about, line) in enumerate(part.groupby("about", sort=False)):
         top = band * (len(methods) + GAP)

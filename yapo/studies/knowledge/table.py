@@ -1,4 +1,4 @@
-"""General knowledge before and after steering: the numbers, their table, and what they say."""
+"""General knowledge before and after steering: the numbers and the table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pandas as pd
 from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
-from yapo.reporting.finding import Finding
 from yapo.reporting.names import label, ordered
-from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.numbers import VALUE, number, number_cell, plural, with_interval
+from yapo.reporting.render import Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import counted
 
 NAME = "knowledge"
 LINE = ["questions", "metric", "about"]
@@ -27,7 +26,7 @@ _OWN = {"culture_mcq": "Multiple choice", "culture_open_ended": "Open-ended"}
 
 
 def knowledge_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Tidy numbers: mean score and change of each method over the steered countries, each country counted once.
+    """Return tidy numbers: mean score and change of each method over the steered countries, each country counted once.
 
     Where single answers are known, facts are resampled, the same ones for every country and method, so that a change is
     taken question by question. Where only lm-eval's scores are, intervals are normal ones from its standard errors, as if
@@ -74,35 +73,35 @@ def _normal(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
 
 
 def _baseline(frame: pd.DataFrame) -> pd.DataFrame:
-    """The baseline's row of each row's line."""
+    """Return the baseline's row of each row's line."""
     return frame.loc[[(*line, "baseline") for *line, _ in frame.index]].set_axis(frame.index)
 
 
 def knowledge_table(cells: pd.DataFrame, vector: str, options: TableOptions) -> Table:
-    """Scores, and changes from the baseline.
+    """Return the table of scores and of changes from the baseline.
 
     Args:
         cells: what ``knowledge_cells`` returns.
         vector: which vectors steered, in words.
         options: as for the cells.
     """
-    methods = ordered("method", cells["method"])
+    methods, count = ordered("method", cells["method"]), int(cells["countries"].max())
     sheet = Sheet(
         name=NAME,
         title="General knowledge",
-        caption=f"What the model knows when steered towards one country ({vector}), mean over {_steered(cells)}.",
+        caption=f"What the model knows when steered towards one country ({vector}), mean over {plural(count, 'steered country')}.",
         notes=(*_notes(cells, options), *([options.note] if options.note else [])),
         heads=("Questions", "About, or metric"),
         columns=(*(label("method", method) for method in methods), "n"),
         groups=(
-            Group("Score", tuple(_rows(cells, methods, ("value", "low", "high"), "-"))),
-            Group("Change from the baseline", tuple(_rows(cells, methods, _CHANGE, "+"))),
+            Group("Score", tuple(_rows(cells, methods, VALUE, sign=False))),
+            Group("Change from the baseline", tuple(_rows(cells, methods, _CHANGE, sign=True))),
         ),
     )
     return make_table(sheet, cells)
 
 
-def _rows(cells: pd.DataFrame, methods: Sequence[str], names: tuple[str, str, str], sign: str) -> Iterator[Row]:
+def _rows(cells: pd.DataFrame, methods: Sequence[str], names: tuple[str, str, str], *, sign: bool) -> Iterator[Row]:
     for (questions, metric, about), part in cells.groupby(LINE, sort=False):
         found = {cell["method"]: cell for cell in records(part)}
         printed = tuple(_cell(found.get(method), names, sign) for method in methods)
@@ -111,12 +110,18 @@ def _rows(cells: pd.DataFrame, methods: Sequence[str], names: tuple[str, str, st
         yield Row(heads, (*printed, n))
 
 
-def _cell(cell: dict[str, Any] | None, names: tuple[str, str, str], sign: str) -> Cell | None:
+def _scaled(cell: dict[str, Any], names: tuple[str, str, str]) -> tuple[dict[str, float], int]:
+    """Return the numbers of a cell in printed units, and how many decimals they have."""
+    scale, digits = (100.0, 1) if in_percent(cell["metric"]) else (1.0, 3)
+    return {name: scale * cell[name] for name in names}, digits
+
+
+def _cell(cell: dict[str, Any] | None, names: tuple[str, str, str], sign: bool) -> Cell | None:
     if cell is None or math.isnan(cell[names[0]]):
         return None
-    value, low, high = (number(cell[name], cell["metric"], sign) for name in names)
-    detail = f"n = {cell['n']:,} answers to {cell['n_questions']:,} questions, {counted(cell['countries'], 'steered country')}"
-    return Cell(value, "" if math.isnan(cell[names[1]]) else f"[{low}, {high}]", detail=detail)
+    scaled, digits = _scaled(cell, names)
+    detail = f"n = {cell['n']:,} answers to {cell['n_questions']:,} questions, {plural(cell['countries'], 'steered country')}"
+    return number_cell(scaled, digits, names=names, sign=sign, detail=detail)
 
 
 def _notes(cells: pd.DataFrame, options: TableOptions) -> list[str]:
@@ -143,64 +148,26 @@ def _notes(cells: pd.DataFrame, options: TableOptions) -> list[str]:
     return notes
 
 
-def knowledge_finding(cells: pd.DataFrame, vector: str, options: TableOptions) -> Finding:
-    """What the table says, line by line: which changes can be told from none."""
-    own = (cells["about"] != "").any()
-    limits = ["Our own questions have few options and name their country; a baseline near 100 % can only fall."]
-    level = f"{100 * options.confidence:g}%"
-    return Finding(
-        name=NAME,
-        title="General knowledge",
-        question="What does a vector that pulls towards one country do to the rest of what the model knows?",
-        reading="\n".join(
-            [
-                f"Mean over {_steered(cells)} ({vector}).",
-                *(_sentence(p) for _, p in cells.groupby(LINE, sort=False)),
-            ]
-        ),
-        limits=(
-            f"Intervals ({level}) are over questions: other countries, vectors or seeds would add spread. "
-            "Many comparisons are made at once; some intervals miss 0 by chance.",
-            *(limits if own else []),
-            *([options.note] if options.note else []),
-        ),
-        tables=(NAME,),
-        figures=(NAME,),
-    )
-
-
-def _sentence(line: pd.DataFrame) -> str:
-    before, *steered = records(line)
-    metric = before["metric"]
-    about = f" about {'the ' if before['about'] == 'own' else ''}{ABOUT[before['about']]}" if before["about"] else ""
-    moved = [cell for cell in steered if cell["change_low"] > 0 or cell["change_high"] < 0]
-    rest = [label("method", cell["method"]) for cell in steered if cell not in moved]
-    told = [
-        f"{label('method', cell['method'])} {number(cell['change'], metric, '+')} "
-        f"[{number(cell['change_low'], metric, '+')}, {number(cell['change_high'], metric, '+')}]"
-        for cell in moved
-    ]
-    unmoved = f"no change that can be told from 0 by {', '.join(rest) if moved else 'any of them'}"
-    said = "; ".join([*([", ".join(told)] if told else []), *([unmoved] if rest else [])])
-    return f"{title(before['questions'], metric)}{about}, baseline {number(before['value'], metric)}: {said}."
-
-
-def _steered(cells: pd.DataFrame) -> str:
-    count = int(cells["countries"].max())
-    return counted(count, "steered country")
+def finding_lines(cells: pd.DataFrame) -> list[dict[str, object]]:
+    """Return for each kind of question the baseline and each method's change, as printed."""
+    lines = []
+    for _, part in cells.groupby(LINE, sort=False):
+        before, *steered = records(part)
+        changes = []
+        for cell in steered:
+            scaled, digits = _scaled(cell, _CHANGE)
+            changes.append((cell["method"], with_interval(scaled, digits, names=_CHANGE, sign=True)))
+        scaled, digits = _scaled(before, VALUE)
+        names = {"title": title(before["questions"], before["metric"]), "about": ABOUT[before["about"]]}
+        lines.append({**names, "baseline": number(scaled["value"], digits), "changes": changes})
+    return lines
 
 
 def title(questions: str, metric: str) -> str:
-    """What was asked, and how it is scored if that is not plain."""
+    """Return the name of the questions, with the metric if that is not plain."""
     return _OWN.get(questions, f"{questions}, {metric}")
 
 
-def percent(metric: str) -> bool:
-    """Whether a metric is printed in percent."""
+def in_percent(metric: str) -> bool:
+    """Return whether a metric is printed in percent."""
     return metric.startswith(("acc", "exact_match"))
-
-
-def number(value: float, metric: str, sign: str = "-") -> str:
-    """A score as printed."""
-    text = f"{100 * value:{sign}.1f}" if percent(metric) else f"{value:{sign}.3f}"
-    return text.replace("-", MINUS)

@@ -1,4 +1,4 @@
-"""What a vector does in features: every number against the formula as written, on real states of a small model."""
+"""Effects of a vector on features: every number against the formula as written, on real states of a small model."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from yapo.models.sae import SAE
 from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.vector import SteeringVector, VectorInfo
-from yapo.studies.features.measures import (
+from yapo.studies.features.effects import (
     Texts,
     activations,
     controls,
     dense_effects,
-    describe,
+    measure_effects,
     effective_number,
     final_norm_weight,
     intervention_of,
     sparse_effects,
-    sparse_effects_plain,
     steered,
     strongest_features,
     token_logits,
 )
 
-from ..conftest import random_sae
+from ...conftest import random_sae
 
 LAYER = 1
 PAIRS = [
@@ -80,6 +79,15 @@ def test_texts_are_prompts_with_their_right_answers(gemma: LanguageModel, store:
     torch.testing.assert_close(texts.hidden[-7:], alone.hidden_states[LAYER + 1][0, 1:8], rtol=1e-4, atol=1e-4)
 
 
+def sparse_effects_plain(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
+    """The formula as written, with dense codes."""
+    codes = torch.zeros(len(texts), sae.d_sae)
+    codes[texts.token, texts.feature] = texts.value
+    moved = codes + u
+    theta = sae.threshold if threshold == "jumprelu" and sae.threshold is not None else torch.zeros(sae.d_sae)
+    return (moved * (moved > theta) - codes).mean(dim=0) * sae.W_dec.norm(dim=1)
+
+
 @pytest.mark.parametrize("threshold", ["relu", "jumprelu"])
 def test_sparse_effects_equal_the_formula(texts: Texts, sae: SAE, threshold: str) -> None:
     wide = replace(sae, W_dec=sae.W_dec * torch.linspace(0.5, 2, sae.d_sae)[:, None])
@@ -106,10 +114,10 @@ def test_dense_effects_are_mean_changes_of_the_codes(gemma: LanguageModel, any_s
 @pytest.mark.parametrize(("space", "threshold"), [("dense", "relu"), ("sparse", "relu"), ("sparse", "jumprelu")])
 def test_the_direction_is_the_mean_change_of_the_residual_stream(texts: Texts, sae: SAE, space: str, threshold: str) -> None:
     vector = vector_of(sae, space, threshold)
-    described = describe(vector, sae, texts, top=5)
+    measured = measure_effects(vector, sae, texts, top=5)
     changes = steered(vector, sae, texts) - texts.hidden
-    torch.testing.assert_close(described.change, changes.mean(dim=0), rtol=1e-4, atol=1e-5)
-    assert described.top.tolist() == described.effect.abs().argsort(descending=True)[:5].tolist()
+    torch.testing.assert_close(measured.change, changes.mean(dim=0), rtol=1e-4, atol=1e-5)
+    assert measured.top.tolist() == measured.effect.abs().argsort(descending=True)[:5].tolist()
 
 
 def test_a_vector_of_another_autoencoder_is_refused(sae: SAE) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.vector import SteeringVector
-from yapo.studies.features.examples import agreement, kept_mass, look, strongest
-from yapo.studies.features.measures import Texts, activations, describe, steered
+from yapo.studies.features.examples import agreement, kept_mass, find_examples, strongest
+from yapo.studies.features.effects import Texts, activations, measure_effects, steered
 
 from .test_features import store_of, vector_of
 
@@ -66,12 +66,12 @@ def test_kept_mass_of_a_feature_that_starts_to_fire_everywhere() -> None:
 def test_a_feature_looked_at_before_and_during_steering(gemma: LanguageModel, sae: SAE, space: str) -> None:
     texts = Texts.of(store_of(gemma, sae), [0, 1, 2])
     vector = vector_of(sae, space)
-    described = describe(vector, sae, texts, top=12)
+    measured = measure_effects(vector, sae, texts, top=12)
     fact = texts.pair.numpy()
-    seen = look(vector, sae, texts, described.top, fact, fact, n=3, seed=0)
-    before = activations(sae, texts.hidden, described.top).numpy()
-    during = activations(sae, steered(vector, sae, texts), described.top).numpy()
-    assert [item.feature for item in seen] == described.top.tolist()
+    seen = find_examples(vector, sae, texts, measured.top, fact, fact, n=3, seed=0)
+    before = activations(sae, texts.hidden, measured.top).numpy()
+    during = activations(sae, steered(vector, sae, texts), measured.top).numpy()
+    assert [item.feature for item in seen] == measured.top.tolist()
     assert not {item.control for item in seen} & {item.feature for item in seen}
     for place, item in enumerate(seen):
         assert item.fires == pytest.approx((before[:, place] > 0).mean())
@@ -96,7 +96,7 @@ def test_a_dense_vector_cannot_reorder_a_features_examples(gemma: LanguageModel,
     for feature in everywhere:
         up = sae.W_enc[:, feature]  # the one direction that this feature reads
         vector = SteeringVector(0.7 * up / up.square().sum(), replace(vector_of(sae, "dense").info, multiplier=1.0))
-        (item,) = look(vector, sae, texts, torch.tensor([feature]), fact, fact, n=3, seed=0)
+        (item,) = find_examples(vector, sae, texts, torch.tensor([feature]), fact, fact, n=3, seed=0)
         assert len(item.before) == 3 and item.fires_during >= item.fires
         assert item.during.tolist() == item.before.tolist() and item.kept_tokens == 1
         np.testing.assert_allclose(item.values_during - item.values, 0.7, rtol=1e-4)
@@ -105,6 +105,6 @@ def test_a_dense_vector_cannot_reorder_a_features_examples(gemma: LanguageModel,
 def test_a_vector_that_does_nothing_shows_nothing(gemma: LanguageModel, sae: SAE) -> None:
     texts = Texts.of(store_of(gemma, sae), [0, 1, 2])
     vector = vector_of(sae, "sparse", multiplier=0.0)
-    described = describe(vector, sae, texts, top=4)
+    measured = measure_effects(vector, sae, texts, top=4)
     assert torch.equal(steered(vector, sae, texts), texts.hidden)
-    assert look(vector, sae, texts, described.top, texts.pair.numpy(), texts.pair.numpy(), n=3, seed=0) == []
+    assert find_examples(vector, sae, texts, measured.top, texts.pair.numpy(), texts.pair.numpy(), n=3, seed=0) == []

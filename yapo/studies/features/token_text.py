@@ -1,4 +1,4 @@
-"""Tokens and their surroundings as a reader can take them in: whole characters, visible white space, writing direction kept."""
+"""Tokens and their surroundings for readers: whole characters, visible white space, writing direction kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Window:
 
 
 def token_name(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
-    """One vocabulary entry for a list: spaces and line breaks are shown, and a part of a character is called so.
+    """Return the text of one vocabulary entry: spaces and line breaks are shown, and a part of a character is called so.
 
     Byte-level vocabularies hold pieces of characters; alone they decode to nothing readable.
     """
@@ -36,7 +36,7 @@ def token_name(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
 
 
 def window(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], place: int, width: int) -> Window:
-    """Token ``place`` of a text with up to ``width`` tokens on each side.
+    """Return token ``place`` of a text with up to ``width`` tokens on each side.
 
     A token that is a part of a character, or starts with a mark that sits on the letter before, is widened to whole characters,
     so that it can be printed apart from its neighbours. The names of special tokens are kept together in right-to-left text.
@@ -58,7 +58,7 @@ def window(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], place: int, w
 
 
 def _whole(text: Callable[[int, int], str], place: int, first: int, last: int) -> tuple[int, int]:
-    """The fewest tokens around ``place`` that are whole characters, within [first, last); the token alone if none are."""
+    """Return the fewest tokens around ``place`` that are whole characters, within [first, last); the token alone if none are."""
     for size in range(1, last - first + 1):
         for start in range(max(first, place - size + 1), min(place, last - size) + 1):
             end = start + size
@@ -69,7 +69,7 @@ def _whole(text: Callable[[int, int], str], place: int, first: int, last: int) -
 
 
 def _hangs(text: str) -> bool:
-    """Whether a text begins inside a character: with the rest of its bytes, or with a mark on the letter before."""
+    """Return whether a text begins inside a character: with the rest of its bytes, or with a mark on the letter before."""
     return bool(text) and (text[0] == BROKEN or unicodedata.category(text[0]).startswith("M"))
 
 

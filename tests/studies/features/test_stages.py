@@ -29,7 +29,7 @@ from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.features import report as features_table
 from yapo.studies.features import run as features
-from yapo.studies.features.measures import Texts
+from yapo.studies.features.effects import Texts
 
 COUNTRIES = {"egypt": "arabic", "nepal": "hindi"}
 LAYER = 2

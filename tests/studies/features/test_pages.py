@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 
 from yapo.studies.features.index import IndexSection, SharedFeature, index_page
-from yapo.studies.features.pages import Beside, Example, FeatureCard, VectorPage, Weighed, Words, vector_page
-from yapo.studies.features.text import Window
+from yapo.studies.features.pages import MethodComparison, Example, FeatureCard, VectorPage, WeightedFeature, Words, vector_page
+from yapo.studies.features.token_text import Window
 
 NAN = float("nan")
 WORDS = Words(("·مصر", "<script>"), ("Well",))
@@ -34,8 +34,8 @@ PAGE = VectorPage(
     facts=(("Layer", "2"),),
     words=WORDS,
     cards=(CARD,),
-    weighed=(Weighed(9, -2.0, 0.75, -0.01, 12, WORDS),),
-    beside=(Beside("BiPO", 0.8, 5, 16, 0.25),),
+    weighed=(WeightedFeature(9, -2.0, 0.75, -0.01, 12, WORDS),),
+    beside=(MethodComparison("BiPO", 0.8, 5, 16, 0.25),),
     links=(("Method", (("bipo-open_ended-both.html", "BiPO", False), ("yapo-open_ended-both.html", "YaPO", True))),),
     notes=("A note.",),
     neuronpedia="",

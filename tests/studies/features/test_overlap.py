@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yapo.evaluation.bootstrap import fact_weights
 from yapo.studies.features.overlap import (
     cosines,
-    country_weights,
     effect_matrix,
     expected_jaccard,
     expected_shared,
@@ -60,7 +60,7 @@ def test_pair_draws_equal_a_list_of_the_pairs_drawn(n: int, seed: int) -> None:
     matrix = rng.normal(size=(n, n))
     matrix[rng.random((n, n)) < 0.2] = np.nan
     wanted = rng.random((n, n)) < 0.8
-    weights = country_weights(n, resamples=5, seed=seed)
+    weights = fact_weights(n, resamples=5, seed=seed)
     found = pair_draws(matrix, wanted, weights)
     with_pairs = {c for i in range(n) for j in range(n) if i != j and wanted[i, j] and np.isfinite(matrix[i, j]) for c in (i, j)}
     for draw, (weight, value) in enumerate(zip(weights, found, strict=True)):
@@ -71,7 +71,7 @@ def test_pair_draws_equal_a_list_of_the_pairs_drawn(n: int, seed: int) -> None:
 
 
 def test_mean_draws_leave_out_what_is_missing_and_say_when_there_is_no_spread() -> None:
-    weights = country_weights(4, resamples=50, seed=0)
+    weights = fact_weights(4, resamples=50, seed=0)
     draws = mean_draws(np.array([1.0, np.nan, 2.0, 6.0]), weights)
     assert draws[0] == 3
     value, low, high = interval(draws, 0.9)

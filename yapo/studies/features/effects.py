@@ -1,4 +1,4 @@
-"""What a steering vector does, in features of the autoencoder, measured on texts that the frozen model has read.
+"""Effects of a steering vector on features of the autoencoder, over texts that the frozen model has read.
 
 A sparse vector (SAS, YaPO) displaces codes s by u = λv (YaPO eq. 3), so that feature j adds ReLU(s_j + u_j) - s_j times its
 decoder row. Its *effect* is the mean signed length of what it adds, over tokens t:
@@ -10,8 +10,8 @@ of no feature; it is encoded by what it does to the codes of the residual stream
 
     e_j = mean_t[Enc(h_t + u)_j - Enc(h_t)_j] · ‖W_dec[j]‖                                 (dense)
 
-Both are in units of the residual stream. Most s_tj are 0, where the sparse bracket is ReLU(u_j) whatever the token:
-``sparse_effects`` sums over the entries that fire alone, and ``sparse_effects_plain`` is the formula as written.
+Both are in units of the residual stream. Most s_tj are 0, where the sparse bracket is ReLU(u_j) whatever the token, so that
+``sparse_effects`` sums over the entries that fire alone.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Texts:
 
     @classmethod
     def of(cls, store: ActivationStore, rows: Sequence[int], device: torch.device | str = "cpu") -> Texts:
-        """The prompt and chosen answer of some pairs of a store; the rejected answer is left out."""
+        """Return the prompt and chosen answer of some pairs of a store; the rejected answer is left out."""
         hidden, ids, pair, place, token, feature, value = [], [], [], [], [], [], []
         tokens = 0
         for row in rows:
@@ -77,16 +77,16 @@ class Texts:
         return len(self.ids)
 
     def firing(self, d_sae: int) -> Tensor:
-        """Share of the tokens on which each feature fires, ``[d_sae]``."""
+        """Return the share of the tokens on which each feature fires, ``[d_sae]``."""
         return torch.bincount(self.feature, minlength=d_sae).float() / len(self)
 
     def mean_activation(self, d_sae: int) -> Tensor:
-        """Mean code of each feature over all tokens, ``[d_sae]``."""
+        """Return the mean code of each feature over all tokens, ``[d_sae]``."""
         return torch.zeros(d_sae).index_add_(0, self.feature, self.value) / len(self)
 
 
 def intervention_of(vector: SteeringVector, sae: SAE) -> tuple[Intervention, Tensor]:
-    """How a vector steers, and its displacement u = λv at the λ chosen on validation.
+    """Return the intervention of a vector and its displacement u = λv at the λ chosen on validation.
 
     Raises:
         YapoError: a sparse vector of another autoencoder.
@@ -96,8 +96,8 @@ def intervention_of(vector: SteeringVector, sae: SAE) -> tuple[Intervention, Ten
 
 
 @dataclass(frozen=True)
-class Described:
-    """What a vector does on some texts.
+class VectorEffects:
+    """Effects of a vector on some texts.
 
     Attributes:
         vector: the vector, at the λ chosen on validation.
@@ -112,14 +112,14 @@ class Described:
     top: Tensor
 
 
-def describe(vector: SteeringVector, sae: SAE, texts: Texts, top: int) -> Described:
+def measure_effects(vector: SteeringVector, sae: SAE, texts: Texts, top: int) -> VectorEffects:
     """Measure a vector on texts."""
     effect = effects(vector, sae, texts)
-    return Described(vector, effect, direction(vector, sae, effect), strongest_features(effect, top))
+    return VectorEffects(vector, effect, direction(vector, sae, effect), strongest_features(effect, top))
 
 
 def effects(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
-    """Effect e_j of every feature (module docstring), at the vector's own λ: ``[d_sae]`` on the CPU."""
+    """Return the effect e_j of every feature (module docstring), at the vector's own λ: ``[d_sae]`` on the CPU."""
     _, u = intervention_of(vector, sae)
     if vector.space.of_features:
         return sparse_effects(texts, u, sae, vector.info.threshold)
@@ -127,7 +127,7 @@ def effects(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
 
 
 def sparse_effects(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
-    """Effects of a displacement of codes ``u [d_sae]``; ``threshold`` follows the addition: "relu" or "jumprelu"."""
+    """Return the effects of a displacement of codes ``u [d_sae]``; ``threshold`` follows the addition: "relu" or "jumprelu"."""
     u, theta = u.cpu(), _theta(sae, threshold)
     silent = _activate(u, theta)
     own = texts.feature
@@ -136,16 +136,8 @@ def sparse_effects(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
     return total / len(texts) * _lengths(sae)
 
 
-def sparse_effects_plain(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
-    """The formula for sparse vectors as written, with dense codes."""
-    codes = torch.zeros(len(texts), sae.d_sae)
-    codes[texts.token, texts.feature] = texts.value
-    moved = _activate(codes + u.cpu(), _theta(sae, threshold))
-    return (moved - codes).mean(dim=0) * _lengths(sae)
-
-
 def dense_effects(texts: Texts, u: Tensor, sae: SAE) -> Tensor:
-    """Effects of a displacement of the residual stream ``u [d_model]``: a bounded number of dense codes at a time."""
+    """Return the effects of a displacement of the residual stream ``u [d_model]``, from a bounded number of codes at a time."""
     after = torch.zeros(sae.d_sae, device=u.device)
     for hidden in torch.split(texts.hidden, max(1, DENSE_CODES // sae.d_sae)):
         after += sae.encode(hidden + u).sum(dim=0)
@@ -153,7 +145,7 @@ def dense_effects(texts: Texts, u: Tensor, sae: SAE) -> Tensor:
 
 
 def direction(vector: SteeringVector, sae: SAE, effect: Tensor) -> Tensor:
-    """The mean change of the residual stream, ``[d_model]``.
+    """Return the mean change of the residual stream, ``[d_model]``.
 
     λv for a dense vector; Σ_j e_j·W_dec[j] / ‖W_dec[j]‖ for a sparse one: v through the decoder, of which ReLU lets through
     what the codes of the texts allow.
@@ -164,33 +156,33 @@ def direction(vector: SteeringVector, sae: SAE, effect: Tensor) -> Tensor:
 
 
 def steered(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
-    """The residual stream of the texts during steering, ``[tokens, d_model]``."""
+    """Return the residual stream of the texts during steering, ``[tokens, d_model]``."""
     intervention, u = intervention_of(vector, sae)
     every = torch.ones(1, len(texts), dtype=torch.bool, device=u.device)
     return texts.hidden + intervention.changes(texts.hidden[None], u, every)
 
 
 def activations(sae: SAE, hidden: Tensor, features: Tensor) -> Tensor:
-    """Codes of some features on ``hidden [tokens, d_model]``: ``[tokens, features]``."""
-    if sae.activation != "topk":  # whose features compete, so that all must be encoded
+    """Return the codes of some features on ``hidden [tokens, d_model]``: ``[tokens, features]``."""
+    if sae.activation != "topk":  # features of topk compete, so that all must be encoded
         return sae.columns(features).encode(hidden)
     return torch.cat([sae.encode(part)[:, features] for part in torch.split(hidden, max(1, DENSE_CODES // sae.d_sae))])
 
 
 def strongest_features(effect: Tensor, top: int) -> Tensor:
-    """The ``top`` features of largest absolute effect, largest first; fewer where fewer have any."""
+    """Return the ``top`` features of largest absolute effect, largest first; fewer where fewer have any."""
     order = effect.abs().argsort(descending=True, stable=True)[:top]
     return order[effect[order] != 0]
 
 
 def effective_number(effect: Tensor) -> float:
-    """Participation ratio of the effects, (Σ|e_j|)² / Σ e_j²: n for n equal effects, and 0 where there is none."""
+    """Return the participation ratio of the effects, (Σ|e_j|)² / Σ e_j²: n for n equal effects, and 0 where there is none."""
     squares = float(effect.square().sum())
     return float(effect.abs().sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 def controls(firing: Tensor, features: Tensor, seed: int, near: int = 20) -> Tensor:
-    """For each of ``features`` another feature that fires about as often, drawn among the ``near`` nearest: ``[features]``.
+    """Draw for each of ``features`` another one that fires about as often, among the ``near`` nearest: ``[features]``.
 
     Only features that fire at all and are none of ``features`` are drawn.
 
@@ -214,7 +206,7 @@ def controls(firing: Tensor, features: Tensor, seed: int, near: int = 20) -> Ten
 
 @torch.no_grad()
 def token_logits(lm: LanguageModel, directions: Tensor) -> Tensor:
-    """How far residual directions push each token's logit, up to a positive factor (the logit lens).
+    """Return how far residual directions move each token's logit, up to a positive factor (the logit lens).
 
     W_U (g ⊙ d), where g is the weight of the final RMS norm (1 + w in Gemma). The norm's division by the size of the residual
     stream is the same for all tokens, and the final soft cap keeps their order.
@@ -232,20 +224,20 @@ def token_logits(lm: LanguageModel, directions: Tensor) -> Tensor:
 
 
 def final_norm_weight(lm: LanguageModel) -> Tensor:
-    """g of the final norm x / rms(x) ⊙ g, ``[d_model]``: what it makes of ones, whichever class it is; exact up to its ε."""
+    """Return g of the final norm x / rms(x) ⊙ g, ``[d_model]``: the norm of ones, exact up to its ε, for any class of norm."""
     ones = torch.ones(lm.d_model, dtype=lm.dtype, device=lm.device)
     weight: Tensor = lm.model.model.norm(ones).float()
     return weight
 
 
 def _lengths(sae: SAE) -> Tensor:
-    """Of the decoder rows, ``[d_sae]`` on the CPU."""
+    """Return the lengths of the decoder rows, ``[d_sae]`` on the CPU."""
     lengths: Tensor = torch.linalg.vector_norm(sae.W_dec, dim=1).cpu()
     return lengths
 
 
 def _theta(sae: SAE, threshold: str) -> Tensor | None:
-    """What follows the addition: the autoencoder's own thresholds, or a plain ReLU."""
+    """Return the autoencoder's thresholds, or None for a plain ReLU."""
     return sae.threshold.cpu() if threshold == "jumprelu" and sae.threshold is not None else None
 
 

@@ -17,9 +17,9 @@ from yapo.evaluation.generate import Condition, complete
 from yapo.evaluation.judges.chat import get_comparer, get_grader
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
-from yapo.studies.dspa_study.conversations import Talker, compared, graded
+from yapo.studies.dspa_study.conversations import compare_answers, converse, grade_turns
 
-from .judges.endpoint import Endpoint, says
+from ...evaluation.judges.endpoint import Endpoint, says
 
 QUESTIONS = [
     ChatQuestion("1", "food", ("What is eaten?", "And drunk?"), ("Beans", "")),
@@ -42,8 +42,8 @@ def judge(endpoint: Endpoint, tmp_path: Path) -> JudgeConfig:
 
 
 @pytest.fixture
-def talker(gemma: LanguageModel, tmp_path: Path) -> Talker:
-    return Talker(CompletionCache(tmp_path / "completions.json", gemma, LAYER, 8), NEW, 90)
+def cache(gemma: LanguageModel, tmp_path: Path) -> CompletionCache:
+    return CompletionCache(tmp_path / "completions.json", gemma, LAYER, 8)
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def conditions(gemma: LanguageModel) -> list[Condition]:
 
 
 def test_the_second_turn_reads_the_models_own_first_answer(
-    talker: Talker, conditions: list[Condition], gemma: LanguageModel
+    cache: CompletionCache, conditions: list[Condition], gemma: LanguageModel
 ) -> None:
-    frames = talker.converse(QUESTIONS, conditions)
+    frames = converse(cache, QUESTIONS, conditions, NEW, 90)
     tokenizer = gemma.tokenizer
     for condition, frame in zip(conditions, frames, strict=True):
         first = tokenizer.prompt("What is eaten?")
@@ -72,14 +72,13 @@ def test_the_second_turn_reads_the_models_own_first_answer(
     assert frames[0]["completion"].tolist() != frames[1]["completion"].tolist()
 
 
-def test_prompts_over_the_limit_are_not_asked_and_never_cut(talker: Talker, conditions: list[Condition]) -> None:
-    (frame,) = talker.converse(QUESTIONS, conditions[:1])
+def test_prompts_over_the_limit_are_not_asked_and_never_cut(cache: CompletionCache, conditions: list[Condition]) -> None:
+    (frame,) = converse(cache, QUESTIONS, conditions[:1], NEW, 90)
     assert frame[["question_id", "turn"]].to_numpy().tolist() == [["1", 1], ["1", 2], ["2", 1], ["3", 1], ["3", 2]]
     assert frame["asked"].tolist() == [True, True, True, False, False]
     assert frame.loc[~frame["asked"], "completion"].tolist() == ["", ""]
     assert frame.loc[~frame["asked"], "tokens"].tolist() == [0, 0]
-    short = Talker(talker.cache, NEW, len(talker.cache.lm.tokenizer.prompt("What is eaten?")))
-    (frame,) = short.converse(QUESTIONS[:1], conditions[:1])
+    (frame,) = converse(cache, QUESTIONS[:1], conditions[:1], NEW, len(cache.lm.tokenizer.prompt("What is eaten?")))
     assert frame["asked"].tolist() == [True, False]
 
 
@@ -91,7 +90,7 @@ def talk(texts: list[str], **more: object) -> pd.DataFrame:
 def test_grades_by_an_endpoint(judge: JudgeConfig, endpoint: Endpoint) -> None:
     endpoint.script |= {"Beans": [says('{"grade": 9}')], "Tea": [says('{"grade": 3}')], "Mud": [says("bad"), says("bad")]}
     frame = talk(["Beans", "Tea", "Mud", ""], turn=[1, 2, 1, 1], asked=[True, True, True, False])
-    scored = graded(frame, get_grader(judge))
+    scored = grade_turns(frame, get_grader(judge))
     assert scored["score"].fillna(-1).tolist() == [9.0, 3.0, -1.0, -1.0]
     assert scored["parsed"].tolist() == [True, True, False, False]
     told = {sent.answer: sent.body["messages"][1]["content"] for sent in endpoint.sent}
@@ -113,7 +112,7 @@ def test_pairs_are_judged_in_both_orders(judge: JudgeConfig, endpoint: Endpoint)
     endpoint.script |= {text: [says(f'{{"better": {verdict}}}')] for text, verdict in verdicts.items()}
     endpoint.script |= {"mute": [says("?"), says("?")]}
     base = talk(theirs, asked=[True] * 6 + [False], tokens=2)
-    rows = compared(talk(own), base, get_comparer(judge))
+    rows = compare_answers(talk(own), base, get_comparer(judge))
     assert rows["score"].fillna(-1).tolist() == [1.0, 0.5, 0.5, 0.75, 0.0, -1.0, -1.0]
     assert rows["first"].fillna(-1).tolist() == [0.5, -1.0, 1.0, 0.75, 0.5, -1.0, -1.0]
     assert rows["agree"].fillna(-1).tolist() == [1.0, -1.0, 0.0, 0.0, 1.0, -1.0, -1.0]
@@ -125,6 +124,6 @@ def test_pairs_are_judged_in_both_orders(judge: JudgeConfig, endpoint: Endpoint)
 
 def test_turning_a_pair_around_turns_its_score_around() -> None:
     one, other = talk(["Beans", "Tea", "Beans on toast"]), talk(["Bean", "Soup", "Beans"])
-    ahead, behind = (compared(a, b, get_comparer(JudgeConfig())) for a, b in ((one, other), (other, one)))
+    ahead, behind = (compare_answers(a, b, get_comparer(JudgeConfig())) for a, b in ((one, other), (other, one)))
     np.testing.assert_array_equal(ahead["score"], 1.0 - behind["score"])
     assert ahead["score"].tolist() == [1.0, 1.0, 0.0]  # Tea shares letters with Beans, Soup only its s
