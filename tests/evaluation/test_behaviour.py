@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from yapo.studies.behaviours.evaluator import BehaviourEvaluator
 
 from yapo.config import JudgeConfig
 from yapo.evaluation.cache import CompletionCache
@@ -16,7 +17,6 @@ from yapo.evaluation.judges import Request, get_judge
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
-from yapo.studies.behaviours.evaluator import BehaviourEvaluator
 from yapo.studies.behaviours.refusal import refuses
 
 LAYER, NEW = 1, 4

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from yapo.reporting.render import MINUS, Cell
+from yapo.reporting.render import DASH, MINUS, Cell
 
 VALUE = ("value", "low", "high")
 _ZERO = 5e-7  # what is 0 in a csv file, which has six decimals
@@ -14,11 +14,13 @@ _PLURALS = {"country": "countries", "steered country": "steered countries"}
 
 
 def number(value: float, digits: int = 2, *, sign: bool = False) -> str:
-    """Return a number with that many decimals.
+    """Return a number with that many decimals, a dash for NaN.
 
     With ``sign``, a plus stands before what is not below 0, and a minus also before what rounds to 0 from below: an interval
     that ends there does not reach 0.
     """
+    if math.isnan(value):
+        return DASH
     if abs(value) < _ZERO:
         value = 0.0
     return f"{value:{'+' if sign else '-z'}.{digits}f}".replace("-", MINUS)

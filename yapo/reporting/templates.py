@@ -20,6 +20,9 @@ _ENVIRONMENT.filters |= {
     "with_interval": numbers.with_interval,
     "plural": numbers.plural,
     "label": lambda key, kind: label(kind, key),
+    "by_method": lambda values, digits=2: ", ".join(
+        f"{label('method', m)} {numbers.number(v, digits)}" for m, v in values.items()
+    ),
 }
 
 

@@ -158,7 +158,7 @@ def _imports(path: Path) -> frozenset[Path]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".j2"):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith((".j2", ".css")):
             templates.add(path.with_name(node.value))
     files = [_file(name) for name in names if name.split(".")[0] == PACKAGE.name]
     return frozenset(file for file in (*files, *templates) if file.is_file())

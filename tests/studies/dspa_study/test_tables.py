@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from yapo.studies.dspa_study.finding import study_finding
 
 from yapo.errors import YapoError
 from yapo.reporting.cells import records
 from yapo.reporting.tables import TableOptions
 from yapo.studies.dspa_study.chat_table import EVERY, chat_cells, chat_table, flops_table, operations
 from yapo.studies.dspa_study.figure import study_figure
-from yapo.studies.dspa_study.finding import study_finding
 from yapo.studies.dspa_study.table import OWN, skipped_sizes, study_cells, study_table, with_own
 
 OPTIONS = TableOptions(resamples=200, scorer="a scorer", note="a note")

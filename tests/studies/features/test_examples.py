@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.vector import SteeringVector
-from yapo.studies.features.examples import agreement, kept_mass, find_examples, strongest
 from yapo.studies.features.effects import Texts, activations, measure_effects, steered
+from yapo.studies.features.examples import agreement, find_examples, kept_mass, strongest
 
 from .test_features import store_of, vector_of
 

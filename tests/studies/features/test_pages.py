@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 
 from yapo.studies.features.index import IndexSection, SharedFeature, index_page
-from yapo.studies.features.pages import MethodComparison, Example, FeatureCard, VectorPage, WeightedFeature, Words, vector_page
+
+from yapo.studies.features.pages import Example, FeatureCard, MethodComparison, VectorPage, WeightedFeature, Words, vector_page
 from yapo.studies.features.token_text import Window
 
 NAN = float("nan")

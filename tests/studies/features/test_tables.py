@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from yapo.studies.features.finding import features_finding, features_index, features_reading
 
 from yapo.reporting.finding import Finding
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import Table, TableOptions
 from yapo.studies.features.cells import overlap_cells
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
-from yapo.studies.features.finding import features_finding, features_index, features_reading
 from yapo.studies.features.table import COHERENCE, METHODS, NAME, SHARED, features_tables, page_notes, printed, sorted_rows
 
 from ..evaluation.feature_frames import tops, vectors

@@ -72,7 +72,8 @@ def grade_turns(talk: pd.DataFrame, judge: Judge) -> pd.DataFrame:
     """Return the turns with ``score`` (1 to 10, missing where there is none) and ``parsed``.
 
     Args:
-        talk: turns that ``converse`` returned, of one condition, or of several one below the other, each question's second turn right below its first.
+        talk: turns that ``converse`` returned, of one condition or of several one below the other, each question's second turn
+            right below its first.
         judge: grades single answers, see ``yapo.evaluation.judges.chat``.
     """
     before = talk.shift(1)

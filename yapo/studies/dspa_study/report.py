@@ -3,55 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from yapo.config import Config
-from yapo.data.schema import read_table
-from yapo.data.sources import known_countries
-from yapo.errors import YapoError
 from yapo.evaluation.judges.label import chat_label
-from yapo.reporting.style import write_figure
-from yapo.reporting.tables import write_tables
+from yapo.reporting.cells import records
+from yapo.reporting.names import in_order, ordered
+from yapo.reporting.numbers import score_digits
 from yapo.stages.app import run
-from yapo.stages.study import Study, studied
+from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
 from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.method import Options
 from yapo.steering.methods.dspa.variants import own_values
-from yapo.studies.dspa_study.chat_table import CHAT, FLOPS, chat_cells, chat_table, flops_table
+from yapo.studies.dspa_study.chat_table import CHAT, EVERY, chat_cells, chat_table
 from yapo.studies.dspa_study.figure import study_figure
-from yapo.studies.dspa_study.finding import study_finding
-from yapo.studies.dspa_study.table import NAME, OWN, skipped_sizes, study_cells, study_table, with_own
+from yapo.studies.dspa_study.flops_table import FLOPS, flops_table
+from yapo.studies.dspa_study.table import BASELINE, NAME, OWN, PAIRS, STRENGTHS, skipped_sizes, study_cells, study_table, with_own
 
-READS = ("report", "judge", "method", "studies.dspa_study.countries", "studies.dspa_study.pairs")
+READS = ("report", "judge", "methods", "method", "studies.dspa_study.countries", "studies.dspa_study.pairs")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/dspa_study[_chat|_flops].*``, ``figures/dspa_study.*`` and the finding; ``method`` is dspa."""
-    study, options = Study.of(config), table_options(config)
-    named = config.studies.dspa_study.countries
-    countries = studied(config, known_countries(config.data), named)
-    if not countries:
-        raise YapoError(
-            f"studies.dspa_study.countries={config.studies.dspa_study.countries}: none of them is in this experiment; name one"
-        )
-
-    def rows(name: str) -> pd.DataFrame:
-        files = [study.of_study(name, language, country) for country, language in countries.items()]
-        return pd.concat([read_table(path) for path in files], ignore_index=True)
-
-    studied_rows = rows(NAME)
-    cells = study_cells(studied_rows, options)
+    """Write ``tables/dspa_study[_chat|_flops].*``, ``figures/dspa_study.*`` and the finding; ``method`` is dspa."""
+    options = table_options(config)
+    chat_options = replace(options, scorer=chat_label(config.judge))
+    rows = read_rows(config, NAME, NAME)
+    cells = study_cells(rows, options)
     available = round(cells.loc[cells["change"] == OWN, "pairs"].mean())
     cells = with_own(cells, own_values(read_options(Options, config.method.options), available))
-    chat_options = replace(options, scorer=chat_label(config.judge))
-    chat, flops = chat_cells(rows("dspa_chat"), chat_options), rows("dspa_flops")
-    made = study_table(cells, options, skipped_sizes(studied_rows, config.studies.dspa_study.pairs))
-    tables = {NAME: made, CHAT: chat_table(chat, chat_options), FLOPS: flops_table(flops, options)}
-    write_tables(tables, study.root / "tables")
-    write_figure(study_figure(cells, options.note), study.root / "figures" / NAME)
-    study_finding(cells, chat, flops, (options.scorer, chat_options.scorer)).save(study.finding(NAME))
+    chat, flops = chat_cells(read_rows(config, NAME, "dspa_chat"), chat_options), read_rows(config, NAME, "dspa_flops")
+    tables = {
+        NAME: study_table(cells, options, skipped_sizes(rows, config.studies.dspa_study.pairs)),
+        CHAT: chat_table(chat, chat_options),
+        FLOPS: flops_table(flops, options),
+    }
+    values = {**finding_values(cells, chat, flops), "scorer": options.scorer, "chat_scorer": chat_options.scorer}
+    figures = {NAME: study_figure(cells, options.note)}
+    write_report(config, NAME, "DSPA's own studies", Path(__file__).with_name("finding.md.j2"), values, tables, figures)
+
+
+def finding_values(cells: pd.DataFrame, chat: pd.DataFrame, flops: pd.DataFrame) -> dict[str, Any]:
+    """Return the numbers of the finding.
+
+    Args:
+        cells: cells that ``with_own`` returned.
+        chat: cells that ``chat_cells`` returned.
+        flops: rows about costs, of all countries.
+    """
+    parts = []
+    for task in ordered("task", cells["task"]):
+        own = cells[cells["task"] == task]
+        found = {(cell["change"], cell["strength"]): cell for cell in records(own[own["change"].isin([OWN, BASELINE])])}
+        scores = [(text, found[OWN, strength], found[BASELINE, strength]) for strength, text in STRENGTHS.items()]
+        other = own[(own["strength"] == "one") & ~own["change"].isin([BASELINE, OWN, PAIRS]) & ~own["is_own"]]
+        better, worse = int((other["diff_low"] > 0).sum()), int((other["diff_high"] < 0).sum())
+        counts = {"changed": len(other), "better": better, "worse": worse}
+        parts.append({"task": task, "digits": score_digits(task), "scores": scores, **counts})
+    over = in_order(chat[(chat["country"] == EVERY) & (chat["method"] != "baseline")], ["method"])
+    grades = over[(over["kind"] == "grade") & (over["turn"] == 0) & over["diff"].notna()]
+    pairs = over[(over["kind"] == "pair") & over["value"].notna()]
+    total = flops.groupby("quantity")["flops"].sum()
+    shares = {name: total[name] / total["three_passes"] for name in ("run", "two_passes", "one_pass")}
+    return {"parts": parts, "grades": records(grades), "pairs": records(pairs), **shares}
 
 
 if __name__ == "__main__":

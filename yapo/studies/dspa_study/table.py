@@ -174,12 +174,13 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
             groups.append(Group(heading, tuple(lines)))
     failed = cells["unparsed"].max()
     some = cells[cells["change"] == OWN]
+    over = mean_over_countries(int(some["countries"].max()))
     sheet = Sheet(
         name=NAME,
         title="DSPA, one change at a time",
         caption=(
             "DSPA on validation questions with one thing changed from the experiment's setting: "
-            f"{scores_told(some['task'], options.scorer)}, {mean_over_countries(int(some['countries'].max()))}, at λ = 1 and at the λ that "
+            f"{scores_told(some['task'], options.scorer)}, {over}, at λ = 1 and at the λ that "
             "validation chose for the setting."
         ),
         notes=(

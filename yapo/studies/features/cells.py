@@ -169,7 +169,7 @@ def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
 
 
 def shared_features(tops: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Return the features that are among the strongest in most countries, ``most`` of each task, setting and method, at least two each.
+    """Return the features that most countries share among their strongest, ``most`` of each task, setting and method.
 
     Returns:
         ``CELL``, feature, countries (a list), languages (how many), effect (mean over those countries), promoted, suppressed.
@@ -229,7 +229,7 @@ def _exact(value: float, n: int) -> dict[str, float | int]:
 
 
 def _other_settings(vectors: pd.DataFrame, part: pd.DataFrame) -> Floats:
-    """Return for each country in ``part`` the mean cosine of its change with those of its other settings; NaN where there are none."""
+    """Return each country's mean cosine of its change with those of its other settings; NaN where there are none."""
     first = part.iloc[0]
     same = vectors[(vectors["task"] == first["task"]) & (vectors["method"] == first["method"])]
     others = [_changes(own) for name, own in same.groupby("setting", sort=False) if name != first["setting"]]
@@ -241,7 +241,7 @@ def _other_settings(vectors: pd.DataFrame, part: pd.DataFrame) -> Floats:
 
 
 def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: str) -> tuple[Floats, Floats, int, int]:
-    """Return the agreement of the features that two countries share, and of their controls: ``[countries, countries]`` each, symmetric.
+    """Return the agreement of the features that two countries share, and of their controls: ``[countries, countries]``.
 
     Also return the number of shared features, summed over pairs of countries, and of those with examples in both.
     """

@@ -20,7 +20,7 @@ COLOURS = "RdBu_r"
 
 @rc_context(STYLE)
 def overlap_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
-    """Draw the cosines of countries' vectors: above the diagonal of mean changes of the residual stream, below it of effects of features.
+    """Draw cosines of countries' vectors: above the diagonal of mean changes of the stream, below of effects of features.
 
     Args:
         vectors: rows of the stage ``features`` in display order, of the tasks and settings to be drawn.
@@ -62,6 +62,7 @@ def spectrum_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
             axes.plot(line["features"], 100 * line["share"], color=colour(method))
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         axes.set_title(f"{label('task', task)}, {label('setting', setting).lower()}")
         axes.set_xlabel("strongest features")
     panels[0].set_ylabel("share of the effect (%)")

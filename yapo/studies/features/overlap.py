@@ -32,7 +32,7 @@ def jaccard(a: Sequence[int], b: Sequence[int]) -> float:
 
 
 def expected_jaccard(a: int, b: int, total: int) -> float:
-    """Return the mean Jaccard index of random sets of ``a`` and ``b`` out of ``total`` features (their overlap is hypergeometric)."""
+    """Return the mean Jaccard index of random sets of ``a`` and ``b`` out of ``total`` features (hypergeometric overlap)."""
     shared = np.arange(max(0, a + b - total), min(a, b) + 1)
     if a + b == 0:
         return float("nan")

@@ -1,59 +1,67 @@
-"""Stage ``features_table``: what vectors do in features, over all countries."""
+"""Stage ``features_table``: effects of vectors on features over all countries, as tables, figures, index and finding."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from yapo.config import Config
-from yapo.data.schema import read_table
-from yapo.data.sources import known_countries
-from yapo.errors import YapoError
 from yapo.files import write_text
 from yapo.models.sae_release import listed, neuronpedia
-from yapo.reporting.names import label
-from yapo.reporting.style import write_figure
-from yapo.reporting.tables import write_tables
+from yapo.reporting.names import label, ordered
+from yapo.reporting.tables import Table
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
-from yapo.stages.study import Study, studied
-from yapo.stages.study_methods import check_methods, methods_with_vectors
+from yapo.stages.study import Study
+from yapo.stages.study_methods import methods_with_vectors
+from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
-from yapo.studies.features.finding import features_finding, features_index
-from yapo.studies.features.pages import INDEX
-from yapo.studies.features.table import NAME, TOP, features_tables, sorted_rows
+from yapo.studies.features.pages import INDEX, TITLE, index_page
+from yapo.studies.features.table import COHERENCE, NAME, TOP, features_tables, sorted_rows
 
 READS = ("sae", "report", "methods", "studies.features")
 
-OVERLAP, SPECTRUM = "features_overlap", "features_spectrum"
+METRICS = ("effective", "cosine_same", "cosine_other", "kept_mass", "control_mass")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/features*``, ``figures/features_*``, ``features/index.html`` and ``studies/features.json``."""
-    check_methods(config, "features")
-    measured = methods_with_vectors(config)
-    study, wanted, options = Study.of(config), config.studies.features, table_options(config)
-    countries = studied(config, known_countries(config.data), wanted.countries)
-    if not countries:
-        raise YapoError(f"studies.features.countries={wanted.countries}: none of them is in this experiment; name one that is")
-    vectors, tops = (
-        sorted_rows(pd.concat([read_table(study.of_study(name, language, c)) for c, language in countries.items()]))
-        for name in (NAME, TOP)
-    )
-    left_out = ", ".join(label("method", method) for method in config.methods if method not in measured)
+    """Write ``tables/features*``, ``figures/features_*``, ``features/index.html`` and ``studies/features.json``."""
+    wanted, options = config.studies.features, table_options(config)
+    vectors, tops = (sorted_rows(read_rows(config, NAME, name)) for name in (NAME, TOP))
+    left_out = ", ".join(label("method", method) for method in config.methods if method not in methods_with_vectors(config))
     if left_out:
         options = replace(options, note=f"Left out: {left_out}, a map and no vector. {options.note}".strip())
     tables = features_tables(vectors, tops, wanted.top, options)
-    write_tables(tables, study.root / "tables")
     paged = vectors[vectors["setting"].isin(wanted.settings)]
-    write_figure(overlap_figure(paged, options.note), study.root / "figures" / OVERLAP)
-    write_figure(spectrum_figure(paged, options.note), study.root / "figures" / SPECTRUM)
-    figures = (OVERLAP, SPECTRUM)
+    figures = {
+        "features_overlap": overlap_figure(paged, options.note),
+        "features_spectrum": spectrum_figure(paged, options.note),
+    }
     page_id = neuronpedia(listed(config.sae, read_layer(config))) if config.sae.release else ""
-    write_text(study.root / NAME / INDEX, features_index(tops, page_id, figures, config.report.note, left_out))
-    features_finding(tables, wanted.settings, figures).save(study.finding(NAME))
+    index = index_page(tops, page_id, tuple(figures), config.report.note, left_out)
+    write_text(Study.of(config).root / NAME / INDEX, index)
+    values = {"parts": finding_parts(tables, wanted.settings)}
+    template = Path(__file__).with_name("finding.md.j2")
+    write_report(config, NAME, TITLE, template, values, tables, figures, pages=(f"{NAME}/{INDEX}",))
+
+
+def finding_parts(tables: Mapping[str, Table], settings: list[str]) -> list[dict[str, Any]]:
+    """Return for each task and setting the values of some metrics, by method."""
+    cells = pd.concat([tables[NAME].data, tables[COHERENCE].data])
+    cells = cells[cells["metric"].isin(METRICS) & cells["setting"].isin(settings) & cells["value"].notna()]
+    parts = []
+    for task in ordered("task", cells["task"]):
+        for setting in ordered("setting", settings):
+            own = cells[(cells["task"] == task) & (cells["setting"] == setting)].set_index(["metric", "method"])["value"]
+            methods = ordered("method", cells["method"])
+            found = {name: {m: own[name, m] for m in methods if (name, m) in own} for name in METRICS}
+            parts.append({"task": task, "setting": setting, **found})
+    return parts
 
 
 if __name__ == "__main__":

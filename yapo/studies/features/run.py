@@ -48,8 +48,8 @@ NUMBERS = (
 
 
 @dataclass(frozen=True)
-class PageMaker:
-    """The country, model and autoencoder of the pages of one job, and their folder."""
+class CountryPages:
+    """The pages of one country's vectors, and what they are made from."""
 
     config: Config
     study: Study
@@ -141,7 +141,7 @@ def main(config: Config) -> None:
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     page_id = neuronpedia(listed(config.sae, layer)) if config.sae.release else ""
     language = language_of(items)
-    pages = PageMaker(config, study, language, config.country, page_id, LogitLens(lm, sae))
+    pages = CountryPages(config, study, language, config.country, page_id, LogitLens(lm, sae))
     vectors, tops = [], []
     for task in tasks:
         store, _ = ActivationStore.load(study.store(language, config.country, task))

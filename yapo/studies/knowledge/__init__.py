@@ -10,7 +10,7 @@ from yapo.studies.base import Study, figure_files, table_files
 
 @dataclass
 class KnowledgeStudyConfig:
-    """Towards which countries to steer while general knowledge is asked for; how it is asked: the group ``knowledge``."""
+    """Countries to steer towards while general knowledge is asked for; the questions are settings of ``knowledge``."""
 
     countries: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Stage ``knowledge_baseline``: what the unsteered model knows, once per study, and the study's own questions for lm-eval."""
+"""Stage ``knowledge_baseline``: general knowledge of the unsteered model, and the study's own questions for lm-eval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READS = ("prompts", "model", "knowledge")
 
 
 def main(config: Config) -> None:
-    """Writes ``knowledge/tasks/`` and ``knowledge/baseline.parquet``, whose rows ``Questions.ask`` describes."""
+    """Write ``knowledge/tasks/`` and ``knowledge/baseline.parquet``, with the rows of ``Questions.ask``."""
     require_extra("knowledge", "lm_eval")  # before the imports that need it
     from yapo.studies.knowledge.steered_lm import SteeredLM
     from yapo.studies.knowledge.tasks import Questions, write_culture_tasks

@@ -18,7 +18,7 @@ GAP = 1.0  # between lines, in methods
 
 @rc_context(STYLE)
 def knowledge_changes(cells: pd.DataFrame, note: str = "") -> Figure:
-    """Draw the change from the baseline with its interval: one panel for each kind of question, one band for each relation to the steered country.
+    """Draw changes from the baseline with intervals: a panel for each kind of question, a band for each relation of countries.
 
     Args:
         cells: what ``yapo.studies.knowledge.table.knowledge_cells`` returns.

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from pathlib import Path
 
 from yapo.config import Config
-from yapo.data.schema import read_table
-from yapo.data.sources import known_countries
 from yapo.reporting.names import label
-from yapo.reporting.style import write_figure
-from yapo.reporting.tables import TableOptions, write_tables
+from yapo.reporting.tables import TableOptions
 from yapo.stages.app import run
-from yapo.stages.study import Study, studied
+from yapo.stages.study_report import read_rows, write_report
 from yapo.studies.knowledge.figure import knowledge_changes
-from yapo.studies.knowledge.table import NAME, knowledge_cells, knowledge_finding, knowledge_table
+from yapo.studies.knowledge.table import NAME, finding_lines, knowledge_cells, knowledge_table
 
-READS = ("report", "knowledge", "studies.knowledge")
+READS = ("report", "methods", "knowledge", "studies.knowledge")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/knowledge.*``, ``figures/knowledge.*`` and the finding."""
-    study, report = Study.of(config), config.report
-    countries = studied(config, known_countries(config.data), config.studies.knowledge.countries)
-    files = [study.country(language, country) / "knowledge.parquet" for country, language in countries.items()]
-    rows = pd.concat([read_table(path) for path in files], ignore_index=True)
+    """Write ``tables/knowledge.*``, ``figures/knowledge.*`` and the finding."""
+    report, task, setting = config.report, config.knowledge.vector_task, config.knowledge.vector_setting
     options = TableOptions(report.resamples, report.confidence, report.seed, note=report.note)
-    cells = knowledge_cells(rows, options)
-    task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
     vector = f"vectors: {label('task', task).lower()}, {label('setting', setting).lower()}"
-    write_tables({NAME: knowledge_table(cells, vector, options)}, study.root / "tables")
-    write_figure(knowledge_changes(cells, report.note), study.root / "figures" / NAME)
-    knowledge_finding(cells, vector, options).save(study.finding(NAME))
+    cells = knowledge_cells(read_rows(config, NAME), options)
+    values = {
+        "countries": int(cells["countries"].max()),
+        "vector": vector,
+        "lines": finding_lines(cells),
+        "confidence": options.confidence,
+        "own": bool((cells["about"] != "").any()),
+        "note": options.note,
+    }
+    tables, figures = {NAME: knowledge_table(cells, vector, options)}, {NAME: knowledge_changes(cells, report.note)}
+    write_report(config, NAME, "General knowledge", Path(__file__).with_name("finding.md.j2"), values, tables, figures)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,4 @@
 KNOWLEDGE = STUDY.root / "knowledge"
-REPORTS["knowledge"]["rows"] = [
-    STUDY.country(language, country) / "knowledge.parquet"
-    for country, language in STUDIED["knowledge"].items()
-]
 
 
 rule knowledge_baseline:
@@ -25,7 +21,7 @@ rule knowledge_baseline:
     params:
         *settings_and_code("yapo.studies.knowledge.baseline"),
     message:
-        "What the unsteered model knows"
+        "General knowledge of the unsteered model"
     shell:
         "{MODEL_JOB} yapo.studies.knowledge.baseline {SETTINGS_OF_ALL} > {log:q} 2>&1"
 
@@ -41,7 +37,7 @@ rule knowledge_country:
             [(CONFIG.knowledge.vector_task, CONFIG.knowledge.vector_setting)]
         ),
     output:
-        rows=STUDY.root / "{language}/{country}/knowledge.parquet",
+        rows=STUDY.of_study("knowledge", "{language}", "{country}"),
     log:
         STUDY.root / "logs/knowledge/{language}-{country}.log",
     threads: THREADS
@@ -50,6 +46,6 @@ rule knowledge_country:
     params:
         *settings_and_code("yapo.studies.knowledge.run"),
     message:
-        "What the model knows when steered: {wildcards.country}"
+        "General knowledge when steered: {wildcards.country}"
     shell:
         "{MODEL_JOB} yapo.studies.knowledge.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""Stage ``knowledge``: what the model knows under each method's vector of one country, compared with the baseline."""
+"""Stage ``knowledge``: general knowledge under each method's vector of one country, compared with the baseline."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from yapo.steering.vector import SteeringVector, VectorInfo
 
 READS = ("data.seed", "prompts", "model", "sae", "methods", "knowledge")
 
+NAME = "knowledge"
 COLUMNS = [
     "language", "country", "method", "multiplier", "questions", "task", "about", "metric", "question_id", "value", "stderr", "n",
 ]  # fmt: skip
 
 
 def main(config: Config) -> None:
-    """Writes ``knowledge.parquet`` for ``country``: the baseline's rows, then the control's, then those of every method.
+    """Write ``studies/knowledge.parquet`` for ``country``: the baseline's rows, then the control's, then those of every method.
 
     Columns:
-        method, multiplier: whose vector, and its λ; 0 for the baseline, 1 for the control.
-        about: what our own tasks are about, seen from the steered country: "own", "same language", "other languages"; empty
+        method, multiplier: of the vector, and its λ; 0 for the baseline, 1 for the control.
+        about: relation of our own task's country to the steered one ("own", "same language", "other languages"); empty
             for lm-eval's tasks.
         the others: as ``Questions.ask`` gives them.
     """
@@ -59,11 +60,11 @@ def main(config: Config) -> None:
         frames.append(rows.assign(method=method, multiplier=vector.info.multiplier))
     rows = pd.concat(frames, ignore_index=True).assign(language=language, country=config.country)
     rows["about"] = rows["task"].map(_about(config.country, known)).fillna("")
-    write_parquet(study.country(language, config.country) / "knowledge.parquet", rows[COLUMNS])
+    write_parquet(study.of_study(NAME, language, config.country), rows[COLUMNS])
 
 
 def _control(config: Config, lm: LanguageModel, saes: dict[int, SAE], vectors: dict[str, SteeringVector]) -> SteeringVector:
-    """The random direction that stands beside these vectors in the tables: as strong as the strongest of them."""
+    """Return the random direction of the tables, as strong as the strongest of these vectors."""
     task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
     items = read_items(config, config.country)
     asked = items[(items["split"] == "validation") & ((items["variant"] == setting) | (setting == "both"))].head(CONTROL_PROMPTS)
@@ -83,7 +84,7 @@ def _condition(vector: SteeringVector, lm: LanguageModel, saes: dict[int, SAE]) 
 
 
 def _vector(config: Config, study: Study, language: str, method: str) -> SteeringVector:
-    """The vector chosen for a country by a method."""
+    """Return the vector chosen for a country by a method."""
     task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
     for key, value, made in (("vector_task", task, config.tasks), ("vector_setting", setting, config.settings)):
         if value not in made:
@@ -92,7 +93,7 @@ def _vector(config: Config, study: Study, language: str, method: str) -> Steerin
 
 
 def _about(country: str, known: dict[str, str]) -> dict[str, str]:
-    """What each of our own tasks is about, seen from a country."""
+    """Return for each of our own tasks the relation of its country to the steered one."""
 
     from yapo.studies.knowledge.tasks import culture_task
 

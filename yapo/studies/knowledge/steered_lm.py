@@ -33,7 +33,7 @@ from yapo.steering.steer import steer
 from yapo.steering.vector import SteeringVector
 
 Encoded = tuple[tuple[str, str], list[int], list[int]]
-"""A request: its texts, the ids of its context, and the ids of what is scored."""
+"""A request: its texts, the ids of its context, and the ids of its continuation."""
 
 
 class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
@@ -83,24 +83,24 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
         )
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Log-probability of each continuation after its context, and whether greedy decoding would write it."""
+        """Return the log-probability of each continuation after its context, and whether greedy decoding would write it."""
         with self._steered(scoring=True):
             return list(super().loglikelihood(requests, disable_tqdm))
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Log-probability of each text; the first token of every window is its context, and is not steered."""
+        """Return the log-probability of each text; the first token of every window is its context, and is not steered."""
         with self._steered(scoring=True):
             return list(super().loglikelihood_rolling(requests, disable_tqdm))
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Completions of each prompt."""
+        """Return a completion of each prompt."""
         with self._steered(scoring=False):
             return list(super().generate_until(requests, disable_tqdm))
 
     def tok_batch_encode(
         self, strings: list[str], padding_side: str = "left", left_truncate_len: int | None = None, truncation: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Ids and mask of prompts to continue; refuses one that is too long where lm-eval would cut off its start, BOS first."""
+        """Return ids and mask of prompts; refuse one that is too long where lm-eval would cut off its start, BOS first."""
         ids, mask = super().tok_batch_encode(strings, padding_side, truncation=truncation)
         if left_truncate_len is not None:
             self._check_length(ids.shape[1], left_truncate_len)
@@ -128,12 +128,12 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
                 yield
 
     def _answer_starts(self, ids: Tensor) -> Tensor:
-        """Where the continuation begins in each row of a batch, ``[rows]``; behind a row that lm-eval only tries a size with."""
+        """Return the start of the continuation in each row, ``[rows]``; the row's end where lm-eval only tries a batch size."""
         return torch.tensor([self._contexts.get(_key(row), len(row)) for row in ids.tolist()], device=ids.device)
 
 
 def _key(ids: list[int]) -> tuple[int, ...]:
-    """A row without the zeros that lm-eval pads it with."""
+    """Return a row without the zeros that lm-eval pads it with."""
     end = len(ids)
     while end and ids[end - 1] == 0:
         end -= 1

@@ -85,11 +85,11 @@ def knowledge_table(cells: pd.DataFrame, vector: str, options: TableOptions) -> 
         vector: which vectors steered, in words.
         options: as for the cells.
     """
-    methods, count = ordered("method", cells["method"]), int(cells["countries"].max())
+    methods, over = ordered("method", cells["method"]), plural(int(cells["countries"].max()), "steered country")
     sheet = Sheet(
         name=NAME,
         title="General knowledge",
-        caption=f"What the model knows when steered towards one country ({vector}), mean over {plural(count, 'steered country')}.",
+        caption=f"What the model knows when steered towards one country ({vector}), mean over {over}.",
         notes=(*_notes(cells, options), *([options.note] if options.note else [])),
         heads=("Questions", "About, or metric"),
         columns=(*(label("method", method) for method in methods), "n"),
@@ -148,9 +148,9 @@ def _notes(cells: pd.DataFrame, options: TableOptions) -> list[str]:
     return notes
 
 
-def finding_lines(cells: pd.DataFrame) -> list[dict[str, object]]:
+def finding_lines(cells: pd.DataFrame) -> list[dict[str, Any]]:
     """Return for each kind of question the baseline and each method's change, as printed."""
-    lines = []
+    lines: list[dict[str, Any]] = []
     for _, part in cells.groupby(LINE, sort=False):
         before, *steered = records(part)
         changes = []

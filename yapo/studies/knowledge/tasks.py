@@ -1,7 +1,7 @@
-"""lm-eval tasks of a study: our own about its countries, and the running and comparing of any of them.
+"""Tasks of lm-eval: the study's own about its countries, and the running and comparing of any of them.
 
-Our own ask the localized test questions as multiple choice, so that they say what steering towards one country does to what
-the model knows of the others. There is one lm-eval task for each country and form: ``culture_mcq_nepal`` shows the options and
+Our own ask the localized test questions as multiple choice, for the effect of steering towards one country on knowledge of the
+others. There is one lm-eval task for each country and form: ``culture_mcq_nepal`` shows the options and
 scores their labels, ``culture_open_ended_nepal`` asks the question alone and scores the options as answers. They are files that
 lm-eval reads by itself (``--include_path``): a YAML and a JSONL each.
 """
@@ -34,7 +34,7 @@ COLUMNS = ["questions", *KEY, "value", "stderr", "n"]
 
 
 def culture_task(task: str, country: str) -> str:
-    """lm-eval's name of our task about a country; ``culture_<task>`` names those of all countries."""
+    """Return lm-eval's name of our task about a country; ``culture_<task>`` names those of all countries."""
     return f"culture_{task}_{country}"
 
 
@@ -42,10 +42,10 @@ def write_culture_tasks(folder: Path, items: pd.DataFrame, prompts: PromptFormat
     """Write ``<name>.yaml`` and ``<name>.jsonl`` for every country of ``items`` and both forms.
 
     Args:
-        folder: where to; lm-eval finds the questions from the folder that it is started in.
+        folder: of the files; lm-eval finds the questions from the folder that it is started in.
         items: localized test items. Each fact is asked once, in its first wording: lm-eval's errors take questions as
             independent.
-        prompts: how the study puts questions.
+        prompts: the templates of the study's questions.
     """
     facts = items.sort_values(["question_id", "phrasing"]).drop_duplicates(["country", "question_id"])
     for task in TASKS:
@@ -126,9 +126,9 @@ class Questions:
             question, wherever a score is the mean of its questions' values; the others (a perplexity, a mean of tasks of
             unequal size) are one row with lm-eval's own ``stderr``, without ``question_id`` and ``prompt``.
 
-            questions: what a score is of: a task, the group that sums it up, or all of our own of one form.
+            questions: the subject of a score: a task, the group that sums it up, or all of our own of one form.
             task, metric, question_id: lm-eval's name of the task, the metric with the filter that answers went through, and
-                what was asked: our own fact, or ``<task>/<number>``.
+                the question: our own fact, or ``<task>/<number>``.
             prompt: a hash of the whole prompt.
             value, stderr, n: in the metric's units; ``n`` questions stand behind a row.
         """
@@ -150,7 +150,7 @@ class Questions:
         return pd.concat([self._rows(score, answers) for score in self._scores(results)], ignore_index=True)
 
     def _scores(self, results: dict[str, Any]) -> Iterable[dict[str, Any]]:
-        """lm-eval's scores, except those that a group sums up."""
+        """Return lm-eval's scores, except those that a group sums up."""
         groups = results["group_subtasks"].items()
         summed_up = {child for group, members in groups if self._sums_up(group) for child in members}
         for task, metrics in results["results"].items():
@@ -167,7 +167,7 @@ class Questions:
                     }
 
     def _answers(self, results: dict[str, Any]) -> Iterable[tuple[str, str, str, str, float]]:
-        """``KEY`` and the value of each question, where a metric has one number for each."""
+        """Return ``KEY`` and the value of each question, where a metric has one number for each."""
         for task, samples in results["samples"].items():
             for sample in samples:
                 question = sample["doc"]["question_id"] if task in self.own else f"{task}/{sample['doc_id']}"
@@ -177,7 +177,7 @@ class Questions:
                         yield task, kept, question, sample["prompt_hash"], float(sample[metric])
 
     def _rows(self, score: dict[str, Any], answers: pd.DataFrame) -> pd.DataFrame:
-        """The questions behind a score, or the score itself where it is not their mean."""
+        """Return the questions behind a score, or the score itself where it is not their mean."""
         own = answers[answers["task"].isin(self.members(score["task"])) & (answers["metric"] == score["metric"])]
         if len(own) == score["n"] and np.isclose(own["value"].mean(), score["value"], rtol=0, atol=1e-9):
             rows: pd.DataFrame = own.assign(stderr=float("nan"), n=1)
@@ -192,13 +192,13 @@ class Questions:
         return bool(self.loaded["groups"][group].has_aggregation)
 
     def members(self, name: str) -> list[str]:
-        """The tasks of a group, or the task itself."""
+        """Return the tasks of a group, or the task itself."""
         groups = self.loaded.get("groups", {})
         return [task.task_name for task in groups[name].get_all_tasks()] if name in groups else [name]
 
 
 def _metric(metric: str, kept: str) -> str:
-    """Name of a metric and of the filter that its answers went through, where there is one."""
+    """Return the name of a metric, with the filter that its answers went through where there is one."""
     return metric if kept == "none" else f"{metric} ({kept})"
 
 

@@ -1,4 +1,4 @@
-"""Stage ``portable_table``: what small, free-standing vectors cost, over all countries."""
+"""Stage ``portable_table``: scores of small, free-standing vectors, over all countries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READS = ("report", "judge", "methods")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/portable.*``."""
+    """Write ``tables/portable.*``."""
     study = Study.of(config)
     countries = countries_of(config, known_countries(config.data))
     rows = pd.concat([read_table(study.portable_scores(language, country)) for country, language in countries.items()])

@@ -34,7 +34,7 @@ RANGE = {"mcq": 1.0, "open_ended": 10.0}  # of a validation score
 
 
 def main(config: Config) -> None:
-    """Writes ``portable/<method>/<task>-<setting>.safetensors`` for ``country``, and what each form scores on validation."""
+    """Write ``portable/<method>/<task>-<setting>.safetensors`` for ``country``, and the validation scores of each form."""
     study, layer = Study.of(config), read_layer(config)
     items = read_items(config, config.country)
     language = language_of(items)
@@ -77,7 +77,7 @@ def _every_vector(config: Config, study: Study, evaluator: Evaluator, sae: SAE, 
 def _made_portable(
     config: Config, evaluator: Evaluator, sae: SAE, vector: SteeringVector, states: list[Tensor], task: str, setting: str
 ) -> tuple[SteeringVector, pd.DataFrame]:
-    """The smallest form whose validation score stays within tolerance, and one row per form and validation item."""
+    """Return the smallest form whose validation score stays within tolerance, and one row per form and validation item."""
     info, values = vector.info, vector.values.to(sae.W_dec.device)
     touched = int((values != 0).sum())
     dense = stand_in(sae, info.threshold, info.multiplier * values, [h.to(values.device) for h in states])
@@ -104,7 +104,7 @@ def _made_portable(
 
 
 def _features(forms: dict[str, Tensor], form: str) -> int:
-    """Features that a form touches; the dense stand-in touches none."""
+    """Return the number of features that a form touches; the dense stand-in touches none."""
     return int((forms[form] != 0).sum()) if form in forms else 0
 
 

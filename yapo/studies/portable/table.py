@@ -1,4 +1,4 @@
-"""What it costs to make sparse vectors small and free-standing, as a table."""
+"""Scores of sparse vectors made small and free-standing, as a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from yapo.errors import YapoError
 from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.numbers import interval, number, number_cell, percent, score_digits
+from yapo.reporting.render import Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.reporting.words import scores_told
 
@@ -19,7 +20,7 @@ NAME = "portable"
 
 
 def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
-    """Mean validation score of each form over all vectors of a method, and its difference from the whole vector.
+    """Return the mean validation score of each form over all vectors of a method, and its difference from the whole vector.
 
     Args:
         rows: one row per validation item, vector and form, with the columns of the stage ``portable``.
@@ -63,7 +64,7 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
 
 
 def portable_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Tidy numbers: ``KEYS``, features, n, n_facts, value, low, high, change, change_low, change_high, parse_failure_rate."""
+    """Return ``KEYS``, features, n, n_facts, value, low, high, change, change_low, change_high, parse_failure_rate."""
     draws = resampled_means(rows, KEYS, resamples=options.resamples, seed=options.seed)
     cells = [(task, method, "whole") for task, method, _ in draws.index]
     whole = draws.loc[cells].set_axis(draws.index)
@@ -82,7 +83,7 @@ def portable_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
 
 
 def _forms(forms: pd.Series) -> list[str]:
-    """Whole vector, then fewer and fewer features, then dense."""
+    """Return the forms in order: whole vector, fewer and fewer features, dense."""
     sizes = sorted((form for form in set(forms) if form.isdigit()), key=int, reverse=True)
     return ["whole", *sizes, "dense"]
 
@@ -94,13 +95,8 @@ def _name(form: str) -> str:
 def _cells(cell: dict[str, Any] | None, task: str) -> list[Cell | None]:
     if cell is None:
         return [None, None, None, None]
-    digits = 1 if task == "mcq" else 2
-
-    def number(name: str, sign: str = "-", places: int = digits) -> str:
-        return f"{float(cell[name]):{sign}.{places}f}".replace("-", MINUS)
-
-    failed = float(cell["parse_failure_rate"])
-    failures = f"{100 * failed:.1f}% unparsed" if failed > 0 else ""
-    change = Cell(number("change", "+"), f"[{number('change_low', '+')}, {number('change_high', '+')}]")
-    score = Cell(number("value"), f"[{number('low')}, {number('high')}]", failures=failures)
-    return [Cell(number("features", places=0)), score, change, Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")]
+    digits, failed = score_digits(task), float(cell["parse_failure_rate"])
+    failures = f"{percent(failed, 1)} unparsed" if failed > 0 else ""
+    score = Cell(number(cell["value"], digits), interval(cell["low"], cell["high"], digits), failures=failures)
+    change = number_cell(cell, digits, names=("change", "change_low", "change_high"), sign=True)
+    return [Cell(number(cell["features"], 0)), score, change, Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")]
