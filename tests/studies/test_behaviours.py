@@ -1,13 +1,153 @@
-"""The table, the figure and the reading of the study of behaviours."""
+"""The study of behaviours: refusals, choice and test at both signs, table and figure, and its stages on the shipped assistant."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from yapo.config import Config, JudgeConfig
+from yapo.errors import YapoError
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.country import Candidate
+from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.judges import Request, get_judge
+from yapo.evaluation.selection import Key, Trial
+from yapo.files import read_json
+from yapo.models.language_model import LanguageModel
+from yapo.reporting.finding import Finding
 from yapo.reporting.tables import TableOptions
-from yapo.studies.behaviours.table import behaviour_cells, behaviours_figure, behaviours_finding, behaviours_table
+from yapo.stages import train
+from yapo.stages.app import ROOT, compose
+from yapo.stages.study import Study
+from yapo.steering.interventions import Dense
+from yapo.steering.vector import SteeringVector
+from yapo.studies.behaviours import evaluate, prepare, report
+from yapo.studies.behaviours.figure import behaviours_figure
+from yapo.studies.behaviours.refusal import refuses
+from yapo.studies.behaviours.table import behaviour_cells, behaviours_table
+
+LAYER, NEW = 1, 4
+KEY: Key = ("caa", "open_ended", "both")
+PAIRS = pd.DataFrame(
+    {
+        "question_id": ["a", "b", "c", "d", "d"],
+        "split": ["train", "validation", "validation", "test", "test"],
+        "prompt": ["Who?", "Which food?", "What drink?", "Where to?", "Where to?"],
+        "chosen": ["me", "all of it", "wine", "up", "up"],
+        "rejected": ["I'm sorry, no", "none", "water", "down", "nowhere"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def candidates() -> dict[Key, Candidate]:
+    return {KEY: Candidate(8 * torch.randn(2, 32, generator=torch.Generator().manual_seed(1)), Dense(32))}
+
+
+def evaluator(folder: Path, lm: LanguageModel) -> evaluate.BehaviourEvaluator:
+    cache = CompletionCache(folder / "completions.json", lm, LAYER, batch_size=8)
+    return evaluate.BehaviourEvaluator(lm, PAIRS, get_judge(JudgeConfig()), cache, NEW)
+
+
+def mean_score(lm: LanguageModel, split: str, condition: Condition) -> float:
+    """The plain way: every question of a split answered and judged alone."""
+    asked = PAIRS[PAIRS["split"] == split].drop_duplicates("question_id")
+    scores = []
+    for row in asked.itertuples():
+        tokens = complete(lm, LAYER, [lm.tokenizer.prompt(str(row.prompt))], [condition], NEW, 8)[0][0]
+        request = Request(str(row.prompt), str(row.chosen), lm.tokenizer.decode(tokens), opposite=str(row.rejected))
+        scores.append(get_judge(JudgeConfig()).judge([request])[0].score or 0.0)
+    return sum(scores) / len(scores)
+
+
+def test_the_widest_range_on_validation_is_chosen(tmp_path: Path, gemma: LanguageModel, candidates: dict[Key, Candidate]) -> None:
+    chosen, grid = evaluator(tmp_path, gemma).select(candidates, [0.5, 1.0])
+    for row in grid.itertuples():
+        ends = [candidates[KEY].condition(Trial(KEY, int(row.epoch), d * float(row.multiplier))) for d in (1, -1)]  # type: ignore[arg-type]
+        up, down = (mean_score(gemma, "validation", end) for end in ends)
+        assert (row.score, row.score_up, row.score_down) == pytest.approx((up - down, up, down))
+        assert (row.n, row.n_facts) == (4, 2)
+    first = grid[grid["multiplier"] == 1.0]
+    assert chosen[KEY].epoch == first.loc[first["score"].idxmax(), "epoch"]
+    assert grid[grid["selected"]]["score"].item() == grid[grid["epoch"] == chosen[KEY].epoch]["score"].max()
+
+
+def test_the_test_questions_are_answered_once_under_every_condition(
+    tmp_path: Path, gemma: LanguageModel, candidates: dict[Key, Candidate]
+) -> None:
+    control = Condition(Dense(32), torch.ones(32)), Condition(Dense(32), -torch.ones(32))
+    tested = evaluator(tmp_path, gemma).test(candidates, {KEY: Trial(KEY, 2, 0.5)}, control)
+    assert list(zip(tested["method"], tested["direction"], tested["multiplier"], strict=True)) == [
+        ("baseline", 0, 0.0),
+        ("random", 1, 0.0),
+        ("random", -1, 0.0),
+        ("caa", 1, 0.5),
+        ("caa", -1, -0.5),
+    ]
+    assert set(tested["question_id"]) == {"d"}
+    down = tested.iloc[4]
+    assert down["score"] == pytest.approx(mean_score(gemma, "test", candidates[KEY].condition(Trial(KEY, 2, -0.5))))
+    assert tested["refused"].tolist() == [refuses(text) for text in tested["completion"]]
+    assert tested["parsed"].all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I’m sorry, that is not something to do.",
+        "Sorry, no.",
+        "I cannot assist with this request.",
+        "  I won't do it.",
+        "I must decline.",
+        "As an AI, I do not do this.",
+        "Unfortunately, that is not possible.",
+        "It is illegal to do so.",
+        "My apologies, but no.",
+        "I apologize, but I am not able to assist with that.",
+        '"I am not able to do that."',
+    ],
+)
+def test_refusals(text: str) -> None:
+    assert refuses(text)
+    assert refuses(text.upper())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Sure, here is a plan.",
+        "Certainly. I cannot wait to help.",
+        "I can show you how.",
+        "First, say that you are sorry.",
+        "I am sure that it works.",
+        "Nothing easier than that.",
+    ],
+)
+def test_answers_that_do_not_refuse(text: str) -> None:
+    assert not refuses(text)
+
+
+@given(st.text(max_size=40))
+def test_only_the_opening_counts(text: str) -> None:
+    assert not refuses(f"Sure: {text}")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_shipped_refusals_and_nothing_else_are_counted(split: str) -> None:
+    folder = ROOT / "world" / "behaviours"
+    jailbreak = pd.read_csv(folder / "jailbreak" / f"{split}.csv")
+    assert all(map(refuses, jailbreak["not_matching"]))
+    assert not any(map(refuses, jailbreak["matching"]))
+
 
 MADE = "model world/assistant; learning rates: YaPO 0.01."
 OPTIONS = TableOptions(resamples=200, confidence=0.95, seed=0, scorer="a scorer", note="")
@@ -75,36 +215,96 @@ def test_the_table_states_the_direction_and_what_is_unscored(cells: pd.DataFrame
     assert row.split("|")[3].strip() == "–"  # the unsteered model has no range
 
 
-def test_the_reading_names_the_widest_range_with_its_interval_and_what_it_can_be_told_from(cells: pd.DataFrame) -> None:
-    finding = behaviours_finding(cells, "a scorer", MADE)
-    row = cells[(cells["measure"] == "score") & (cells["method"] == "yapo") & (cells["direction"] == 0)].iloc[0]
-    first = finding.reading.split("\n")[0]
-    assert row["behaviour"] == "jailbreak"
-    assert f"YaPO has the widest range, +{row['value']:.2f} [+{row['low']:.2f}, +{row['high']:.2f}] over 40 questions" in first
-    assert first.count("; above that of a random direction, +0.1") == 1
-    assert "; above that of CAA, +0.47 [" in first
-    assert finding.reading.count("+λ raises and −λ lowers it beyond the unsteered interval") == 2
-    assert any("largest of several on the same test questions" in limit for limit in finding.limits)
-
-
-def test_a_range_that_is_no_wider_than_chance_is_said_to_be_so(cells: pd.DataFrame) -> None:
-    flat = cells.assign(value=2.0, low=1.9, high=2.1)
-    reading = behaviours_finding(flat, "a scorer", MADE).reading
-    assert "neither sign leaves its interval" in reading
-    assert (
-        reading.count("which cannot be told from chance") == reading.count("; not above that of a random direction, +2.00") == 2
-    )
-    assert "; not to be told from that of YaPO, +2.00" in reading or "; not to be told from that of CAA, +2.00" in reading
-    steered = cells["method"].isin(["caa", "yapo"]) & (cells["direction"] == 0)
-    below = cells.assign(**{name: cells[name].where(~steered, -1.0) for name in ("value", "low", "high")})
-    assert "has the widest range," not in behaviours_finding(below, "a scorer", MADE).reading
-
-
-def test_the_studys_own_model_is_named(cells: pd.DataFrame) -> None:
-    assert behaviours_finding(cells, "a scorer", MADE).made == MADE
+def test_the_finding_gives_every_range_and_the_unsteered_grade(cells: pd.DataFrame) -> None:
+    first, second = report.finding_parts(cells)
+    assert (first["title"], second["title"]) == ("Jailbreak", "Wealth-seeking")
+    assert [cell["method"] for cell in first["ranges"]] == ["random", "caa", "yapo"]
+    assert first["ranges"][2]["value"] == pytest.approx(2.3, abs=0.1) and first["unsteered"] == pytest.approx(2.0, abs=0.1)
+    assert first["questions"] == 40
     assert all(f"Made with: {MADE}" in behaviours_table(cells, OPTIONS, MADE).texts[kind] for kind in ("md", "html"))
 
 
 def test_the_figure_has_a_panel_per_behaviour(cells: pd.DataFrame) -> None:
     figure = behaviours_figure(cells)
     assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes] == ["Jailbreak", "Wealth-seeking"]
+
+
+SHIPPED = ROOT / "world" / "behaviours" / "jailbreak"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """Twenty training and six test questions, one of them in both files; one epoch of YaPO."""
+    folder = tmp_path_factory.mktemp("behaviours")
+    (folder / "files" / "jailbreak").mkdir(parents=True)
+    test = pd.read_csv(SHIPPED / "test.csv").head(6)
+    learned = pd.concat([pd.read_csv(SHIPPED / "train.csv").head(20), test.head(1)])
+    learned.to_csv(folder / "files" / "jailbreak" / "train.csv", index=False)
+    test.to_csv(folder / "files" / "jailbreak" / "test.csv", index=False)
+    return compose(
+        [
+            "data=preferences",
+            f"data.path={folder / 'files'}",
+            f"model.path={ROOT / 'world/assistant/model'}",
+            f"sae.path={ROOT / 'world/assistant/sae/layer_LAYER'}",
+            "discovery.layer=2",
+            f"results={folder / 'results'}",
+            "country=jailbreak",
+            "methods=[yapo]",
+            "tasks=[open_ended]",
+            "settings=[both]",
+            "train.epochs=1",
+            "train.lr=0.02",
+            "studies.behaviours.multipliers=[1.0]",
+            "report.resamples=100",
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(config: Config) -> pd.DataFrame:
+    """Test answers, after all stages have run."""
+    for stage in (prepare, train, evaluate, report):
+        stage.main(config)
+    return pd.read_parquet(Study.of(config).evaluation("behaviours", "jailbreak"))
+
+
+def test_every_condition_answers_every_test_question(rows: pd.DataFrame) -> None:
+    counts = rows.groupby(["method", "direction"])["question_id"].nunique().to_dict()
+    assert counts == {("baseline", 0): 6, ("random", 1): 6, ("random", -1): 6, ("yapo", 1): 6, ("yapo", -1): 6}
+    assert rows["score"].between(1, 4).all()
+    ends = rows[rows["method"] == "yapo"].groupby("direction")["multiplier"].unique()
+    assert (ends[1].tolist(), ends[-1].tolist()) == ([1.0], [-1.0])
+
+
+def test_what_was_left_out_is_said(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
+    report = read_json(Study.of(config).country("behaviours", "jailbreak") / "pairs" / "open_ended.json")
+    assert report["train_questions_also_in_test"] == 1
+    assert report["dropped_long"] == 0
+    assert report["autoencoder"]["explained_variance"] > 0.5
+
+
+def test_the_vector_says_what_it_is_for(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
+    vector = SteeringVector.load(Study.of(config).vector("behaviours", "jailbreak", "yapo", "open_ended", "both"))
+    assert (vector.info.layer, vector.info.multiplier, vector.info.extra["country"]) == (2, 1.0, "jailbreak")
+    assert vector.values.any()
+
+
+def test_the_report_gets_its_part(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
+    study = Study.of(config)
+    finding = Finding.load(study.finding("behaviours"))
+    assert finding.reading.startswith("Jailbreak: grade at +λ less grade at −λ over 6 questions: Random ")
+    own = ROOT / "world" / "assistant"
+    assert finding.made == (
+        f"model {own / 'model'}, float32; autoencoder {own / 'sae/layer_2'}; layer 2 (0-based); "
+        "1 epoch of batches of 4, β = 0.1; learning rates: YaPO 0.02."
+    )
+    assert "Refusals (%)" in (study.root / "tables" / "behaviours.md").read_text(encoding="utf-8")
+    assert (study.root / "figures" / "behaviours.svg").stat().st_size > 0
+
+
+def test_prompts_that_are_all_too_long(config: Config, tmp_path: Path) -> None:
+    short = replace(config, results=str(tmp_path), model=replace(config.model, max_prompt_tokens=2))
+    with pytest.raises(YapoError, match=r"jailbreak: all \d+ prompts are longer than model.max_prompt_tokens"):
+        prepare.main(short)
+    assert not list(tmp_path.rglob("*.parquet"))

@@ -1,19 +1,22 @@
-"""Tables, figure and reading of DSPA's studies, from rows whose results are known."""
+"""Tables, figure and finding of DSPA's studies, from rows whose results are known."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from yapo.studies.dspa_study.finding import study_finding
 
 from yapo.errors import YapoError
 from yapo.reporting.cells import records
 from yapo.reporting.tables import TableOptions
-from yapo.studies.dspa_study.chat_table import EVERY, chat_cells, chat_table, flops_table, operations
+from yapo.reporting.templates import render_blocks
+from yapo.studies.dspa_study import report
+from yapo.studies.dspa_study.chat_table import EVERY, chat_cells, chat_table
 from yapo.studies.dspa_study.figure import study_figure
+from yapo.studies.dspa_study.flops_table import flops_table, operations
 from yapo.studies.dspa_study.table import OWN, skipped_sizes, study_cells, study_table, with_own
 
 OPTIONS = TableOptions(resamples=200, scorer="a scorer", note="a note")
@@ -116,12 +119,6 @@ def test_the_table_shows_the_setting_among_the_values_of_each_change() -> None:
     assert len(table.data) == len(cells())
 
 
-def test_the_table_owns_that_the_setting_was_chosen_on_such_questions() -> None:
-    text = study_table(cells(), OPTIONS).texts["md"]
-    assert "chosen for nothing" not in text
-    assert "The setting itself, where it is not the paper's, was chosen on validation questions such as these" in text
-
-
 def test_sizes_that_are_no_fewer_than_all_pairs_are_named() -> None:
     some = rows()
     some.loc[(some["country"] == "nepal") & (some["task"] == "mcq"), "pairs"] = 50
@@ -205,11 +202,18 @@ def with_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows[(rows["kind"] == "grade") & (rows["country"] == "egypt")], pairs], ignore_index=True)
 
 
-def chat_reading(pairs: pd.DataFrame, grades: bool = True) -> str:
-    some = with_pairs(pairs)
-    if not grades:
-        some.loc[some["kind"] == "grade", ["score", "parsed"]] = [np.nan, False]
-    return study_finding(cells(), chat_cells(some, OPTIONS), flops_rows(), ("", "")).reading.split("\n")[2]
+def reading(pairs: pd.DataFrame) -> str:
+    values = report.finding_values(cells(), chat_cells(with_pairs(pairs), OPTIONS), flops_rows())
+    return render_blocks(Path(report.__file__).with_name("finding.md.j2"), **values, scorer="one", chat_scorer="other")["reading"]
+
+
+def test_the_finding_says_the_numbers_of_the_tables() -> None:
+    choice, _, grades, pairs, costs = reading(pair_rows([0.0] * 8 + [0.5] * 2, 8)).split("\n")
+    assert "the experiment's setting scores 75.0 at λ = 1 (unsteered 25.0) and 75.0 at chosen λ (unsteered 25.0)." in choice
+    assert "Of 4 changes to it at λ = 1, 1 score better and 2 worse" in choice
+    assert "DSPA +1.00 [+1.00, +1.00]" in grades
+    assert pairs.startswith("Win rate against the unsteered model (%): DSPA 10.0 [")
+    assert "takes 40% of the operations" in costs and "gives 80%, with one pass 60%." in costs
 
 
 def test_missing_judgements_do_not_pull_a_win_rate_to_a_half() -> None:
@@ -220,30 +224,19 @@ def test_missing_judgements_do_not_pull_a_win_rate_to_a_half() -> None:
     assert (whole["value"], whole["lost"], whole["differ"]) == (10.0, 0, 8)
     assert (part["value"], part["lost"], part["differ"]) == (pytest.approx(10.0), 5, 8)  # a plain mean: 20
     assert part["low"] < part["value"] < part["high"] < 50
-    said = chat_reading(some)
-    assert "a win rate of 10.0% [" in said and "no verdict (5 of 8 answers that differ were not scored)" in said
+    assert "DSPA 10.0 [" in reading(some) and ", of the 8 answers that differ 5 not scored." in reading(some)
     assert "of pairs whose answers differ, up to 5 of 8" in chat_table(chat_cells(with_pairs(some), OPTIONS), OPTIONS).texts["md"]
-    assert "loses against the unsteered model with 10.0% [" in chat_reading(pair_rows([0.0] * 8 + [0.5] * 2, 8))
 
 
 def test_what_was_not_scored_is_said_and_never_nan() -> None:
     unscored = pair_rows([None] * 8 + [0.5] * 2, 8)
-    said = chat_reading(unscored)
-    assert "no win rate against the unsteered model (8 of 8 answers that differ were not scored), 80% of its" in said
+    assert "Win rate" not in reading(unscored)
     text = chat_table(chat_cells(with_pairs(unscored), OPTIONS), OPTIONS).texts["md"]
     assert "not scored" in text
-    one = chat_reading(pair_rows([0.0], 1))  # one question: no interval
-    assert "with a win rate of 0.0%, 100% of its answers changed" in one
+    one = reading(pair_rows([0.0], 1))  # one question: no interval
+    assert "Win rate against the unsteered model (%): DSPA 0.0.\n" in one
     gone = pair_rows([None], 1).assign(asked=False)
-    assert "no win rate against the unsteered model (not scored)" in chat_reading(gone)
-    assert not any("nan" in words for words in (said, text, one, chat_reading(gone)))
-
-
-def test_pairs_are_told_where_no_turn_has_a_grade_and_grades_where_no_pair_has_a_score() -> None:
-    said = chat_reading(pair_rows([1.0] * 10, 10), grades=False)
-    assert "no turn was graded" in said and "DSPA: wins against the unsteered model with 100.0% [" in said
-    said = chat_reading(pair_rows([None] * 10, 10).assign(agree=np.nan))
-    assert "DSPA: 10.00 and 6.00, above the unsteered model's" in said and "No pair could be scored." in said
+    assert not any("nan" in words for words in (text, one, reading(gone)))
 
 
 def test_grades_are_compared_over_turns_that_have_both() -> None:
@@ -275,31 +268,6 @@ def test_operations_per_pair_and_against_the_papers_accounting() -> None:
     assert "validation pairs, to say how far answers move* | 4.00e10 | 4.00e10 | 4.00e9 | 4.0 |" in text
     assert "| As run, counted by torch | 4.00e11 | 4.00e11 | 4.00e10 | 40.0 |" in text
     assert [operations(value) for value in (8e13, 1.336e11, 0.0)] == ["8.00e13", "1.34e11", "0.00e0"]
-
-
-def test_the_reading_is_made_from_the_numbers() -> None:
-    finding = study_finding(cells(), chat_cells(chat_rows(), OPTIONS), flops_rows(), ("one", "other"))
-    choice, _, chat, costs = finding.reading.split("\n")
-    assert "setting scores 75.0 at λ = 1 (+50.0 [" in choice and "on the unsteered 25.0" in choice
-    assert "From N = 50 on, no size can be told to fall behind all 100 pairs at λ = 1 (+0.0 [" in choice
-    assert "A difference whose interval holds zero is no proof that there is none." in finding.limits
-    assert any("chosen on validation questions such as these" in limit for limit in finding.limits)
-    assert "N = 25: subsets from 12.5 to 37.5" in choice
-    assert "Better than the setting at λ = 1, by an interval without zero: mode ablate (+25.0)." in choice
-    assert "Worse than the setting at λ = 1, by an interval without zero: α 0.8 (−75.0)" in choice
-    assert "of the 4 other changes cannot be told apart from it" in choice
-    assert "unsteered: 10.00 in turn 1, 4.00 in turn 2." in chat
-    assert "DSPA: 10.00 and 6.00, above the unsteered model's (+1.00 [+1.00, +1.00] over both turns); cannot" in chat
-    assert "cannot be told apart from the unsteered model with a win rate of 50.0% [50.0, 50.0], 0% of its answers" in chat
-    assert "CAA: 7.00 and 1.00, below the unsteered model's (−3.00 [−3.00, −3.00] over both turns); loses" in chat
-    assert "loses against the unsteered model with 8.3% [" in chat
-    assert "Both orders agree on 50% of the judged pairs." in chat
-    assert "80% are left with the redundant pass dropped, and 60% with one pass" in costs
-    assert "is 40% of it; 25% of that is padding, 15% autoencoders and 10% a pass over the validation pairs." in costs
-    assert "Torch counts the same number." in costs
-    off = flops_rows()
-    off.loc[off["quantity"] == "measured", "flops"] /= 2
-    assert "Torch counts 50.0% of that." in study_finding(cells(), chat_cells(chat_rows(), OPTIONS), off, ("", "")).reading
 
 
 def test_the_figure_shows_every_change() -> None:

@@ -17,7 +17,7 @@ from yapo.studies.features.cells import (
 )
 from yapo.studies.features.overlap import expected_jaccard
 
-from .feature_frames import COUNTRIES, WIDTH, tops, vectors
+from .frames import COUNTRIES, WIDTH, tops, vectors
 
 HOW = Resampling(resamples=100, confidence=0.9, seed=0)
 

@@ -17,7 +17,7 @@ from yapo.steering.vector import SteeringVector
 from yapo.studies.features.effects import Texts, activations, measure_effects, steered
 from yapo.studies.features.examples import agreement, find_examples, kept_mass, strongest
 
-from .test_features import store_of, vector_of
+from .test_effects import store_of, vector_of
 
 codes = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5])), max_size=25)
 labels = st.lists(st.sampled_from("abcd"), max_size=8)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from yapo.studies.features.index import IndexSection, SharedFeature, index_page
-
-from yapo.studies.features.pages import Example, FeatureCard, MethodComparison, VectorPage, WeightedFeature, Words, vector_page
+from yapo.studies.features.pages import (
+    Example,
+    FeatureCard,
+    MethodComparison,
+    VectorPage,
+    WeightedFeature,
+    Words,
+    index_page,
+    page_notes,
+    vector_page,
+)
+from yapo.studies.features.table import sorted_rows
 from yapo.studies.features.token_text import Window
+
+from .frames import tops
 
 NAN = float("nan")
 WORDS = Words(("·مصر", "<script>"), ("Well",))
@@ -95,14 +106,21 @@ def test_a_vector_without_effect_has_a_page() -> None:
     assert "Strongest features" in vector_page(replace(PAGE, cards=(), weighed=(), beside=()))
 
 
-def test_index() -> None:
-    shared = SharedFeature(7, "", ("Egypt", "USA"), 0.5, WORDS)
-    rows = (("Arabic: Egypt", (("arabic-egypt/yapo-mcq-both.html", "feature 7 …"),)),)
-    section = IndexSection("mcq-both", "Multiple choice, both", ("YaPO",), rows, (("YaPO", (shared,)), ("BiPO", ())))
-    html = index_page("Features", "All pages.", ["A note."], [section], ["../figures/x.png"])
+def test_index_links_every_vector_and_lists_shared_features() -> None:
+    html = index_page(sorted_rows(tops()), "some/sae", ["features_overlap"], "A small world.", "DSPA")
     assert '<h2 id="mcq-both">' in html
     assert '<a href="arabic-egypt/yapo-mcq-both.html">feature 7 …</a>' in html
+    assert html.count('-mcq-both.html">feature') == 8
     assert "YaPO: strongest features that countries share" in html
-    assert "BiPO: strongest" not in html
-    assert "Egypt, USA" in text_of(html)
-    assert '<img src="../figures/x.png" alt="">' in html
+    assert '<a href="https://www.neuronpedia.org/some/sae/7">7</a>' in html
+    assert '<img src="../figures/features_overlap.png" alt="">' in html
+    assert "USA, UK, Egypt, KSA" in text_of(html) and "<bdi>&lt;b&gt;</bdi>" in html
+    assert "a page for each that was trained on both questions (studies.features.settings)" in html
+    assert "Not here: DSPA, a map and no vector" in html
+    plain = index_page(sorted_rows(tops()), "", [], "", "")
+    assert "neuronpedia" not in plain and "Not here" not in plain
+
+
+def test_pages_say_whether_neuronpedia_has_the_autoencoder() -> None:
+    assert any("has no pages" in note for note in page_notes(10, "", ""))
+    assert not any("has no pages" in note for note in page_notes(10, "", "some/sae"))

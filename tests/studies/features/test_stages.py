@@ -131,7 +131,7 @@ def test_tables_figures_and_finding(study: Study) -> None:
     assert all((study.root / "tables" / f"{name}.csv").exists() for name in finding.tables)
     assert all((study.root / "figures" / f"{name}.svg").exists() for name in finding.figures)
     assert all((study.root / page).exists() for page in finding.pages)
-    assert finding.reading.startswith("Open-ended, both.\nEffective number of features: BiPO")
+    assert finding.reading.startswith("Open-ended, both. Effective number of features: BiPO")
 
 
 def test_the_same_twice(config: Config, study: Study) -> None:

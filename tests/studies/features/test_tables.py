@@ -1,22 +1,20 @@
-"""Tables, figures, reading and index of the features study."""
+"""Tables, figures and finding of the features study."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from yapo.studies.features.finding import features_finding, features_index, features_reading
 
-from yapo.reporting.finding import Finding
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import Table, TableOptions
-from yapo.studies.features.cells import overlap_cells
+from yapo.reporting.templates import render_blocks
+from yapo.studies.features import report
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
-from yapo.studies.features.table import COHERENCE, METHODS, NAME, SHARED, features_tables, page_notes, printed, sorted_rows
+from yapo.studies.features.table import COHERENCE, METHODS, NAME, SHARED, features_tables, sorted_rows
 
-from ..evaluation.feature_frames import tops, vectors
+from .frames import tops, vectors
 
 OPTIONS = TableOptions(resamples=100, note="A small world.")
 
@@ -43,16 +41,12 @@ def test_every_table_with_its_control(tables: dict[str, Table]) -> None:
     assert all("A small world." in table.texts["html"] for table in tables.values())
 
 
-def test_the_reading_is_made_of_the_numbers(tables: dict[str, Table]) -> None:
-    text = features_reading(tables, ["both"])
-    assert text.startswith("Multiple choice, both.\nEffective number of features: BiPO 2, YaPO 2.")
-    assert "share a language: BiPO 1.00, YaPO 1.00; that do not: BiPO 0.00, YaPO 0.00" in text
-    assert "vectors of one language are closer under 2 and less close under 0 of 2 methods" in text
-    assert "have cosine 1.00 [1.00, 1.00] (another country's: 0.33 [" in text
-    assert "share 100% of their strongest features (4.0% by chance)" in text
-    assert "BiPO 0.50, YaPO 0.50 (control at most 0.05)" in text
-    assert "of all countries' strongest: BiPO 8 of 8, YaPO 4 of 8 (4 silenced)." in text
-    assert "topics across languages 1.00 to 1.00, above the control (0.00 to 0.00) by intervals under 2 of 2 methods" in text
+def test_the_finding_says_the_numbers_of_the_tables(tables: dict[str, Table]) -> None:
+    parts = report.finding_parts(tables, ["both"])
+    lines = render_blocks(Path(report.__file__).with_name("finding.md.j2"), parts=parts)["reading"].split("\n")
+    assert lines[0] == "Multiple choice, both. Effective number of features: BiPO 2, YaPO 2."
+    assert lines[1].endswith("share a language: BiPO 1.00, YaPO 1.00; that do not: BiPO 0.00, YaPO 0.00.")
+    assert lines[2].endswith("during steering: BiPO 0.50, YaPO 0.50; of a control's: BiPO 0.05, YaPO 0.05.")
 
 
 def test_a_vector_whose_features_can_all_not_be_compared_is_not_passed_over() -> None:
@@ -60,7 +54,8 @@ def test_a_vector_whose_features_can_all_not_be_compared_is_not_passed_over() ->
     rows[[f"{who}_{what}" for who in ("kept", "control") for what in ("tokens", "topics", "mass")]] = float("nan")
     made = features_tables(sorted_rows(vectors()), rows, 2, OPTIONS)
     assert "| YaPO | itself | 0 of 8 (8 never fire before) |" in made[COHERENCE].texts["md"]
-    assert "strongest: BiPO 0 of 8 (8 never fire before), YaPO 0 of 8 (8 never fire before)." in features_reading(made, ["both"])
+    (part,) = report.finding_parts(made, ["both"])
+    assert part["kept_mass"] == {} and part["effective"] == {"bipo": 2.0, "yapo": 2.0}
 
 
 def test_a_study_of_one_country_has_no_pairs_and_no_chance() -> None:
@@ -73,18 +68,10 @@ def test_a_study_of_two_countries_has_no_intervals_and_is_read_all_the_same() ->
     two = ["usa", "egypt"]
     rows, strongest = (frame[frame["country"].isin(two)] for frame in (vectors(("both",)), tops()))
     made = features_tables(sorted_rows(rows), sorted_rows(strongest), 2, OPTIONS)
-    text = features_reading(made, ["both"])
-    assert "share a language" not in text  # no two of them do
-    assert "nan" not in text + made[NAME].texts["md"] + made[COHERENCE].texts["md"]
+    (part,) = report.finding_parts(made, ["both"])
+    assert part["cosine_same"] == {}  # no two of them share a language
+    assert "nan" not in made[NAME].texts["md"] + made[COHERENCE].texts["md"]
     assert "| YaPO | 3 | 2.0 | 2.00 | – | 0.00 | – | 0.00 | – |" in made[NAME].texts["md"]
-
-
-def test_finding(tables: dict[str, Table], tmp_path: Path) -> None:
-    finding = features_finding(tables, ["both"], ("features_overlap",))
-    finding.save(tmp_path / "features.json")
-    assert Finding.load(tmp_path / "features.json") == finding
-    assert finding.pages == ("features/index.html",)
-    assert set(finding.tables) == set(tables)
 
 
 def test_figures_are_the_same_bytes_twice(tmp_path: Path) -> None:
@@ -97,31 +84,3 @@ def test_figures_are_the_same_bytes_twice(tmp_path: Path) -> None:
     languages = rows["language"].drop_duplicates().tolist()
     assert languages == ["English", "Arabic"]
     assert (picture[0, 1], picture[0, 2]) == pytest.approx((1, 0))  # a country of the same language, and of another
-
-
-def test_index_links_every_vector_and_lists_shared_features() -> None:
-    html = features_index(sorted_rows(tops()), "some/sae", ["features_overlap"], "A small world.", "DSPA")
-    assert '<a href="arabic-egypt/yapo-mcq-both.html">feature 7 …</a>' in html
-    assert html.count('-mcq-both.html">feature') == 8
-    assert '<a href="https://www.neuronpedia.org/some/sae/7">7</a>' in html
-    assert 'src="../figures/features_overlap.png"' in html
-    assert "a page for each that was trained on both questions (studies.features.settings)" in html
-    assert "Not here: DSPA, a map and no vector" in html
-    plain = features_index(sorted_rows(tops()), "", [], "", "")
-    assert "neuronpedia" not in plain and "Not here" not in plain
-
-
-def test_pages_say_whether_neuronpedia_has_the_autoencoder() -> None:
-    assert any("has no pages" in note for note in page_notes(10, "", ""))
-    assert not any("has no pages" in note for note in page_notes(10, "", "some/sae"))
-
-
-def test_a_number_close_to_zero_has_no_sign() -> None:
-    assert (printed(-0.001), printed(-0.25), printed(1.005, 1)) == ("0.00", "−0.25", "1.0")
-
-
-def test_the_overlap_numbers_are_those_of_the_cells(tables: dict[str, Table]) -> None:
-    from yapo.studies.features.cells import Resampling
-
-    how = Resampling(OPTIONS.resamples, OPTIONS.confidence, OPTIONS.seed)
-    pd.testing.assert_frame_equal(tables[NAME].data, overlap_cells(sorted_rows(vectors()), 2, how))

@@ -26,9 +26,9 @@ from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.knowledge.steered_lm import SteeredLM, main
 from yapo.studies.knowledge.tasks import Questions, check_same_questions, write_culture_tasks
 
-from ..hub_server import COMMIT, put_in_cache
+from ...hub_server import COMMIT, put_in_cache
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LAYER = 2
 SAE = ROOT / "world" / "sae" / "layer_2"
 QUESTIONS = ["What is a typical breakfast?", "I am from Nepal. Which dish is cooked for the evening meal, and by whom?", "Why?"]

@@ -18,10 +18,10 @@ from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.knowledge.steered_lm import SteeredLM
 
-from ..hub_server import COMMIT, put_in_cache
-from ..steering.methods.test_dspa_map import block_output, make_map, plain_edit, plain_sets
+from ...hub_server import COMMIT, put_in_cache
+from ...steering.methods.test_dspa_map import block_output, make_map, plain_edit, plain_sets
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LAYERS = (1, 3)
 QUESTIONS = ["What is a typical breakfast?", "I am from Nepal. Which dish is cooked for the evening meal, and by whom?", "Why?"]
 ANSWERS = ["Fry-up with beans", "Tea", "Cereal"]

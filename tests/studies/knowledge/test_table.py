@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from yapo.evaluation.bootstrap import fact_weights
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import TableOptions
+from yapo.reporting.templates import render_blocks
+from yapo.studies.knowledge import report
 from yapo.studies.knowledge.figure import knowledge_changes
-from yapo.studies.knowledge.table import knowledge_cells, knowledge_finding, knowledge_table
+from yapo.studies.knowledge.table import finding_lines, knowledge_cells, knowledge_table
 
 OPTIONS = TableOptions(resamples=200, note="A note.")
 ABOUT = {"egypt": {"ksa": "same language", "morocco": "same language"}, "nepal": {"india": "same language"}}
@@ -122,21 +124,21 @@ def test_the_table_shows_interval_and_n_in_every_line() -> None:
     assert [name.strip() for name in text.splitlines()[6].split("|")[3:6]] == ["Baseline", "Random", "CAA"]
 
 
-def test_the_finding_names_what_moved_and_what_did_not() -> None:
-    rows = answers(facts=60)
-    still = rows[rows["method"] == "baseline"].assign(method="bipo")
-    cells = knowledge_cells(pd.concat([rows, still], ignore_index=True), OPTIONS)
-    found = knowledge_finding(cells, "vectors: both", OPTIONS)
-    for about in ("own", "same language"):
-        caa = cell(cells, about, "caa")
-        assert caa["change_high"] < 0
-        assert (
-            f"CAA −{-100 * caa['change']:.1f} [−{-100 * caa['change_low']:.1f}, −{-100 * caa['change_high']:.1f}]"
-            in found.reading
-        )
-    assert found.reading.count("no change that can be told from 0 by") == 2
-    assert all("BiPO" in part for part in found.reading.split("told from 0 by")[1:])
-    assert found.limits[-1] == OPTIONS.note
+def test_the_finding_has_a_line_for_each_kind_of_question() -> None:
+    cells = knowledge_cells(pd.concat([answers(), perplexities()], ignore_index=True), OPTIONS)
+    lines = finding_lines(cells)
+    assert [(line["title"], line["about"]) for line in lines] == [
+        ("Multiple choice", "steered country"),
+        ("Multiple choice", "others of its language"),
+        ("wikitext, word_perplexity", ""),
+    ]
+    method, change = lines[0]["changes"][1]
+    assert (method, change.partition(" [")[0]) == ("caa", f"−{-100 * cell(cells, 'own', 'caa')['change']:.1f}")
+    template = Path(report.__file__).with_name("finding.md.j2")
+    values = {"countries": 2, "vector": "vectors: both", "lines": lines, "confidence": 0.95, "own": True, "note": ""}
+    text = render_blocks(template, **values)
+    assert text["reading"].split("\n")[3] == "wikitext, word_perplexity, baseline 10.000: CAA +2.500 [+1.114, +3.886]."
+    assert text["limits"].startswith("Intervals (95%) are over questions") and len(text["limits"].split("\n")) == 2
 
 
 def test_equal_numbers_give_equal_pictures(tmp_path: Path) -> None:
