@@ -226,6 +226,8 @@ def known() -> dict[str, str]:
                 "ablations.report",
                 "convergence.report",
                 "dspa_study.chat",
+                "dspa_study.report",
+                "knowledge.report",
             },
         ),
         (
