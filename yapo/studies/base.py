@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from yapo.config import Config
@@ -27,6 +27,7 @@ class Study:
         files: what ``report`` writes beside the finding, relative to the study's folder.
         rows: what the jobs of a country write, by name: ``<country>/studies/<name>.parquet``.
         vectors: the chosen vectors of every method that a country's job takes, as (task, setting).
+        takes: what else it takes of its country: ``pairs`` with their activations, the test answers (``evaluation``).
         minutes: how long a country's job may take on a GPU.
         task_keys, setting_keys: settings that name tasks or settings of the experiment.
     """
@@ -35,6 +36,7 @@ class Study:
     files: Names
     rows: Names
     vectors: Callable[[Config], Sequence[tuple[str, str]]] | None = None
+    takes: tuple[Literal["pairs", "evaluation"], ...] = ()
     minutes: int = 480
     task_keys: tuple[str, ...] = ()
     setting_keys: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from yapo.studies.dspa_study import DspaConfig
 from yapo.studies.features import FeaturesConfig
 from yapo.studies.knowledge import KnowledgeStudyConfig
 from yapo.studies.lambda_sweep import LambdaSweepConfig
+from yapo.studies.reliability import ReliabilityConfig
 from yapo.studies.transfer import TransferConfig
 
 
@@ -27,6 +28,7 @@ class StudiesConfig:
     dspa_study: DspaConfig = field(default_factory=DspaConfig)
     behaviours: BehavioursConfig = field(default_factory=BehavioursConfig)
     knowledge: KnowledgeStudyConfig = field(default_factory=KnowledgeStudyConfig)
+    reliability: ReliabilityConfig = field(default_factory=ReliabilityConfig)
     reported: list[str] = field(default_factory=lambda: list(STUDIES))  # run by all_studies and shown in the report
 
     def __post_init__(self) -> None:

@@ -1,0 +1,100 @@
+"""Stage ``reliability``: one country's vectors against its training pairs and its test answers, all from files."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from yapo.config import Config
+from yapo.data.schema import read_table
+from yapo.files import write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.stages.app import run
+from yapo.stages.inputs import language_of, read_items, read_layer
+from yapo.stages.prepared import PreparedPairs, read_prepared
+from yapo.stages.study import Study
+from yapo.stages.vectors import ChosenVector, VectorReader
+from yapo.steering.methods import get_method
+from yapo.steering.training.train_sets import train_sets
+
+READS = ("model", "sae", "tasks", "methods", "studies.reliability.setting")
+ITEM = ["question_id", "variant", "phrasing"]
+
+
+def main(config: Config) -> None:
+    """Write ``studies/reliability.parquet`` for ``country``: one row per task, method and test item.
+
+    Columns beside the usual ones:
+        score, baseline: of the item, steered and unsteered.
+        agreement: mean cosine between the difference of a training pair and the mean difference of all.
+        separability: see ``separability``; empty for a method whose edit depends on the prompt.
+        pairs: number of training pairs.
+    """
+    study, layer, setting = Study.of(config), read_layer(config), config.studies.reliability.setting
+    language = language_of(read_items(config, config.country))
+    answers = read_table(study.evaluation(language, config.country))
+    answers = answers[answers["setting"] == setting]
+    reader = VectorReader(config, load_language_model(config.model), layer)
+    frames = []
+    for task in config.tasks:
+        pairs = read_prepared(study, language, config.country, task)
+        chosen, rejected = (side.to(reader.lm.device) for side in answer_states(pairs, setting))
+        own = answers[answers["task"] == task]
+        baseline = own[own["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
+        for method in config.methods:
+            vector = reader.read(language, config.country, method, task, setting)
+            along = None if get_method(method).space.reads_prompt else separability(chosen, rejected, direction(vector, chosen))
+            rows = own[own["method"] == method].join(baseline, on=ITEM)
+            measured = {"agreement": agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
+            frames.append(rows[["language", "country", "task", "method", *ITEM, "score", "baseline"]].assign(**measured))
+    write_parquet(study.of_study("reliability", language, config.country), pd.concat(frames, ignore_index=True))
+
+
+def answer_states(pairs: PreparedPairs, setting: str) -> tuple[Tensor, Tensor]:
+    """Return the mean residual stream over the tokens that predict each answer of the training pairs.
+
+    Returns:
+        Of the chosen and of the rejected answers, ``[pairs, d_model]`` each.
+    """
+    (part,) = train_sets(pairs.rows, [setting])
+    sides: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for i in part.train:
+        pair, hidden = pairs.store.pairs[i], pairs.store.hidden[i].float()
+        start, middle = len(pair.prompt) - 1, len(pair.prompt) + len(pair.chosen) - 1
+        sides[0].append(hidden[start:middle].mean(dim=0))
+        sides[1].append(torch.cat([hidden[start : start + 1], hidden[middle:]]).mean(dim=0))
+    return torch.stack(sides[0]), torch.stack(sides[1])
+
+
+def direction(vector: ChosenVector, states: Tensor) -> Tensor:
+    """Return the mean change that a vector makes to some states at its λ, ``[d_model]``: a dense vector is its own direction.
+
+    Args:
+        vector: the vector.
+        states: residual streams, ``[n, d_model]``.
+    """
+    hidden = states[None]
+    live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+    return vector.intervention.changes(hidden, vector.multiplier * vector.values, live).float().mean(dim=0)
+
+
+def agreement(differences: Tensor) -> float:
+    """Return the mean cosine between each difference ``[n, d_model]`` and the mean of all."""
+    return float(torch.cosine_similarity(differences, differences.mean(dim=0, keepdim=True), dim=1).mean())
+
+
+def separability(chosen: Tensor, rejected: Tensor, along: Tensor) -> float:
+    """Return d': the distance of the two sides' means along a direction, in units of their pooled standard deviation.
+
+    Args:
+        chosen, rejected: residual streams, ``[n, d_model]`` each.
+        along: the direction, ``[d_model]``.
+    """
+    one, other = (side @ along for side in (chosen, rejected))
+    spread = torch.sqrt((one.var() + other.var()) / 2)
+    return float((one.mean() - other.mean()) / spread)
+
+
+if __name__ == "__main__":
+    run(main)
