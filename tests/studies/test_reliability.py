@@ -58,7 +58,7 @@ def test_shares_and_gain_are_means_over_countries() -> None:
     rows = answers({"egypt": [4.0, 6.0], "nepal": [5.0, 9.0]})
     cells = report.reliability_cells(rows, TableOptions(resamples=50)).set_index("measure")["value"]
     assert cells["wrong"] == pytest.approx(25.0)
-    assert cells["right"] == pytest.approx(75.0)
+    assert cells["right"] == pytest.approx(50.0)
     assert cells["gain"] == pytest.approx(1.0)
 
 

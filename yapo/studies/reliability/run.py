@@ -35,11 +35,12 @@ def main(config: Config) -> None:
     language = language_of(read_items(config, config.country))
     answers = read_table(study.evaluation(language, config.country))
     answers = answers[answers["setting"] == setting]
-    reader = VectorReader(config, load_language_model(config.model), layer)
+    lm = load_language_model(config.model)
+    reader = VectorReader(config, lm, layer)
     frames = []
     for task in config.tasks:
         pairs = read_prepared(study, language, config.country, task)
-        chosen, rejected = (side.to(reader.lm.device) for side in answer_states(pairs, setting))
+        chosen, rejected = (side.to(lm.device) for side in answer_states(pairs, setting))
         own = answers[answers["task"] == task]
         baseline = own[own["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
         for method in config.methods:
