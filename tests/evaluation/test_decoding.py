@@ -103,6 +103,17 @@ def test_storage_is_kept_from_call_to_call(gemma: LanguageModel, sae: SAE) -> No
     assert decoder.complete(LAYER, PROMPTS, [Condition()], 1) == complete(gemma, LAYER, PROMPTS, [Condition()], 1, 64)
 
 
+def test_conditions_of_another_layer_need_no_row_of_those_before(gemma: LanguageModel, sae: SAE) -> None:
+    """Twelve conditions of one layer leave their numbers in a row that one of another layer does not fill."""
+    u = vector("dense", sae, 1.0).values
+    elsewhere = Dense(32)
+    elsewhere.layer = LAYER - 1
+    conditions = [*(Condition(Dense(32), (0.5 + i) * u) for i in range(12)), Condition(elsewhere, u)]
+    prompts = [PROMPTS[i % len(PROMPTS)] for i in range(7)]
+    found = Decoder(gemma, 8).complete(LAYER, prompts, conditions, NEW)
+    assert found == complete(gemma, LAYER, prompts, conditions, NEW, 64)
+
+
 def test_samples_follow_from_the_seed_alone(gemma: LanguageModel, sae: SAE) -> None:
     first, again, other = (
         Decoder(gemma, rows, steps=steps).complete(LAYER, PROMPTS, grid(sae)[:3], NEW, Sampling(1.0, seed))

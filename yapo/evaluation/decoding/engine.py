@@ -139,6 +139,7 @@ class _Batch:
         sampling: Sampling | None,
     ) -> None:
         self.decoder, self.lm, self.slots = decoder, decoder.lm, slots
+        slots.reset()
         self.layer, self.reads = place
         self.prompts, self.conditions, self.limit, self.sampling = prompts, conditions, limit, sampling
         interventions = [condition.intervention if condition.u is not None else None for condition in conditions]

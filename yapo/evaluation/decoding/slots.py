@@ -68,6 +68,11 @@ class Slots:
         token, position, owner, noise = (part[:rows] for part in (self.token, self.position, self.owner, self.noise))
         return Slots(keys, values, token, position, owner, noise, self.written[:, :rows], self.column)
 
+    def reset(self) -> None:
+        """Forget what the rows held: an idle row may be of a batch with more conditions or longer prompts."""
+        for part in (self.token, self.position, self.owner, self.noise):
+            part.zero_()
+
     def fill(self, slots: Tensor, cache: KeyValues, tokens: int, rows: Tensor | None = None) -> None:
         """Copy the keys and values of prompts into slots.
 
