@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, cast
 
 from yapo.config import Config
 from yapo.errors import YapoError, unknown
 from yapo.stages.app import options
 from yapo.steering.method import Method
 from yapo.steering.methods import get_method
+from yapo.studies.base import get_study
 
 
 def check_study(config: Config, study: str) -> None:
@@ -19,26 +22,15 @@ def check_study(config: Config, study: str) -> None:
     """
     check_methods(config, study)
     _check_some_are_left(config, study)
-    studies, key = config.studies, f"studies.{study}"
-    tasks, settings = dict[str, Sequence[str]](), dict[str, Sequence[str]]()
-    if study == "lambda_sweep":
-        settings = {f"{key}.settings": studies.lambda_sweep.settings}
-    elif study in ("convergence", "ablations"):
-        tasks = {f"{key}.tasks": getattr(studies, study).tasks}
-    elif study == "transfer":
-        settings = {f"{key}.setting": [studies.transfer.setting]}
-    elif study == "features":
-        tasks, settings = {f"{key}.tasks": studies.features.tasks}, {f"{key}.settings": studies.features.settings}
-    elif study == "dspa_study":
-        tasks, settings = {f"{key}.chat_task": [studies.dspa_study.chat_task]}, {f"{key}.setting": [studies.dspa_study.setting]}
-    elif study == "knowledge":
-        tasks = {"knowledge.vector_task": [config.knowledge.vector_task]}
-        settings = {"knowledge.vector_setting": [config.knowledge.vector_setting]}
-    for kind, asked, present in (("tasks", tasks, config.tasks), ("settings", settings, config.settings)):
-        for name, values in asked.items():
-            for value in values:
-                if value not in present:
-                    raise YapoError(f"{name}={value}: not among {kind}={','.join(present)}; choose one of them, or add it there")
+    if study == "portable":  # announces nothing: it frees the experiment's vectors, of all tasks and settings
+        return
+    record = get_study(study)
+    for kind, keys, present in (("tasks", record.task_keys, config.tasks), ("settings", record.setting_keys, config.settings)):
+        for key in keys:
+            value: Any = reduce(getattr, key.split("."), config)
+            for name in [value] if isinstance(value, str) else cast(list[str], value):
+                if name not in present:
+                    raise YapoError(f"{key}={name}: not among {kind}={','.join(present)}; choose one of them, or add it there")
 
 
 def _check_some_are_left(config: Config, study: str) -> None:
