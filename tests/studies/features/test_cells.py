@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import pytest
 
+from yapo.reporting.tables import TableOptions
 from yapo.studies.features.cells import (
-    Resampling,
     coherence_cells,
     method_cells,
     overlap_cells,
@@ -19,7 +19,7 @@ from yapo.studies.features.overlap import expected_jaccard
 
 from .frames import COUNTRIES, WIDTH, tops, vectors
 
-HOW = Resampling(resamples=100, confidence=0.9, seed=0)
+OPTIONS = TableOptions(resamples=100, confidence=0.9, seed=0)
 
 
 def cell(data: pd.DataFrame, metric: str, **where: str) -> pd.Series:
@@ -29,7 +29,7 @@ def cell(data: pd.DataFrame, metric: str, **where: str) -> pd.Series:
 
 
 def test_overlap_within_a_language_and_across() -> None:
-    data = overlap_cells(vectors(), top=2, how=HOW)
+    data = overlap_cells(vectors(), top=2, options=OPTIONS)
     here = {"setting": "both", "method": "yapo"}
     for name in ("cosine", "jaccard"):
         assert cell(data, f"{name}_same", **here)["value"] == pytest.approx(1)
@@ -40,11 +40,11 @@ def test_overlap_within_a_language_and_across() -> None:
     assert cell(data, "settings", **here)["value"] == pytest.approx(-1)
     assert cell(data, "jaccard_chance", **here)["value"] == pytest.approx(expected_jaccard(2, 2, WIDTH))
     assert cell(data, "cosine_same", **here)["low"] == pytest.approx(1)
-    assert math.isnan(cell(overlap_cells(vectors(("both",)), 2, HOW), "settings", **here)["value"])
+    assert math.isnan(cell(overlap_cells(vectors(("both",)), 2, OPTIONS), "settings", **here)["value"])
 
 
 def test_two_methods_beside_one_another() -> None:
-    data = method_cells(vectors(), top=2, how=HOW)
+    data = method_cells(vectors(), top=2, options=OPTIONS)
     here = {"setting": "both", "method": "bipo", "other": "yapo"}
     assert cell(data, "cosine", **here)["value"] == pytest.approx(1)
     assert cell(data, "cosine_elsewhere", **here)["value"] == pytest.approx(4 / 12)  # one of three others shares the language
@@ -54,7 +54,7 @@ def test_two_methods_beside_one_another() -> None:
 
 
 def test_coherence_with_its_controls() -> None:
-    data = coherence_cells(tops(), HOW)
+    data = coherence_cells(tops(), OPTIONS)
     assert cell(data, "silenced", method="yapo")["value"] == 0.5
     assert cell(data, "silenced", method="bipo")["value"] == 0
     assert cell(data, "fires_during", method="yapo")["value"] == 0.25
@@ -73,7 +73,7 @@ def test_features_with_nothing_to_compare_are_counted_by_reason() -> None:
     rows.loc[silent, "fires"] = 0.0
     for name in ("tokens_before", "topics_before"):
         rows[name] = [[] if gone else value for gone, value in zip(silent, rows[name], strict=True)]
-    data = coherence_cells(rows, HOW)
+    data = coherence_cells(rows, OPTIONS)
     counts = {name: cell(data, name, method="yapo")["value"] for name in data["metric"] if name.startswith("features")}
     assert counts == {"features": 8, "features_absent": 1, "features_silenced": 4, "features_kept": 3}
     assert cell(data, "features", method="yapo")["n"] == len(COUNTRIES)
@@ -83,7 +83,7 @@ def test_features_with_nothing_to_compare_are_counted_by_reason() -> None:
 
 def test_countries_that_share_no_feature_have_no_agreement() -> None:
     alone = tops()
-    data = coherence_cells(alone[alone["feature"] != 7], HOW)
+    data = coherence_cells(alone[alone["feature"] != 7], OPTIONS)
     assert data[data["metric"].str.startswith(("tokens_", "topics_"))]["value"].isna().all()
     assert (data[data["metric"].str.startswith(("tokens_", "topics_"))]["n"] == 0).all()
 

@@ -70,7 +70,10 @@ def test_numbers_of_a_feature() -> None:
     text = text_of(vector_page(PAGE))
     assert "35 −0.250 12% of all −0.500 −0.250 −0.75 &lt; 0.1% 42%" in text
     assert "Tokens kept 0.90 (control 0.10); activation kept – (control –)" in text
-    assert "BiPO +0.80 5 of 16 0.2" in text
+    assert (
+        "Beside the other methods Method Cosine of displacements Shared strongest features By chance BiPO +0.80 5 of 16 0.2"
+        in text
+    )
 
 
 def test_a_dense_vector_has_no_weights() -> None:

@@ -7,7 +7,6 @@ bootstrap that resamples countries) and ``n`` (how many countries or pairs of co
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from yapo.evaluation.bootstrap import fact_weights
+from yapo.reporting.tables import TableOptions
 from yapo.studies.features.examples import agreement
 from yapo.studies.features.overlap import (
     Floats,
@@ -32,26 +32,17 @@ CELL = ["task", "setting", "method"]
 KEPT = ("kept_tokens", "kept_topics", "kept_mass", "control_tokens", "control_topics", "control_mass")
 
 
-@dataclass(frozen=True)
-class Resampling:
-    """Resamples, confidence and seed of intervals: see ``TableOptions``."""
-
-    resamples: int
-    confidence: float
-    seed: int
-
-
 class _CountryMeans:
     """Means over countries, in one order, with intervals from the same resamples of them."""
 
-    def __init__(self, frame: pd.DataFrame, how: Resampling) -> None:
+    def __init__(self, frame: pd.DataFrame, options: TableOptions) -> None:
         whose = frame[["language", "country"]].drop_duplicates()
         self.countries = whose["country"].tolist()
         language = whose["language"].to_numpy(dtype=str)
         self.same: Mask = language[:, None] == language[None, :]
         self.other: Mask = ~self.same
-        self._weights = fact_weights(len(self.countries), how.resamples, how.seed)
-        self._confidence = how.confidence
+        self._weights = fact_weights(len(self.countries), options.resamples, options.seed)
+        self._confidence = options.confidence
 
     def of(self, values: Floats) -> dict[str, float | int]:
         """Return the mean of one number per country."""
@@ -68,7 +59,7 @@ class _CountryMeans:
         return {"value": value, "low": low, "high": high, "n": n}
 
 
-def overlap_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFrame:
+def overlap_cells(vectors: pd.DataFrame, top: int, options: TableOptions) -> pd.DataFrame:
     """Return the size of vectors and the overlap of the vectors of two countries, for each task, setting and method.
 
     Metrics: ``touched`` features, ``effective`` number of features, ``length`` of the mean change; ``cosine`` of mean changes of
@@ -79,9 +70,9 @@ def overlap_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFr
     Args:
         vectors: rows of the stage ``features``, countries in the same order in every cell.
         top: how many features are compared.
-        how: resampling.
+        options: resamples, confidence and seed.
     """
-    means = _CountryMeans(vectors, how)
+    means = _CountryMeans(vectors, options)
     rows = []
     for key, part in vectors.groupby(CELL, sort=False):
         change, effect = _changes(part), _effects(part)
@@ -100,14 +91,14 @@ def overlap_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def method_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFrame:
+def method_cells(vectors: pd.DataFrame, top: int, options: TableOptions) -> pd.DataFrame:
     """Return the overlap of two methods' vectors, for each task, setting and pair (``method``, ``other``).
 
     Metrics: ``cosine`` of mean changes for the same country, ``cosine_elsewhere`` of one country's by one method with another
     country's by the other (the control), ``effects`` (cosine of effects), ``shared``: share of the ``top`` strongest features in
     common, |A ∩ B| / min(|A|, |B|), and ``shared_chance`` of random sets of those sizes.
     """
-    means = _CountryMeans(vectors, how)
+    means = _CountryMeans(vectors, options)
     rows = []
     for key, part in vectors.groupby(["task", "setting"], sort=False):
         by_method = {str(name): own for name, own in part.groupby("method", sort=False)}
@@ -128,7 +119,7 @@ def method_cells(vectors: pd.DataFrame, top: int, how: Resampling) -> pd.DataFra
     return pd.DataFrame(rows, columns=["task", "setting", "method", "other", "metric", "value", "low", "high", "n"])
 
 
-def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
+def coherence_cells(tops: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     """Return the coherence of the strongest features, for each task, setting and method.
 
     Metrics, each the mean over a country's features and then over countries: ``fires``, ``fires_during`` (shares of tokens),
@@ -143,7 +134,7 @@ def coherence_cells(tops: pd.DataFrame, how: Resampling) -> pd.DataFrame:
     kept, and ``features_kept`` have; ``shared``, of features that two countries have in common, once for each pair of
     countries, and ``shared_compared``, those of them that fire before steering in both.
     """
-    means = _CountryMeans(tops, how)
+    means = _CountryMeans(tops, options)
     marked = tops.assign(
         silenced=((tops["fires"] > 0) & (tops["fires_during"] == 0)).astype(float), absent=(tops["fires"] == 0).astype(float)
     )

@@ -10,7 +10,7 @@ from yapo.reporting.numbers import change, number, number_cell, plural
 from yapo.reporting.render import Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.reporting.words import mean_over_countries
-from yapo.studies.features.cells import CELL, Resampling, coherence_cells, method_cells, overlap_cells, shared_features
+from yapo.studies.features.cells import CELL, coherence_cells, method_cells, overlap_cells, shared_features
 
 NAME, TOP = "features", "features_top"
 METHODS, COHERENCE, SHARED = "features_methods", "features_coherence", "features_shared"
@@ -32,12 +32,11 @@ def features_tables(vectors: pd.DataFrame, tops: pd.DataFrame, top: int, options
         top: strongest features compared.
         options: see ``TableOptions``.
     """
-    how = Resampling(options.resamples, options.confidence, options.seed)
     countries = vectors["country"].nunique()
     tables = [
-        _overlap_table(overlap_cells(vectors, top, how), top, countries, options),
-        _method_table(method_cells(vectors, top, how), top, countries, options),
-        _coherence_table(coherence_cells(tops, how), top, tops["country"].nunique(), options),
+        _overlap_table(overlap_cells(vectors, top, options), top, countries, options),
+        _method_table(method_cells(vectors, top, options), top, countries, options),
+        _coherence_table(coherence_cells(tops, options), top, tops["country"].nunique(), options),
         _shared_table(shared_features(tops, PER_METHOD), top, countries, options),
     ]
     return {table.name: table for table in tables}
