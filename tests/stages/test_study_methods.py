@@ -8,7 +8,10 @@ import pytest
 
 from yapo.config import Config, KnowledgeConfig
 from yapo.errors import YapoError
-from yapo.stages.study_methods import check_study
+from yapo.stages.app import compose
+from yapo.stages.study_methods import check_methods, check_study
+from yapo.studies.ablations import run as ablations_run
+from yapo.studies.convergence import run as convergence_run
 from yapo.studies.registry import (
     STUDIES,
     AblationsConfig,
@@ -19,6 +22,8 @@ from yapo.studies.registry import (
     StudiesConfig,
     TransferConfig,
 )
+from yapo.studies.transfer import left_out
+from yapo.studies.transfer import run as transfer_run
 
 MCQ: dict[str, Any] = {"tasks": ["mcq"]}
 OPEN: dict[str, Any] = {"tasks": ["open_ended"]}
@@ -89,3 +94,40 @@ def test_refused(study: str, settings: dict[str, Any], message: str) -> None:
         check_study(Config(**settings), study)
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "override", "message"),
+    [
+        (
+            convergence_run,
+            "convergence.methods=[yapo,dspa]",
+            "convergence.methods=dspa: is not trained in steps; .* choose among bipo, yapo$",
+        ),
+        (convergence_run, "convergence.methods=[yapoo,yapo]", "convergence.methods=yapoo: unknown method; did you mean yapo?"),
+        (
+            ablations_run,
+            "ablations.methods=[caa]",
+            "ablations.methods=caa: is not trained in steps; leave it out, or choose among bipo, yapo$",
+        ),
+        (transfer_run, "transfer.left_out_methods=[capo]", "transfer.left_out_methods=capo: unknown method"),
+        (
+            left_out,
+            "transfer.left_out_methods=[caa,dspa]",
+            "transfer.left_out_methods=dspa: has no vector that learns from pairs",
+        ),
+    ],
+)
+def test_a_method_that_a_study_cannot_train_is_refused_before_anything_is_read(stage: Any, override: str, message: str) -> None:
+    with pytest.raises(YapoError, match=rf"^studies\.{message}"):
+        stage.main(compose(["results=nowhere", "methods=[yapo]", f"studies.{override}"]))
+
+
+def test_a_study_may_name_methods_that_the_experiment_lacks() -> None:
+    for study in STUDIES:
+        check_methods(compose(["methods=[yapo,dspa]"]), study)
+
+
+def test_a_study_of_one_method_needs_it() -> None:
+    with pytest.raises(YapoError, match=r"^methods=\[caa,yapo\]: dspa_study changes what dspa does; add dspa, or leave"):
+        check_methods(compose(["methods=[caa,yapo]"]), "dspa_study")

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 
 from yapo.config import Config, MethodConfig, TrainConfig
-from yapo.data.schema import read_table
-from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
@@ -23,8 +21,7 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
-from yapo.stages.study import Study, studied
-from yapo.stages.study_methods import check_methods
+from yapo.stages.study import Study
 from yapo.steering.activations import reencode
 from yapo.steering.interventions import Intervention
 from yapo.steering.method import FitInputs
@@ -174,25 +171,3 @@ class TrainingCell:
             items = items if self.setting == "both" else items[items["variant"] == self.setting]
         columns = [*ITEM, "score", "parsed", "exact"]
         return [frame[columns] for frame in self.setup.answerer.ask(items, self.task, conditions)]
-
-
-def read_trainings(config: Config, name: str, countries: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:
-    """Read what the jobs of a study wrote, of all its countries and of those of its methods that the experiment has.
-
-    Raises:
-        YapoError: the experiment has none of the countries or none of the methods.
-    """
-    check_methods(config, name)
-    study = Study.of(config)
-    chosen = studied(config, known_countries(config.data), countries)
-    present = trained_methods(config, methods)
-    for key, asked, found in (("countries", countries, chosen), ("methods", methods, present)):
-        if not found:
-            raise YapoError(f"studies.{name}.{key}={list(asked)}: none of them is in this experiment; name one that is")
-    files = [study.of_study(f"{name}_{method}", language, c) for c, language in chosen.items() for method in present]
-    return pd.concat([read_table(path) for path in files], ignore_index=True)
-
-
-def trained_methods(config: Config, methods: Sequence[str]) -> list[str]:
-    """Return the methods of a study that the experiment has."""
-    return [method for method in methods if method in config.methods]

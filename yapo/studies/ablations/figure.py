@@ -22,7 +22,7 @@ _PANELS = {
 
 @rc_context(STYLE)
 def ablations_figure(cells: pd.DataFrame, note: str = "") -> Figure:
-    """Differences from the default with their intervals: a row of panels per task, a line per variant, methods side by side.
+    """Return differences from the default with their intervals: panels per task, a line per variant, methods side by side.
 
     Args:
         cells: what ``ablation_cells`` makes.

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from yapo.config import Config
-from yapo.reporting.style import write_figure
-from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
-from yapo.stages.study import Study
+from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
-from yapo.stages.trainings import read_trainings
+from yapo.studies.ablations import STUDY
 from yapo.studies.ablations.figure import ablations_figure
-from yapo.studies.ablations.finding import ablations_finding
-from yapo.studies.ablations.table import NAME, ablation_cells, ablation_table
+from yapo.studies.ablations.table import NAME, ablation_cells, ablation_table, finding_values
 
 READS = ("report", "judge", "methods", "studies.ablations")
+FINDING = Path(__file__).with_name("finding.md.j2")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/ablations.*``, ``figures/ablations.*`` and ``studies/ablations.json``."""
-    study, settings, options = Study.of(config), config.studies.ablations, table_options(config)
-    rows = read_trainings(config, NAME, settings.countries, settings.methods)
-    told = {name: ", ".join(f"{key}={value}" for key, value in changes.items()) for name, changes in settings.changes.items()}
-    write_tables({NAME: ablation_table(rows, told, settings.setting, options)}, study.root / "tables")
+    """Write ``tables/ablations.*``, ``figures/ablations.*`` and ``studies/ablations.json``."""
+    rows, settings, options = read_rows(config, NAME), config.studies.ablations, table_options(config)
+    changes = {name: ", ".join(f"{key}={value}" for key, value in part.items()) for name, part in settings.changes.items()}
     cells = ablation_cells(rows, options)
-    write_figure(ablations_figure(cells, options.note), study.root / "figures" / NAME)
-    ablations_finding(cells, figures=(NAME,)).save(study.finding(NAME))
+    table = ablation_table(cells, rows["country"].nunique(), changes, settings.setting, options)
+    figure = ablations_figure(cells, options.note)
+    write_report(config, NAME, STUDY.title, FINDING, finding_values(cells), {NAME: table}, {NAME: figure})
 
 
 if __name__ == "__main__":

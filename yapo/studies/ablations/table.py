@@ -1,8 +1,9 @@
-"""One change at a time: the numbers and the table. Figure and reading: ``ablations_figure``, ``ablations_reading``."""
+"""The numbers, the table and the finding of the ablations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,22 @@ from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
+from yapo.reporting.numbers import number, number_cell, plural, score_digits
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import counted, scores_told
+from yapo.reporting.words import scores_told
 
 NAME = "ablations"
 DEFAULT, UNSTEERED = "default", "unsteered"
 CELL = ["task", "method", "change"]
 # What is measured of every item, by multiplier; the direction is part of the name.
 MEASURES = ("score", "score_reversed", "loss", "loss_reversed", "displacement")
+CHANGE = ("change_value", "change_low", "change_high")
 _SIZES = ["l0", "difference", "explained_variance", "sae_l0"]
 
 
 def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Mean over countries, each counted once, of every measure of every variant, and its difference from the default.
+    """Return means over countries, each counted once, of every measure of every variant, and differences from the default.
 
     Args:
         rows: rows of the stage ``ablations``, of all countries and methods.
@@ -63,21 +66,20 @@ def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     scores = draws.index.get_level_values("measure").str.startswith("score")
     most = draws.index.get_level_values("task").map({"mcq": 100.0, "open_ended": 10.0}).where(scores)  # losses have no end
     found = intervals(draws, options.confidence, facts=counts["n_facts"].reindex(draws.index), span=(0.0, most))
-    change = differences(draws, base, found, found.reindex(base.index), options.confidence)
-    change.columns = pd.Index(["change_value", "change_low", "change_high"])
+    change = differences(draws, base, found, found.reindex(base.index), options.confidence).set_axis(list(CHANGE), axis=1)
     return pd.concat([found, change, counts, sizes], axis=1).reset_index()
 
 
-def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str, options: TableOptions) -> Table:
-    """One line per method and variant, each measure with its difference from the default.
+def ablation_table(cells: pd.DataFrame, countries: int, changes: Mapping[str, str], setting: str, options: TableOptions) -> Table:
+    """Return the table: one line per method and variant, each measure with its difference from the default.
 
     Args:
-        rows: rows of the stage ``ablations``, of all countries and methods.
+        cells: from ``ablation_cells``.
+        countries: how many countries they are means over.
         changes: what each variant changes, as text, by its name.
         setting: which questions the vectors were trained on.
         options: see ``TableOptions``.
     """
-    cells = ablation_cells(rows, options)
     at = {tuple(cell[name] for name in [*CELL, "measure"]): cell for cell in records(cells)}
     groups = []
     for task in ordered("task", cells["task"]):
@@ -87,15 +89,14 @@ def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str,
             for change in (UNSTEERED, DEFAULT, *(name for name in present if name not in (UNSTEERED, DEFAULT))):
                 lines.append(Row((label("method", method), change_name(change)), _line(at, (task, method, change))))
         groups.append(Group(label("task", str(task)), tuple(lines)))
-    countries, seeds = rows["country"].nunique(), int(rows["seed"].nunique())
     what = "; ".join(f"{change_name(name)}: {text}" for name, text in changes.items())
     sheet = Sheet(
         name=NAME,
         title="Ablations",
         caption=(
             f"Vectors trained on {label('setting', setting).lower()} questions in the experiment's way and with one change each, "
-            f"after the last epoch, on validation: {counted(countries, 'country')}, "
-            f"{counted(seeds, 'seed')}. Scores: {scores_told(rows['task'], options.scorer)}."
+            f"after the last epoch, on validation: {plural(countries, 'country')}, "
+            f"{plural(int(cells['seeds'].max()), 'seed')}. Scores: {scores_told(cells['task'], options.scorer)}."
         ),
         notes=(
             f"Values: mean over countries, each counted once, and seeds. Brackets: {100 * options.confidence:g}% bootstrap "
@@ -118,7 +119,7 @@ def ablation_table(rows: pd.DataFrame, changes: Mapping[str, str], setting: str,
 
 
 def change_name(change: str) -> str:
-    """A variant as shown."""
+    """Return the name of a variant as shown."""
     return change.replace("_", " ").capitalize()
 
 
@@ -128,38 +129,72 @@ Records = dict[tuple[Any, ...], dict[str, Any]]
 def _line(at: Records, place: tuple[str, ...]) -> tuple[Cell | None, ...]:
     task, _, change = place
     own = {name: at.get((*place, name)) for name in MEASURES}
-    digits = 1 if task == "mcq" else 2
     cells: list[Cell | None] = []
     for name in MEASURES[:4]:
-        places = digits if name.startswith("score") else 3
-        cells += [_value(own[name], places), None if change in (DEFAULT, UNSTEERED) else _change(own[name], places)]
-    score, moved = own["score"], own["displacement"]
+        digits = score_digits(task) if name.startswith("score") else 3
+        compared = None if change in (DEFAULT, UNSTEERED) else own[name]
+        cells += [_value(own[name], digits), number_cell(compared, digits, names=CHANGE, sign=True)]
+    score = own["score"]
     assert score is not None
-    cells.append(_value(moved, 1))
-    cells.append(None if change == UNSTEERED else Cell(f"{score['l0']:,.0f}"))
-    known = np.isfinite(score["difference"]) and change != DEFAULT
-    cells.append(Cell(f"{score['difference']:.2g}") if known else None)
-    described = np.isfinite(score["explained_variance"])
-    cells.append(Cell(f"{score['explained_variance']:.3f}, L0 {score['sae_l0']:.1f}") if described else None)
-    cells.append(Cell(f"{score['n']:,} ({score['n_facts']} facts)"))
-    return tuple(cells)
+    moved, explained = np.isfinite(score["difference"]) and change != DEFAULT, np.isfinite(score["explained_variance"])
+    return (
+        *cells,
+        number_cell(own["displacement"], 1),
+        None if change == UNSTEERED else Cell(f"{score['l0']:,.0f}"),
+        Cell(f"{score['difference']:.2g}") if moved else None,
+        Cell(f"{number(score['explained_variance'], 3)}, L0 {number(score['sae_l0'], 1)}") if explained else None,
+        Cell(f"{score['n']:,} ({score['n_facts']} facts)"),
+    )
 
 
 def _value(cell: dict[str, Any] | None, digits: int) -> Cell | None:
-    if cell is None:
-        return None
-    failed = float(cell["parse_failure_rate"]) if cell["measure"].startswith("score") else 0.0
-    value, low, high = (f"{cell[name]:.{digits}f}".replace("-", MINUS) for name in ("value", "low", "high"))
-    return Cell(value, f"[{low}, {high}]", failures=f"{100 * failed:.1f}% unparsed" if failed > 0 else "")
+    printed = number_cell(cell, digits)
+    if cell is None or printed is None or not cell["measure"].startswith("score") or not cell["parse_failure_rate"] > 0:
+        return printed
+    return replace(printed, failures=f"{100 * cell['parse_failure_rate']:.1f}% unparsed")
 
 
-def _change(cell: dict[str, Any] | None, digits: int) -> Cell | None:
-    if cell is None:
-        return None
-    value, low, high = (signed(cell[name], digits) for name in ("change_value", "change_low", "change_high"))
-    return Cell(value, f"[{low}, {high}]")
+def finding_values(cells: pd.DataFrame) -> dict[str, Any]:
+    """Return the numbers of ``finding.md.j2``, by task and method.
+
+    Args:
+        cells: from ``ablation_cells``.
+    """
+    runs = []
+    for task in ordered("task", cells["task"]):
+        for method in ordered("method", cells.loc[cells["task"] == task, "method"]):
+            own = records(cells[(cells["task"] == task) & (cells["method"] == method)])
+            at = {(cell["change"], cell["measure"]): cell for cell in own}
+            changed = [
+                {**cell, "name": change_name(cell["change"]).lower()}
+                for cell in own
+                if cell["change"] not in (DEFAULT, UNSTEERED)
+            ]
+            runs.append(
+                {
+                    "task": task,
+                    "method": method,
+                    "digits": score_digits(task),
+                    "unsteered": at[UNSTEERED, "score"]["value"],
+                    "up": at[DEFAULT, "score"]["value"],
+                    "down": at[DEFAULT, "score_reversed"]["value"],
+                    "gain": _gain(at[UNSTEERED, "score"]),
+                    "gain_reversed": _gain(at[UNSTEERED, "score_reversed"]),
+                    "changes": [
+                        (multiplier, [cell for cell in changed if cell["measure"] == measure and _excludes_0(cell)])
+                        for multiplier, measure in ((1, "score"), (-1, "score_reversed"))
+                    ],
+                    "same": [c["name"] for c in changed if c["measure"] == "score" and c["difference"] < 1e-3],
+                }
+            )
+    return {"runs": runs, "seeds": int(cells["seeds"].max())}
 
 
-def signed(value: float, digits: int) -> str:
-    """A difference as shown."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+def _gain(unsteered: dict[str, Any]) -> dict[str, float]:
+    """Return the default's difference from the unsteered model, which has its difference from the default."""
+    value, low, high = (unsteered[name] for name in CHANGE)
+    return {"value": 0.0 - value, "low": 0.0 - high, "high": 0.0 - low}
+
+
+def _excludes_0(cell: dict[str, Any]) -> bool:
+    return bool(cell["change_low"] > 0 or cell["change_high"] < 0)

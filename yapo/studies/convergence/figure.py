@@ -26,19 +26,18 @@ from yapo.reporting.style import (
     score_name,
     share_y,
 )
-from yapo.studies.convergence.table import smoothed
 
 
 @rc_context(STYLE)
-def convergence_figure(rows: pd.DataFrame, window: int, note: str = "") -> Figure:
-    """Four panels per task and learning rate. Lines: mean; bands: lowest to highest seed, each a mean over countries.
+def convergence_figure(rows: pd.DataFrame, runs: pd.DataFrame, window: int, note: str = "") -> Figure:
+    """Return four panels per task and learning rate. Lines: mean; bands: lowest to highest seed, each a mean over countries.
 
     Args:
         rows: rows of the stage ``convergence``, of all countries and methods.
+        runs: from ``smoothed``.
         window: steps that a training loss is a mean over.
         note: sentence printed under the figure.
     """
-    runs = smoothed(rows, window)
     lines = [(task, rate) for task in ordered("task", runs["task"]) for rate in sorted(runs["lr"].unique())]
     figure = new_figure(12.6, 2.7 * len(lines) + 1.3)
     grid = figure.subplots(len(lines), 4, squeeze=False)
@@ -101,7 +100,7 @@ _DOTS: dict[str, Any] = {"linestyle": "--", "marker": "o", "markerfacecolor": "w
 
 
 def _scores(panels: Sequence[Axes], answers: pd.DataFrame, method: str, scale: float) -> None:
-    """Over steps and over displacement, from the unsteered model on."""
+    """Draw scores over steps and over displacement, from the unsteered model on."""
     if answers.empty:
         for axes in panels:
             blank(axes, "no answers")

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from yapo.config import Config
-from yapo.reporting.style import write_figure
-from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
-from yapo.stages.study import Study
+from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
-from yapo.stages.trainings import read_trainings
+from yapo.studies.convergence import STUDY
 from yapo.studies.convergence.figure import convergence_figure
-from yapo.studies.convergence.finding import convergence_finding
-from yapo.studies.convergence.table import NAME, convergence_table
+from yapo.studies.convergence.table import NAME, convergence_cells, convergence_table, finding_values, smoothed
 
 READS = ("report", "judge", "methods", "studies.convergence")
+FINDING = Path(__file__).with_name("finding.md.j2")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/convergence.*``, ``figures/convergence.*`` and ``studies/convergence.json``."""
-    study, settings, options = Study.of(config), config.studies.convergence, table_options(config)
-    rows = read_trainings(config, NAME, settings.countries, settings.methods)
-    table = convergence_table(rows, settings.losses, settings.window, settings.setting, options)
-    write_tables({NAME: table}, study.root / "tables")
-    write_figure(convergence_figure(rows, settings.window, options.note), study.root / "figures" / NAME)
-    convergence_finding(rows, settings.losses, settings.window, options, figures=(NAME,)).save(study.finding(NAME))
+    """Write ``tables/convergence.*``, ``figures/convergence.*`` and ``studies/convergence.json``."""
+    rows, settings, options = read_rows(config, NAME), config.studies.convergence, table_options(config)
+    runs = smoothed(rows, settings.window)
+    cells = convergence_cells(rows, runs, settings.losses, options)
+    table = convergence_table(rows, cells, settings.losses, settings.window, settings.setting, options)
+    figure = convergence_figure(rows, runs, settings.window, options.note)
+    values = {**finding_values(rows, runs, cells, options), "window": settings.window}
+    write_report(config, NAME, STUDY.title, FINDING, values, {NAME: table}, {NAME: figure})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""How fast methods learn, over steps and over what they do to the residual stream: the numbers and the table."""
+"""The numbers, the table and the finding of convergence, over steps and over displacement of the residual stream."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,21 @@ from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
+from yapo.reporting.numbers import number_cell, plural, score_digits
 from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import counted, scores_told
+from yapo.reporting.words import scores_told
 
 NAME = "convergence"
 CELL = ["task", "lr", "method"]
 RUN = [*CELL, "country", "seed"]
 SCORES = {"score": "validation", "training_score": "train"}  # the split that each is of
+STEPS = (150, 640)  # of which the paper's figure gives losses (arXiv 2601.08441)
+GRID = 25  # displacements at which two runs are compared
 
 
 def smoothed(rows: pd.DataFrame, window: int) -> pd.DataFrame:
-    """Loss and displacement over training: means over the ``window`` steps that end at each step.
+    """Return loss and displacement over training as means over the ``window`` steps that end at each step.
 
     Args:
         rows: rows of the stage ``convergence``, of all countries and methods.
@@ -46,21 +50,26 @@ def smoothed(rows: pd.DataFrame, window: int) -> pd.DataFrame:
 
 
 def reached(runs: pd.DataFrame, loss: float) -> pd.DataFrame:
-    """Where each run first has a training loss this low: ``step`` and ``displacement``, indexed by ``RUN``; NaN if never."""
+    """Return ``step`` and ``displacement`` where each run first has a training loss this low; NaN if never."""
     every = pd.MultiIndex.from_frame(runs[RUN].drop_duplicates())
     first = runs[runs["loss"] <= loss].drop_duplicates(RUN).set_index(RUN)[["step", "displacement"]]
     return first.reindex(every)
 
 
-def convergence_cells(rows: pd.DataFrame, losses: Sequence[float], window: int, options: TableOptions) -> pd.DataFrame:
-    """Tidy numbers: ``CELL``, ``measure``, ``value``, ``low``, ``high``, ``n``, ``of``.
+def convergence_cells(rows: pd.DataFrame, runs: pd.DataFrame, losses: Sequence[float], options: TableOptions) -> pd.DataFrame:
+    """Return the tidy numbers: ``CELL``, ``measure``, ``value``, ``low``, ``high``, ``n``, ``of``.
 
     Measures of runs (``steps_to_<loss>``, ``displacement_at_<loss>``, ``training_loss``, ``validation_loss``,
     ``validation_loss_reversed``, ``displacement``): mean over runs, lowest and highest run, ``n`` runs that have the measure
     of all. The last four are those of the end of training. ``SCORES``, by the epoch in ``at``: mean over countries, each
     counted once, bootstrap interval over facts, ``n`` answers, ``of`` facts. The unsteered model is epoch 0.
+
+    Args:
+        rows: rows of the stage ``convergence``, of all countries and methods.
+        runs: from ``smoothed``.
+        losses: training losses whose steps are counted.
+        options: see ``TableOptions``.
     """
-    runs = smoothed(rows, window)
     per_run: dict[str, pd.Series] = {}
     for loss in losses:
         first = reached(runs, loss)
@@ -78,7 +87,7 @@ def convergence_cells(rows: pd.DataFrame, losses: Sequence[float], window: int, 
 
 
 def _scores(rows: pd.DataFrame, options: TableOptions) -> list[pd.DataFrame]:
-    """Scores by epoch; multiple choice in percent."""
+    """Return scores by epoch, multiple choice in percent."""
     frames = []
     for measure in SCORES:
         answers = _answers(rows, measure)
@@ -93,21 +102,21 @@ def _scores(rows: pd.DataFrame, options: TableOptions) -> list[pd.DataFrame]:
 
 
 def _answers(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """The answers that a measure of ``SCORES`` is a mean of, in printed units, the epoch as ``at``."""
+    """Return the answers behind a measure of ``SCORES``, in printed units, the epoch as ``at``."""
     answers = rows[(rows["kind"] == "answer") & (rows["split"] == SCORES[measure])]
     percent = answers["task"].map({"mcq": 100.0, "open_ended": 1.0}).astype(float)  # of no rows it would be text
     return answers.assign(score=answers["score"] * percent, at=answers["epoch"])
 
 
 def _score_draws(answers: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Draws of the mean over countries, by ``CELL`` and ``at``; every cell draws the same facts."""
+    """Return draws of the mean over countries, by ``CELL`` and ``at``; every cell draws the same facts."""
     keys = [*CELL, "at", "country"]
     draws = resampled_means(answers, keys, resamples=options.resamples, seed=options.seed)
     return mean_over(draws, "country", ["task"])
 
 
 def falls(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Validation score after the last epoch minus that of the best one, from resamples that draw the same facts for both.
+    """Return the validation score after the last epoch minus that of the best one; resamples draw the same facts for both.
 
     The best epoch is chosen on these same questions, so the difference is never above 0.
 
@@ -124,22 +133,104 @@ def falls(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         own = own.sort_index(level="at")
         best = int(own[0].argmax())
         fall = intervals((own.iloc[-1] - own.iloc[best]).to_frame().T, options.confidence)
-        place = dict(zip(CELL, cell, strict=True))
-        found.append({**place, "best": int(own.index.get_level_values("at")[best]), **records(fall)[0]})
+        found.append(
+            {**dict(zip(CELL, cell, strict=True)), "best": int(own.index.get_level_values("at")[best]), **records(fall)[0]}
+        )
     return pd.DataFrame(found)
 
 
-def convergence_table(rows: pd.DataFrame, losses: Sequence[float], window: int, setting: str, options: TableOptions) -> Table:
-    """Steps to given training losses, the displacement there, and where training ends; one line per learning rate and method.
+def displacement_gaps(runs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Return the second method's training loss minus the first's at equal displacement, for each country and seed.
+
+    Both runs are read at ``GRID`` displacements up to the largest that both reach, each where it first gets there.
+
+    Args:
+        runs: from ``smoothed``, of one task and learning rate.
+        first, second: methods.
+
+    Returns:
+        ``gap`` (mean over the displacements) and ``reach`` (the largest of them).
+    """
+    gaps = []
+    for _, pair in runs.groupby(["country", "seed"], sort=False):
+        curves = [pair[pair["method"] == method] for method in (first, second)]
+        if any(curve.empty for curve in curves):
+            continue
+        reach = min(curve["displacement"].max() for curve in curves)
+        low = max(curve["displacement"].iloc[0] for curve in curves)
+        grid = np.linspace(min(low, reach), reach, GRID)
+        losses = []
+        for curve in curves:
+            furthest = curve["displacement"].cummax().to_numpy()
+            losses.append(curve["loss"].to_numpy()[np.searchsorted(furthest, grid).clip(max=len(furthest) - 1)])
+        gaps.append((float((losses[1] - losses[0]).mean()), reach))
+    return pd.DataFrame(gaps, columns=["gap", "reach"])
+
+
+def finding_values(rows: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, options: TableOptions) -> dict[str, Any]:
+    """Return the numbers of ``finding.md.j2``, by task.
+
+    Args:
+        rows, runs: as for ``convergence_cells``, which makes ``cells``.
+        options: see ``TableOptions``.
+    """
+    fallen, tasks = falls(rows, options), []
+    for task in ordered("task", runs["task"]):
+        own, scores = runs[runs["task"] == task], cells[cells["task"] == task]
+        trained = []
+        for fall in records(fallen[fallen["task"] == task].sort_values(["lr", "method"])):
+            run = scores[(scores["lr"] == fall["lr"]) & (scores["method"] == fall["method"])]
+            best, end, training = score_at(run, "best"), score_at(run, "end"), score_at(run, "end", "training_score")
+            trained.append({**fall, "fall": fall, "best": best, "end": end, "training": training})
+        tasks.append(
+            {
+                "name": task,
+                "digits": score_digits(task),
+                "unsteered": score_at(scores, "start")["value"],
+                "rates": [{"rate": rate, **_rate(own[own["lr"] == rate])} for rate in sorted(own["lr"].unique())],
+                "runs": trained,
+            }
+        )
+    return {"tasks": tasks, "countries": rows["country"].nunique(), "seeds": rows["seed"].nunique()}
+
+
+def _rate(runs: pd.DataFrame) -> dict[str, Any]:
+    """Return losses after some steps, or at the end of runs that end before, and gaps at equal displacement."""
+    methods, losses = ordered("method", runs["method"]), list[dict[str, Any]]()
+    for step in STEPS:
+        at = runs[runs["step"] <= step].sort_values("step", kind="stable").groupby(RUN, sort=False).tail(1)
+        own = {method: at[at["method"] == method] for method in methods if (at["method"] == method).any()}
+        means = [
+            {"method": method, **_range(run["loss"]), "displacement": run["displacement"].mean()} for method, run in own.items()
+        ]
+        found = {"first": int(at["step"].min()), "last": int(at["step"].max()), "methods": means} if means else {}
+        if found and found not in losses:  # both are the end of runs shorter than the first step
+            losses.append(found)
+    gaps = []
+    for first, second in combinations(methods, 2):
+        pairs = displacement_gaps(runs, first, second)
+        if len(pairs):
+            gaps.append({"first": first, "second": second, **_range(pairs["gap"]), "reach": pairs["reach"].mean()})
+    return {"losses": losses, "gaps": gaps}
+
+
+def _range(values: pd.Series) -> dict[str, float]:
+    return {"value": values.mean(), "low": values.min(), "high": values.max()}
+
+
+def convergence_table(
+    rows: pd.DataFrame, cells: pd.DataFrame, losses: Sequence[float], window: int, setting: str, options: TableOptions
+) -> Table:
+    """Return the table: steps and displacement at given training losses, and where training ends, by learning rate and method.
 
     Args:
         rows: rows of the stage ``convergence``, of all countries and methods.
+        cells: from ``convergence_cells``.
         losses: training losses whose steps are counted.
         window: steps that a training loss is a mean over.
         setting: which questions the vectors were trained on.
         options: see ``TableOptions``.
     """
-    cells = convergence_cells(rows, losses, window, options)
     steps = int(rows["step"].max())
     groups = []
     for task in ordered("task", cells["task"]):
@@ -156,7 +247,7 @@ def convergence_table(rows: pd.DataFrame, losses: Sequence[float], window: int, 
         title="Convergence",
         caption=(
             f"Training of vectors on {label('setting', setting).lower()} questions at equal learning rates, up to step "
-            f"{steps:,}: {counted(countries, 'country')}, {counted(seeds, 'seed')} "
+            f"{steps:,}: {plural(countries, 'country')}, {plural(seeds, 'seed')} "
             f"each. Scores on validation at λ = 1: {scores_told(rows['task'], options.scorer)}."
         ),
         notes=(
@@ -182,7 +273,7 @@ def convergence_table(rows: pd.DataFrame, losses: Sequence[float], window: int, 
 
 
 def score_at(cells: pd.DataFrame, which: str, measure: str = "score") -> dict[str, Any]:
-    """The cell of a method's score before training ("start"), after the last epoch ("end") or of the best epoch ("best").
+    """Return the cell of a method's score before training ("start"), after the last epoch ("end") or of the best epoch ("best").
 
     Empty where training questions were not asked.
     """
@@ -197,7 +288,6 @@ def score_at(cells: pd.DataFrame, which: str, measure: str = "score") -> dict[st
 
 
 def _sample(cells: pd.DataFrame) -> str:
-    """What the training questions are, where there are any."""
     asked = cells.loc[cells["measure"] == "training_score", "of"]
     return "" if asked.empty else f" Training questions: one phrasing of each of a sample of training facts ({asked.max():.0f})."
 
@@ -213,31 +303,25 @@ def _line(cells: pd.DataFrame, losses: Sequence[float], task: str, rate: float, 
     values: list[Cell | None] = []
     for loss in losses:
         values += [_reached(at[f"steps_to_{loss:g}"], 0), _reached(at[f"displacement_at_{loss:g}"], 1)]
-    values += [_spread(at[name], 3) for name in ("training_loss", "validation_loss", "validation_loss_reversed")]
+    values += [number_cell(at[name], 3) for name in ("training_loss", "validation_loss", "validation_loss_reversed")]
     best, end, training = score_at(cells, "best"), score_at(cells, "end"), score_at(cells, "end", "training_score")
-    values += [_spread(at["displacement"], 1), _score(best, task, f" (epoch {best['at']:.0f})")]
+    values += [number_cell(at["displacement"], 1), _score(best, task, f" (epoch {best['at']:.0f})")]
     values += [_score(end, task), _score(training, task), _counts(end, training, f"{at['training_loss']['of']} runs, ")]
     return Row((f"{rate:g}", label("method", method)), tuple(values))
 
 
 def _counts(score: dict[str, Any], training: dict[str, Any], runs: str = "") -> Cell:
-    """Answers and facts of validation, and those of the training questions."""
+    """Return answers and facts of validation, and those of the training questions."""
     more = f"; training {training['n']:,} ({training['of']})" if training else ""
     return Cell(f"{runs}{score['n']:,} answers ({score['of']} facts){more}")
 
 
-def _reached(cell: dict[str, Any], digits: int) -> Cell:
-    """A mean over the runs that get there, and how many do where that is not all."""
+def _reached(cell: dict[str, Any], digits: int) -> Cell | None:
+    """Return a mean over the runs that get there, and how many do where that is not all."""
     if cell["n"] == 0:
         return Cell("not reached")
-    some = "" if cell["n"] == cell["of"] else f" ({cell['n']} of {cell['of']} runs)"
-    return _spread(cell, digits, some)
-
-
-def _spread(cell: dict[str, Any], digits: int, more: str = "") -> Cell:
-    value, low, high = (f"{cell[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return Cell(value + more, f"[{low}, {high}]")
+    return number_cell(cell, digits, more="" if cell["n"] == cell["of"] else f" ({cell['n']} of {cell['of']} runs)")
 
 
 def _score(cell: dict[str, Any], task: str, more: str = "") -> Cell | None:
-    return _spread(cell, 1 if task == "mcq" else 2, more) if cell else None
+    return number_cell(cell or None, score_digits(task), more=more)
