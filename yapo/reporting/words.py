@@ -1,4 +1,4 @@
-"""Phrases that several tables and figures need: counts with their noun, and what brackets hold."""
+"""Phrases that several tables and figures need: means over countries, what scores mean, what brackets hold."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ import pandas as pd
 
 from yapo.evaluation.bootstrap import alike
 from yapo.reporting.names import ordered
-
-_PLURALS = {"country": "countries", "steered country": "steered countries"}
-
-
-def counted(number: int, noun: str) -> str:
-    """Return "1 country", "2 countries", "1,395 answers"."""
-    return f"{number:,} {noun if number == 1 else _PLURALS.get(noun, noun + 's')}"
+from yapo.reporting.numbers import plural
 
 
 def mean_over_countries(number: int) -> str:
     """Return "mean over 2 countries", or "one country" where there is nothing to average."""
-    return "one country" if number == 1 else f"mean over {counted(number, 'country')}"
+    return "one country" if number == 1 else f"mean over {plural(number, 'country')}"
 
 
 def scores_told(tasks: Iterable[str], scorer: str) -> str:

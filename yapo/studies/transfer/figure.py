@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.render import MINUS
+from yapo.reporting.numbers import change
 from yapo.reporting.style import (
     STYLE,
     blank,
@@ -33,7 +33,7 @@ _PAGE = 12.5
 
 @rc_context(STYLE)
 def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure:
-    """Change of the score of each country's questions by each country's vector, one panel per variant and task.
+    """Return changes of the score of each country's questions by each country's vector, one panel per variant and task.
 
     Args:
         cells: what ``transfer_cells`` makes.
@@ -80,15 +80,7 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
         values[row, column] = cell["value"]
         half = (cell["high"] - cell["low"]) / 2
         ink = "white" if abs(cell["value"]) > 0.62 * most else "#1d2433"
-        axes.text(
-            column,
-            row - 0.18,
-            f"{cell['value']:+.{digits}f}".replace("-", MINUS),
-            ha="center",
-            va="center",
-            fontsize=6.6,
-            color=ink,
-        )
+        axes.text(column, row - 0.18, change(cell["value"], digits), ha="center", va="center", fontsize=6.6, color=ink)
         if np.isfinite(half):
             axes.text(column, row + 0.24, f"±{half:.{digits}f}", ha="center", va="center", fontsize=6, color=ink)
     axes.imshow(values, cmap=_MAP, vmin=-most, vmax=most, aspect="equal")
@@ -104,7 +96,7 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
 
 @rc_context(STYLE)
 def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Figure:
-    """Change of the score by own, zero-shot, siblings' and foreign vectors, by language; one column per task.
+    """Return changes of the score by own, zero-shot, siblings' and foreign vectors, by language; one column per task.
 
     Args:
         cells: what ``transfer_cells`` makes.
@@ -149,7 +141,7 @@ def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Fi
 
 @rc_context(STYLE)
 def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Figure:
-    """Under a sibling's vector: share of answers that are the sibling's, and that are the country's own; by language.
+    """Return the shares of answers under a sibling's vector that are the sibling's and the country's own, by language.
 
     Args:
         cells: what ``transfer_cells`` makes.

@@ -1,4 +1,4 @@
-"""Vectors of one country on the questions of others: the numbers and the table. Figures: ``transfer_figures``."""
+"""The numbers, the tables and the finding of transfer between countries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from yapo.errors import YapoError
 from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.numbers import number_cell, score_digits
+from yapo.reporting.render import Cell, Group, Row, Sheet
 from yapo.reporting.tables import Table, TableOptions, make_table
 
 NAME = "transfer"
@@ -42,7 +43,7 @@ class TransferCells:
 
 
 def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
-    """Means and intervals.
+    """Return means and intervals.
 
     Args:
         rows: rows of the stage ``transfer``, of all countries.
@@ -61,12 +62,12 @@ def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
             draws = resampled_means(long, _PAIR, resamples=options.resamples, seed=options.seed)
             counts = long.groupby(_PAIR, sort=False).agg(n=("score", "size"), n_facts=("question_id", "nunique"))
             ends = _span(str(task), measure)
-            pairs.append(_told(draws, counts, options, ends).assign(**place))
+            pairs.append(_intervals(draws, counts, options, ends).assign(**place))
             by_country = draws.groupby(level=_PAIR[:-1], sort=False).mean()
             for keys in (["language", "method", "relation"], ["method", "relation"]):
                 counted = long.assign(pair=long["source"] + ">" + long["country"]).groupby(keys, sort=False)
                 sizes = counted.agg(n=("score", "size"), n_facts=("question_id", "nunique"), pairs=("pair", "nunique"))
-                cells = _told(by_country.groupby(level=keys, sort=False).mean(), sizes, options, ends).assign(**place)
+                cells = _intervals(by_country.groupby(level=keys, sort=False).mean(), sizes, options, ends).assign(**place)
                 languages.append(cells if "language" in keys else cells.assign(language=OVERALL))
     heads = ["task", "variant", "language", "method", "relation"]
     order = [*heads, "measure", "value", "low", "high", "n", "n_facts"]
@@ -77,7 +78,7 @@ def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
 
 
 def _with_shares(rows: pd.DataFrame) -> pd.DataFrame:
-    """Adds the ``SHARES`` that the stage leaves to be made; NaN where it has ``adopted`` as NaN: all are of the same items."""
+    """Add the ``SHARES`` that the stage leaves to be made; NaN where it has ``adopted`` as NaN: all are of the same items."""
     item = ["task", "country", "variant", "question_id", "phrasing"]
     before = rows[rows["method"] == "baseline"].set_index(item)["exact"].astype(float)
     told = rows["adopted"].notna()
@@ -87,19 +88,21 @@ def _with_shares(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _span(task: str, measure: str) -> tuple[float, float] | None:
-    """Lowest and highest value of a measure; None for changes, which are alike also where nothing is at an end."""
+    """Return the lowest and highest value of a measure; None for changes, which are alike also where nothing is at an end."""
     if measure in ("change", "lead"):
         return None
     return 0.0, 10.0 if measure == "score" and task != "mcq" else 100.0
 
 
-def _told(draws: pd.DataFrame, counts: pd.DataFrame, options: TableOptions, ends: tuple[float, float] | None) -> pd.DataFrame:
+def _intervals(
+    draws: pd.DataFrame, counts: pd.DataFrame, options: TableOptions, ends: tuple[float, float] | None
+) -> pd.DataFrame:
     facts = counts["n_facts"].reindex(draws.index)
     return intervals(draws, options.confidence, facts=facts, span=ends).join(counts).reset_index()
 
 
 def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
-    """Own vector, zero-shot vector, siblings' and foreign vectors, by language and method."""
+    """Return the table of own, zero-shot, siblings' and foreign vectors, by language and method."""
     data = cells.languages
     at = {
         tuple(cell[name] for name in ("task", "variant", "language", "method", "relation", "measure")): cell
@@ -149,7 +152,7 @@ Records = dict[tuple[Any, ...], dict[str, Any]]
 
 def _line(at: Records, place: tuple[str, str, str], method: str) -> Row:
     task, _, language = place
-    digits = 1 if task == "mcq" else 2
+    digits = score_digits(task)
     relation = {"baseline": "none", "prompt": "prompt"}.get(method, "own")
     score = at.get((*place, method, relation, "score"))
     changes = [at.get((*place, method, name, "change")) for name in RELATIONS]
@@ -166,31 +169,22 @@ def _line(at: Records, place: tuple[str, str, str], method: str) -> Row:
     n, *others = ("–" if cell is None else f"{cell['n']:,}" for cell in counted)
     cells = (
         _cell(score, digits),
-        *(_cell(cell, digits, "+") for cell in changes),
+        *(_cell(cell, digits, sign=True) for cell in changes),
         *(_cell(cell, 1) for cell in by_relation[relation]),
         Cell(n, f"[{' / '.join(others)}]" if others else ""),
     )
     return Row((label("language", language), label("method", method)), cells, aggregate=language == OVERALL)
 
 
-def _cell(cell: dict[str, Any] | None, digits: int, sign: str = "-") -> Cell | None:
+def _cell(cell: dict[str, Any] | None, digits: int, *, sign: bool = False) -> Cell | None:
     if cell is None:
         return None
     detail = f"n = {cell['n']:,} answers, {cell['n_facts']} facts, {cell['pairs']} pairs of countries"
-    return Cell(_value(cell, digits, sign), _spread(cell, digits, sign), detail=detail)
-
-
-def _value(cell: dict[str, Any], digits: int, sign: str) -> str:
-    return f"{cell['value']:{sign}.{digits}f}".replace("-", MINUS)
-
-
-def _spread(cell: dict[str, Any], digits: int, sign: str) -> str:
-    low, high = (f"{cell[name]:{sign}.{digits}f}".replace("-", MINUS) for name in ("low", "high"))
-    return f"[{low}, {high}]" if cell["low"] == cell["low"] else ""
+    return number_cell(cell, digits, sign=sign, detail=detail)
 
 
 def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
-    """Change of the score of every country's questions by every country's vector: the numbers of the matrices.
+    """Return the table of changes of every country's score by every country's vector: the numbers of the matrices.
 
     Args:
         cells: what ``transfer_cells`` makes.
@@ -209,7 +203,7 @@ def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
                 for source in ordered("country", here.loc[here["method"] == method, "source"]):
                     found = [at.get((task, variant, method, source, country)) for country in asked]
                     heads = (label("method", method), label("country", source))
-                    lines.append(Row(heads, tuple(_pair(cell, 1 if task == "mcq" else 2) for cell in found)))
+                    lines.append(Row(heads, tuple(_pair(cell, score_digits(task)) for cell in found)))
             groups.append(Group(f"{label('task', task)}, {label('variant', variant).lower()} questions", tuple(lines)))
     sheet = Sheet(
         name=PAIRS,
@@ -233,7 +227,35 @@ def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
 
 
 def _pair(cell: dict[str, Any] | None, digits: int) -> Cell | None:
-    if cell is None:
+    printed = number_cell(cell, digits, sign=True)
+    if cell is None or printed is None:
         return None
-    spread = f"{_spread(cell, digits, '+')} n = {cell['n']:,}".strip()
-    return Cell(_value(cell, digits, "+"), spread, detail=f"{cell['n_facts']} facts, {cell['relation']}")
+    interval = f"{printed.interval} n = {cell['n']:,}".strip()
+    return Cell(printed.value, interval, detail=f"{cell['n_facts']} facts, {cell['relation']}")
+
+
+def finding_values(cells: TransferCells) -> dict[str, Any]:
+    """Return the numbers of ``finding.md.j2``: on non-localized questions, mean over all countries, by task."""
+    data = cells.languages
+    data = data[(data["language"] == OVERALL) & (data["variant"] == "nonlocalized")]
+    at = {(cell["task"], cell["method"], cell["relation"], cell["measure"]): cell for cell in records(data)}
+    tasks = []
+    for task in ordered("task", data["task"]):
+        methods = [method for method in ordered("method", data["method"]) if (task, method, "own", "change") in at]
+        changes = [(method, [at.get((task, method, relation, "change")) for relation in RELATIONS]) for method in methods]
+        shares = [
+            {"method": method, **{name: at[task, method, "same language", name] for name in SHARES}}
+            for method in methods
+            if (task, method, "same language", "lead") in at
+        ]
+        tasks.append(
+            {
+                "name": task,
+                "digits": score_digits(task),
+                "unsteered": at[task, "baseline", "none", "score"]["value"],
+                "changes": changes,
+                "counts": [next(filter(None, column), None) for column in zip(*(row for _, row in changes), strict=True)],
+                "shares": shares,
+            }
+        )
+    return {"tasks": tasks, "relations": RELATIONS, "countries": cells.pairs["country"].nunique()}

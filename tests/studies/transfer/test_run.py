@@ -23,9 +23,7 @@ from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore
 from yapo.steering.methods import get_method
 from yapo.steering.training.train_sets import train_sets
-from yapo.studies.transfer import left_out as transfer_left_out
-from yapo.studies.transfer import report as transfer_table
-from yapo.studies.transfer import run as transfer
+from yapo.studies.transfer import left_out, report, run
 
 FACTS = {"train": 3, "validation": 2, "test": 3}
 OWN = [
@@ -65,13 +63,13 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="module")
 def config(overrides: list[str]) -> Config:
     for country, method in (("egypt", "caa"), ("nepal", "caa")):
-        transfer_left_out.main(compose([*overrides, f"country={country}", f"method={method}"]))
+        left_out.main(compose([*overrides, f"country={country}", f"method={method}"]))
     return compose([*overrides, "country=egypt"])
 
 
 @pytest.fixture(scope="module")
 def rows(config: Config) -> pd.DataFrame:
-    transfer.main(config)
+    run.main(config)
     return pd.read_parquet(Study.of(config).of_study("transfer", "arabic", "egypt"))
 
 
@@ -128,7 +126,7 @@ def test_left_out_vectors_have_not_seen_the_country(config: Config, rows: pd.Dat
         prepared, sets, small_study.LAYER, sae, models_of(config), *groups, log=print, checkpoint=study.root / "unused", extra={}
     )
     expected = get_method("caa").fit(inputs)["nonlocalized"].epochs
-    found = transfer_left_out.read_left_out(study, "arabic", "caa", "egypt", "open_ended")
+    found = left_out.read_left_out(study, "arabic", "caa", "egypt", "open_ended")
     assert torch.equal(found.epochs, expected)
     assert found.info.extra["pool"] == ["morocco"]
     own = rows[rows["relation"] == "left out"]
@@ -137,9 +135,9 @@ def test_left_out_vectors_have_not_seen_the_country(config: Config, rows: pd.Dat
 
 
 def test_a_language_with_one_country_has_none(config: Config) -> None:
-    assert transfer_left_out.left_out_path(Study.of(config), "hindi", "caa").exists()
+    assert left_out.left_out_path(Study.of(config), "hindi", "caa").exists()
     with pytest.raises(YapoError, match=r"has no vector nepal/open_ended; run `python -m yapo.studies.transfer.left_out`"):
-        transfer_left_out.read_left_out(Study.of(config), "hindi", "caa", "nepal", "open_ended")
+        left_out.read_left_out(Study.of(config), "hindi", "caa", "nepal", "open_ended")
 
 
 def test_again_gives_the_same_bytes_and_the_rest_of_the_study(config: Config, rows: pd.DataFrame, overrides: list[str]) -> None:
@@ -147,9 +145,9 @@ def test_again_gives_the_same_bytes_and_the_rest_of_the_study(config: Config, ro
     study = Study.of(config)
     path = study.of_study("transfer", "arabic", "egypt")
     before = path.read_bytes()
-    transfer.main(config)
+    run.main(config)
     assert path.read_bytes() == before
-    transfer_table.main(compose([*overrides, "countries=[egypt]"]))
+    report.main(compose([*overrides, "countries=[egypt]"]))
     for name in ("transfer", "transfer_pairs"):
         assert {file.suffix for file in (study.root / "tables").glob(f"{name}.*")} == {".csv", ".md", ".tex", ".html"}
     finding = json.loads((study.root / "studies" / "transfer.json").read_text())
@@ -172,19 +170,19 @@ def test_bad_input_is_named(overrides: list[str], override: list[str], message: 
     if "countries" in keys:  # the study's own, which must not narrow it
         kept = [item for item in kept if not item.startswith("studies.transfer.countries")]
     with pytest.raises(YapoError, match=message):
-        transfer.main(compose([*kept, "country=egypt", *override] if "country" not in keys else [*kept, *override]))
+        run.main(compose([*kept, "country=egypt", *override] if "country" not in keys else [*kept, *override]))
 
 
 def test_a_method_without_a_vector_cannot_be_pooled(overrides: list[str]) -> None:
     with pytest.raises(YapoError, match=r"^studies\.transfer\.left_out_methods=dspa: has no vector that learns from pairs"):
-        transfer_left_out.main(compose([*overrides, "country=egypt", "method=dspa"]))
+        left_out.main(compose([*overrides, "country=egypt", "method=dspa"]))
 
 
 def test_sampled_facts_are_the_same_for_all_countries(overrides: list[str]) -> None:
     config = compose(overrides)
     egypt, nepal = (read_items(config, country) for country in ("egypt", "nepal"))
     shuffled = nepal.sample(frac=1, random_state=0)
-    assert transfer.sampled_facts(egypt, 2, 0) == transfer.sampled_facts(shuffled, 2, 0)
-    assert len(transfer.sampled_facts(egypt, 2, 0)) == 2
-    assert transfer.sampled_facts(egypt, None, 0) == transfer.sampled_facts(egypt, 99, 0) == sorted(set(egypt["question_id"]))
-    assert len({tuple(transfer.sampled_facts(egypt, 2, seed)) for seed in range(5)}) > 1
+    assert run.sampled_facts(egypt, 2, 0) == run.sampled_facts(shuffled, 2, 0)
+    assert len(run.sampled_facts(egypt, 2, 0)) == 2
+    assert run.sampled_facts(egypt, None, 0) == run.sampled_facts(egypt, 99, 0) == sorted(set(egypt["question_id"]))
+    assert len({tuple(run.sampled_facts(egypt, 2, seed)) for seed in range(5)}) > 1

@@ -1,6 +1,8 @@
-"""Transfer between countries: numbers, table, figures and reading, from rows whose results are known."""
+"""Transfer between countries: numbers, tables and figures from rows whose results are known."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pandas as pd
@@ -8,9 +10,55 @@ import pytest
 
 from yapo.errors import YapoError
 from yapo.reporting.tables import TableOptions
+from yapo.reporting.templates import render_blocks
+from yapo.studies.transfer.adoption import adopted, answers_of
 from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
-from yapo.studies.transfer.finding import transfer_finding, transfer_reading
-from yapo.studies.transfer.table import OVERALL, TransferCells, transfer_cells, transfer_pairs_table, transfer_table
+from yapo.studies.transfer.report import FINDING
+from yapo.studies.transfer.table import OVERALL, TransferCells, finding_values, transfer_cells, transfer_pairs_table, transfer_table
+
+def items(country: str, answers: dict[str, str]) -> pd.DataFrame:
+    options = [["cereal", "ful", "kabsa", "msemen"], ["coffee", "tea", "mint tea", "ahwa"]]
+    return pd.DataFrame(
+        {
+            "question_id": fact, "variant": "nonlocalized", "phrasing": 0, "country": country, "answer": answer,
+            "options": options[i % 2], "answer_index": options[i % 2].index(answer) if answer in options[i % 2] else 0,
+        }
+        for i, (fact, answer) in enumerate(answers.items())
+    )  # fmt: skip
+
+
+EGYPT = items("egypt", {"breakfast": "ful", "drink": "tea", "supper": "ful", "snack": "coffee"})
+KSA = items("ksa", {"breakfast": "kabsa", "drink": "ahwa", "supper": "Ful."})
+
+
+def test_answers_of_the_same_question() -> None:
+    shuffled = KSA.sample(frac=1, random_state=1)
+    assert answers_of(EGYPT, shuffled) == ["kabsa", "ahwa", "Ful.", None]
+    assert answers_of(EGYPT.assign(phrasing=1), KSA) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("task", "completions"),
+    [("open_ended", ["Kabsa.", "tea", "ful", "x"]), ("mcq", ["\\boxed{3}", "\\boxed{2}", "\\boxed{2}", ""])],
+)
+def test_share_of_the_others_answers(task: str, completions: list[str]) -> None:
+    # The same answer in both countries, and a question that the other is not asked, say nothing.
+    hits = adopted(EGYPT, completions, task, answers_of(EGYPT, KSA))
+    assert hits[:2] == [1.0, 0.0]
+    assert all(math.isnan(hit) for hit in hits[2:])
+
+
+def test_an_answer_that_is_no_option_cannot_be_chosen() -> None:
+    foreign = ["pancakes", "ahwa", None, None]
+    chosen = adopted(EGYPT, ["\\boxed{1}"] * 4, "mcq", foreign)
+    assert math.isnan(chosen[0])
+    assert chosen[1] == 0.0
+    assert adopted(EGYPT, ["Pancakes", "", "", ""], "open_ended", foreign)[:2] == [1.0, 0.0]
+
+
+def test_rows_keep_their_place_whatever_their_index() -> None:
+    assert adopted(EGYPT.set_axis([7, 3, 3, 9]), ["kabsa", "", "", ""], "open_ended", ["kabsa", "ahwa", None, None])[:2] == [1, 0]
+
 
 OPTIONS = TableOptions(resamples=200, note="a note")
 LANGUAGES = {"egypt": "Arabic", "morocco": "Arabic", "nepal": "Hindi"}
@@ -142,21 +190,21 @@ def test_figures_of_relations_and_answers(cells: TransferCells) -> None:
     assert "two countries" in transfer_adoption(alone, "localized").axes[0].texts[0].get_text()
 
 
-def test_reading(cells: TransferCells) -> None:
-    text = transfer_reading(cells)
+def reading(cells: TransferCells) -> str:
+    return render_blocks(FINDING, **finding_values(cells))["reading"]
+
+
+def test_the_finding_gives_changes_and_whose_answers(cells: TransferCells) -> None:
+    text = reading(cells)
     assert text.startswith("On non-localized test questions, mean over 3 countries. Changes by (own | left out |")
     assert "Multiple choice (unsteered 25.0%; n = 12 of 4 | 8 of 4 | 8 of 4 | 16 of 4 facts): CAA +50.0 [" in text
     assert " | +25.0 [" in text
     assert " | −25.0 [" in text
     assert " | +0.0 [+0.0, +0.0]." in text
-    shares = "CAA (75% the vector's country's, 25% before; 0% the asked one's; difference +75 ["
-    assert f"differ (n = 8 answers to 4 facts), answers are more often those of the vector's country: {shares}" in text
-    finding = transfer_finding(cells, ("a",))
-    assert finding.reading == text
-    assert finding.figures == ("a",)
-    alone = transfer_reading(transfer_cells(rows(("mcq",), ("egypt", "nepal")), OPTIONS))
+    assert "differ (n = 8 answers to 4 facts): CAA 75% the vector's country's, 25% before, 0% the asked one's, difference +75 [" in text
+    alone = reading(transfer_cells(rows(("mcq",), ("egypt", "nepal")), OPTIONS))
     assert " | – | – | " in alone
-    assert "answers are more often" not in alone
+    assert "Answers under" not in alone
 
 
 def told(made: pd.DataFrame, adopted: list[float], exact: list[bool]) -> pd.DataFrame:
@@ -188,19 +236,14 @@ def test_shares_are_of_the_questions_on_which_the_two_countries_differ() -> None
     assert "| 0.0 [0.0, 84.2] | 100.0 [15.8, 100.0] |" in text
 
 
-def test_whose_answers_are_more_is_judged_by_the_difference_on_the_same_questions() -> None:
-    """10 to 3 of 20: the two intervals touch, that of the difference does not reach 0; 6 to 5 cannot be told apart."""
+def test_whose_answers_are_more_is_a_difference_on_the_same_questions() -> None:
+    """10 to 3 of 20: the two intervals touch, that of the difference does not reach 0."""
     clear = transfer_cells(told(rows(("mcq",)), [1.0] * 10 + [0.0] * 10, [False] * 17 + [True] * 3), OPTIONS)
     place = {"task": "mcq", "variant": "nonlocalized", "method": "caa", "language": OVERALL, "relation": "same language"}
     theirs, own, lead = (cell(clear, **place, measure=name) for name in ("adopted", "kept", "lead"))
     assert theirs["low"] <= own["high"]
     assert lead["low"] > 0
     assert lead["value"] == pytest.approx(35.0)
-    assert "answers are more often those of the vector's country: CAA (50%" in transfer_reading(clear)
-    other = transfer_cells(told(rows(("mcq",)), [1.0] * 2 + [0.0] * 18, [False] * 9 + [True] * 11), OPTIONS)
-    assert "answers are more often those of the country asked: CAA (10%" in transfer_reading(other)
-    level = transfer_cells(told(rows(("mcq",)), [1.0] * 6 + [0.0] * 14, [False] * 15 + [True] * 5), OPTIONS)
-    assert "answers are more often those of neither, as far as can be told: CAA (30%" in transfer_reading(level)
 
 
 def test_every_pair_has_a_cell_in_a_table_of_its_own(cells: TransferCells) -> None:
