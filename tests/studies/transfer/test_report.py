@@ -14,7 +14,15 @@ from yapo.reporting.templates import render_blocks
 from yapo.studies.transfer.adoption import adopted, answers_of
 from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.studies.transfer.report import FINDING
-from yapo.studies.transfer.table import OVERALL, TransferCells, finding_values, transfer_cells, transfer_pairs_table, transfer_table
+from yapo.studies.transfer.table import (
+    OVERALL,
+    TransferCells,
+    finding_values,
+    transfer_cells,
+    transfer_pairs_table,
+    transfer_table,
+)
+
 
 def items(country: str, answers: dict[str, str]) -> pd.DataFrame:
     options = [["cereal", "ful", "kabsa", "msemen"], ["coffee", "tea", "mint tea", "ahwa"]]
@@ -201,7 +209,10 @@ def test_the_finding_gives_changes_and_whose_answers(cells: TransferCells) -> No
     assert " | +25.0 [" in text
     assert " | −25.0 [" in text
     assert " | +0.0 [+0.0, +0.0]." in text
-    assert "differ (n = 8 answers to 4 facts): CAA 75% the vector's country's, 25% before, 0% the asked one's, difference +75 [" in text
+    assert (
+        "differ (n = 8 answers to 4 facts): CAA 75% the vector's country's, 25% before, 0% the asked one's, difference +75 ["
+        in text
+    )
     alone = reading(transfer_cells(rows(("mcq",), ("egypt", "nepal")), OPTIONS))
     assert " | – | – | " in alone
     assert "Answers under" not in alone
