@@ -40,7 +40,7 @@ ALSO_CALLED = {
 }  # fmt: skip
 # Settings that every stage may read: they say where files are and how fast to work, or reach it as an input file too.
 ALWAYS = (
-    "experiment", "results", "study", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
+    "experiment", "results", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
     "discovery.layer", "discovery.candidates", "dspa.layer_in", "dspa.layer_out", "studies.*.countries", "studies.*.methods",
 )  # fmt: skip
 # Which data a study is about. Lists of countries that an experiment names are for its own.
@@ -156,6 +156,9 @@ class OnlyReads:
         self._settings, self._reads, self._prefix = settings, reads, prefix
 
     def __getattr__(self, name: str) -> Any:
+        derive = getattr(type(self._settings), name, None)
+        if isinstance(derive, property) and derive.fget is not None:  # from settings, each of which must be named
+            return derive.fget(self)
         value, key = getattr(self._settings, name), f"{self._prefix}{name}"
         if any(key == known or fnmatch(key, known) for known in (*self._reads, *ALWAYS)):
             return value

@@ -28,6 +28,8 @@ READS = (
     "generation.max_new_tokens_open_ended",
     "studies.dspa_study.setting",
     "studies.dspa_study.chat_task",
+    "studies.dspa_study.conversations",
+    "studies.dspa_study.instructions",
     "studies.dspa_study.max_new_tokens",
 )
 

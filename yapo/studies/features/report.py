@@ -24,7 +24,7 @@ from yapo.studies.features.figure import overlap_figure, spectrum_figure
 from yapo.studies.features.pages import INDEX, TITLE, index_page
 from yapo.studies.features.table import COHERENCE, NAME, TOP, features_tables, sorted_rows
 
-READS = ("sae", "report", "methods", "studies.features")
+READS = ("sae", "report", "judge", "methods", "studies.features")
 
 METRICS = ("effective", "cosine_same", "cosine_other", "kept_mass", "control_mass")
 
