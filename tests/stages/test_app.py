@@ -29,7 +29,7 @@ from yapo.config import (
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages import data, evaluate, train
-from yapo.stages.app import CONF, ROOT, compose, options, plain, run
+from yapo.stages.app import CONF, ROOT, OnlyReads, compose, options, plain, run
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 CHOICES = [(group, name) for group in GROUPS for name in options(group)]
@@ -341,3 +341,20 @@ def test_threads_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_compose_raises_what_run_prints() -> None:
     with pytest.raises(YapoError, match=r"^train.lr=-1.0: a positive learning rate, not infinite$"):
         compose(["train.lr=-1"])
+
+
+def test_a_stage_reads_the_settings_that_it_names_and_no_others() -> None:
+    config = compose([])
+    seen = OnlyReads(config, ["train.lr", "generation.max_new_tokens_mcq", "studies.ablations.variants"])
+    assert seen.train.lr == config.train.lr
+    assert seen.generation.max_new_tokens("mcq") == config.generation.max_new_tokens("mcq")
+    assert seen.studies.ablations.changes == config.studies.ablations.changes
+    assert seen.study == config.study
+    for read in (
+        lambda: seen.train.epochs,
+        lambda: seen.model,
+        lambda: seen.generation.max_new_tokens("open_ended"),
+        lambda: seen.studies.ablations.seeds,
+    ):
+        with pytest.raises(AssertionError, match="which its READS does not name"):
+            read()

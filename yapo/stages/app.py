@@ -16,6 +16,7 @@ from dataclasses import asdict
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
 from yapo.config import Config, MethodConfig
@@ -156,9 +157,11 @@ class OnlyReads:
         self._settings, self._reads, self._prefix = settings, reads, prefix
 
     def __getattr__(self, name: str) -> Any:
-        derive = getattr(type(self._settings), name, None)
-        if isinstance(derive, property) and derive.fget is not None:  # from settings, each of which must be named
-            return derive.fget(self)
+        derived = getattr(type(self._settings), name, None)  # of settings, each of which must be named
+        if isinstance(derived, property) and derived.fget is not None:
+            return derived.fget(self)
+        if isinstance(derived, FunctionType):
+            return MethodType(derived, self)
         value, key = getattr(self._settings, name), f"{self._prefix}{name}"
         if any(key == known or fnmatch(key, known) for known in (*self._reads, *ALWAYS)):
             return value
