@@ -41,13 +41,13 @@ report: $(BIN)/.ready  ## write results/embedded/report.zip: tables, figures and
 lint: $(BIN)/.ready  ## ruff, snakefmt and snakemake --lint (but for its wish for a conda environment a rule: jobs run in the active one)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check Snakefile workflow yapo/studies
 	! $(BIN)/snakemake --lint 2>&1 | grep -E '^    \* |rror' | grep -v 'Specify a conda environment'
 
 format: $(BIN)/.ready  ## rewrite the code in the house style
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
-	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/snakefmt Snakefile workflow yapo/studies
 
 types: $(BIN)/.ready  ## mypy, strict
 	$(BIN)/mypy

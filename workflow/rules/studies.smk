@@ -47,15 +47,19 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
             sae=SAE_FILES,
             layer=rules.layer.output.layer,
             vectors=chosen_vectors((get_study(name).vectors or tuple)(CONFIG)),
-            pairs=[
-                *rules.prepare.output.pairs,
-                *rules.prepare.output.store,
-            ]
-            if "pairs" in get_study(name).takes
-            else [],
-            evaluation=rules.evaluate.output.evaluation
-            if "evaluation" in get_study(name).takes
-            else [],
+            pairs=(
+                [
+                    *rules.prepare.output.pairs,
+                    *rules.prepare.output.store,
+                ]
+                if "pairs" in get_study(name).takes
+                else []
+            ),
+            evaluation=(
+                rules.evaluate.output.evaluation
+                if "evaluation" in get_study(name).takes
+                else []
+            ),
         output:
             [
                 STUDY.of_study(rows, "{language}", "{country}")

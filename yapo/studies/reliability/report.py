@@ -17,7 +17,7 @@ from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import number, number_cell, plural, score_digits
 from yapo.reporting.render import Cell, Group, Row, Sheet
-from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure, scope
+from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.study_report import read_rows, write_report
@@ -137,10 +137,11 @@ def reliability_figure(countries: pd.DataFrame, setting: str, note: str) -> Figu
                 axes.plot(own[measure], own["gain"], marker(method), color=colour(method), markersize=4, alpha=0.8)
             axes.axhline(0, color=colour("baseline"), linestyle=":", linewidth=1.1, zorder=1)
             axes.set_title(label("task", task))
+            axes.locator_params(axis="x", nbins=5)
             axes.set_xlabel("Agreement of pairs (cosine)" if measure == "agreement" else "Separability (d')")
         panels[0].set_ylabel("Gain" + (" (points)" if task == "mcq" else ""))
-    legend_below(figure, [method_handle(method) for method in methods])
-    frame_texts(figure, f"Gain and reliability, {label('setting', setting).lower()} vectors, {scope(countries)}", note)
+    legend_below(figure, [method_handle(method, linestyle="none") for method in methods])
+    frame_texts(figure, f"Gain and reliability by country, {label('setting', setting).lower()} vectors", note)
     return figure
 
 
