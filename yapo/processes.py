@@ -73,3 +73,8 @@ def clear_temporary(own: Path, pattern: str) -> None:
             if folder != own and os.fstat(lock).st_uid == os.geteuid():
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(_held.pop())
+
+
+def put_interpreter_first() -> None:
+    """Let ``python`` in the commands of jobs be the interpreter of this process, also where its environment is not activated."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from yapo.processes import RUN, clear_temporary
+from yapo.processes import RUN, clear_temporary, put_interpreter_first
 
 # Before the imports that take seconds: a run that is killed leaves its temporary folders behind, and the next run deletes them.
 clear_temporary(Path(workflow.snakemake_tmp_dir), "snakemake*")
@@ -94,11 +94,15 @@ wildcard_constraints:
     method=one_of(METHODS),
 
 
-# The start of a job's command. A job that loads the model holds a GPU for as long as it runs, where there is one.
-JOB = shlex.join([sys.executable, "-m", "yapo.warm", "-m"])
-MODEL_JOB = shlex.join([sys.executable, "-m", "yapo.lease", "--", *shlex.split(JOB)])
-SETTINGS_OF_ALL = shlex.join(OVERRIDES)
+put_interpreter_first()
 SETTINGS_OF = {method: shlex.join(OPTIONS.of_method(method)) for method in METHODS}
+
+
+def settings_of_all(wildcards, threads):
+    """The settings of every stage, for a command. Snakemake does not compare what depends on ``threads``: the settings that
+    decide a job's result stand in its ``params`` one by one, and another one of the study must not rerun it.
+    """
+    return shlex.join(OVERRIDES)
 
 
 def of_method(wildcards):
@@ -218,6 +222,27 @@ def of_country(pattern, **more):
         setting=SETTINGS,
         **more,
     )
+
+
+def chosen_vectors(pairs):
+    """The chosen vectors of a country, of every method, for some tasks and settings."""
+    return of_country(
+        "vectors/{method}/{cell}.safetensors",
+        method=METHODS,
+        cell=[f"{task}-{setting}" for task, setting in pairs],
+    )
+
+
+def of_every(names, pattern, **more):
+    """Files of every behaviour; a folder of behaviours that cannot be read is refused when they are asked for."""
+
+    def ask(wildcards):
+        try:
+            return expand(str(pattern), behaviour=names(), **more)
+        except YapoError as error:
+            refuse(error)
+
+    return ask
 
 
 def checked(studies, files):

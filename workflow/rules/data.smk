@@ -10,7 +10,8 @@ rule data:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.data"),
+        settings=settings_of_all,
     message:
         "Items and their split"
     shell:
-        "{JOB} yapo.stages.data {SETTINGS_OF_ALL} > {log:q} 2>&1"
+        "python -m yapo.warm -m yapo.stages.data {params.settings} > {log:q} 2>&1"

@@ -9,7 +9,8 @@ if WANTED:
         threads: THREADS
         params:
             wanted=lambda wildcards: json.dumps(WANTED, sort_keys=True),
+            settings=settings_of_all,
         message:
             "Download from the hub: {params.wanted}"
         shell:
-            "{JOB} yapo.stages.download {SETTINGS_OF_ALL} > {log:q} 2>&1"
+            "python -m yapo.warm -m yapo.stages.download {params.settings} > {log:q} 2>&1"

@@ -21,7 +21,8 @@ rule evaluate:
         **for_model(minutes=1440),
     params:
         *settings_and_code("yapo.stages.evaluate"),
+        settings=settings_of_all,
     message:
         "Select on validation and test: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.stages.evaluate {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.evaluate {params.settings} country={wildcards.country:q} > {log:q} 2>&1"

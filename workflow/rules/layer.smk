@@ -11,7 +11,8 @@ rule layer:
         **for_model(minutes=1080),
     params:
         *settings_and_code("yapo.stages.layer"),
+        settings=settings_of_all,
     message:
         "Layer discovery: activation patching and steerability"
     shell:
-        "{MODEL_JOB} yapo.stages.layer {SETTINGS_OF_ALL} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.layer {params.settings} > {log:q} 2>&1"

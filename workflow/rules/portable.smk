@@ -19,10 +19,11 @@ rule portable:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.portable.run"),
+        settings=settings_of_all,
     message:
         "Free-standing vectors: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.portable.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.portable.run {params.settings} country={wildcards.country:q} > {log:q} 2>&1"
 
 
 rule portable_table:
@@ -35,10 +36,11 @@ rule portable_table:
     threads: THREADS
     params:
         *settings_and_code("yapo.studies.portable.report"),
+        settings=settings_of_all,
     message:
         "Table of free-standing vectors"
     shell:
-        "{JOB} yapo.studies.portable.report {SETTINGS_OF_ALL} > {log:q} 2>&1"
+        "python -m yapo.warm -m yapo.studies.portable.report {params.settings} > {log:q} 2>&1"
 
 
 rule all_portable:

@@ -15,7 +15,8 @@ rule prepare:
         **for_model(minutes=120),
     params:
         *settings_and_code("yapo.stages.prepare"),
+        settings=settings_of_all,
     message:
         "Preference pairs and activations: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.stages.prepare {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.prepare {params.settings} country={wildcards.country:q} > {log:q} 2>&1"

@@ -20,10 +20,11 @@ rule report:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.report"),
+        settings=settings_of_all,
     message:
         "Report"
     shell:
-        "{JOB} yapo.stages.report {SETTINGS_OF_ALL} > {log:q} 2>&1"
+        "python -m yapo.warm -m yapo.stages.report {params.settings} > {log:q} 2>&1"
 
 
 rule all_studies:

@@ -15,8 +15,9 @@ if CONFIG.sae.trained:
             **for_model(minutes=480),
         params:
             *settings_and_code("yapo.stages.train_sae"),
+            settings=settings_of_all,
         message:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:
-            "{MODEL_JOB} yapo.stages.train_sae {SETTINGS_OF_ALL} discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} "
+            "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.train_sae {params.settings} discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} "
             "dspa.layer_out={wildcards.layer} 'studies.dspa_study.layers=[]' > {log:q} 2>&1"

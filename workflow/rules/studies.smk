@@ -11,7 +11,7 @@ REPORTS = {
         "inputs": [],
         "pages": [],
         "config": PLAIN_CONFIG,
-        "settings": SETTINGS_OF_ALL,
+        "settings": shlex.join(OVERRIDES),
     }
     for name in STUDIES
 }
@@ -20,15 +20,6 @@ RULES_OF_STUDIES = {
     for name in STUDIES
     if (path := STUDY_FOLDER / name / "rules.smk").is_file()
 }
-
-
-def chosen_vectors(pairs):
-    """The chosen vectors of a country, of every method, for some tasks and settings."""
-    return of_country(
-        "vectors/{method}/{cell}.safetensors",
-        method=METHODS,
-        cell=[f"{task}-{setting}" for task, setting in pairs],
-    )
 
 
 for path in RULES_OF_STUDIES.values():
@@ -73,10 +64,11 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
         params:
             *settings_and_code(f"yapo.studies.{name}.run"),
             stage=f"yapo.studies.{name}.run",
+            settings=settings_of_all,
         message:
             f"{get_study(name).title}: {{wildcards.country}}"
         shell:
-            "{MODEL_JOB} {params.stage} {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+            "python -m yapo.lease -- python -m yapo.warm -m {params.stage} {params.settings} country={wildcards.country:q} > {log:q} 2>&1"
 
 
 for name in STUDIES:
@@ -101,7 +93,7 @@ for name in STUDIES:
         message:
             f"{get_study(name).title}: table, figures and finding"
         shell:
-            "{JOB} {params.stage} {params.settings} > {log:q} 2>&1"
+            "python -m yapo.warm -m {params.stage} {params.settings} > {log:q} 2>&1"
 
     rule:
         name:

@@ -36,10 +36,11 @@ rule tables:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.tables"),
+        settings=settings_of_all,
     message:
         "Tables"
     shell:
-        "{JOB} yapo.stages.tables {SETTINGS_OF_ALL} > {log:q} 2>&1"
+        "python -m yapo.warm -m yapo.stages.tables {params.settings} > {log:q} 2>&1"
 
 
 rule figures:
@@ -64,7 +65,8 @@ rule figures:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.figures"),
+        settings=settings_of_all,
     message:
         "Figures"
     shell:
-        "{JOB} yapo.stages.figures {SETTINGS_OF_ALL} > {log:q} 2>&1"
+        "python -m yapo.warm -m yapo.stages.figures {params.settings} > {log:q} 2>&1"

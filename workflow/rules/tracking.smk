@@ -10,4 +10,4 @@ rule mlflow:
     message:
         "Show the study in MLflow"
     shell:
-        "{JOB} yapo.tracking ingest --results {STUDY.root:q} > {log:q} 2>&1"
+        'python -m yapo.warm -m yapo.tracking ingest --results "$(dirname {output:q})" > {log:q} 2>&1'

@@ -16,7 +16,8 @@ rule train:
     params:
         *settings_and_code_by_method("yapo.stages.train"),
         method=of_method,
+        settings=settings_of_all,
     message:
         "Train {wildcards.method}: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.stages.train {SETTINGS_OF_ALL} {params.method} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.train {params.settings} {params.method} country={wildcards.country:q} > {log:q} 2>&1"

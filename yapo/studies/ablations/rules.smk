@@ -20,10 +20,11 @@ if ABLATION_SAES:
             **for_model(minutes=480),
         params:
             *settings_and_code("yapo.studies.ablations.train_sae"),
+            settings=settings_of_all,
         message:
             "Train the autoencoders of the ablations"
         shell:
-            "{MODEL_JOB} yapo.studies.ablations.train_sae {SETTINGS_OF_ALL} > {log:q} 2>&1"
+            "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.ablations.train_sae {params.settings} > {log:q} 2>&1"
 
 
 rule ablations_country:
@@ -45,7 +46,8 @@ rule ablations_country:
     params:
         *settings_and_code_by_method("yapo.studies.ablations.run"),
         method=of_method,
+        settings=settings_of_all,
     message:
         "Ablations of {wildcards.method}: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.ablations.run {SETTINGS_OF_ALL} {params.method} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.ablations.run {params.settings} {params.method} country={wildcards.country:q} > {log:q} 2>&1"

@@ -1,6 +1,6 @@
 """The same models and methods on preference files: a behaviour stands where a country does."""
 
-from functools import cache
+from functools import partial
 
 from yapo.data.behaviours import LANGUAGE as BEHAVIOURS
 
@@ -16,7 +16,6 @@ BEHAVIOUR_OVERRIDES = on_top(
         *CONFIG.studies.behaviours.overrides,
     ],
 )
-SETTINGS_OF_BEHAVIOURS = shlex.join(BEHAVIOUR_OVERRIDES)
 BEHAVIOUR = STUDY.root / BEHAVIOURS / "{behaviour}"
 BEHAVIOUR_LOGS = STUDY.root / "logs/behaviours"
 
@@ -68,25 +67,15 @@ BEHAVIOUR_MODELS = [
 ]
 
 
-def behaviour_files(pattern, **more):
-    """Files of every behaviour; refuses a folder that is not there."""
-
-    def ask(wildcards):
-        try:
-            names = sorted(known_countries(BEHAVIOUR_CONFIG.data))
-        except YapoError as error:
-            refuse(error)
-        return expand(str(pattern), behaviour=names, **more)
-
-    return ask
-
-
+behaviours = partial(known_countries, BEHAVIOUR_CONFIG.data)
 REPORTS["behaviours"].update(
-    rows=behaviour_files(BEHAVIOUR / "evaluation.parquet"),
+    rows=of_every(behaviours, BEHAVIOUR / "evaluation.parquet"),
     config=plain(BEHAVIOUR_CONFIG),
-    settings=SETTINGS_OF_BEHAVIOURS,
-    pages=behaviour_files(
-        BEHAVIOUR / "vectors/{method}/open_ended-both.safetensors", method=METHODS
+    settings=shlex.join(BEHAVIOUR_OVERRIDES),
+    pages=of_every(
+        behaviours,
+        BEHAVIOUR / "vectors/{method}/open_ended-both.safetensors",
+        method=METHODS,
     ),
 )
 
@@ -111,10 +100,11 @@ rule behaviour_prepare:
         *settings_and_code(
             "yapo.studies.behaviours.prepare", REPORTS["behaviours"]["config"]
         ),
+        settings=lambda wildcards, threads: shlex.join(BEHAVIOUR_OVERRIDES),
     message:
         "Preference pairs and activations: {wildcards.behaviour}"
     shell:
-        "{MODEL_JOB} yapo.studies.behaviours.prepare {SETTINGS_OF_BEHAVIOURS} country={wildcards.behaviour:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.behaviours.prepare {params.settings} country={wildcards.behaviour:q} > {log:q} 2>&1"
 
 
 rule behaviour_train:
@@ -134,10 +124,11 @@ rule behaviour_train:
     params:
         *settings_and_code_by_method("yapo.stages.train", BEHAVIOUR_METHOD_CONFIG),
         method=lambda wildcards: shlex.join(METHOD_OF_BEHAVIOURS[wildcards.method]),
+        settings=lambda wildcards, threads: shlex.join(BEHAVIOUR_OVERRIDES),
     message:
         "Train {wildcards.method}: {wildcards.behaviour}"
     shell:
-        "{MODEL_JOB} yapo.stages.train {SETTINGS_OF_BEHAVIOURS} {params.method} country={wildcards.behaviour:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.train {params.settings} {params.method} country={wildcards.behaviour:q} > {log:q} 2>&1"
 
 
 rule behaviour_evaluate:
@@ -168,7 +159,8 @@ rule behaviour_evaluate:
         *settings_and_code(
             "yapo.studies.behaviours.evaluate", REPORTS["behaviours"]["config"]
         ),
+        settings=lambda wildcards, threads: shlex.join(BEHAVIOUR_OVERRIDES),
     message:
         "Select on validation and test at both signs: {wildcards.behaviour}"
     shell:
-        "{MODEL_JOB} yapo.studies.behaviours.evaluate {SETTINGS_OF_BEHAVIOURS} country={wildcards.behaviour:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.behaviours.evaluate {params.settings} country={wildcards.behaviour:q} > {log:q} 2>&1"

@@ -16,7 +16,8 @@ rule convergence_country:
     params:
         *settings_and_code_by_method("yapo.studies.convergence.run"),
         method=of_method,
+        settings=settings_of_all,
     message:
         "Convergence of {wildcards.method}: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.convergence.run {SETTINGS_OF_ALL} {params.method} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.convergence.run {params.settings} {params.method} country={wildcards.country:q} > {log:q} 2>&1"

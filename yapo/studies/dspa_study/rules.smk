@@ -2,7 +2,7 @@ DSPA = CONFIG.studies.dspa_study
 DSPA_CONFIG = METHOD_CONFIG.get("dspa", PLAIN_CONFIG)
 SETTINGS_OF_DSPA = SETTINGS_OF.get("dspa", "")
 REPORTS["dspa_study"]["config"] = DSPA_CONFIG
-REPORTS["dspa_study"]["settings"] = f"{SETTINGS_OF_ALL} {SETTINGS_OF_DSPA}"
+REPORTS["dspa_study"]["settings"] = f"{shlex.join(OVERRIDES)} {SETTINGS_OF_DSPA}"
 
 
 rule dspa_study_country:
@@ -24,10 +24,12 @@ rule dspa_study_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.dspa_study.run", DSPA_CONFIG),
+        method=SETTINGS_OF_DSPA,
+        settings=settings_of_all,
     message:
         "DSPA, one change at a time: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.dspa_study.run {SETTINGS_OF_ALL} {SETTINGS_OF_DSPA} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.dspa_study.run {params.settings} {params.method} country={wildcards.country:q} > {log:q} 2>&1"
 
 
 rule dspa_chat:
@@ -51,7 +53,8 @@ rule dspa_chat:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.dspa_study.chat"),
+        settings=settings_of_all,
     message:
         "Judged conversations: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.dspa_study.chat {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.dspa_study.chat {params.settings} country={wildcards.country:q} > {log:q} 2>&1"

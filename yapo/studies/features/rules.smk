@@ -27,7 +27,8 @@ rule features_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.features.run"),
+        settings=settings_of_all,
     message:
         "Vectors described by features: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.features.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.features.run {params.settings} country={wildcards.country:q} > {log:q} 2>&1"

@@ -20,10 +20,11 @@ rule knowledge_baseline:
         **for_model(minutes=120),
     params:
         *settings_and_code("yapo.studies.knowledge.baseline"),
+        settings=settings_of_all,
     message:
         "General knowledge of the unsteered model"
     shell:
-        "{MODEL_JOB} yapo.studies.knowledge.baseline {SETTINGS_OF_ALL} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.knowledge.baseline {params.settings} > {log:q} 2>&1"
 
 
 rule knowledge_country:
@@ -45,7 +46,8 @@ rule knowledge_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.knowledge.run"),
+        settings=settings_of_all,
     message:
         "General knowledge when steered: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.knowledge.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.knowledge.run {params.settings} country={wildcards.country:q} > {log:q} 2>&1"

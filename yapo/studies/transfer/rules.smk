@@ -8,11 +8,6 @@ COUNTRIES_OF_LANGUAGE = {
 }
 
 
-def a_country(wildcards):
-    """One country of a language; the job takes all of them."""
-    return shlex.quote(COUNTRIES_OF_LANGUAGE[wildcards.language][0])
-
-
 rule transfer_left_out:
     input:
         sae=SAE_FILES,
@@ -33,11 +28,15 @@ rule transfer_left_out:
     params:
         *settings_and_code_by_method("yapo.studies.transfer.left_out"),
         method=of_method,
-        country=a_country,
+        # The job takes all countries of the language; its command names one.
+        country=lambda wildcards: shlex.quote(
+            COUNTRIES_OF_LANGUAGE[wildcards.language][0]
+        ),
+        settings=settings_of_all,
     message:
         "Train {wildcards.method} on all countries but one: {wildcards.language}"
     shell:
-        "{MODEL_JOB} yapo.studies.transfer.left_out {SETTINGS_OF_ALL} {params.method} country={params.country} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.transfer.left_out {params.settings} {params.method} country={params.country} > {log:q} 2>&1"
 
 
 rule transfer_country:
@@ -67,7 +66,8 @@ rule transfer_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.transfer.run"),
+        settings=settings_of_all,
     message:
         "Vectors of all countries: {wildcards.country}"
     shell:
-        "{MODEL_JOB} yapo.studies.transfer.run {SETTINGS_OF_ALL} country={wildcards.country:q} > {log:q} 2>&1"
+        "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.transfer.run {params.settings} country={wildcards.country:q} > {log:q} 2>&1"
