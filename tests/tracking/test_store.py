@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -318,6 +319,16 @@ def test_lines_that_are_no_rows(yapo: Path, line: bytes) -> None:
     assert problem.startswith(f"{yapo / 'curves.jsonl'}, line 2: not a row of a training curve (")
     assert "\n" not in problem
     assert problem.endswith("delete the file and train again")
+
+
+def test_scores_of_a_behaviour_are_no_mistake(yapo: Path) -> None:
+    """Its test has both signs of a strength and no task: curves and validation are shown, no test score."""
+    path = yapo.parents[1] / "evaluation.parquet"
+    scores = pd.read_parquet(path).drop(columns=["task", "setting"])
+    scores.assign(behaviour="hallucination", direction=1).to_parquet(path)
+    records, problems = read_method(yapo)
+    assert len(records) == 2
+    assert problems == []
 
 
 def test_a_file_beside_the_curve_that_cannot_be_read_costs_only_what_it_says(yapo: Path) -> None:
