@@ -324,6 +324,7 @@ def test_lines_that_are_no_rows(yapo: Path, line: bytes) -> None:
 def test_scores_of_a_behaviour_are_no_mistake(yapo: Path) -> None:
     """Its test has both signs of a strength and no task: curves and validation are shown, no test score."""
     path = yapo.parents[1] / "evaluation.parquet"
+    write_scores(path.parent, ["yapo"])
     scores = pd.read_parquet(path).drop(columns=["task", "setting"])
     scores.assign(behaviour="hallucination", direction=1).to_parquet(path)
     records, problems = read_method(yapo)
