@@ -21,7 +21,8 @@ from yapo.models.sae_training import choose_texts
 from yapo.stages import data, train_sae
 from yapo.stages.app import ROOT, compose, plain
 from yapo.stages.inputs import read_sae
-from yapo.stages.study import Study, layers_to_read, spec
+from yapo.stages.reruns import decided_by
+from yapo.stages.study import Study, layers_to_read
 
 OWN = [
     "sae=train",
@@ -204,5 +205,9 @@ def test_where_it_does_not_belong(tmp_path: Path) -> None:
 
 def test_a_limit_on_its_quality_trains_nothing_again() -> None:
     before, other, limit = (plain(compose([*OWN, *more])) for more in ([], ["sae.train.k=7"], ["sae.min_explained_variance=0.1"]))
-    assert spec("train_sae", before) == spec("train_sae", limit) != spec("train_sae", other)
-    assert len({spec("prepare", config) for config in (before, other, limit)}) == 3
+    assert (
+        decided_by("yapo.stages.train_sae", before)
+        == decided_by("yapo.stages.train_sae", limit)
+        != decided_by("yapo.stages.train_sae", other)
+    )
+    assert len({str(decided_by("yapo.stages.prepare", config)) for config in (before, other, limit)}) == 3
