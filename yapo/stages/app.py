@@ -39,10 +39,11 @@ ALSO_CALLED = {
     "max_new_tokens": "max_new_tokens_open_ended", "name_or_path": "path", "torch_dtype": "dtype",
     "attn_implementation": "attention", "commit": "revision", "n_features": "width",
 }  # fmt: skip
-# Settings that every stage may read: they say where files are and how fast to work, or reach it as an input file too.
+# Settings that every stage may read: they say where files are, how fast to work or what to refuse, or reach it as an input too.
 ALWAYS = (
     "experiment", "results", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
-    "discovery.layer", "discovery.candidates", "dspa.layer_in", "dspa.layer_out", "studies.*.countries", "studies.*.methods",
+    "discovery.layer", "discovery.candidates", "sae.trained", "sae.min_explained_variance", "dspa.layer_in", "dspa.layer_out",
+    "studies.*.countries", "studies.*.methods",
 )  # fmt: skip
 # Which data a study is about. Lists of countries that an experiment names are for its own.
 _DATA = ("data", "data.source", "data.path")
