@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from yapo import files
 from yapo.checks import SETTINGS, TASKS
@@ -299,6 +298,8 @@ def _read_scores(path: Path, method: str, columns: list[str]) -> pd.DataFrame:
     """Read the rows of one method from a table of scores; no rows where there is no table yet."""
     if not path.exists():
         return _NONE
+    import pyarrow.parquet as pq  # here: without its extra, the command says so first
+
     try:
         if columns is _TEST and "behaviour" in pq.read_schema(path).names:  # scores of both signs, which no one mean tells
             return _NONE
