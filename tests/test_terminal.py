@@ -1,4 +1,4 @@
-"""What Snakemake prints: a line a finished job, a sentence a failed one, and why the others would run."""
+"""The terminal of a run: a line a finished job, a sentence a failed one, and the reason of each job of a dry run."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 # Files that decide no result: they read, write, name, refuse, or hold settings, whose values are compared themselves.
 NEUTRAL = {
-    "config", "checks.py", "errors.py", "files.py", "names.py", "paths.py", "stages/app.py", "stages/command_line.py",
+    "config", "checks.py", "errors.py", "files.py", "names.py", "stages/app.py", "stages/command_line.py",
     "stages/conf.py", "stages/options.py", "stages/reruns.py", "stages/study_methods.py", "studies/__init__.py",
     "studies/registry.py",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a study announces of itself, in ``STUDY`` of its package; read without importing the code that it runs."""
+"""The record by which a study announces itself, ``STUDY`` of its package. Reading it imports no code that the study runs."""
 
 from __future__ import annotations
 

@@ -89,5 +89,5 @@ def make_inputs(
 
 
 def fit(inputs: FitInputs) -> dict[str, Tensor]:
-    """What the inputs' method learns, ``[epochs, width]`` by set."""
+    """Fit the method of the inputs; return its vectors by set, ``[epochs, width]`` each."""
     return {name: vector.epochs for name, vector in get_method(inputs.info.method).fit(inputs).items()}

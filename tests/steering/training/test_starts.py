@@ -1,4 +1,4 @@
-"""Where vectors start, and how many facts they see."""
+"""Starts of trained vectors, and the share of facts that they see."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class BehavioursConfig:
 
 
 STUDY = Study(
-    title="Behaviours",
+    title="Behaviours other than culture",
     files=[*table_files("behaviours"), *figure_files("behaviours")],
     rows=[],
 )

@@ -21,6 +21,7 @@ from yapo.stages.made import autoencoder_name, learning_rates, made_of, model_na
 from yapo.stages.study import Study
 from yapo.stages.study_report import write_report
 from yapo.stages.tables import table_options
+from yapo.studies.behaviours import STUDY
 from yapo.studies.behaviours.figure import behaviours_figure
 from yapo.studies.behaviours.table import NAME, behaviour_cells, behaviours_table
 
@@ -42,7 +43,7 @@ def main(config: Config) -> None:
     figures = {NAME: behaviours_figure(cells, config.report.note)}
     values = {"parts": finding_parts(cells), "scorer": options.scorer, "made": trained_with}
     template = Path(__file__).with_name("finding.md.j2")
-    write_report(config, NAME, "Behaviours other than culture", template, values, tables, figures)
+    write_report(config, NAME, STUDY.title, template, values, tables, figures)
 
 
 def finding_parts(cells: pd.DataFrame) -> list[dict[str, Any]]:

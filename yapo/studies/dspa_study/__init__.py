@@ -61,7 +61,7 @@ class DspaConfig:
 
 
 STUDY = Study(
-    title="DSPA, one change at a time",
+    title="DSPA's own studies",
     files=[*table_files("dspa_study", "dspa_study_chat", "dspa_study_flops"), *figure_files("dspa_study")],
     rows=["dspa_study", "dspa_flops", "dspa_chat"],
     task_keys=("studies.dspa_study.chat_task",),

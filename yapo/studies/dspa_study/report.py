@@ -19,6 +19,7 @@ from yapo.stages.tables import table_options
 from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.method import Options
 from yapo.steering.methods.dspa.variants import own_values
+from yapo.studies.dspa_study import STUDY
 from yapo.studies.dspa_study.chat_table import CHAT, EVERY, chat_cells, chat_table
 from yapo.studies.dspa_study.figure import study_figure
 from yapo.studies.dspa_study.flops_table import FLOPS, flops_table
@@ -43,7 +44,7 @@ def main(config: Config) -> None:
     }
     values = {**finding_values(cells, chat, flops), "scorer": options.scorer, "chat_scorer": chat_options.scorer}
     figures = {NAME: study_figure(cells, options.note)}
-    write_report(config, NAME, "DSPA's own studies", Path(__file__).with_name("finding.md.j2"), values, tables, figures)
+    write_report(config, NAME, STUDY.title, Path(__file__).with_name("finding.md.j2"), values, tables, figures)
 
 
 def finding_values(cells: pd.DataFrame, chat: pd.DataFrame, flops: pd.DataFrame) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class FeaturesConfig:
 
 
 STUDY = Study(
-    title="Features",
+    title="Vectors in features",
     files=[
         *table_files("features", "features_methods", "features_coherence"),
         *table_files("features_shared", kinds=("csv", "md", "html")),

@@ -14,13 +14,13 @@ from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
 from yapo.reporting.names import label, ordered, writing
 from yapo.reporting.numbers import change, number
+from yapo.studies.features import STUDY
 from yapo.studies.features.cells import shared_features
 from yapo.studies.features.table import EFFECT_NOTE
 from yapo.studies.features.token_text import Window
 
 NEURONPEDIA = "https://www.neuronpedia.org"
 INDEX = "index.html"
-TITLE = "Vectors in features"
 SHARED_PER_METHOD = 8
 FOLDER = Path(__file__).parent
 STYLE = FOLDER / "pages.css"
@@ -233,7 +233,7 @@ def index_page(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], not
         label=label,
         words=word_list,
     )
-    return page(TITLE, caption, (EFFECT_NOTE, *([note] if note else [])), body, style=STYLE.read_text(encoding="utf-8"))
+    return page(STUDY.title, caption, (EFFECT_NOTE, *([note] if note else [])), body, style=STYLE.read_text(encoding="utf-8"))
 
 
 def _links(rows: pd.DataFrame, task: str, setting: str) -> list[tuple[str, list[tuple[str, str]]]]:

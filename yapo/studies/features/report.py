@@ -20,8 +20,9 @@ from yapo.stages.study import Study
 from yapo.stages.study_methods import methods_with_vectors
 from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
+from yapo.studies.features import STUDY
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
-from yapo.studies.features.pages import INDEX, TITLE, index_page
+from yapo.studies.features.pages import INDEX, index_page
 from yapo.studies.features.table import COHERENCE, NAME, TOP, features_tables, sorted_rows
 
 READS = ("sae", "report", "judge", "methods", "studies.features")
@@ -47,7 +48,7 @@ def main(config: Config) -> None:
     write_text(Study.of(config).root / NAME / INDEX, index)
     values = {"parts": finding_parts(tables, wanted.settings)}
     template = Path(__file__).with_name("finding.md.j2")
-    write_report(config, NAME, TITLE, template, values, tables, figures, pages=(f"{NAME}/{INDEX}",))
+    write_report(config, NAME, STUDY.title, template, values, tables, figures, pages=(f"{NAME}/{INDEX}",))
 
 
 def finding_parts(tables: Mapping[str, Table], settings: list[str]) -> list[dict[str, Any]]:

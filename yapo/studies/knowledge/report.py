@@ -9,6 +9,7 @@ from yapo.reporting.names import label
 from yapo.reporting.tables import TableOptions
 from yapo.stages.app import run
 from yapo.stages.study_report import read_rows, write_report
+from yapo.studies.knowledge import STUDY
 from yapo.studies.knowledge.figure import knowledge_changes
 from yapo.studies.knowledge.table import NAME, finding_lines, knowledge_cells, knowledge_table
 
@@ -30,7 +31,7 @@ def main(config: Config) -> None:
         "note": options.note,
     }
     tables, figures = {NAME: knowledge_table(cells, vector, options)}, {NAME: knowledge_changes(cells, report.note)}
-    write_report(config, NAME, "General knowledge", Path(__file__).with_name("finding.md.j2"), values, tables, figures)
+    write_report(config, NAME, STUDY.title, Path(__file__).with_name("finding.md.j2"), values, tables, figures)
 
 
 if __name__ == "__main__":

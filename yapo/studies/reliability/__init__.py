@@ -1,4 +1,4 @@
-"""How reliably a vector steers: items moved the wrong way, agreement of the pairs, separability along the vector."""
+"""Reliability of a vector: items moved the wrong way, agreement of the pairs, separability along the vector."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def reliability_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame
     """
     frames = []
     for task, part in rows.groupby("task", sort=False):
-        change = part["score"] - part["baseline"]
-        measures = {"wrong": 100.0 * (change < 0), "right": 100.0 * (change > 0), "gain": change * (100 if task == "mcq" else 1)}
+        gain = gains(part)
+        measures = {"wrong": 100.0 * (gain < 0), "right": 100.0 * (gain > 0), "gain": gain}
         long = pd.concat(
             [part[["country", "question_id", "method"]].assign(measure=name, score=values) for name, values in measures.items()]
         )
@@ -70,10 +70,15 @@ def reliability_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame
     return pd.concat(frames, ignore_index=True)
 
 
+def gains(rows: pd.DataFrame) -> pd.Series[float]:
+    """Return the change of each item's score, of multiple choice in percent."""
+    percent: pd.Series[float] = rows["task"].map(lambda task: 100.0 if task == "mcq" else 1.0)
+    return (rows["score"] - rows["baseline"]) * percent
+
+
 def by_country(rows: pd.DataFrame) -> pd.DataFrame:
     """Return ``agreement``, ``separability`` and ``gain`` of each task, method and country."""
-    percent = rows["task"].map(lambda task: 100.0 if task == "mcq" else 1.0)
-    frame = rows.assign(gain=(rows["score"] - rows["baseline"]) * percent, separability=rows["separability"].astype(float))
+    frame = rows.assign(gain=gains(rows), separability=rows["separability"].astype(float))
     return frame.groupby(["task", "method", "country"], sort=False)[["agreement", "separability", "gain"]].mean().reset_index()
 
 
