@@ -19,9 +19,9 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries, load_items
 from yapo.errors import YapoError
 from yapo.files import read_json
+from yapo.paths import Paths
 from yapo.stages import data
 from yapo.stages.app import compose
-from yapo.stages.study import Study
 
 from .lense_rows import config, dirty, hub_rows, load, plain, save
 
@@ -103,7 +103,7 @@ def test_a_hub_id_without_the_hub_is_one_line(tmp_path: Path) -> None:
     assert re.match(r"error: data.path=no-such/data: it is not in the cache .*run `hf download no-such/data", last)
 
 
-def study(path: Path, results: Path, *more: str) -> Config:
+def paths(path: Path, results: Path, *more: str) -> Config:
     return compose(["data=deep_culture_lense", f"data.path={path}", f"results={results}", *more])
 
 
@@ -115,9 +115,9 @@ def test_an_empty_split_does_no_harm(clean: tuple[pd.DataFrame, dict[str, Any]],
 
 def test_the_stage_writes_items_split_and_report(clean: tuple[pd.DataFrame, dict[str, Any]], tmp_path: Path) -> None:
     path = save(hub_rows(), tmp_path / "copy", "parquet")
-    of = study(path, tmp_path / "results")
+    of = paths(path, tmp_path / "results")
     data.main(of)
-    files = Study.of(of)
+    files = Paths.of(of)
     pd.testing.assert_frame_equal(plain(read_table(files.items)), plain(clean[0]))
     assert read_json(files.data_report)["items"] == 144
     assert read_json(files.leakage)["shared_facts"] == 0
@@ -130,13 +130,13 @@ def test_the_stage_writes_items_split_and_report(clean: tuple[pd.DataFrame, dict
 
 def test_the_stage_leaves_the_report_of_what_it_refused(tmp_path: Path) -> None:
     path = save(dirty()[0], tmp_path / "copy")
-    of = study(path, tmp_path / "results")
-    report = Study.of(of).data_report
+    of = paths(path, tmp_path / "results")
+    report = Paths.of(of).data_report
     with pytest.raises(YapoError, match=rf"^data.path={path}: egypt loses .* \(report: {report}\)$"):
         data.main(of)
     assert [file.name for file in report.parent.iterdir()] == ["report.json"]
     assert read_json(report)["countries"]["egypt"]["dropped"] == {"duplicate": 1, "empty": 1, "unpaired": 1}
-    data.main(study(path, tmp_path / "results", "data.max_dropped=0.1"))
+    data.main(paths(path, tmp_path / "results", "data.max_dropped=0.1"))
     assert read_json(report)["items"] == 132
 
 

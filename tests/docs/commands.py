@@ -14,7 +14,7 @@ from yapo.data.sources import known_countries
 from yapo.stages.app import ROOT, compose
 from yapo.stages.command_line import check_targets
 from yapo.stages.options import read_options
-from yapo.stages.study import countries_of
+from yapo.stages.scope import countries_of
 
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 

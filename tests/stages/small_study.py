@@ -10,10 +10,10 @@ import torch
 
 from yapo.data.sources import known_countries
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages import data
 from yapo.stages.app import ROOT, compose
 from yapo.stages.inputs import read_sae
-from yapo.stages.study import Study
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 LAYER = 2
@@ -38,13 +38,13 @@ def make(results: Path, countries: tuple[str, ...], facts: dict[str, int], setti
     overrides = [f"results={results}", *OVERRIDES, f"countries=[{','.join(countries)}]"]
     config = compose(overrides)
     data.main(config)
-    study = Study.of(config)
-    split = pd.read_parquet(study.split)
+    paths = Paths.of(config)
+    split = pd.read_parquet(paths.split)
     kept = split.groupby("split").head(max(facts.values()))
     kept = kept[kept.groupby("split").cumcount() < kept["split"].map(facts)]
-    items = pd.read_parquet(study.items)
+    items = pd.read_parquet(paths.items)
     items = items[items["question_id"].isin(kept["question_id"]) & (items["phrasing"] < 2)]
-    items.to_parquet(study.items, index=False)
+    items.to_parquet(paths.items, index=False)
     known = known_countries(config.data)
     lm = load_language_model(config.model)
     sae = read_sae(config, LAYER, lm.d_model)
@@ -58,5 +58,5 @@ def make(results: Path, countries: tuple[str, ...], facts: dict[str, int], setti
                     values = torch.randn(width, generator=generator) * (1.0 if space == "dense" else 0.2)
                     sparse = {} if space == "dense" else {"sae": sae.source, "sae_digest": sae.digest}
                     vector = SteeringVector(values, replace(info, method=method, space=space, **sparse))
-                    vector.save(study.vector(known[country], country, method, task, setting))
+                    vector.save(paths.vector(known[country], country, method, task, setting))
     return overrides

@@ -42,7 +42,7 @@ def nothing(config: Config) -> None:
 
 def test_defaults_are_the_embedded_study() -> None:
     config = compose([])
-    assert (config.experiment, config.study) == ("embedded", Path("results/embedded"))
+    assert (config.experiment, config.folder) == ("embedded", Path("results/embedded"))
     assert sorted(config.methods) == options("method")
     assert config.model.path == "world/model"
     assert isinstance(config, Config)
@@ -349,7 +349,7 @@ def test_a_stage_reads_the_settings_that_it_names_and_no_others() -> None:
     assert seen.train.lr == config.train.lr
     assert seen.generation.max_new_tokens("mcq") == config.generation.max_new_tokens("mcq")
     assert seen.studies.ablations.changes == config.studies.ablations.changes
-    assert seen.study == config.study
+    assert seen.folder == config.folder
     for read in (
         lambda: seen.train.epochs,
         lambda: seen.model,

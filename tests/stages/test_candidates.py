@@ -15,8 +15,8 @@ from yapo.evaluation.displacement import Residual
 from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
+from yapo.paths import Paths
 from yapo.stages.evaluate import candidates_of, trained_vectors
-from yapo.stages.study import Study
 from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import TrainedVector, VectorInfo
@@ -40,8 +40,8 @@ def config(tmp_path: Path, sae: SAE) -> Config:
 
 def write(config: Config, lm: LanguageModel, sae: SAE, header: dict[str, Any], **changes: Any) -> dict[str, Path]:
     """A vector by CAA and a map by DSPA for Egypt, as the stage train leaves them; ``header`` and ``changes`` are the map's."""
-    study = Study.of(config)
-    paths = {name: study.trained("arabic", "egypt", name) / "mcq-both.safetensors" for name in config.methods}
+    paths = Paths.of(config)
+    paths = {name: paths.trained("arabic", "egypt", name) / "mcq-both.safetensors" for name in config.methods}
     TrainedVector(torch.ones(2, 32), VectorInfo("caa", "dense", LAYER, "tiny", lm.digest)).save(paths["caa"])
     made = make_map(sae, sae, mode="both", **changes)
     info = replace(VectorInfo("dspa", "map", 2, "tiny", lm.digest, "out", sae.digest), **header)
@@ -50,13 +50,13 @@ def write(config: Config, lm: LanguageModel, sae: SAE, header: dict[str, Any], *
 
 
 def read(config: Config, lm: LanguageModel) -> dict[str, object]:
-    trained = trained_vectors(config, Study.of(config), "arabic")
+    trained = trained_vectors(config, Paths.of(config), "arabic")
     return {key[0]: candidate for key, candidate in candidates_of(config, trained, lm, LAYER).items()}
 
 
 def test_a_map_stands_beside_vectors(config: Config, gemma: LanguageModel, sae: SAE) -> None:
     write(config, gemma, sae, {})
-    trained = trained_vectors(config, Study.of(config), "arabic")
+    trained = trained_vectors(config, Paths.of(config), "arabic")
     candidate = candidates_of(config, trained, gemma, LAYER)["dspa", "mcq", "both"]
     edit = candidate.intervention
     assert isinstance(edit, Conditional)
@@ -94,7 +94,7 @@ def test_a_file_without_its_map(config: Config, gemma: LanguageModel, sae: SAE) 
 
 def test_an_edit_at_another_layer_counts_by_its_share(config: Config, gemma: LanguageModel, sae: SAE) -> None:
     write(config, gemma, sae, {})
-    candidate = candidates_of(config, trained_vectors(config, Study.of(config), "arabic"), gemma, LAYER)["dspa", "mcq", "both"]
+    candidate = candidates_of(config, trained_vectors(config, Paths.of(config), "arabic"), gemma, LAYER)["dspa", "mcq", "both"]
     edit, u = candidate.intervention, torch.tensor([0.3])
     prompts = [[2, 20, 21, 22], [2, 30, 31, 32]]
     found = Residual.of(gemma, LAYER, prompts).displacement(Condition(edit, u))

@@ -16,8 +16,8 @@ from yapo.data.split import split_facts
 from yapo.errors import YapoError
 from yapo.files import write_json, write_parquet
 from yapo.models.sae import SAE
+from yapo.paths import Paths
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
-from yapo.stages.study import Study
 
 from ..data.test_schema import items_table
 
@@ -27,8 +27,8 @@ def config(tmp_path: Path) -> Config:
     """A study with a data stage done: Egypt and Morocco, four facts each."""
     config = Config(results=str(tmp_path))
     items = pd.concat([items_table(), items_table().assign(country="morocco")], ignore_index=True)
-    write_items(Study.of(config).items, items)
-    write_parquet(Study.of(config).split, split_facts(items, config.split))
+    write_items(Paths.of(config).items, items)
+    write_parquet(Paths.of(config).split, split_facts(items, config.split))
     return config
 
 
@@ -37,7 +37,7 @@ def test_items_of_one_country_with_their_split(config: Config) -> None:
     assert set(items["country"]) == {"morocco"}
     assert len(items) == 16
     assert items.index.tolist() == list(range(16))
-    split = pd.read_parquet(Study.of(config).split).set_index("question_id")["split"]
+    split = pd.read_parquet(Paths.of(config).split).set_index("question_id")["split"]
     assert (items["split"] == items["question_id"].map(split)).all()
     assert language_of(items) == "arabic"
 
@@ -49,7 +49,7 @@ def test_unknown_country(config: Config) -> None:
 
 @pytest.mark.parametrize("name", ["items", "split"])
 def test_missing_and_truncated_tables(config: Config, name: str) -> None:
-    path = getattr(Study.of(config), name)
+    path = getattr(Paths.of(config), name)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(YapoError, match=f"{path}: not a readable parquet file"):
         read_items(config, "egypt")
@@ -59,7 +59,7 @@ def test_missing_and_truncated_tables(config: Config, name: str) -> None:
 
 
 def test_the_layer_found_and_the_layer_configured(config: Config) -> None:
-    write_json(Study.of(config).layer, {"layer": 2, "select": "steerability"})
+    write_json(Paths.of(config).layer, {"layer": 2, "select": "steerability"})
     assert read_layer(config) == 2
     config.discovery = DiscoveryConfig(layer=0)
     assert read_layer(config) == 0
@@ -67,7 +67,7 @@ def test_the_layer_found_and_the_layer_configured(config: Config) -> None:
 
 @pytest.mark.parametrize("layer", [99, 0, -1])
 def test_a_layer_that_was_no_candidate(config: Config, layer: int) -> None:
-    write_json(Study.of(config).layer, {"layer": layer})
+    write_json(Paths.of(config).layer, {"layer": layer})
     with pytest.raises(YapoError, match=rf"layer.json: layer {layer} is none of discovery.candidates=\[1, 2, 3\]; delete it"):
         read_layer(config)
 
@@ -79,7 +79,7 @@ def test_no_layer_yet(config: Config) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", '{"layers": 2}', '{"layer": "two"}', '{"layer": null}', "[2]", "2", '{"layer": true}'])
 def test_a_damaged_layer_file(config: Config, text: str) -> None:
-    Study.of(config).layer.write_text(text)
+    Paths.of(config).layer.write_text(text)
     with pytest.raises(YapoError, match=r"layer.json: (not valid JSON|names no layer).*delete it"):
         read_layer(config)
 

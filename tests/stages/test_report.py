@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from yapo.config import Config
+from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.stages import evaluate, figures, layer, prepare, report, tables, train
 from yapo.stages.app import ROOT, compose
-from yapo.stages.study import Study
 from yapo.studies.features import report as features_table
 from yapo.studies.features import run as features
 
@@ -51,7 +51,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     train.main(compose([*made, "method=yapo", *OWN]))
     for stage in (evaluate, tables, figures, features, features_table):
         stage.main(config)
-    ELSEWHERE.save(Study.of(config).finding("behaviours"))
+    ELSEWHERE.save(Paths.of(config).finding("behaviours"))
     return made
 
 
@@ -63,7 +63,7 @@ def config(overrides: list[str]) -> Config:
 @pytest.fixture(scope="module")
 def page(config: Config, overrides: list[str]) -> str:
     report.main(config, overrides)
-    return (Study.of(config).root / "report.html").read_text(encoding="utf-8")
+    return (Paths.of(config).root / "report.html").read_text(encoding="utf-8")
 
 
 def text_of(page: str) -> str:
@@ -71,17 +71,17 @@ def text_of(page: str) -> str:
 
 
 def test_every_finding_has_its_section_with_its_tables_and_figures(config: Config, page: str) -> None:
-    study = Study.of(config)
+    paths = Paths.of(config)
     assert re.findall(r'<section class="finding" id="(\w+)"', page) == [
         "results", "training", "layer", "features", "behaviours", "made",
     ]  # fmt: skip
-    found = Finding.load(study.finding("features"))
-    written = [path.stem for path in (study.root / "tables").glob("*.html") if path.stem != "examples"]
+    found = Finding.load(paths.finding("features"))
+    written = [path.stem for path in (paths.root / "tables").glob("*.html") if path.stem != "examples"]
     assert page.count("<details") == len(written) and set(found.tables) < set(written)
-    assert page.count("<img") == len(list((study.root / "figures").glob("*.svg")))
+    assert page.count("<img") == len(list((paths.root / "figures").glob("*.svg")))
     assert all(line in text_of(page) for line in found.reading.split("\n"))
     assert "They do." in page and "A limit of theirs." in page
-    assert all((study.root / path).exists() for path in found.pages)
+    assert all((paths.root / path).exists() for path in found.pages)
     assert "nan" not in text_of(page).lower().split()
 
 
@@ -118,11 +118,11 @@ def test_the_commands_are_those_that_were_typed(page: str, overrides: list[str])
 
 def test_the_same_bytes_twice(page: str, config: Config, overrides: list[str]) -> None:
     report.main(config, overrides)
-    assert (Study.of(config).root / "report.html").read_text(encoding="utf-8") == page
+    assert (Paths.of(config).root / "report.html").read_text(encoding="utf-8") == page
 
 
 def test_started_as_the_workflow_starts_it(page: str, config: Config, overrides: list[str]) -> None:
-    file = Study.of(config).root / "report.html"
+    file = Paths.of(config).root / "report.html"
     file.unlink()
     subprocess.run([sys.executable, "-m", "yapo.stages.report", *overrides], cwd=ROOT, check=True)
     assert file.read_text(encoding="utf-8") == page

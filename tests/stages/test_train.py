@@ -18,10 +18,10 @@ from yapo.config import Config, TrainConfig
 from yapo.data.schema import read_table
 from yapo.files import file_digest, write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages import train
 from yapo.stages.app import ROOT, compose, run
 from yapo.stages.inputs import read_sae
-from yapo.stages.study import Study
 from yapo.steering.activations import build_store
 from yapo.steering.methods import method_names
 from yapo.steering.pair_batch import TokenPair
@@ -58,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
                 rows.append({"question_id": f"{split}{i}", "variant": variant, "phrasing": 0, "split": split})
                 tokens = lm.tokenizer.prompt(place + question)
                 pairs.append(TokenPair(tokens, lm.tokenizer.response(chosen), lm.tokenizer.response(rejected)))
-    study = Study.of(config)
+    study = Paths.of(config)
     path = study.pairs("arabic", "egypt", TASK)
     write_parquet(path, pd.DataFrame(rows))
     header = {"model": lm.source, "data_hash": "d", "pairs_hash": file_digest(path)}
@@ -85,7 +85,7 @@ def by(config: Config, method: str, options: dict[str, Any] | None = None, **cha
 def test_what_it_writes_twice_the_same(study: Config, method: str) -> None:
     config = by(study, method)
     train.main(config)
-    folder = Study.of(study).trained("arabic", "egypt", method)
+    folder = Paths.of(study).trained("arabic", "egypt", method)
     first = contents(folder)
     vectors = [f"{TASK}-{setting}.safetensors" for setting in study.settings]
     assert sorted(first) == sorted(["curves.jsonl", "run.json", *vectors])
@@ -181,23 +181,23 @@ def test_options_of_methods(study: Config, method: str, options: dict[str, Any],
     assert contents(Path(study.results)) == there
 
 
-def _without(column: str) -> Callable[[Study], None]:
-    def change(study: Study) -> None:
+def _without(column: str) -> Callable[[Paths], None]:
+    def change(study: Paths) -> None:
         path = study.pairs("arabic", "egypt", TASK)
         write_parquet(path, read_table(path).drop(columns=column))
 
     return change
 
 
-def _split(study: Study) -> None:
+def _split(study: Paths) -> None:
     """All pairs train; the activations' header speaks of this table."""
     path = study.pairs("arabic", "egypt", TASK)
     write_parquet(path, read_table(path).assign(split="train"))
     _header(pairs_hash=file_digest(path))(study)
 
 
-def _header(**values: Any) -> Callable[[Study], None]:
-    def change(study: Study) -> None:
+def _header(**values: Any) -> Callable[[Paths], None]:
+    def change(study: Paths) -> None:
         path = study.store("arabic", "egypt", TASK)
         tensors, header = load_tensors(path)
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
@@ -206,8 +206,8 @@ def _header(**values: Any) -> Callable[[Study], None]:
     return change
 
 
-def _flip(part: str) -> Callable[[Study], None]:
-    def change(study: Study) -> None:
+def _flip(part: str) -> Callable[[Paths], None]:
+    def change(study: Paths) -> None:
         path = getattr(study, part)("arabic", "egypt", TASK)
         whole = bytearray(path.read_bytes())
         whole[len(whole) // 2] ^= 1
@@ -216,7 +216,7 @@ def _flip(part: str) -> Callable[[Study], None]:
     return change
 
 
-STUDIES: list[tuple[str, Callable[[Study], None], tuple[str, ...]]] = [
+STUDIES: list[tuple[str, Callable[[Paths], None], tuple[str, ...]]] = [
     ("no pairs", lambda study: study.pairs("arabic", "egypt", TASK).unlink(), (f"{TASK}.parquet: no such file; run the stage",)),
     ("no activations", lambda study: study.store("arabic", "egypt", TASK).unlink(), (f"{TASK}.safetensors: no such file",)),
     ("flipped pairs", _flip("pairs"), (f"{TASK}.parquet", "run the stage that makes it")),
@@ -232,8 +232,8 @@ STUDIES: list[tuple[str, Callable[[Study], None], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("change", "said"), [row[1:] for row in STUDIES], ids=[row[0] for row in STUDIES])
-def test_what_it_reads(study: Config, change: Callable[[Study], None], said: tuple[str, ...]) -> None:
-    change(Study.of(study))
+def test_what_it_reads(study: Config, change: Callable[[Paths], None], said: tuple[str, ...]) -> None:
+    change(Paths.of(study))
     there = contents(Path(study.results))
     refused(lambda: train.main(by(study, "caa")), *said)
     assert contents(Path(study.results)) == there
@@ -266,7 +266,7 @@ def test_a_start_that_is_left_out_is_said(study: Config, caplog: pytest.LogCaptu
 def test_a_damaged_checkpoint_starts_the_training_again(study: Config, caplog: pytest.LogCaptureFixture) -> None:
     config = by(study, "bipo")
     train.main(config)
-    folder = Study.of(study).trained("arabic", "egypt", "bipo")
+    folder = Paths.of(study).trained("arabic", "egypt", "bipo")
     whole = contents(folder)
     checkpoint = folder / f"{TASK}.checkpoint.safetensors"
     save_tensors(checkpoint, {"0.vector": torch.zeros(3)}, {"identity": "another", "step": 1, "rows": []})

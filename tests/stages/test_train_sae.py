@@ -18,11 +18,12 @@ from yapo.models.language_model import load_language_model
 from yapo.models.sae import check_fits, load_sae
 from yapo.models.sae_quality import measure
 from yapo.models.sae_training import choose_texts
+from yapo.paths import Paths
 from yapo.stages import data, train_sae
 from yapo.stages.app import ROOT, compose, plain
 from yapo.stages.inputs import read_sae
 from yapo.stages.reruns import decided_by
-from yapo.stages.study import Study, layers_to_read
+from yapo.stages.scope import layers_to_read
 
 OWN = [
     "sae=train",
@@ -53,11 +54,11 @@ def again(results: Path, folder: Path, change: str = "", split: str = "") -> dic
     """Files of the autoencoder of a copy of the study in which ``change`` was added to the questions of a split."""
     shutil.copytree(results / "embedded" / "data", folder / "embedded" / "data")
     config = compose([f"results={folder}", *OWN])
-    study = Study.of(config)
-    items = pd.read_parquet(study.items)
-    chosen = items["question_id"].map(pd.read_parquet(study.split).set_index("question_id")["split"]) == split
+    paths = Paths.of(config)
+    items = pd.read_parquet(paths.items)
+    chosen = items["question_id"].map(pd.read_parquet(paths.split).set_index("question_id")["split"]) == split
     items.loc[chosen, "question"] += change
-    write_parquet(study.items, items)
+    write_parquet(paths.items, items)
     train_sae.main(config)
     return files(folder)
 
@@ -68,7 +69,7 @@ def files(results: Path) -> dict[str, bytes]:
 
 def test_what_it_writes(results: Path) -> None:
     config = compose([f"results={results}", *OWN])
-    folder = Study.of(config).sae(1)
+    folder = Paths.of(config).sae(1)
     assert sorted(files(results)) == ["cfg.json", "curves.jsonl", "quality.json", "sae_weights.safetensors"]
     sae = read_sae(config, 1, d_model=96)
     assert sae.source == str(folder)
@@ -90,20 +91,20 @@ def test_which_layers_it_trains() -> None:
 
 def test_quality_is_measured_on_the_validation_split(results: Path) -> None:
     config = compose([f"results={results}", *OWN])
-    study = Study.of(config)
-    quality = json.loads((study.sae(1) / "quality.json").read_text())
+    paths = Paths.of(config)
+    quality = json.loads((paths.sae(1) / "quality.json").read_text())
     assert 2500 < quality["trained_on"]["tokens"] <= 3000
     assert quality["trained_on"]["passes"] == 20 * 128 / quality["trained_on"]["tokens"]
     assert 150 < quality["n_tokens"] <= 300
     lm = load_language_model(config.model)
-    items = read_table(study.items).merge(read_table(study.split), on="question_id")
+    items = read_table(paths.items).merge(read_table(paths.split), on="question_id")
     texts = train_sae.texts_of(config, lm.tokenizer, items[items["split"] == "validation"], "validation")
     with torch.no_grad():
         parts = [
             lm.model.model(input_ids=torch.tensor([text], device=lm.device), output_hidden_states=True).hidden_states[2][0, 1:]
             for text in choose_texts(texts, 300, seed=0)
         ]
-    expected = measure(load_sae(study.sae(1)), parts)
+    expected = measure(load_sae(paths.sae(1)), parts)
     assert quality["n_tokens"] == expected.n_tokens
     assert quality["explained_variance"] == pytest.approx(expected.explained_variance, abs=1e-4)
     assert quality["mean_l0"] == pytest.approx(expected.mean_l0, rel=1e-2)
@@ -123,7 +124,7 @@ def test_a_training_whose_loss_is_not_finite_stops_and_leaves_nothing(results: P
         "lower it",
     )
     assert contents(tmp_path) == there
-    assert not Study.of(compose([f"results={tmp_path}"])).sae(1).parent.exists()
+    assert not Paths.of(compose([f"results={tmp_path}"])).sae(1).parent.exists()
 
 
 def test_it_is_trained_on_the_training_split_alone(results: Path, tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_it_is_trained_on_the_training_split_alone(results: Path, tmp_path: Path
 def test_every_item_with_its_right_answer_for_every_task(results: Path) -> None:
     config = compose([f"results={results}", *OWN])
     tokenizer = load_language_model(config.model).tokenizer
-    items = read_table(Study.of(config).items).iloc[:3]
+    items = read_table(Paths.of(config).items).iloc[:3]
     texts = [tokenizer.tokenizer.decode(ids) for ids in train_sae.texts_of(config, tokenizer, items, "train")]
     assert len(texts) == 6
     for text, item in zip(texts[:3], items.to_dict("records"), strict=True):
@@ -157,7 +158,7 @@ def test_every_item_with_its_right_answer_for_every_task(results: Path) -> None:
 def test_long_prompts_are_left_out(results: Path) -> None:
     config = compose([f"results={results}", *OWN])
     tokenizer = load_language_model(config.model).tokenizer
-    items = read_table(Study.of(config).items).iloc[:20]
+    items = read_table(Paths.of(config).items).iloc[:20]
     lengths = [len(tokenizer.prompt(question)) for question in items["question"]]
     config = compose([*OWN, "tasks=[open_ended]", f"model.max_prompt_tokens={sorted(lengths)[9]}"])
     kept = train_sae.texts_of(config, tokenizer, items, "train")

@@ -16,7 +16,7 @@ from tests.refusals import contents, refused, refused_value
 from yapo.config import TrainConfig
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.stages.study import Study
+from yapo.paths import Paths
 from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.interventions import Dense
 from yapo.steering.portable import carry
@@ -175,9 +175,9 @@ def test_numbers_that_are_not_finite_are_not_saved(tmp_path: Path, name: str) ->
     ],
 )
 def test_vectors_of_all_countries_but_one(tmp_path: Path, header: Change, said: str) -> None:
-    study = Study(tmp_path)
-    save_tensors(left_out_path(study, "arabic", "caa"), {"egypt/mcq": torch.zeros(1, 4)}, header)
-    refused(lambda: read_left_out(study, "arabic", "caa", "egypt", "mcq"), "caa.safetensors", said)
+    paths = Paths(tmp_path)
+    save_tensors(left_out_path(paths, "arabic", "caa"), {"egypt/mcq": torch.zeros(1, 4)}, header)
+    refused(lambda: read_left_out(paths, "arabic", "caa", "egypt", "mcq"), "caa.safetensors", said)
 
 
 @pytest.fixture(scope="module")

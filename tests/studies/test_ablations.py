@@ -12,11 +12,11 @@ import torch
 
 from yapo.config import SaeTrainConfig
 from yapo.errors import YapoError
+from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.tables import TableOptions
 from yapo.reporting.templates import render_blocks
 from yapo.stages.app import compose
-from yapo.stages.study import Study
 from yapo.stages.study_report import read_rows
 from yapo.stages.trainings import TrainingSetup
 from yapo.steering.interventions import Dense
@@ -246,7 +246,7 @@ def test_training_on_all_features_gives_the_same_vector(ablated: pd.DataFrame) -
 
 @pytest.mark.usefixtures("ablated")
 def test_ablations_table_figure_and_finding(overrides: list[str]) -> None:
-    root = Study.of(compose(overrides)).root
+    root = Paths.of(compose(overrides)).root
     assert "Narrow" in (root / "tables" / "ablations.md").read_text()
     assert (root / "figures" / "ablations.svg").stat().st_size
     assert (root / "studies" / "ablations" / "narrow" / "quality.json").exists()

@@ -21,11 +21,11 @@ from yapo.evaluation.judges import Request, get_judge
 from yapo.evaluation.selection import Key, Trial
 from yapo.files import read_json
 from yapo.models.language_model import LanguageModel
+from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.tables import TableOptions
 from yapo.stages import train
 from yapo.stages.app import ROOT, compose
-from yapo.stages.study import Study
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 from yapo.studies.behaviours import evaluate, prepare, report
@@ -266,7 +266,7 @@ def rows(config: Config) -> pd.DataFrame:
     """Test answers, after all stages have run."""
     for stage in (prepare, train, evaluate, report):
         stage.main(config)
-    return pd.read_parquet(Study.of(config).evaluation("behaviours", "jailbreak"))
+    return pd.read_parquet(Paths.of(config).evaluation("behaviours", "jailbreak"))
 
 
 def test_every_condition_answers_every_test_question(rows: pd.DataFrame) -> None:
@@ -278,29 +278,29 @@ def test_every_condition_answers_every_test_question(rows: pd.DataFrame) -> None
 
 
 def test_what_was_left_out_is_said(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
-    report = read_json(Study.of(config).country("behaviours", "jailbreak") / "pairs" / "open_ended.json")
+    report = read_json(Paths.of(config).country("behaviours", "jailbreak") / "pairs" / "open_ended.json")
     assert report["train_questions_also_in_test"] == 1
     assert report["dropped_long"] == 0
     assert report["autoencoder"]["explained_variance"] > 0.5
 
 
 def test_the_vector_says_what_it_is_for(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
-    vector = SteeringVector.load(Study.of(config).vector("behaviours", "jailbreak", "yapo", "open_ended", "both"))
+    vector = SteeringVector.load(Paths.of(config).vector("behaviours", "jailbreak", "yapo", "open_ended", "both"))
     assert (vector.info.layer, vector.info.multiplier, vector.info.extra["country"]) == (2, 1.0, "jailbreak")
     assert vector.values.any()
 
 
 def test_the_report_gets_its_part(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
-    study = Study.of(config)
-    finding = Finding.load(study.finding("behaviours"))
+    paths = Paths.of(config)
+    finding = Finding.load(paths.finding("behaviours"))
     assert finding.reading.startswith("Jailbreak: grade at +λ less grade at −λ over 6 questions: Random ")
     own = ROOT / "world" / "assistant"
     assert finding.made == (
         f"model {own / 'model'}, float32; autoencoder {own / 'sae/layer_2'}; layer 2 (0-based); "
         "1 epoch of batches of 4, β = 0.1; learning rates: YaPO 0.02."
     )
-    assert "Refusals (%)" in (study.root / "tables" / "behaviours.md").read_text(encoding="utf-8")
-    assert (study.root / "figures" / "behaviours.svg").stat().st_size > 0
+    assert "Refusals (%)" in (paths.root / "tables" / "behaviours.md").read_text(encoding="utf-8")
+    assert (paths.root / "figures" / "behaviours.svg").stat().st_size > 0
 
 
 def test_prompts_that_are_all_too_long(config: Config, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
+from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.tables import Table, TableOptions
 from yapo.reporting.templates import render_blocks
 from yapo.stages.app import compose
-from yapo.stages.study import Study
 from yapo.stages.study_report import read_rows
 from yapo.stages.trainings import TrainingSetup
 from yapo.studies.convergence import report, run
@@ -285,7 +285,7 @@ def test_the_unsteered_model_answers_once(curves: pd.DataFrame) -> None:
 
 
 def test_training_questions_are_the_same_for_all_and_trained_on(curves: pd.DataFrame, overrides: list[str]) -> None:
-    split = pd.read_parquet(Study.of(compose(overrides)).split).set_index("question_id")["split"]
+    split = pd.read_parquet(Paths.of(compose(overrides)).split).set_index("question_id")["split"]
     answers = curves[(curves["kind"] == "answer") & (curves["split"] == "train")]
     assert set(answers["question_id"].map(split)) == {"train"}
     asked = answers.groupby(["method", "lr", "epoch", "seed"], dropna=False)[["question_id", "phrasing"]].apply(
@@ -297,7 +297,7 @@ def test_training_questions_are_the_same_for_all_and_trained_on(curves: pd.DataF
 
 @pytest.mark.usefixtures("curves")
 def test_training_questions_can_be_left_out(overrides: list[str]) -> None:
-    path = Study.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
+    path = Paths.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
     kept = path.read_bytes()
     run.main(compose([*overrides, "method=yapo", "studies.convergence.train_facts=0"]))
     rows = pd.read_parquet(path)
@@ -316,7 +316,7 @@ def test_seeds_are_paired_over_methods_and_rates(curves: pd.DataFrame) -> None:
 
 @pytest.mark.usefixtures("curves")
 def test_a_rerun_writes_the_same_bytes(overrides: list[str]) -> None:
-    path = Study.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
+    path = Paths.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
     before = path.read_bytes()
     run.main(compose([*overrides, "method=yapo"]))
     assert path.read_bytes() == before
@@ -327,7 +327,7 @@ def test_a_rerun_writes_the_same_bytes(overrides: list[str]) -> None:
 def test_convergence_table_figure_and_finding(overrides: list[str]) -> None:
     config = compose(overrides)
     report.main(config)
-    root = Study.of(config).root
+    root = Paths.of(config).root
     assert all((root / "tables" / f"convergence.{kind}").stat().st_size for kind in ("csv", "md", "tex", "html"))
     assert all((root / "figures" / f"convergence.{kind}").stat().st_size for kind in ("svg", "png"))
     assert Finding.load(root / "studies" / "convergence.json").figures == ("convergence",)
@@ -341,7 +341,7 @@ def test_a_method_without_steps_is_refused(overrides: list[str]) -> None:
 def test_pairs_of_another_preparation_are_refused(overrides: list[str]) -> None:
     config = compose([*overrides, "method=bipo"])
     setup = TrainingSetup.open(config, "convergence_bipo")
-    path = Study.of(config).pairs("arabic", "egypt", "open_ended")
+    path = Paths.of(config).pairs("arabic", "egypt", "open_ended")
     kept = path.read_bytes()
     pd.read_parquet(path).assign(phrasing=9).to_parquet(path)
     with pytest.raises(YapoError, match="not the pairs whose activations were kept; run the stage prepare again"):

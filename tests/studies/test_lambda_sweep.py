@@ -17,10 +17,10 @@ from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.paths import Paths
 from yapo.reporting.tables import Table, TableOptions
 from yapo.reporting.templates import render_blocks
 from yapo.stages.app import compose
-from yapo.stages.study import Study
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 from yapo.studies.lambda_sweep import report, run
@@ -215,7 +215,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def rows(overrides: list[str]) -> pd.DataFrame:
     config = compose([*overrides, "country=egypt"])
     run.main(config)
-    return pd.read_parquet(Study.of(config).of_study("lambda_sweep", "arabic", "egypt"))
+    return pd.read_parquet(Paths.of(config).of_study("lambda_sweep", "arabic", "egypt"))
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def world_lm(overrides: list[str]) -> LanguageModel:
 
 
 def test_one_row_per_validation_item_and_point(rows: pd.DataFrame, overrides: list[str]) -> None:
-    split = pd.read_parquet(Study.of(compose(overrides)).split).set_index("question_id")["split"]
+    split = pd.read_parquet(Paths.of(compose(overrides)).split).set_index("question_id")["split"]
     assert set(rows["question_id"].map(split)) == {"validation"}
     points = {(method, m) for method in ("caa", "yapo", "random") for m in (-1.0, 1.0)} | {("baseline", 0.0)}
     for _, cell in rows.groupby(["task", "variant"]):
@@ -245,9 +245,9 @@ def test_random_moves_as_far_as_the_strongest_vector_at_1(rows: pd.DataFrame) ->
 def test_answers_are_those_of_the_vector_at_that_strength(
     rows: pd.DataFrame, overrides: list[str], world_lm: LanguageModel
 ) -> None:
-    study = Study.of(compose(overrides))
-    vector = SteeringVector.load(study.vector("arabic", "egypt", "caa", "open_ended", "nonlocalized"))
-    items = pd.read_parquet(study.items)
+    paths = Paths.of(compose(overrides))
+    vector = SteeringVector.load(paths.vector("arabic", "egypt", "caa", "open_ended", "nonlocalized"))
+    items = pd.read_parquet(paths.items)
     for multiplier in (-1.0, 1.0):
         chosen = (rows["method"] == "caa") & (rows["multiplier"] == multiplier)
         own = rows[chosen & (rows["task"] == "open_ended") & (rows["variant"] == "localized")]
@@ -264,7 +264,7 @@ def test_answers_are_those_of_the_vector_at_that_strength(
 
 def test_again_gives_the_same_bytes(rows: pd.DataFrame, overrides: list[str]) -> None:
     config = compose([*overrides, "country=egypt"])
-    path = Study.of(config).of_study("lambda_sweep", "arabic", "egypt")
+    path = Paths.of(config).of_study("lambda_sweep", "arabic", "egypt")
     before = path.read_bytes()
     assert len(rows)
     run.main(config)
@@ -275,7 +275,7 @@ def test_table_figures_and_finding(rows: pd.DataFrame, overrides: list[str]) -> 
     assert len(rows)
     config = compose(overrides)
     report.main(config)
-    root = Study.of(config).root
+    root = Paths.of(config).root
     assert {path.suffix for path in (root / "tables").glob("lambda_sweep.*")} == {".csv", ".md", ".tex", ".html"}
     finding = json.loads((root / "studies" / "lambda_sweep.json").read_text())
     assert finding["figures"] == ["lambda_sweep_nonlocalized", "lambda_sweep_nonlocalized_displacement"]

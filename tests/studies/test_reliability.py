@@ -13,12 +13,12 @@ import torch
 
 from tests.stages import small_study
 from yapo.files import write_parquet
+from yapo.paths import Paths
 from yapo.reporting.tables import TableOptions
 from yapo.stages import prepare
 from yapo.stages.app import compose
 from yapo.stages.inputs import read_items
 from yapo.stages.prepared import read_prepared
-from yapo.stages.study import Study
 from yapo.studies.reliability import report, run
 
 
@@ -82,26 +82,26 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         items.assign(task="open_ended", setting="nonlocalized", method=method, score=float(place))
         for place, method in enumerate(("baseline", *config.methods))
     ]
-    write_parquet(Study.of(config).evaluation("arabic", "egypt"), pd.concat(frames, ignore_index=True))
+    write_parquet(Paths.of(config).evaluation("arabic", "egypt"), pd.concat(frames, ignore_index=True))
     return [*made, "studies.reliability.countries=[egypt]"]
 
 
 def test_the_study_of_a_country(overrides: list[str]) -> None:
     config = compose([*overrides, "country=egypt"])
-    study = Study.of(config)
+    paths = Paths.of(config)
     run.main(config)
-    path = study.of_study("reliability", "arabic", "egypt")
+    path = paths.of_study("reliability", "arabic", "egypt")
     rows, before = pd.read_parquet(path), path.read_bytes()
     assert set(rows["method"]) == set(config.methods)
     assert set(rows.loc[rows["method"] == "yapo", "score"] - rows.loc[rows["method"] == "yapo", "baseline"]) == {2.0}
-    pairs = read_prepared(study, "arabic", "egypt", "open_ended")
+    pairs = read_prepared(paths, "arabic", "egypt", "open_ended")
     chosen, rejected = run.answer_states(pairs, "nonlocalized")
     assert rows["pairs"].unique().tolist() == [len(chosen)]
     assert rows["agreement"].iloc[0] == pytest.approx(run.agreement(chosen - rejected), rel=1e-5)
     run.main(config)
     assert path.read_bytes() == before
     report.main(compose(overrides))
-    finding = json.loads(study.finding("reliability").read_text(encoding="utf-8"))
+    finding = json.loads(paths.finding("reliability").read_text(encoding="utf-8"))
     assert finding["tables"] == ["reliability"]
     assert "CAA" in finding["reading"]
-    assert all((Path(study.root) / "figures" / f"reliability.{kind}").stat().st_size > 5000 for kind in ("svg", "png"))
+    assert all((Path(paths.root) / "figures" / f"reliability.{kind}").stat().st_size > 5000 for kind in ("svg", "png"))

@@ -27,7 +27,8 @@ from yapo.stages.download import wanted
 from yapo.stages.command_line import check_targets
 from yapo.stages.options import read_options
 from yapo.stages.reruns import decided_by
-from yapo.stages.study import Study, countries_of, layers_to_read, measured, studied
+from yapo.paths import Paths
+from yapo.stages.scope import countries_of, layers_to_read, measured, studied
 from yapo.studies.base import FOLDER as STUDY_FOLDER
 from yapo.studies.base import get_study, table_files
 from yapo.studies.registry import STUDIES
@@ -65,7 +66,7 @@ try:
 except YapoError as error:
     refuse(error)
 
-STUDY = Study.of(CONFIG)
+PATHS = Paths.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
 THREADS = CONFIG.threads
 # The node that plans jobs for Slurm often has no GPU: there the variables of profiles/slurm say what jobs may ask for.
@@ -178,7 +179,7 @@ def in_project(folder):
     return near if near.exists() and near.samefile(folder) else folder
 
 
-DOWNLOADED = [STUDY.download] if WANTED else []
+DOWNLOADED = [PATHS.download] if WANTED else []
 if "data" in WANTED:
     DATA_FILES = DOWNLOADED
 elif CONFIG.data.source == "atlas":
@@ -207,7 +208,7 @@ MODEL_FILES = [*model_files(CONFIG), *DOWNLOADED]
 SAE_FILES = sae_files(CONFIG)
 SAE_NAMES = ["cfg.json", "sae_weights.safetensors", "curves.jsonl", "quality.json"]
 TRAINED_SAES = [
-    STUDY.sae(layer) / name
+    PATHS.sae(layer) / name
     for layer in (layers_to_read(CONFIG) if CONFIG.sae.trained else [])
     for name in SAE_NAMES
 ]
@@ -217,7 +218,7 @@ SAE_FILES = [*SAE_FILES, *TRAINED_SAES, *DOWNLOADED]
 def of_country(pattern, **more):
     """Files of one country's jobs: ``pattern`` with its language and country left as wildcards."""
     return expand(
-        str(STUDY.root / "{{language}}/{{country}}" / pattern),
+        str(PATHS.root / "{{language}}/{{country}}" / pattern),
         task=TASKS,
         setting=SETTINGS,
         **more,
@@ -273,14 +274,14 @@ def keep(files):
 def of_study(name):
     """One file of every country."""
     return [
-        STUDY.country(language, country) / name
+        PATHS.country(language, country) / name
         for country, language in COUNTRIES.items()
     ]
 
 
 def kept_files(country):
     """Every file that a country's branch leaves behind."""
-    folder = STUDY.country(COUNTRIES[country], country)
+    folder = PATHS.country(COUNTRIES[country], country)
     cells = [f"{task}-{setting}.safetensors" for task in TASKS for setting in SETTINGS]
     return [
         *TRAINED_SAES,

@@ -2,11 +2,11 @@ rule data:
     input:
         DATA_FILES,
     output:
-        STUDY.items,
-        STUDY.split,
-        STUDY.leakage,
+        PATHS.items,
+        PATHS.split,
+        PATHS.leakage,
     log:
-        STUDY.root / "logs/data.log",
+        PATHS.root / "logs/data.log",
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.data"),

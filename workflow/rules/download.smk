@@ -2,9 +2,9 @@ if WANTED:
 
     rule download:
         output:
-            STUDY.download,
+            PATHS.download,
         log:
-            STUDY.root / "logs/download.log",
+            PATHS.root / "logs/download.log",
         localrule: True
         threads: THREADS
         params:

@@ -11,11 +11,11 @@ rule evaluate:
         vectors=of_country(
             "vectors/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
-        validation=STUDY.root / "{language}/{country}/validation.parquet",
-        evaluation=STUDY.root / "{language}/{country}/evaluation.parquet",
-        judge=STUDY.root / "{language}/{country}/judge.json",
+        validation=PATHS.root / "{language}/{country}/validation.parquet",
+        evaluation=PATHS.root / "{language}/{country}/evaluation.parquet",
+        judge=PATHS.root / "{language}/{country}/judge.json",
     log:
-        STUDY.root / "logs/evaluate/{language}-{country}.log",
+        PATHS.root / "logs/evaluate/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=1440),

@@ -3,9 +3,9 @@ rule layer:
         rules.data.output,
         model=MODEL_FILES,
     output:
-        layer=STUDY.layer,
+        layer=PATHS.layer,
     log:
-        STUDY.root / "logs/layer.log",
+        PATHS.root / "logs/layer.log",
     threads: THREADS
     resources:
         **for_model(minutes=1080),

@@ -11,9 +11,9 @@ rule portable:
         vectors=of_country(
             "portable/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
-        scores=STUDY.root / "{language}/{country}/portable/validation.parquet",
+        scores=PATHS.root / "{language}/{country}/portable/validation.parquet",
     log:
-        STUDY.root / "logs/portable/{language}-{country}.log",
+        PATHS.root / "logs/portable/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),
@@ -30,9 +30,9 @@ rule portable_table:
     input:
         scores=checked(["portable"], of_study("portable/validation.parquet")),
     output:
-        [STUDY.root / name for name in table_files("portable")],
+        [PATHS.root / name for name in table_files("portable")],
     log:
-        STUDY.root / "logs/portable_table.log",
+        PATHS.root / "logs/portable_table.log",
     threads: THREADS
     params:
         *settings_and_code("yapo.studies.portable.report"),
@@ -47,4 +47,4 @@ rule all_portable:
     input:
         rules.portable_table.output,
     message:
-        f"Done: portable/ in each country's folder, {STUDY.root}/tables/portable.md"
+        f"Done: portable/ in each country's folder, {PATHS.root}/tables/portable.md"

@@ -9,7 +9,7 @@ rule prepare:
         counts=of_country("pairs/{task}.json"),
         store=keep(of_country("prepared/{task}.safetensors")),
     log:
-        STUDY.root / "logs/prepare/{language}-{country}.log",
+        PATHS.root / "logs/prepare/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=120),

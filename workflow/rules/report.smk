@@ -1,22 +1,22 @@
 rule report:
     input:
-        checked(CONFIG.studies.reported, STUDY.items),
-        STUDY.split,
-        STUDY.layer,
+        checked(CONFIG.studies.reported, PATHS.items),
+        PATHS.split,
+        PATHS.layer,
         rules.tables.output,
         rules.figures.output,
         of_study("validation.parquet"),
         [
-            STUDY.trained(COUNTRIES[country], country, method) / name
+            PATHS.trained(COUNTRIES[country], country, method) / name
             for country in list(COUNTRIES)[:1]
             for method in METHODS
             for name in ["run.json", "curves.jsonl"]
         ],
         [getattr(rules, name).input for name in CONFIG.studies.reported],
     output:
-        report(STUDY.root / "report.html", category="Report"),
+        report(PATHS.root / "report.html", category="Report"),
     log:
-        STUDY.root / "logs/report.log",
+        PATHS.root / "logs/report.log",
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.report"),
@@ -31,4 +31,4 @@ rule all_studies:
     input:
         rules.report.output,
     message:
-        f"Done: {STUDY.root}/report.html"
+        f"Done: {PATHS.root}/report.html"

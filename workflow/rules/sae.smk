@@ -5,9 +5,9 @@ if CONFIG.sae.trained:
             rules.data.output,
             model=MODEL_FILES,
         output:
-            [STUDY.root / "sae/layer_{layer}" / name for name in SAE_NAMES],
+            [PATHS.root / "sae/layer_{layer}" / name for name in SAE_NAMES],
         log:
-            STUDY.root / "logs/train_sae/layer_{layer}.log",
+            PATHS.root / "logs/train_sae/layer_{layer}.log",
         wildcard_constraints:
             layer=r"\d+",
         threads: THREADS

@@ -4,7 +4,7 @@
 REPORTS = {
     name: {
         "rows": [
-            STUDY.of_study(rows, language, country)
+            PATHS.of_study(rows, language, country)
             for country, language in STUDIED[name].items()
             for rows in get_study(name).row_names(CONFIG)
         ],
@@ -53,11 +53,11 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
             ),
         output:
             [
-                STUDY.of_study(rows, "{language}", "{country}")
+                PATHS.of_study(rows, "{language}", "{country}")
                 for rows in get_study(name).row_names(CONFIG)
             ],
         log:
-            STUDY.root / f"logs/{name}/{{language}}-{{country}}.log",
+            PATHS.root / f"logs/{name}/{{language}}-{{country}}.log",
         threads: THREADS
         resources:
             **for_model(minutes=get_study(name).minutes),
@@ -80,10 +80,10 @@ for name in STUDIES:
             checked([name], REPORTS[name]["rows"]),
             REPORTS[name]["inputs"],
         output:
-            [STUDY.root / file for file in get_study(name).file_names(CONFIG)],
-            finding=STUDY.finding(name),
+            [PATHS.root / file for file in get_study(name).file_names(CONFIG)],
+            finding=PATHS.finding(name),
         log:
-            STUDY.root / f"logs/{name}_table.log",
+            PATHS.root / f"logs/{name}_table.log",
         threads: THREADS
         params:
             *settings_and_code(f"yapo.studies.{name}.report", REPORTS[name]["config"]),
@@ -102,4 +102,4 @@ for name in STUDIES:
             getattr(rules, f"{name}_table").output,
             REPORTS[name]["pages"],
         message:
-            f"Done: {STUDY.root}/tables/{name}.md"
+            f"Done: {PATHS.root}/tables/{name}.md"

@@ -12,27 +12,27 @@ FIGURES = [
 
 rule tables:
     input:
-        STUDY.items,
+        PATHS.items,
         evaluation=of_study("evaluation.parquet"),
     output:
         expand(
-            str(STUDY.root / "tables/{table}.{kind}"),
+            str(PATHS.root / "tables/{table}.{kind}"),
             table=TABLES,
             kind=["csv", "md", "tex"],
         ),
-        expand(str(STUDY.root / "tables/examples.{kind}"), kind=["csv", "md"]),
+        expand(str(PATHS.root / "tables/examples.{kind}"), kind=["csv", "md"]),
         html=report(
-            expand(str(STUDY.root / "tables/{table}.html"), table=TABLES),
+            expand(str(PATHS.root / "tables/{table}.html"), table=TABLES),
             caption="../report/tables.rst",
             category="Tables",
         ),
         examples=report(
-            STUDY.root / "tables/examples.html",
+            PATHS.root / "tables/examples.html",
             caption="../report/examples.rst",
             category="Examples",
         ),
     log:
-        STUDY.root / "logs/tables.log",
+        PATHS.root / "logs/tables.log",
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.tables"),
@@ -45,23 +45,23 @@ rule tables:
 
 rule figures:
     input:
-        STUDY.layer,
-        STUDY.root / "tables/summary.csv",
+        PATHS.layer,
+        PATHS.root / "tables/summary.csv",
         validation=of_study("validation.parquet"),
         curves=[
-            STUDY.trained(language, country, method) / "curves.jsonl"
+            PATHS.trained(language, country, method) / "curves.jsonl"
             for country, language in COUNTRIES.items()
             for method in METHODS
         ],
     output:
-        expand(str(STUDY.root / "figures/{figure}.png"), figure=FIGURES),
+        expand(str(PATHS.root / "figures/{figure}.png"), figure=FIGURES),
         svg=report(
-            expand(str(STUDY.root / "figures/{figure}.svg"), figure=FIGURES),
+            expand(str(PATHS.root / "figures/{figure}.svg"), figure=FIGURES),
             caption="../report/figures.rst",
             category="Figures",
         ),
     log:
-        STUDY.root / "logs/figures.log",
+        PATHS.root / "logs/figures.log",
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.figures"),

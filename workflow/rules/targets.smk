@@ -8,7 +8,7 @@ rule all_tables:
         rules.figures.output,
         rules.mlflow.output,
     message:
-        f"Done: {STUDY.root}/tables and {STUDY.root}/figures"
+        f"Done: {PATHS.root}/tables and {PATHS.root}/figures"
 
 
 for country in COUNTRIES:
@@ -19,7 +19,7 @@ for country in COUNTRIES:
         input:
             kept_files(country),
         message:
-            f"Done: {STUDY.country(COUNTRIES[country], country)}"
+            f"Done: {PATHS.country(COUNTRIES[country], country)}"
 
 
 rule study:

@@ -3,9 +3,9 @@ rule mlflow:
         rules.figures.output,
         [kept_files(country) for country in COUNTRIES],
     output:
-        touch(STUDY.root / "mlflow.done"),
+        touch(PATHS.root / "mlflow.done"),
     log:
-        STUDY.root / "logs/mlflow.log",
+        PATHS.root / "logs/mlflow.log",
     threads: THREADS
     message:
         "Show the study in MLflow"

@@ -6,10 +6,10 @@ rule train:
         store=rules.prepare.output.store,
     output:
         vectors=of_country("train/{{method}}/{task}-{setting}.safetensors"),
-        curves=STUDY.root / "{language}/{country}/train/{method}/curves.jsonl",
-        run=STUDY.root / "{language}/{country}/train/{method}/run.json",
+        curves=PATHS.root / "{language}/{country}/train/{method}/curves.jsonl",
+        run=PATHS.root / "{language}/{country}/train/{method}/run.json",
     log:
-        STUDY.root / "logs/train/{language}-{country}-{method}.log",
+        PATHS.root / "logs/train/{language}-{country}-{method}.log",
     threads: THREADS
     resources:
         **for_model(minutes=240),

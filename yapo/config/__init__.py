@@ -102,6 +102,6 @@ class Config:
             one_of("settings", setting, SETTINGS)
 
     @property
-    def study(self) -> Path:
+    def folder(self) -> Path:
         """The folder that holds everything this study writes."""
         return Path(self.results) / self.experiment

@@ -9,8 +9,8 @@ from yapo.data.sources import load_items_and_report
 from yapo.data.split import join_facts, leakage_report, split_facts
 from yapo.errors import YapoError
 from yapo.files import write_json, write_parquet
+from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.study import Study
 
 READS = ("data", "split")
 
@@ -22,21 +22,21 @@ def main(config: Config) -> None:
     rows also leaves ``data/report.json``, even where it is refused: no output of the rule, since Snakemake deletes the outputs
     of a job that fails.
     """
-    study = Study.of(config)
+    paths = Paths.of(config)
     try:
         items, source_report = load_items_and_report(config.data)
     except RefusedData as refused:
-        write_json(study.data_report, refused.report)
-        raise YapoError(f"{refused} (report: {study.data_report})") from None
+        write_json(paths.data_report, refused.report)
+        raise YapoError(f"{refused} (report: {paths.data_report})") from None
     if source_report is None:
-        study.data_report.unlink(missing_ok=True)
+        paths.data_report.unlink(missing_ok=True)
     else:
-        write_json(study.data_report, source_report)
+        write_json(paths.data_report, source_report)
     split = split_facts(items, config.split)
     report = leakage_report(items, split)
-    write_items(study.items, join_facts(items))
-    write_parquet(study.split, split)
-    write_json(study.leakage, report)
+    write_items(paths.items, join_facts(items))
+    write_parquet(paths.split, split)
+    write_json(paths.leakage, report)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from yapo.files import write_json
 from yapo.hub import NEWEST, Repo, commit_of, download_snapshot, is_hub_id
 from yapo.models.checkpoint import model_folder
 from yapo.models.sae_release import fetch, listed
+from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.study import Study, layers_to_read
+from yapo.stages.scope import layers_to_read
 
 READS = ("model", "sae", "judge", "methods", "studies.dspa_study.layers")
 
@@ -56,7 +57,7 @@ def main(config: Config) -> None:
         log.info("data %s", things["data"]["repo"])
         repo = Repo("data.path", things["data"]["repo"], things["data"]["revision"], "dataset")
         things["data"]["commit"] = commit_of(download_snapshot(repo))  # asks the hub, where it can, whether a file is missing
-    write_json(Study.of(config).download, things)
+    write_json(Paths.of(config).download, things)
 
 
 def _entry(config: Config, layer: int) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from yapo.evaluation.country import Evaluator
 from yapo.evaluation.judges import get_judge
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
-from yapo.stages.study import Study
 from yapo.stages.vectors import candidates_of, trained_vectors
 
 READS = ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
@@ -25,14 +25,14 @@ TEST_COLUMNS = [
 
 def main(config: Config) -> None:
     """Writes ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``."""
-    study, layer, judge = Study.of(config), read_layer(config), get_judge(config.judge)
+    paths, layer, judge = Paths.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
     language = language_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
-    trained = trained_vectors(config, study, language)
+    trained = trained_vectors(config, paths, language)
     candidates = candidates_of(config, trained, lm, layer)
-    cache = CompletionCache(study.country(language, config.country) / "completions.json", lm, layer, config.model.batch_size)
+    cache = CompletionCache(paths.country(language, config.country) / "completions.json", lm, layer, config.model.batch_size)
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
     cells = [(task, setting) for task in config.tasks for setting in config.settings]
     with cache:
@@ -40,11 +40,11 @@ def main(config: Config) -> None:
         baseline = evaluator.baseline_validation(config.tasks, config.settings)
         tested = evaluator.test(candidates, chosen, cells, seed=config.data.seed)
     for key, trial in chosen.items():
-        trained[key].chosen(trial.epoch, trial.multiplier).save(study.vector(language, config.country, *key))
+        trained[key].chosen(trial.epoch, trial.multiplier).save(paths.vector(language, config.country, *key))
     place = {"language": items["language"].iloc[0], "country": config.country}
-    write_parquet(study.validation(language, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place))
-    write_parquet(study.evaluation(language, config.country), tested[TEST_COLUMNS])
-    write_json(study.judged(language, config.country), judge.report())
+    write_parquet(paths.validation(language, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place))
+    write_parquet(paths.evaluation(language, config.country), tested[TEST_COLUMNS])
+    write_json(paths.judged(language, config.country), judge.report())
 
 
 if __name__ == "__main__":

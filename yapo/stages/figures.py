@@ -8,37 +8,38 @@ from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.files import read_json, read_json_lines
+from yapo.paths import Paths
 from yapo.reporting import figures
 from yapo.stages.app import run
-from yapo.stages.study import Study, countries_of
+from yapo.stages.scope import countries_of
 
 READS = ("report", "methods")
 
 
 def main(config: Config) -> None:
     """Writes ``figures/``."""
-    study = Study.of(config)
+    paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
     curves = pd.concat(
         [
-            read_json_lines(study.trained(language, country, method) / "curves.jsonl").assign(country=country, method=method)
+            read_json_lines(paths.trained(language, country, method) / "curves.jsonl").assign(country=country, method=method)
             for country, language in countries.items()
             for method in config.methods
         ],
         ignore_index=True,
     )
-    validation = pd.concat([read_table(study.validation(language, c)) for c, language in countries.items()], ignore_index=True)
-    found = read_json(study.layer)
+    validation = pd.concat([read_table(paths.validation(language, c)) for c, language in countries.items()], ignore_index=True)
+    found = read_json(paths.layer)
     note = config.report.note
     made = {
         "training_curves": figures.training_curves(curves, validation, note=note),
         "layer_discovery": figures.layer_discovery(pd.DataFrame(found["curves"]), found["layer"], found["select"], note=note),
         "epoch_accuracy": figures.epoch_accuracy(validation, note=note),
         "multiplier_curves": figures.multiplier_curves(validation, note=note),
-        "summary": figures.summary(pd.read_csv(study.root / "tables" / "summary.csv"), note=note),
+        "summary": figures.summary(pd.read_csv(paths.root / "tables" / "summary.csv"), note=note),
     }
     for name, figure in made.items():
-        figures.write_figure(figure, study.root / "figures" / name)
+        figures.write_figure(figure, paths.root / "figures" / name)
 
 
 if __name__ == "__main__":

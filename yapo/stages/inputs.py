@@ -14,15 +14,16 @@ from yapo.files import read_json
 from yapo.models.sae import SAE, check_fits, load_sae
 from yapo.models.sae_release import find, listed
 from yapo.names import folder_of
-from yapo.stages.study import Study, check_country
+from yapo.paths import Paths
+from yapo.stages.scope import check_country
 
 
 def read_items(config: Config, country: str) -> pd.DataFrame:
     """Items of one country with a column ``split``."""
-    study = Study.of(config)
-    items = read_table(study.items)
+    paths = Paths.of(config)
+    items = read_table(paths.items)
     check_country(country, list(dict.fromkeys(items["country"])))
-    return items[items["country"] == country].merge(read_table(study.split), on="question_id").reset_index(drop=True)
+    return items[items["country"] == country].merge(read_table(paths.split), on="question_id").reset_index(drop=True)
 
 
 def language_of(items: pd.DataFrame) -> str:
@@ -34,7 +35,7 @@ def read_layer(config: Config) -> int:
     """The layer to steer: the configured one, or the one that discovery found."""
     if config.discovery.layer is not None:
         return config.discovery.layer
-    path = Study.of(config).layer
+    path = Paths.of(config).layer
     found = read_json(path)
     layer = found.get("layer") if isinstance(found, dict) else None
     if not isinstance(layer, int) or isinstance(layer, bool):
@@ -66,7 +67,7 @@ def _given(config: Config, layer: int) -> Path:
 
 
 def _trained(config: Config, layer: int) -> Path:
-    path = Study.of(config).sae(layer)
+    path = Paths.of(config).sae(layer)
     if not path.exists():
         raise YapoError(f"{path}: no autoencoder yet; run `python -m yapo.stages.train_sae` with the same settings first")
     return path

@@ -16,9 +16,10 @@ from yapo.errors import YapoError
 from yapo.evaluation.exact import exact
 from yapo.files import write_json
 from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items
-from yapo.stages.study import Study, measured
+from yapo.stages.scope import measured
 
 READS = ("data", "prompts", "model", "sae", "discovery", "generation", "tasks")
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def main(config: Config) -> None:
     """Writes ``layer.json``."""
-    study = Study.of(config)
+    paths = Paths.of(config)
     lm = load_language_model(config.model)
     for layer in [*config.discovery.candidates, *([] if config.discovery.layer is None else [config.discovery.layer])]:
         lm.check_layer(layer)
@@ -43,7 +44,7 @@ def main(config: Config) -> None:
     best = {str(name): _best_layer(rows.groupby("layer")["value"].mean()) for name, rows in candidates.groupby("curve")}
     layer = config.discovery.layer if config.discovery.layer is not None else best[config.discovery.select]
     write_json(
-        study.layer,
+        paths.layer,
         {
             "layer": layer,
             "select": config.discovery.select if config.discovery.layer is None else "configured",

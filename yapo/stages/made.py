@@ -13,9 +13,9 @@ from typing import Any
 from yapo.config import Config
 from yapo.errors import YapoError
 from yapo.files import read_json
+from yapo.paths import Paths
 from yapo.reporting.names import label
 from yapo.stages.app import compose, plain
-from yapo.stages.study import Study
 
 SAFE = r"[\w.,=\[\]/+~@%-]+"  # texts that mean the same to the shell within double quotes, to Snakemake's YAML and to Hydra
 
@@ -51,9 +51,9 @@ class Made:
             raise YapoError(f"{folder}: not the training of a method; delete it and run the stage train again") from None
 
 
-def made_of(study: Study, language: str, country: str, methods: Sequence[str]) -> list[Made]:
+def made_of(paths: Paths, language: str, country: str, methods: Sequence[str]) -> list[Made]:
     """The training of every method for a country."""
-    return [Made.of(study.trained(language, country, method)) for method in methods]
+    return [Made.of(paths.trained(language, country, method)) for method in methods]
 
 
 def model_name(made: Made) -> str:

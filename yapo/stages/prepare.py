@@ -15,9 +15,9 @@ from yapo.evaluation.generate import Condition
 from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_quality import check_quality, reconstruction_quality
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
-from yapo.stages.study import Study
 from yapo.steering.activations import GIGABYTE
 from yapo.steering.prepare import prepare
 
@@ -29,19 +29,19 @@ CHUNK = 4  # forward batches between two saves of the answers
 
 def main(config: Config) -> None:
     """Writes ``prepared/<task>.safetensors`` and ``pairs/<task>.parquet`` for ``country``."""
-    study, layer, prompts = Study.of(config), read_layer(config), prompt_format(config)
+    paths, layer, prompts = Paths.of(config), read_layer(config), prompt_format(config)
     items = read_items(config, config.country)
     items = items[items["split"] != "test"].reset_index(drop=True)
     language = language_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
-    answers = CompletionCache(study.answers(language, config.country), lm, layer, config.model.batch_size)
+    answers = CompletionCache(paths.answers(language, config.country), lm, layer, config.model.batch_size)
     for task in config.tasks:
         ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, items)]
         completions = _answers(config, ids, task, answers)
         correct = exact(items, completions, task)
-        path, pairs = study.store(language, config.country, task), study.pairs(language, config.country, task)
+        path, pairs = paths.store(language, config.country, task), paths.pairs(language, config.country, task)
         parts = path.with_suffix(".parts")
         prepared = prepare(
             lm,
@@ -63,7 +63,7 @@ def main(config: Config) -> None:
         write_parquet(pairs, prepared.rows)
         header = {
             "model": lm.source,
-            "data_hash": digest([file_digest(study.items, study.split), config.country, task]),
+            "data_hash": digest([file_digest(paths.items, paths.split), config.country, task]),
             "pairs_hash": file_digest(pairs),
             "counts": prepared.counts,
         }

@@ -15,8 +15,8 @@ from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.files import digest, file_digest
 from yapo.models.sae import SAE
+from yapo.paths import Paths
 from yapo.stages.inputs import read_sae
-from yapo.stages.study import Study
 from yapo.steering.activations import ActivationStore
 from yapo.steering.method import FitInputs, Models
 from yapo.steering.methods import get_method
@@ -56,13 +56,13 @@ class PreparedPairs:
         return cls(store, pd.concat(rows, ignore_index=True), first.model, data_hash)
 
 
-def read_prepared(study: Study, language: str, country: str, task: str) -> PreparedPairs:
+def read_prepared(paths: Paths, language: str, country: str, task: str) -> PreparedPairs:
     """Read the pairs and open their activations.
 
     Raises:
         YapoError: a file is missing or damaged, or the two were not made together.
     """
-    path, pairs = study.store(language, country, task), study.pairs(language, country, task)
+    path, pairs = paths.store(language, country, task), paths.pairs(language, country, task)
     store, header = ActivationStore.load(path)
     for key in ("model", "data_hash", "pairs_hash"):
         if not isinstance(header.get(key), str):

@@ -12,6 +12,7 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.evaluation.judges.label import judge_label
 from yapo.files import read_json, write_text
+from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.main_findings import layer_finding, results_finding, training_finding
 from yapo.reporting.names import label
@@ -28,7 +29,7 @@ from yapo.stages.made import (
     schedule,
     typed,
 )
-from yapo.stages.study import Study, countries_of
+from yapo.stages.scope import countries_of
 
 READS = (
     "report",
@@ -57,13 +58,13 @@ LIMITS = (
 
 def main(config: Config, overrides: Sequence[str]) -> None:
     """Writes ``report.html``; ``overrides`` are those that ``config`` was composed from, for its commands."""
-    study = Study.of(config)
+    paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
-    validation = [read_table(study.validation(language, country)) for country, language in countries.items()]
+    validation = [read_table(paths.validation(language, country)) for country, language in countries.items()]
     country, language = next(iter(countries.items()))
-    made = made_of(study, language, country, config.methods)
+    made = made_of(paths, language, country, config.methods)
     own = own_settings(made, overrides)
-    tables = study.root / "tables"
+    tables = paths.root / "tables"
     findings = [
         results_finding(
             pd.read_csv(tables / "summary.csv"),
@@ -71,33 +72,33 @@ def main(config: Config, overrides: Sequence[str]) -> None:
             judge_label(config.judge),
         ),
         training_finding(pd.concat(validation, ignore_index=True)),
-        layer_finding(read_json(study.layer)),
-        *(Finding.load(study.finding(name)) for name in config.studies.reported),
+        layer_finding(read_json(paths.layer)),
+        *(Finding.load(paths.finding(name)) for name in config.studies.reported),
     ]
     text = report_page(
         title=f"Steering vectors: {config.experiment}",
         caption=config.report.note or f"The study {config.experiment} and what it found.",
         findings=findings,
         facts=[
-            *_facts(config, study, countries, made),
+            *_facts(config, paths, countries, made),
             *((f"{label('method', name)} alone", typed(settings)) for name, settings in own.items()),
             *((finding.title, finding.made) for finding in findings if finding.made),
             ("Packages", ", ".join(f"{name} {version}" for name, version in made[0].versions.items())),
         ],
         commands=commands(config, overrides, own),
         limits=LIMITS,
-        folder=study.root,
+        folder=paths.root,
     )
-    write_text(study.root / "report.html", text)
+    write_text(paths.root / "report.html", text)
 
 
-def _facts(config: Config, study: Study, countries: dict[str, str], made: Sequence[Made]) -> list[tuple[str, str]]:
+def _facts(config: Config, paths: Paths, countries: dict[str, str], made: Sequence[Made]) -> list[tuple[str, str]]:
     """What the study was made with, as its own files tell."""
-    items, split = read_table(study.items), read_table(study.split)
+    items, split = read_table(paths.items), read_table(paths.split)
     own = items[items["country"].isin(countries)]
     facts = split[split["question_id"].isin(own["question_id"])]["split"].value_counts()
     return [
-        ("Model", f"{model_name(made[0])} ({read_json(study.layer)['model']['digest']})"),
+        ("Model", f"{model_name(made[0])} ({read_json(paths.layer)['model']['digest']})"),
         ("Autoencoder", autoencoder_name(made[0])),
         ("Layer", f"{made[0].layer} (0-based)"),
         ("Countries", ", ".join(label("country", name) for name in countries)),

@@ -13,11 +13,12 @@ from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
+from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import Table, write_tables
 from yapo.reporting.templates import render_blocks
-from yapo.stages.study import Study, studied
+from yapo.stages.scope import studied
 from yapo.stages.study_methods import check_methods
 from yapo.studies.base import get_study
 
@@ -44,9 +45,9 @@ def read_rows(config: Config, name: str, *files: str) -> pd.DataFrame:
     Raises:
         YapoError: see ``study_countries``; or none of the study's methods is in the experiment.
     """
-    study, countries = Study.of(config), study_countries(config, name)
+    paths, countries = Paths.of(config), study_countries(config, name)
     names = files or get_study(name).row_names(config) or _refuse(config, name, "methods")
-    frames = [read_table(study.of_study(file, language, country)) for country, language in countries.items() for file in names]
+    frames = [read_table(paths.of_study(file, language, country)) for country, language in countries.items() for file in names]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -77,10 +78,10 @@ def write_report(
         tables, figures: by name. A table with a page in ``pages`` is linked there and not shown.
         pages: further pages, relative to the study's folder.
     """
-    study, text = Study.of(config), render_blocks(template, **values)
-    write_tables(tables, study.root / "tables")
+    paths, text = Paths.of(config), render_blocks(template, **values)
+    write_tables(tables, paths.root / "tables")
     for figure_name, figure in figures.items():
-        write_figure(figure, study.root / "figures" / figure_name)
+        write_figure(figure, paths.root / "figures" / figure_name)
     Finding(
         name=name,
         title=title,
@@ -91,4 +92,4 @@ def write_report(
         tables=tuple(table for table in tables if f"tables/{table}.html" not in pages),
         figures=tuple(figures),
         pages=tuple(pages),
-    ).save(study.finding(name))
+    ).save(paths.finding(name))

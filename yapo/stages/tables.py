@@ -8,21 +8,22 @@ from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.evaluation.judges.label import judge_label
+from yapo.paths import Paths
 from yapo.reporting.tables import TableOptions, build_tables, write_tables
 from yapo.stages.app import run
-from yapo.stages.study import Study, countries_of
+from yapo.stages.scope import countries_of
 
 READS = ("report", "judge", "methods")
 
 
 def main(config: Config) -> None:
     """Writes ``tables/``."""
-    study = Study.of(config)
+    paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
-    evaluation = pd.concat([read_table(study.evaluation(language, country)) for country, language in countries.items()])
-    items = read_table(study.items)
+    evaluation = pd.concat([read_table(paths.evaluation(language, country)) for country, language in countries.items()])
+    items = read_table(paths.items)
     tables = build_tables(evaluation.reset_index(drop=True), items[items["country"].isin(countries)], table_options(config))
-    write_tables(tables, study.root / "tables")
+    write_tables(tables, paths.root / "tables")
 
 
 def table_options(config: Config) -> TableOptions:

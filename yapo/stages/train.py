@@ -18,10 +18,11 @@ from yapo.config import Config
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.files import digest, remove_empty, write_json
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
-from yapo.stages.study import Study, check_country
+from yapo.stages.scope import check_country
 from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
@@ -44,12 +45,12 @@ def main(config: Config) -> None:
     Everything is checked before a file is opened, and the vectors of all tasks are made before the first is written, so that a
     training that is refused or stops leaves the folder as it was.
     """
-    study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
+    paths, layer, method = Paths.of(config), read_layer(config), get_method(config.method.name)
     known = known_countries(config.data)
     check_country(config.country, known)
     language = known[config.country]
-    folder = study.trained(language, config.country, config.method.name)
-    prepared = {task: read_prepared(study, language, config.country, task) for task in config.tasks}
+    folder = paths.trained(language, config.country, config.method.name)
+    prepared = {task: read_prepared(paths, language, config.country, task) for task in config.tasks}
     sae = read_sae(config, layer, next(iter(prepared.values())).store.hidden[0].shape[-1])
     models, vectors = models_of(config), dict[Path, TrainedVector]()
     with _Curves(folder / "curves.jsonl") as curves:

@@ -23,9 +23,10 @@ from yapo.models.language_model import load_language_model
 from yapo.models.sae_quality import measure
 from yapo.models.sae_training import choose_texts, residual_states, train_sae
 from yapo.models.tokenizer import ChatTokenizer
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format
-from yapo.stages.study import Study, layers_to_read
+from yapo.stages.scope import layers_to_read
 
 READS = ("prompts", "model", "sae.train", "tasks")
 
@@ -47,9 +48,9 @@ def main(config: Config) -> None:
     """Writes ``sae/layer_<L>/``: a SAELens folder, ``curves.jsonl`` and ``quality.json`` (on the validation split)."""
     if not config.sae.trained:
         raise YapoError("sae.trained=False: this study is given its autoencoders; choose sae=train to train them")
-    study, settings = Study.of(config), config.sae.train
+    paths, settings = Paths.of(config), config.sae.train
     for layer in layers_to_read(config):
-        folder = study.sae(layer)
+        folder = paths.sae(layer)
         try:
             explained = write_sae(config, settings, gather_states(config, settings, layer, folder), layer, folder)
         except YapoError:
@@ -61,7 +62,7 @@ def main(config: Config) -> None:
 
 def write_sae(config: Config, settings: SaeTrainConfig, states: States, layer: int, folder: Path) -> float:
     """Train one autoencoder and write its folder; returns its explained variance on the validation split."""
-    study = Study.of(config)
+    paths = Paths.of(config)
     sae, curve = train_sae(states.train, settings, folder, states.model["path"], layer, states.device)
     report = measure(sae.to(states.device), states.validation.split(8192))  # type: ignore[no-untyped-call]
     write_text(folder / "curves.jsonl", "".join(json.dumps({"kind": "step", **row}) + "\n" for row in curve))
@@ -69,7 +70,7 @@ def write_sae(config: Config, settings: SaeTrainConfig, states: States, layer: i
         "tokens": len(states.train),
         "passes": settings.steps * settings.batch_size / len(states.train),
         "model": states.model,
-        "data_hash": digest([file_digest(study.items, study.split), config.tasks]),
+        "data_hash": digest([file_digest(paths.items, paths.split), config.tasks]),
         "settings": asdict(settings),
     }
     write_json(folder / "quality.json", {"layer": layer, **asdict(report), "trained_on": trained_on})
@@ -84,8 +85,8 @@ def gather_states(config: Config, settings: SaeTrainConfig, layer: int, scratch:
         settings: how many tokens, and the seed that draws texts.
         scratch: a folder on a disk with room for the states.
     """
-    study, limit = Study.of(config), settings.max_tokens
-    items = read_table(study.items).merge(read_table(study.split), on="question_id")
+    paths, limit = Paths.of(config), settings.max_tokens
+    items = read_table(paths.items).merge(read_table(paths.split), on="question_id")
     lm = load_language_model(config.model)
     lm.check_layer(layer)
     states = {}

@@ -19,9 +19,9 @@ from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
+from yapo.paths import Paths
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
-from yapo.stages.study import Study
 from yapo.steering.activations import reencode
 from yapo.steering.interventions import Intervention
 from yapo.steering.method import FitInputs
@@ -56,7 +56,7 @@ class TrainingSetup:
     def open(cls, config: Config, name: str) -> TrainingSetup:
         """Load everything; ``name`` is the study's and the method's, as in ``studies/<name>.parquet``."""
         layer, items = read_layer(config), read_items(config, config.country)
-        path = Study.of(config).of_study(name, language_of(items), config.country)
+        path = Paths.of(config).of_study(name, language_of(items), config.country)
         lm = load_language_model(config.model)
         lm.check_layer(layer)
         sae = read_sae(config, layer, lm.d_model).to(lm.device)
@@ -66,8 +66,8 @@ class TrainingSetup:
 
     def cell(self, task: str, setting: str) -> TrainingCell:
         """Read the pairs of one task and setting."""
-        study, language = Study.of(self.config), language_of(self.items)
-        pairs = read_prepared(study, language, self.config.country, task)
+        paths, language = Paths.of(self.config), language_of(self.items)
+        pairs = read_prepared(paths, language, self.config.country, task)
         (part,) = train_sets(pairs.rows, [setting])
         return TrainingCell(self, task, setting, pairs, part, self.sae)
 

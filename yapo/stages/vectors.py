@@ -12,8 +12,8 @@ from yapo.evaluation.country import Candidate
 from yapo.evaluation.generate import Condition
 from yapo.evaluation.selection import Key
 from yapo.models.language_model import LanguageModel
+from yapo.paths import Paths
 from yapo.stages.inputs import read_sae
-from yapo.stages.study import Study
 from yapo.steering.interventions import Intervention
 from yapo.steering.vector import InterventionCache, SteeringVector, TrainedVector
 
@@ -79,7 +79,7 @@ class VectorReader:
     """Reads the chosen vectors of any country."""
 
     def __init__(self, config: Config, lm: LanguageModel, layer: int) -> None:
-        self.study, self.interventions = Study.of(config), ModelInterventions(config, lm, layer)
+        self.paths, self.interventions = Paths.of(config), ModelInterventions(config, lm, layer)
 
     def read(self, language: str, country: str, method: str, task: str, setting: str) -> ChosenVector:
         """Read the chosen vector.
@@ -87,7 +87,7 @@ class VectorReader:
         Raises:
             YapoError: the country has no such vector, or it was made for another model, layer or autoencoder.
         """
-        path = self.study.vector(language, country, method, task, setting)
+        path = self.paths.vector(language, country, method, task, setting)
         if not path.exists():
             raise YapoError(
                 f"{path}: {country} has no vector by {method} yet; run the stage evaluate for country={country} first"
@@ -100,11 +100,11 @@ class VectorReader:
         return ChosenVector(vector.values, intervention, info.steer_bos, info.multiplier, epoch)
 
 
-def trained_vectors(config: Config, study: Study, language: str) -> dict[Key, TrainedVector]:
+def trained_vectors(config: Config, paths: Paths, language: str) -> dict[Key, TrainedVector]:
     """Read every trained vector of the country."""
     return {
         (method, task, setting): TrainedVector.load(
-            study.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
+            paths.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
         )
         for method in config.methods
         for task in config.tasks

@@ -17,10 +17,10 @@ from yapo.evaluation.judges import get_judge
 from yapo.evaluation.judges.chat import grade_by_reference
 from yapo.evaluation.judges.request import Request
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages import prepare, train
 from yapo.stages.app import ROOT, compose
 from yapo.stages.inputs import prompt_format, read_items
-from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore
 from yapo.steering.vector import TrainedVector
@@ -49,30 +49,30 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("dspa") / "results"
     made = [*small_study.make(folder, ("egypt",), {"train": 2, "validation": 1, "test": 1}, ("both",)), *OWN]
     config = compose([*made, "method=dspa"])
-    study = Study.of(config)
+    paths = Paths.of(config)
     prepare.main(config)
     train.main(config)
     for task in config.tasks:
-        trained = TrainedVector.load(study.trained("arabic", "egypt", "dspa") / f"{task}-both.safetensors")
-        trained.chosen(1, CHOSEN).save(study.vector("arabic", "egypt", "dspa", task, "both"))
+        trained = TrainedVector.load(paths.trained("arabic", "egypt", "dspa") / f"{task}-both.safetensors")
+        trained.chosen(1, CHOSEN).save(paths.vector("arabic", "egypt", "dspa", task, "both"))
     return made
 
 
 @pytest.fixture(scope="module")
-def study(overrides: list[str]) -> Study:
+def paths(overrides: list[str]) -> Paths:
     config = compose([*overrides, "method=dspa"])
     dspa_study.main(config)
     dspa_chat.main(compose(overrides))
     dspa_study_table.main(config)
-    return Study.of(config)
+    return Paths.of(config)
 
 
-def read(study: Study, name: str) -> pd.DataFrame:
-    return pd.read_parquet(study.of_study(name, "arabic", "egypt"))
+def read(paths: Paths, name: str) -> pd.DataFrame:
+    return pd.read_parquet(paths.of_study(name, "arabic", "egypt"))
 
 
-def test_one_row_per_validation_item_variant_and_strength(study: Study, overrides: list[str]) -> None:
-    rows, items = read(study, "dspa_study"), read_items(compose(overrides), "egypt")
+def test_one_row_per_validation_item_variant_and_strength(paths: Paths, overrides: list[str]) -> None:
+    rows, items = read(paths, "dspa_study"), read_items(compose(overrides), "egypt")
     asked = int((items["split"] == "validation").sum())
     steered = rows[rows["method"] == "dspa"]
     assert list(dict.fromkeys(zip(steered["change"], steered["value"], steered["draw"], strict=True))) == STEPS
@@ -85,7 +85,7 @@ def test_one_row_per_validation_item_variant_and_strength(study: Study, override
     assert pairs["pairs"] == 3 < pairs["setting"]
 
 
-def test_the_setting_is_the_experiments_own_vector(study: Study, overrides: list[str], tmp_path: Path) -> None:
+def test_the_setting_is_the_experiments_own_vector(paths: Paths, overrides: list[str], tmp_path: Path) -> None:
     """Answers under the map fitted here are those under the map that the stage train left."""
     config = compose(overrides)
     lm = load_language_model(config.model)
@@ -93,7 +93,7 @@ def test_the_setting_is_the_experiments_own_vector(study: Study, overrides: list
     cache = CompletionCache(tmp_path / "completions.json", lm, small_study.LAYER, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
     items = read_items(config, "egypt")
-    rows = read(study, "dspa_study")
+    rows = read(paths, "dspa_study")
     for task in config.tasks:
         vector = reader.read("arabic", "egypt", "dspa", task, "both")
         for strength, multiplier in (("one", 1.0), ("chosen", CHOSEN)):
@@ -102,21 +102,21 @@ def test_the_setting_is_the_experiments_own_vector(study: Study, overrides: list
             assert own["score"].tolist() == answers["score"].tolist()
 
 
-def test_costs_are_those_of_the_training_pairs(study: Study) -> None:
-    costs = read(study, "dspa_flops")
+def test_costs_are_those_of_the_training_pairs(paths: Paths) -> None:
+    costs = read(paths, "dspa_flops")
     for task in ("mcq", "open_ended"):
         own = costs[costs["task"] == task]
         flops = dict(zip(own["quantity"], own["flops"], strict=True))
         assert flops["run"] == flops["measured"] > flops["linear"] > 0
-        store, _ = ActivationStore.load(study.store("arabic", "egypt", task))
-        rows = pd.read_parquet(study.pairs("arabic", "egypt", task))
+        store, _ = ActivationStore.load(paths.store("arabic", "egypt", task))
+        rows = pd.read_parquet(paths.pairs("arabic", "egypt", task))
         pairs = [pair for pair, split in zip(store.pairs, rows["split"], strict=True) if split == "train"]
         tokens = sum(3 * len(pair.prompt) + len(pair.chosen) + len(pair.rejected) for pair in pairs)
         assert flops["three_passes"] == 2 * own["parameters"].iloc[0] * tokens
 
 
-def test_conversations_of_every_method(study: Study) -> None:
-    rows = read(study, "dspa_chat")
+def test_conversations_of_every_method(paths: Paths) -> None:
+    rows = read(paths, "dspa_chat")
     conversations = load_questions(QUESTIONS / "mt.jsonl", "key")
     grades = rows[rows["kind"] == "grade"]
     assert grades.groupby(["method", "turn"]).size().to_dict() == {
@@ -130,25 +130,25 @@ def test_conversations_of_every_method(study: Study) -> None:
     same = pairs["completion"] == pairs["base_completion"]
     assert (pairs.loc[same, "score"] == 0.5).all() and pairs.loc[same, "agree"].isna().all()
     assert rows.groupby("method")["multiplier"].first().to_dict() == {"baseline": 0.0, "caa": 0.5, "yapo": 0.5, "dspa": CHOSEN}
-    asked = json.loads(study.of_study("dspa_chat", "arabic", "egypt").with_suffix(".json").read_text())
+    asked = json.loads(paths.of_study("dspa_chat", "arabic", "egypt").with_suffix(".json").read_text())
     assert asked["grades"]["answers"] == len(grades)
     assert asked["pairs"]["answers"] == 2 * int((~same).sum())
 
 
-def test_tables_figure_and_finding(study: Study) -> None:
+def test_tables_figure_and_finding(paths: Paths) -> None:
     for name in ("dspa_study", "dspa_study_chat", "dspa_study_flops"):
         for suffix in ("csv", "md", "tex", "html"):
-            assert (study.root / "tables" / f"{name}.{suffix}").stat().st_size > 0
-    text = (study.root / "tables" / "dspa_study.md").read_text()
+            assert (paths.root / "tables" / f"{name}.{suffix}").stat().st_size > 0
+    text = (paths.root / "tables" / "dspa_study.md").read_text()
     assert "| 0.3 (the setting) |" in text and "| 1 to 3 (the setting) |" in text
-    assert (study.root / "figures" / "dspa_study.png").read_bytes().startswith(b"\x89PNG")
-    finding = json.loads(study.finding("dspa_study").read_text())
+    assert (paths.root / "figures" / "dspa_study.png").read_bytes().startswith(b"\x89PNG")
+    finding = json.loads(paths.finding("dspa_study").read_text())
     assert (finding["name"], finding["figures"]) == ("dspa_study", ["dspa_study"])
     assert "of the operations that the paper's accounting gives" in finding["reading"]
 
 
-def test_again_gives_the_same_bytes(study: Study, overrides: list[str]) -> None:
-    path = study.of_study("dspa_chat", "arabic", "egypt")
+def test_again_gives_the_same_bytes(paths: Paths, overrides: list[str]) -> None:
+    path = paths.of_study("dspa_chat", "arabic", "egypt")
     before = path.read_bytes()
     dspa_chat.main(compose(overrides))
     assert path.read_bytes() == before

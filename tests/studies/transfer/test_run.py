@@ -14,11 +14,11 @@ from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.evaluation.generate import complete
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages import evaluate, prepare
 from yapo.stages.app import compose
 from yapo.stages.inputs import prompt_format, read_items, read_sae
 from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of
-from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore
 from yapo.steering.methods import get_method
@@ -47,15 +47,15 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     overrides = [*made, *OWN]
     for country, language in COUNTRIES.items():
         config = compose([*overrides, f"country={country}"])
-        study = Study.of(config)
+        paths = Paths.of(config)
         if country != "nepal":
             prepare.main(config)
         items = read_items(config, country)
         test = items[(items["split"] == "test") & (items["variant"] == "nonlocalized")]
         rows = test.assign(method="prompt", task="open_ended", setting="nonlocalized", score=10.0, parsed=True, exact=True)
-        study.evaluation(language, country).parent.mkdir(parents=True, exist_ok=True)
+        paths.evaluation(language, country).parent.mkdir(parents=True, exist_ok=True)
         rows.assign(completion=rows["answer"], multiplier=0.0, epoch=0)[evaluate.TEST_COLUMNS].to_parquet(
-            study.evaluation(language, country), index=False
+            paths.evaluation(language, country), index=False
         )
     return overrides
 
@@ -70,11 +70,11 @@ def config(overrides: list[str]) -> Config:
 @pytest.fixture(scope="module")
 def rows(config: Config) -> pd.DataFrame:
     run.main(config)
-    return pd.read_parquet(Study.of(config).of_study("transfer", "arabic", "egypt"))
+    return pd.read_parquet(Paths.of(config).of_study("transfer", "arabic", "egypt"))
 
 
 def test_every_source_answers_the_test_items_and_foreign_ones_a_sample(rows: pd.DataFrame, config: Config) -> None:
-    split = pd.read_parquet(Study.of(config).split).set_index("question_id")["split"]
+    split = pd.read_parquet(Paths.of(config).split).set_index("question_id")["split"]
     assert set(rows["question_id"].map(split)) == {"test"}
     sources = rows.groupby(["method", "relation", "source"])["question_id"].nunique()
     expected = {("baseline", "none", ""): 3, ("prompt", "prompt", ""): 3, ("caa", "left out", ""): 3}
@@ -115,18 +115,18 @@ def test_answers_are_those_of_the_source_vector(rows: pd.DataFrame, config: Conf
 
 def test_left_out_vectors_have_not_seen_the_country(config: Config, rows: pd.DataFrame) -> None:
     """Egypt's is CAA of Morocco alone, at the λ that is best on Morocco's validation items."""
-    study = Study.of(config)
-    store, _ = ActivationStore.load(study.store("arabic", "morocco", "open_ended"))
-    pairs = read_table(study.pairs("arabic", "morocco", "open_ended"))
+    paths = Paths.of(config)
+    store, _ = ActivationStore.load(paths.store("arabic", "morocco", "open_ended"))
+    pairs = read_table(paths.pairs("arabic", "morocco", "open_ended"))
     caa = compose([f"results={config.results}", *small_study.OVERRIDES, *OWN, "method=caa"])
     sets, sae = train_sets(pairs, ["nonlocalized"]), read_sae(config, small_study.LAYER, 96)
     prepared = PreparedPairs(store, pairs, "", "")
     groups = (caa.method, caa.train, caa.prompts)
     inputs = fit_inputs(
-        prepared, sets, small_study.LAYER, sae, models_of(config), *groups, log=print, checkpoint=study.root / "unused", extra={}
+        prepared, sets, small_study.LAYER, sae, models_of(config), *groups, log=print, checkpoint=paths.root / "unused", extra={}
     )
     expected = get_method("caa").fit(inputs)["nonlocalized"].epochs
-    found = left_out.read_left_out(study, "arabic", "caa", "egypt", "open_ended")
+    found = left_out.read_left_out(paths, "arabic", "caa", "egypt", "open_ended")
     assert torch.equal(found.epochs, expected)
     assert found.info.extra["pool"] == ["morocco"]
     own = rows[rows["relation"] == "left out"]
@@ -135,25 +135,25 @@ def test_left_out_vectors_have_not_seen_the_country(config: Config, rows: pd.Dat
 
 
 def test_a_language_with_one_country_has_none(config: Config) -> None:
-    assert left_out.left_out_path(Study.of(config), "hindi", "caa").exists()
+    assert left_out.left_out_path(Paths.of(config), "hindi", "caa").exists()
     with pytest.raises(YapoError, match=r"has no vector nepal/open_ended; run `python -m yapo.studies.transfer.left_out`"):
-        left_out.read_left_out(Study.of(config), "hindi", "caa", "nepal", "open_ended")
+        left_out.read_left_out(Paths.of(config), "hindi", "caa", "nepal", "open_ended")
 
 
 def test_again_gives_the_same_bytes_and_the_rest_of_the_study(config: Config, rows: pd.DataFrame, overrides: list[str]) -> None:
     assert len(rows)
-    study = Study.of(config)
-    path = study.of_study("transfer", "arabic", "egypt")
+    paths = Paths.of(config)
+    path = paths.of_study("transfer", "arabic", "egypt")
     before = path.read_bytes()
     run.main(config)
     assert path.read_bytes() == before
     report.main(compose([*overrides, "countries=[egypt]"]))
     for name in ("transfer", "transfer_pairs"):
-        assert {file.suffix for file in (study.root / "tables").glob(f"{name}.*")} == {".csv", ".md", ".tex", ".html"}
-    finding = json.loads((study.root / "studies" / "transfer.json").read_text())
+        assert {file.suffix for file in (paths.root / "tables").glob(f"{name}.*")} == {".csv", ".md", ".tex", ".html"}
+    finding = json.loads((paths.root / "studies" / "transfer.json").read_text())
     assert len(finding["figures"]) == 6
     assert (finding["tables"], finding["pages"]) == (["transfer"], ["tables/transfer_pairs.html"])
-    assert all((study.root / "figures" / f"{name}.svg").stat().st_size > 3000 for name in finding["figures"])
+    assert all((paths.root / "figures" / f"{name}.svg").stat().st_size > 3000 for name in finding["figures"])
 
 
 @pytest.mark.parametrize(

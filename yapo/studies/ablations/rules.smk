@@ -1,5 +1,5 @@
 ABLATION_SAES = [
-    STUDY.ablation_sae(variant) / name
+    PATHS.ablation_sae(variant) / name
     for variant in CONFIG.studies.ablations.own_autoencoders
     for name in SAE_NAMES
 ]
@@ -14,7 +14,7 @@ if ABLATION_SAES:
         output:
             ABLATION_SAES,
         log:
-            STUDY.root / "logs/ablations_sae.log",
+            PATHS.root / "logs/ablations_sae.log",
         threads: THREADS
         resources:
             **for_model(minutes=480),
@@ -37,9 +37,9 @@ rule ablations_country:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        rows=STUDY.of_study("ablations_{method}", "{language}", "{country}"),
+        rows=PATHS.of_study("ablations_{method}", "{language}", "{country}"),
     log:
-        STUDY.root / "logs/ablations/{language}-{country}-{method}.log",
+        PATHS.root / "logs/ablations/{language}-{country}-{method}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),

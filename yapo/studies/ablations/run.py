@@ -12,8 +12,8 @@ from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.models.sae import load_sae
 from yapo.models.sae_quality import reconstruction_quality
+from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.study import Study
 from yapo.stages.study_methods import check_methods
 from yapo.stages.trainings import ITEM, TrainingCell, TrainingSetup
 from yapo.steering.interventions import Intervention
@@ -64,7 +64,7 @@ def main(config: Config) -> None:
             for variant in variants:
                 own = cell
                 if variant.sae is not None:
-                    own = cell.reencode(load_sae(Study.of(config).ablation_sae(variant.name)))
+                    own = cell.reencode(load_sae(Paths.of(config).ablation_sae(variant.name)))
                 checkpoints.append(setup.path.with_name(f"{setup.path.stem}-{task}-{variant.name}.checkpoint.safetensors"))
                 vectors, _ = own.fit(variant.train, variant.options, settings.seeds, checkpoints[-1])
                 last = {seed: vector.epochs[-1] for seed, vector in vectors.items()}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from yapo.config import Config
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
-from yapo.stages.study import Study
 from yapo.stages.train_sae import States, gather_states, write_sae
 from yapo.studies.ablations.variants import autoencoders_of
 
@@ -14,10 +14,10 @@ READS = ("prompts", "model", "discovery.layer", "sae.train", "tasks", "studies.a
 
 def main(config: Config) -> None:
     """Writes ``studies/ablations/<variant>/``, as the stage ``train_sae`` does; variants on the same tokens share them."""
-    study, layer = Study.of(config), read_layer(config)
+    paths, layer = Paths.of(config), read_layer(config)
     gathered: dict[tuple[int, int], States] = {}
     for name, settings in autoencoders_of(config).items():
-        folder, tokens = study.ablation_sae(name), (settings.max_tokens, settings.seed)
+        folder, tokens = paths.ablation_sae(name), (settings.max_tokens, settings.seed)
         if tokens not in gathered:
             gathered[tokens] = gather_states(config, settings, layer, folder)
         write_sae(config, settings, gathered[tokens], layer, folder)

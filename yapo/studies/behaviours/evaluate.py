@@ -24,9 +24,9 @@ from yapo.evaluation.judges.behaviour import behaviour_rubric
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
-from yapo.stages.study import Study
 from yapo.stages.vectors import candidates_of, trained_vectors
 from yapo.studies.behaviours.refusal import refuses
 
@@ -41,12 +41,12 @@ COLUMNS = [
 
 def main(config: Config) -> None:
     """Write ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` of the behaviour that ``country`` names."""
-    study, layer, behaviour = Study.of(config), read_layer(config), config.country
+    paths, layer, behaviour = Paths.of(config), read_layer(config), config.country
     judge = get_judge(config.judge, behaviour_rubric(behaviour))
-    folder = study.country(LANGUAGE, behaviour)
-    learned, test = read_table(study.pairs(LANGUAGE, behaviour, TASK)), read_table(folder / "pairs" / "test.parquet")
+    folder = paths.country(LANGUAGE, behaviour)
+    learned, test = read_table(paths.pairs(LANGUAGE, behaviour, TASK)), read_table(folder / "pairs" / "test.parquet")
     lm = load_language_model(config.model)
-    trained = trained_vectors(config, study, LANGUAGE)
+    trained = trained_vectors(config, paths, LANGUAGE)
     candidates = candidates_of(config, trained, lm, layer)
     cache = CompletionCache(folder / "completions.json", lm, layer, config.model.batch_size)
     pairs = pd.concat([learned, test], ignore_index=True)
@@ -59,10 +59,10 @@ def main(config: Config) -> None:
         control = random_control(moved, lm.d_model, config.data.seed)
         tested = evaluator.test(candidates, chosen, (control, control.scaled(-1.0)))
     for key, trial in chosen.items():
-        trained[key].chosen(trial.epoch, trial.multiplier).save(study.vector(LANGUAGE, behaviour, *key))
-    write_parquet(study.validation(LANGUAGE, behaviour), grid.assign(behaviour=behaviour))
-    write_parquet(study.evaluation(LANGUAGE, behaviour), tested.assign(behaviour=behaviour)[COLUMNS])
-    write_json(study.judged(LANGUAGE, behaviour), judge.report())
+        trained[key].chosen(trial.epoch, trial.multiplier).save(paths.vector(LANGUAGE, behaviour, *key))
+    write_parquet(paths.validation(LANGUAGE, behaviour), grid.assign(behaviour=behaviour))
+    write_parquet(paths.evaluation(LANGUAGE, behaviour), tested.assign(behaviour=behaviour)[COLUMNS])
+    write_json(paths.judged(LANGUAGE, behaviour), judge.report())
 
 
 @dataclass(frozen=True)

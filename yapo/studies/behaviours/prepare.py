@@ -13,9 +13,9 @@ from yapo.errors import YapoError
 from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_quality import check_quality, reconstruction_quality
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
-from yapo.stages.study import Study
 from yapo.steering.activations import GIGABYTE, build_store
 from yapo.steering.prepare import token_pairs
 
@@ -27,7 +27,7 @@ TASK = "open_ended"
 
 def main(config: Config) -> None:
     """Write ``pairs/`` and ``prepared/`` of the behaviour that ``country`` names; its test questions are kept as pairs only."""
-    study, layer, behaviour = Study.of(config), read_layer(config), config.country
+    paths, layer, behaviour = Paths.of(config), read_layer(config), config.country
     pairs, report = load_behaviour(config.data.path, behaviour, config.split)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
@@ -36,7 +36,7 @@ def main(config: Config) -> None:
     learned = kept["split"] != "test"
     if not learned.any():
         raise YapoError(f"{behaviour}: all {long} prompts are longer than model.max_prompt_tokens; raise it, or give others")
-    path, folder = study.store(LANGUAGE, behaviour, TASK), study.country(LANGUAGE, behaviour)
+    path, folder = paths.store(LANGUAGE, behaviour, TASK), paths.country(LANGUAGE, behaviour)
     parts = path.with_suffix(".parts")
     store = build_store(
         lm,
@@ -49,7 +49,7 @@ def main(config: Config) -> None:
     )
     explained, l0 = reconstruction_quality(sae, (states[1:] for states in store.hidden))
     check_quality(sae, explained, config.sae.min_explained_variance)
-    rows = study.pairs(LANGUAGE, behaviour, TASK)
+    rows = paths.pairs(LANGUAGE, behaviour, TASK)
     write_parquet(rows, kept[learned].reset_index(drop=True))
     write_parquet(folder / "pairs" / "test.parquet", kept[~learned].reset_index(drop=True))
     files = [Path(report[name]["source"]) for name in ("train", "test") if name in report]

@@ -14,11 +14,11 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.evaluation.judges.behaviour import scale_of
 from yapo.evaluation.judges.label import behaviour_label
+from yapo.paths import Paths
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order
 from yapo.stages.app import run
 from yapo.stages.made import autoencoder_name, learning_rates, made_of, model_name, schedule
-from yapo.stages.study import Study
 from yapo.stages.study_report import write_report
 from yapo.stages.tables import table_options
 from yapo.studies.behaviours import STUDY
@@ -30,11 +30,11 @@ READS = ("report", "judge", "methods")
 
 def main(config: Config) -> None:
     """Write ``tables/behaviours.*``, ``figures/behaviours.*`` and the finding."""
-    study, options = Study.of(config), replace(table_options(config), scorer=behaviour_label(config.judge))
+    paths, options = Paths.of(config), replace(table_options(config), scorer=behaviour_label(config.judge))
     names = known_countries(config.data)
-    rows = pd.concat([read_table(study.evaluation(LANGUAGE, name)) for name in names], ignore_index=True)
+    rows = pd.concat([read_table(paths.evaluation(LANGUAGE, name)) for name in names], ignore_index=True)
     cells = behaviour_cells(rows, options)
-    made = made_of(study, LANGUAGE, next(iter(names)), config.methods)  # of all behaviours alike
+    made = made_of(paths, LANGUAGE, next(iter(names)), config.methods)  # of all behaviours alike
     trained_with = (
         f"model {model_name(made[0])}; autoencoder {autoencoder_name(made[0])}; layer {made[0].layer} (0-based); "
         f"{schedule(made)}; learning rates: {learning_rates(made)}."

@@ -16,8 +16,8 @@ BEHAVIOUR_OVERRIDES = on_top(
         *CONFIG.studies.behaviours.overrides,
     ],
 )
-BEHAVIOUR = STUDY.root / BEHAVIOURS / "{behaviour}"
-BEHAVIOUR_LOGS = STUDY.root / "logs/behaviours"
+BEHAVIOUR = PATHS.root / BEHAVIOURS / "{behaviour}"
+BEHAVIOUR_LOGS = PATHS.root / "logs/behaviours"
 
 try:
     BEHAVIOUR_CONFIG = compose(BEHAVIOUR_OVERRIDES)

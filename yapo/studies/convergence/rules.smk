@@ -7,9 +7,9 @@ rule convergence_country:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        rows=STUDY.of_study("convergence_{method}", "{language}", "{country}"),
+        rows=PATHS.of_study("convergence_{method}", "{language}", "{country}"),
     log:
-        STUDY.root / "logs/convergence/{language}-{country}-{method}.log",
+        PATHS.root / "logs/convergence/{language}-{country}-{method}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),

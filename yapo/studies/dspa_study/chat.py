@@ -14,9 +14,9 @@ from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges.chat import get_comparer, get_grader
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, read_items, read_layer
-from yapo.stages.study import Study
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.studies.dspa_study.conversations import compare_answers, converse, grade_turns
 
@@ -56,7 +56,7 @@ def main(config: Config) -> None:
     vectors = {m: reader.read(language, config.country, m, wanted.chat_task, wanted.setting) for m in config.methods}
     conditions = [Condition(), *(vector.chosen for vector in vectors.values())]
     limit = wanted.max_new_tokens or config.generation.max_new_tokens("open_ended")
-    path = Study.of(config).of_study(NAME, language, config.country)
+    path = Paths.of(config).of_study(NAME, language, config.country)
     with CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size) as cache:
         talks, answers = (
             converse(cache, questions, conditions, limit, config.model.max_prompt_tokens)

@@ -15,10 +15,10 @@ rule dspa_study_country:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        rows=STUDY.of_study("dspa_study", "{language}", "{country}"),
-        flops=STUDY.of_study("dspa_flops", "{language}", "{country}"),
+        rows=PATHS.of_study("dspa_study", "{language}", "{country}"),
+        flops=PATHS.of_study("dspa_flops", "{language}", "{country}"),
     log:
-        STUDY.root / "logs/dspa_study/{language}-{country}.log",
+        PATHS.root / "logs/dspa_study/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),
@@ -42,12 +42,12 @@ rule dspa_chat:
         layer=rules.layer.output.layer,
         vectors=chosen_vectors([(DSPA.chat_task, DSPA.setting)]),
     output:
-        rows=STUDY.of_study("dspa_chat", "{language}", "{country}"),
-        judge=STUDY.of_study("dspa_chat", "{language}", "{country}").with_suffix(
+        rows=PATHS.of_study("dspa_chat", "{language}", "{country}"),
+        judge=PATHS.of_study("dspa_chat", "{language}", "{country}").with_suffix(
             ".json"
         ),
     log:
-        STUDY.root / "logs/dspa_chat/{language}-{country}.log",
+        PATHS.root / "logs/dspa_chat/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),

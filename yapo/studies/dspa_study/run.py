@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from yapo.config import Config, TrainConfig
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of
-from yapo.stages.study import Study, layers_to_read
+from yapo.stages.scope import layers_to_read
 from yapo.stages.trainings import TrainingCell, TrainingSetup
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.steering.method import FitInputs, Models, read_options
@@ -81,7 +82,7 @@ def main(config: Config) -> None:
             frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
             costs.append(_costs(inputs, cell, fitted[0]))
     write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**_place(setup))[COLUMNS])
-    flops = Study.of(config).of_study(FLOPS, language_of(setup.items), config.country)
+    flops = Paths.of(config).of_study(FLOPS, language_of(setup.items), config.country)
     write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(setup)))
 
 

@@ -12,11 +12,11 @@ import pandas as pd
 from yapo.config import Config
 from yapo.files import write_text
 from yapo.models.sae_release import listed, neuronpedia
+from yapo.paths import Paths
 from yapo.reporting.names import label, ordered
 from yapo.reporting.tables import Table
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
-from yapo.stages.study import Study
 from yapo.stages.study_methods import methods_with_vectors
 from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
@@ -45,7 +45,7 @@ def main(config: Config) -> None:
     }
     page_id = neuronpedia(listed(config.sae, read_layer(config))) if config.sae.release else ""
     index = index_page(tops, page_id, tuple(figures), config.report.note, left_out)
-    write_text(Study.of(config).root / NAME / INDEX, index)
+    write_text(Paths.of(config).root / NAME / INDEX, index)
     values = {"parts": finding_parts(tables, wanted.settings)}
     template = Path(__file__).with_name("finding.md.j2")
     write_report(config, NAME, STUDY.title, template, values, tables, figures, pages=(f"{NAME}/{INDEX}",))

@@ -1,8 +1,8 @@
 REPORTS["features"]["pages"] = [
-    STUDY.root / "features" / f"{language}-{country}"
+    PATHS.root / "features" / f"{language}-{country}"
     for country, language in STUDIED["features"].items()
 ]
-REPORTS["features"]["inputs"].append(STUDY.layer)
+REPORTS["features"]["inputs"].append(PATHS.layer)
 
 
 rule features_country:
@@ -17,11 +17,11 @@ rule features_country:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        pages=directory(STUDY.root / "features/{language}-{country}"),
-        vectors=STUDY.of_study("features", "{language}", "{country}"),
-        top=STUDY.of_study("features_top", "{language}", "{country}"),
+        pages=directory(PATHS.root / "features/{language}-{country}"),
+        vectors=PATHS.of_study("features", "{language}", "{country}"),
+        top=PATHS.of_study("features_top", "{language}", "{country}"),
     log:
-        STUDY.root / "logs/features/{language}-{country}.log",
+        PATHS.root / "logs/features/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),

@@ -12,10 +12,10 @@ from yapo.data.schema import read_table
 from yapo.files import write_parquet, write_text
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_release import listed, neuronpedia
+from yapo.paths import Paths
 from yapo.reporting.names import label
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, read_items, read_layer, read_sae
-from yapo.stages.study import Study
 from yapo.stages.study_methods import check_methods, methods_with_vectors
 from yapo.stages.vectors import check_vectors
 from yapo.steering.activations import ActivationStore
@@ -52,7 +52,7 @@ class CountryPages:
     """The pages of one country's vectors, and what they are made from."""
 
     config: Config
-    study: Study
+    paths: Paths
     language: str
     country: str
     neuronpedia: str
@@ -61,7 +61,7 @@ class CountryPages:
     def vectors(self, task: str, setting: str) -> dict[str, SteeringVector]:
         """Return the chosen vector of each method whose edit does not depend on the prompt."""
         return {
-            method: SteeringVector.load(self.study.vector(self.language, self.country, method, task, setting))
+            method: SteeringVector.load(self.paths.vector(self.language, self.country, method, task, setting))
             for method in methods_with_vectors(self.config)
         }
 
@@ -102,7 +102,7 @@ class CountryPages:
                 page_notes(wanted.examples, note, self.neuronpedia),
                 self.neuronpedia,
             )
-            folder = self.study.root / NAME / folder_name(self.language, self.country)
+            folder = self.paths.root / NAME / folder_name(self.language, self.country)
             write_text(folder / file_name(method, task, setting), vector_page(page))
             rows += [
                 {"method": method, "rank": rank, **_top_row(own, item, self.lens, sources)} for rank, item in enumerate(examples)
@@ -129,7 +129,7 @@ def main(config: Config) -> None:
     the control feature), and the numbers of ``yapo.studies.features.examples.FeatureExamples``.
     """
     check_methods(config, "features")
-    study, layer, wanted = Study.of(config), read_layer(config), config.studies.features
+    paths, layer, wanted = Paths.of(config), read_layer(config), config.studies.features
     tasks = wanted.tasks or config.tasks
     for task in tasks:
         check_vectors(config, task=task)
@@ -141,11 +141,11 @@ def main(config: Config) -> None:
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     page_id = neuronpedia(listed(config.sae, layer)) if config.sae.release else ""
     language = language_of(items)
-    pages = CountryPages(config, study, language, config.country, page_id, LogitLens(lm, sae))
+    pages = CountryPages(config, paths, language, config.country, page_id, LogitLens(lm, sae))
     vectors, tops = [], []
     for task in tasks:
-        store, _ = ActivationStore.load(study.store(language, config.country, task))
-        rows = read_table(study.pairs(language, config.country, task))
+        store, _ = ActivationStore.load(paths.store(language, config.country, task))
+        rows = read_table(paths.pairs(language, config.country, task))
         rows = rows.assign(topic=rows["question_id"].map(topics))
         for part in train_sets(rows, config.settings):
             texts = Texts.of(store, part.validation, lm.device)
@@ -157,8 +157,8 @@ def main(config: Config) -> None:
                 sources = SourceTexts(store, read, rows["topic"].tolist())
                 top_rows = pages.write(task, part.name, found, sources, rows, len(part.validation))
                 tops += [{**here, **row} for row in top_rows]
-    write_parquet(study.of_study(NAME, language, config.country), pd.DataFrame(vectors))
-    write_parquet(study.of_study(TOP, language, config.country), pd.DataFrame(tops))
+    write_parquet(paths.of_study(NAME, language, config.country), pd.DataFrame(vectors))
+    write_parquet(paths.of_study(TOP, language, config.country), pd.DataFrame(tops))
 
 
 def _vector_row(measured: VectorEffects, texts: Texts) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from yapo.data.sources import known_countries
 from yapo.errors import require_extra
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format
-from yapo.stages.study import Study, countries_of
+from yapo.stages.scope import countries_of
 
 READS = ("prompts", "model", "knowledge")
 
@@ -21,9 +22,9 @@ def main(config: Config) -> None:
     from yapo.studies.knowledge.steered_lm import SteeredLM
     from yapo.studies.knowledge.tasks import Questions, write_culture_tasks
 
-    study = Study.of(config)
-    folder = study.root / "knowledge"
-    items = read_table(study.items).merge(read_table(study.split), on="question_id")
+    paths = Paths.of(config)
+    folder = paths.root / "knowledge"
+    items = read_table(paths.items).merge(read_table(paths.split), on="question_id")
     asked = items["country"].isin(countries_of(config, known_countries(config.data)))
     tested = (items["split"] == "test") & (items["variant"] == "localized")
     write_culture_tasks(folder / "tasks", items[asked & tested], prompt_format(config))

@@ -1,4 +1,4 @@
-KNOWLEDGE = STUDY.root / "knowledge"
+KNOWLEDGE = PATHS.root / "knowledge"
 
 
 rule knowledge_baseline:
@@ -14,7 +14,7 @@ rule knowledge_baseline:
         ),
         rows=KNOWLEDGE / "baseline.parquet",
     log:
-        STUDY.root / "logs/knowledge_baseline.log",
+        PATHS.root / "logs/knowledge_baseline.log",
     threads: THREADS
     resources:
         **for_model(minutes=120),
@@ -38,9 +38,9 @@ rule knowledge_country:
             [(CONFIG.knowledge.vector_task, CONFIG.knowledge.vector_setting)]
         ),
     output:
-        rows=STUDY.of_study("knowledge", "{language}", "{country}"),
+        rows=PATHS.of_study("knowledge", "{language}", "{country}"),
     log:
-        STUDY.root / "logs/knowledge/{language}-{country}.log",
+        PATHS.root / "logs/knowledge/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),

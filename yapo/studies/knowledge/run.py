@@ -14,9 +14,10 @@ from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items, read_layer, read_sae
-from yapo.stages.study import Study, check_country
+from yapo.stages.scope import check_country
 from yapo.steering.spaces import DENSE
 from yapo.steering.vector import SteeringVector, VectorInfo
 
@@ -41,13 +42,13 @@ def main(config: Config) -> None:
     from yapo.studies.knowledge.steered_lm import SteeredLM
     from yapo.studies.knowledge.tasks import Questions, check_same_questions
 
-    study, settings = Study.of(config), config.knowledge
+    paths, settings = Paths.of(config), config.knowledge
     known = known_countries(config.data)
     check_country(config.country, known)
     language = known[config.country]
-    folder = study.root / "knowledge"
+    folder = paths.root / "knowledge"
     questions, before = Questions(settings, folder / "tasks"), read_table(folder / "baseline.parquet")
-    vectors = {method: _vector(config, study, language, method) for method in config.methods}
+    vectors = {method: _vector(config, paths, language, method) for method in config.methods}
     lm = load_language_model(config.model)
     model = SteeredLM(lm, batch_size=settings.batch_size)
     layers = {layer for vector in vectors.values() for layer in vector.autoencoders}
@@ -60,7 +61,7 @@ def main(config: Config) -> None:
         frames.append(rows.assign(method=method, multiplier=vector.info.multiplier))
     rows = pd.concat(frames, ignore_index=True).assign(language=language, country=config.country)
     rows["about"] = rows["task"].map(_about(config.country, known)).fillna("")
-    write_parquet(study.of_study(NAME, language, config.country), rows[COLUMNS])
+    write_parquet(paths.of_study(NAME, language, config.country), rows[COLUMNS])
 
 
 def _control(config: Config, lm: LanguageModel, saes: dict[int, SAE], vectors: dict[str, SteeringVector]) -> SteeringVector:
@@ -83,13 +84,13 @@ def _condition(vector: SteeringVector, lm: LanguageModel, saes: dict[int, SAE]) 
     return Condition(intervention, vector.info.multiplier * vector.values, vector.info.steer_bos)
 
 
-def _vector(config: Config, study: Study, language: str, method: str) -> SteeringVector:
+def _vector(config: Config, paths: Paths, language: str, method: str) -> SteeringVector:
     """Return the vector chosen for a country by a method."""
     task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
     for key, value, made in (("vector_task", task, config.tasks), ("vector_setting", setting, config.settings)):
         if value not in made:
             raise YapoError(f"knowledge.{key}={value}: the study has vectors for {', '.join(made)}; choose one of them")
-    return SteeringVector.load(study.vector(language, config.country, method, task, setting))
+    return SteeringVector.load(paths.vector(language, config.country, method, task, setting))
 
 
 def _about(country: str, known: dict[str, str]) -> dict[str, str]:

@@ -15,9 +15,9 @@ from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
-from yapo.stages.study import Study
 from yapo.stages.vectors import ChosenVector, VectorReader, check_vectors
 from yapo.studies.lambda_sweep.coherence import coherence
 
@@ -60,14 +60,14 @@ def main(config: Config) -> None:
         displacement: mean change of the residual stream of this variant's prompts, in its own units.
         log_prob, repeated: coherence of the completion, see ``coherence``; ``gold_log_prob`` of the right answer.
     """
-    study, layer = Study.of(config), read_layer(config)
+    paths, layer = Paths.of(config), read_layer(config)
     for setting in config.studies.lambda_sweep.settings:
         check_vectors(config, "studies.lambda_sweep.settings", setting=setting)
     items = read_items(config, config.country)
     items, language = items[items["split"] == "validation"], language_of(items)
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, layer)
-    path = study.of_study(NAME, language, config.country)
+    path = paths.of_study(NAME, language, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
     frames = []

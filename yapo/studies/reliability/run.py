@@ -10,10 +10,10 @@ from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, read_items, read_layer
 from yapo.stages.prepared import PreparedPairs, read_prepared
-from yapo.stages.study import Study
 from yapo.stages.vectors import ChosenVector, VectorReader
 from yapo.steering.methods import get_method
 from yapo.steering.training.train_sets import train_sets
@@ -31,15 +31,15 @@ def main(config: Config) -> None:
         separability: see ``separability``; empty for a method whose edit depends on the prompt.
         pairs: number of training pairs.
     """
-    study, layer, setting = Study.of(config), read_layer(config), config.studies.reliability.setting
+    paths, layer, setting = Paths.of(config), read_layer(config), config.studies.reliability.setting
     language = language_of(read_items(config, config.country))
-    answers = read_table(study.evaluation(language, config.country))
+    answers = read_table(paths.evaluation(language, config.country))
     answers = answers[answers["setting"] == setting]
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, layer)
     frames = []
     for task in config.tasks:
-        pairs = read_prepared(study, language, config.country, task)
+        pairs = read_prepared(paths, language, config.country, task)
         chosen, rejected = (side.to(lm.device) for side in answer_states(pairs, setting))
         own = answers[answers["task"] == task]
         baseline = own[own["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
@@ -49,7 +49,7 @@ def main(config: Config) -> None:
             rows = own[own["method"] == method].join(baseline, on=ITEM)
             measured = {"agreement": agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
             frames.append(rows[["language", "country", "task", "method", *ITEM, "score", "baseline"]].assign(**measured))
-    write_parquet(study.of_study("reliability", language, config.country), pd.concat(frames, ignore_index=True))
+    write_parquet(paths.of_study("reliability", language, config.country), pd.concat(frames, ignore_index=True))
 
 
 def answer_states(pairs: PreparedPairs, setting: str) -> tuple[Tensor, Tensor]:

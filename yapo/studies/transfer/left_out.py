@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from yapo.config import Config
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
-from yapo.stages.study import Study, check_country, studied
+from yapo.stages.scope import check_country, studied
 from yapo.stages.study_methods import check_methods
 from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
@@ -35,7 +36,7 @@ def main(config: Config) -> None:
     A vector has seen no pair of the country that it is named after. A language with one country has none.
     """
     check_methods(config, "transfer")
-    study, layer, method = Study.of(config), read_layer(config), get_method(config.method.name)
+    paths, layer, method = Paths.of(config), read_layer(config), get_method(config.method.name)
     if method.space.reads_prompt:
         raise YapoError(
             f"studies.transfer.left_out_methods={config.method.name}: has no vector that learns from pairs; leave it out"
@@ -43,11 +44,11 @@ def main(config: Config) -> None:
     known = known_countries(config.data)
     check_country(config.country, known)
     language, setting = known[config.country], config.studies.transfer.setting
-    pools, path = pools_of(config, known, language), left_out_path(study, language, config.method.name)
+    pools, path = pools_of(config, known, language), left_out_path(paths, language, config.method.name)
 
     models, vectors, infos = models_of(config), {}, {}
     for task in config.tasks if pools else []:
-        parts = {country: read_prepared(study, language, country, task) for country in pools}
+        parts = {country: read_prepared(paths, language, country, task) for country in pools}
         sae = read_sae(config, layer, next(iter(parts.values())).store.hidden[0].shape[-1])
         for country, pool in pools.items():
             pairs = PreparedPairs.joined({other: parts[other] for other in pool})
@@ -80,14 +81,14 @@ def pools_of(config: Config, known: dict[str, str], language: str) -> dict[str, 
     return pools if len(countries) > 1 else {}
 
 
-def left_out_path(study: Study, language: str, method: str) -> Path:
+def left_out_path(paths: Paths, language: str, method: str) -> Path:
     """Where a method's vectors of a language lie."""
-    return study.root / language / "left_out" / f"{method}.safetensors"
+    return paths.root / language / "left_out" / f"{method}.safetensors"
 
 
-def read_left_out(study: Study, language: str, method: str, country: str, task: str) -> TrainedVector:
+def read_left_out(paths: Paths, language: str, method: str, country: str, task: str) -> TrainedVector:
     """The vector of all countries of a language but one."""
-    path, name = left_out_path(study, language, method), f"{country}/{task}"
+    path, name = left_out_path(paths, language, method), f"{country}/{task}"
     tensors, header = load_tensors(path)
     if name not in tensors:
         raise YapoError(f"{path}: has no vector {name}; run `python -m yapo.studies.transfer.left_out` with the same settings")

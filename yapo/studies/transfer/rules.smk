@@ -16,12 +16,12 @@ rule transfer_left_out:
             path(wildcards.language, country, task)
             for country in COUNTRIES_OF_LANGUAGE[wildcards.language]
             for task in TASKS
-            for path in [STUDY.pairs, STUDY.store]
+            for path in [PATHS.pairs, PATHS.store]
         ],
     output:
-        vectors=STUDY.root / "{language}/left_out/{method}.safetensors",
+        vectors=PATHS.root / "{language}/left_out/{method}.safetensors",
     log:
-        STUDY.root / "logs/transfer_left_out/{language}-{method}.log",
+        PATHS.root / "logs/transfer_left_out/{language}-{method}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),
@@ -46,21 +46,21 @@ rule transfer_country:
         sae=SAE_FILES,
         layer=rules.layer.output.layer,
         vectors=[
-            STUDY.vector(language, country, method, task, TRANSFER.setting)
+            PATHS.vector(language, country, method, task, TRANSFER.setting)
             for country, language in STUDIED["transfer"].items()
             for method in METHODS
             for task in TASKS
         ],
         left_out=lambda wildcards: [
-            STUDY.root / wildcards.language / f"left_out/{method}.safetensors"
+            PATHS.root / wildcards.language / f"left_out/{method}.safetensors"
             for method in LEFT_OUT
             if len(COUNTRIES_OF_LANGUAGE.get(wildcards.language, [])) > 1
         ],
         evaluation=rules.evaluate.output.evaluation,
     output:
-        rows=STUDY.of_study("transfer", "{language}", "{country}"),
+        rows=PATHS.of_study("transfer", "{language}", "{country}"),
     log:
-        STUDY.root / "logs/transfer/{language}-{country}.log",
+        PATHS.root / "logs/transfer/{language}-{country}.log",
     threads: THREADS
     resources:
         **for_model(minutes=480),

@@ -20,9 +20,10 @@ from yapo.evaluation.judges import get_judge
 from yapo.evaluation.selection import Key
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items, read_layer
-from yapo.stages.study import Study, check_country, studied
+from yapo.stages.scope import check_country, studied
 from yapo.stages.study_methods import check_methods
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.studies.transfer.adoption import adopted, answers_of
@@ -65,13 +66,13 @@ def main(config: Config) -> None:
         adopted_before: the same of the unsteered model's answer.
     """
     check_methods(config, "transfer")
-    study, layer, transfer = Study.of(config), read_layer(config), config.studies.transfer
+    paths, layer, transfer = Paths.of(config), read_layer(config), config.studies.transfer
     known = known_countries(config.data)
     check_country(config.country, known)
     check_vectors(config, "studies.transfer.setting", setting=transfer.setting)
     countries, language = studied(config, known, transfer.countries), known[config.country]
     lm = load_language_model(config.model)
-    path = study.of_study(NAME, language, config.country)
+    path = paths.of_study(NAME, language, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
     reader = VectorReader(config, lm, layer)
@@ -90,7 +91,7 @@ def main(config: Config) -> None:
                 answered = _answers(answerer, side, task, near)
                 if far:
                     answered += _answers(answerer, side[few.loc[side.index]], task, far)
-                answered.append(_prompt_control(study, language, config.country, task, transfer.setting, variant))
+                answered.append(_prompt_control(paths, language, config.country, task, transfer.setting, variant))
                 frames.append(_compared(pd.concat(answered, ignore_index=True), siblings, side, task))
     rows = pd.concat(frames, ignore_index=True).assign(setting=transfer.setting, country=config.country)
     write_parquet(path, rows.assign(language=items["language"].iloc[0])[COLUMNS])
@@ -127,7 +128,7 @@ def _left_out(
     candidates: dict[Key, Candidate] = {}
     for method in config.studies.transfer.left_out_methods:
         if method in config.methods:
-            trained = read_left_out(reader.study, language, method, config.country, task)
+            trained = read_left_out(reader.paths, language, method, config.country, task)
             if trained.info.extra["pool"] != list(siblings):
                 raise YapoError(
                     f"{method} without {config.country}: made of {', '.join(trained.info.extra['pool'])}, but this study has "
@@ -170,9 +171,9 @@ def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequen
     ]
 
 
-def _prompt_control(study: Study, language: str, country: str, task: str, setting: str, variant: str) -> pd.DataFrame:
+def _prompt_control(paths: Paths, language: str, country: str, task: str, setting: str, variant: str) -> pd.DataFrame:
     """The prompt that names the country, as the stage evaluate asked it."""
-    rows = read_table(study.evaluation(language, country))
+    rows = read_table(paths.evaluation(language, country))
     own = (rows["method"] == "prompt") & (rows["task"] == task) & (rows["setting"] == setting) & (rows["variant"] == variant)
     return rows[own].assign(source="", relation="prompt", epoch=0, multiplier=0.0)
 

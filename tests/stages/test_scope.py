@@ -11,9 +11,10 @@ import pytest
 from yapo.config import Config, DataConfig, DiscoveryConfig
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
+from yapo.paths import Paths
 from yapo.stages.app import compose, plain
 from yapo.stages.reruns import PACKAGE, code_digest, code_of, decided_by
-from yapo.stages.study import Study, check_country, countries_of, measured
+from yapo.stages.scope import check_country, countries_of, measured
 
 PATHS = [
     path
@@ -248,16 +249,16 @@ def test_countries_that_discovery_measures(known: dict[str, str]) -> None:
 
 
 def test_files_of_a_study() -> None:
-    study = Study.of(Config(results="out", experiment="mine"))
+    paths = Paths.of(Config(results="out", experiment="mine"))
     country = Path("out/mine/arabic/egypt")
-    assert study.items == Path("out/mine/data/items.parquet")
-    assert study.split == Path("out/mine/data/split.parquet")
-    assert study.layer == Path("out/mine/layer.json")
-    assert study.trained("arabic", "egypt", "caa") == country / "train" / "caa"
-    assert study.vector("arabic", "egypt", "caa", "mcq", "both") == country / "vectors" / "caa" / "mcq-both.safetensors"
-    assert study.validation("arabic", "egypt") == country / "validation.parquet"
-    assert study.evaluation("arabic", "egypt") == country / "evaluation.parquet"
-    cells = [study.store("arabic", "egypt", task) for task in ("mcq", "open_ended")]
-    cells += [study.pairs("arabic", "egypt", task) for task in ("mcq", "open_ended")]
+    assert paths.items == Path("out/mine/data/items.parquet")
+    assert paths.split == Path("out/mine/data/split.parquet")
+    assert paths.layer == Path("out/mine/layer.json")
+    assert paths.trained("arabic", "egypt", "caa") == country / "train" / "caa"
+    assert paths.vector("arabic", "egypt", "caa", "mcq", "both") == country / "vectors" / "caa" / "mcq-both.safetensors"
+    assert paths.validation("arabic", "egypt") == country / "validation.parquet"
+    assert paths.evaluation("arabic", "egypt") == country / "evaluation.parquet"
+    cells = [paths.store("arabic", "egypt", task) for task in ("mcq", "open_ended")]
+    cells += [paths.pairs("arabic", "egypt", task) for task in ("mcq", "open_ended")]
     assert len(set(cells)) == 4
     assert all(country in cell.parents for cell in cells)

@@ -1,0 +1,59 @@
+"""What a study covers: its countries, and the layers whose autoencoders it may need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yapo.config import Config
+from yapo.errors import unknown
+
+
+def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
+    """Return the countries of this study and the folder of each one's language, in the data's order.
+
+    Raises:
+        YapoError: a configured country is not in the data.
+    """
+    for country in config.countries:
+        check_country(country, known)
+    return {c: language for c, language in known.items() if not config.countries or c in config.countries}
+
+
+def studied(config: Config, known: dict[str, str], wanted: Sequence[str]) -> dict[str, str]:
+    """Return the countries of a study around the tables: those of the experiment that it names, all where it names none.
+
+    Raises:
+        YapoError: a country is not in the data.
+    """
+    for country in wanted:
+        check_country(country, known)
+    return {c: language for c, language in countries_of(config, known).items() if not wanted or c in wanted}
+
+
+def measured(config: Config, known: dict[str, str]) -> list[str]:
+    """Return the countries that layer discovery measures.
+
+    Where none are set: all of the data, or none where the layer is fixed.
+
+    Raises:
+        YapoError: a country is not in the data.
+    """
+    wanted = config.discovery.countries
+    if wanted is None:
+        return [] if config.discovery.layer is not None else list(known)
+    for country in wanted:
+        check_country(country, known, "discovery.countries")
+    return wanted
+
+
+def layers_to_read(config: Config) -> list[int]:
+    """Layers whose autoencoder may be needed: the configured one or all candidates, DSPA's, and those of its study."""
+    layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
+    own = [config.dspa.layer_in, config.dspa.layer_out, *config.studies.dspa_study.layers] if "dspa" in config.methods else []
+    return list(dict.fromkeys([*layers, *own]))
+
+
+def check_country(country: str, known: Sequence[str] | dict[str, str], key: str = "country") -> None:
+    """Refuse a country the data does not have; ``key`` is the setting that names it."""
+    if country not in known:
+        raise unknown("country", key, country, known)
