@@ -18,9 +18,9 @@ from benchmarks.measure import RESULTS
 from benchmarks.paper_costs import Work, stages
 from benchmarks.paper_space import disk
 from benchmarks.paper_study import TRAINED, Lengths, Model, Sae, Study
+from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.files import read_json, write_text
-from yapo.stages.app import compose
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "paper-runs.md"
 MARKER = re.compile(r"(<!-- ([a-z ]+) -->\n)(?:.*?)(<!-- end -->)", re.DOTALL)

@@ -19,12 +19,12 @@ from benchmarks.paper_space import kept_per_pass, memory, store_bytes
 from benchmarks.paper_study import Lengths
 from benchmarks.paper_tables import fitting
 from yapo.config import ModelConfig, TrainConfig
+from yapo.config.compose import compose
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.evaluation.selection import Trial, choose
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import load_sae
-from yapo.stages.app import compose
 from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.interventions import Dense
 from yapo.steering.pair_batch import TokenPair, batch_pairs

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from yapo.config import Config, DataConfig
+from yapo.config.compose import compose
 from yapo.data.deep_culture_lense import LANGUAGE
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries, load_items
@@ -21,7 +22,6 @@ from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.paths import Paths
 from yapo.stages import data
-from yapo.stages.app import compose
 
 from .lense_rows import config, dirty, hub_rows, load, plain, save
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from snakemake.cli import get_argument_parser, parse_config
 
+from yapo.config.compose import compose
+from yapo.config.conf_files import ROOT
+from yapo.dag.command_line import check_targets
+from yapo.dag.options import read_options
+from yapo.dag.scope import countries_of
 from yapo.data.sources import known_countries
-from yapo.stages.app import ROOT, compose
-from yapo.stages.command_line import check_targets
-from yapo.stages.options import read_options
-from yapo.stages.scope import countries_of
 
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 

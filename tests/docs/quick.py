@@ -15,7 +15,7 @@ import traceback
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from yapo.stages.app import compose
+from yapo.config.compose import compose
 
 from . import project
 from .commands import check, words_of

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from yapo.config import Config
+from yapo.config.compose import plain
 from yapo.errors import YapoError
-from yapo.stages.app import plain
 
 from . import project
 from .commands import check

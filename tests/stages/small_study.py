@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from yapo.config.compose import compose
+from yapo.config.conf_files import ROOT
 from yapo.data.sources import known_countries
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages import data
-from yapo.stages.app import ROOT, compose
 from yapo.stages.inputs import read_sae
 from yapo.steering.vector import SteeringVector, VectorInfo
 

@@ -26,10 +26,12 @@ from yapo.config import (
     SplitConfig,
     TrainConfig,
 )
+from yapo.config.compose import compose, plain
+from yapo.config.conf_files import CONF, ROOT, options
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages import data, evaluate, train
-from yapo.stages.app import CONF, ROOT, OnlyReads, compose, options, plain, run
+from yapo.stages.app import OnlyReads, run
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 CHOICES = [(group, name) for group in GROUPS for name in options(group)]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from yapo.config.compose import compose
 from yapo.errors import YapoError
-from yapo.stages.app import compose
 from yapo.stages.download import wanted
 
 from ..data.lense_rows import hub_rows, save

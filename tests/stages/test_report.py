@@ -10,10 +10,11 @@ import sys
 import pytest
 
 from yapo.config import Config
+from yapo.config.compose import compose
+from yapo.config.conf_files import ROOT
 from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.stages import evaluate, figures, layer, prepare, report, tables, train
-from yapo.stages.app import ROOT, compose
 from yapo.studies.features import report as features_table
 from yapo.studies.features import run as features
 

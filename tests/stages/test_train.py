@@ -15,12 +15,14 @@ import torch
 
 from tests.refusals import contents, refused, refused_value
 from yapo.config import Config, TrainConfig
+from yapo.config.compose import compose
+from yapo.config.conf_files import ROOT
 from yapo.data.schema import read_table
 from yapo.files import file_digest, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages import train
-from yapo.stages.app import ROOT, compose, run
+from yapo.stages.app import run
 from yapo.stages.inputs import read_sae
 from yapo.steering.activations import build_store
 from yapo.steering.methods import method_names

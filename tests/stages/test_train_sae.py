@@ -11,6 +11,10 @@ import pytest
 import torch
 
 from tests.refusals import contents, refused
+from yapo.config.compose import compose, plain
+from yapo.config.conf_files import ROOT
+from yapo.dag.reruns import decided_by
+from yapo.dag.scope import layers_to_read
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.files import write_parquet
@@ -20,10 +24,7 @@ from yapo.models.sae_quality import measure
 from yapo.models.sae_training import choose_texts
 from yapo.paths import Paths
 from yapo.stages import data, train_sae
-from yapo.stages.app import ROOT, compose, plain
 from yapo.stages.inputs import read_sae
-from yapo.stages.reruns import decided_by
-from yapo.stages.scope import layers_to_read
 
 OWN = [
     "sae=train",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.stages import small_study
+from yapo.config.compose import compose
 from yapo.stages import prepare
-from yapo.stages.app import compose
 
 FACTS = {"train": 3, "validation": 2, "test": 1}
 

@@ -11,20 +11,20 @@ import pytest
 import torch
 
 from yapo.config import SaeTrainConfig
+from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.tables import TableOptions
 from yapo.reporting.templates import render_blocks
-from yapo.stages.app import compose
-from yapo.stages.study_report import read_rows
-from yapo.stages.trainings import TrainingSetup
 from yapo.steering.interventions import Dense
 from yapo.steering.objective import measure_pairs
 from yapo.studies.ablations import AblationsConfig, report, run, train_sae
 from yapo.studies.ablations.figure import ablations_figure
 from yapo.studies.ablations.table import ablation_cells, ablation_table, finding_values
 from yapo.studies.ablations.variants import DEFAULT, autoencoders_of, variants_of
+from yapo.studies.trainings import TrainingSetup
+from yapo.studies.write_report import read_rows
 
 
 def changed(method: str, variants: dict[str, Any]) -> Any:

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yapo.config import Config, JudgeConfig
+from yapo.config.compose import compose
+from yapo.config.conf_files import ROOT
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate
@@ -25,7 +27,6 @@ from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.tables import TableOptions
 from yapo.stages import train
-from yapo.stages.app import ROOT, compose
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 from yapo.studies.behaviours import evaluate, prepare, report

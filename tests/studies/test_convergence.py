@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.tables import Table, TableOptions
 from yapo.reporting.templates import render_blocks
-from yapo.stages.app import compose
-from yapo.stages.study_report import read_rows
-from yapo.stages.trainings import TrainingSetup
 from yapo.studies.convergence import report, run
 from yapo.studies.convergence.figure import convergence_figure
 from yapo.studies.convergence.table import (
@@ -28,6 +26,8 @@ from yapo.studies.convergence.table import (
     reached,
     smoothed,
 )
+from yapo.studies.trainings import TrainingSetup
+from yapo.studies.write_report import read_rows
 
 OPTIONS = TableOptions(resamples=200, note="a note")
 STEPS, EPOCHS = 800, 4

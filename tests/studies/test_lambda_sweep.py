@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stages import small_study
+from yapo.config.compose import compose
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.generate import Condition, complete
@@ -20,7 +21,6 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.paths import Paths
 from yapo.reporting.tables import Table, TableOptions
 from yapo.reporting.templates import render_blocks
-from yapo.stages.app import compose
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 from yapo.studies.lambda_sweep import report, run

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from tests.stages import small_study
+from yapo.config.compose import compose
 from yapo.files import write_parquet
 from yapo.paths import Paths
 from yapo.reporting.tables import TableOptions
 from yapo.stages import prepare
-from yapo.stages.app import compose
 from yapo.stages.inputs import read_items
-from yapo.stages.prepared import read_prepared
+from yapo.stages.pairs import read_prepared
 from yapo.studies.reliability import report, run
 
 

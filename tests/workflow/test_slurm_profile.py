@@ -17,7 +17,7 @@ import yaml
 import yte
 
 from tests.workflow.test_dag import ROOT, Study
-from yapo.stages.command_line import PLUGIN
+from yapo.dag.command_line import PLUGIN
 
 PROFILE = ROOT / "profiles" / "slurm"
 CLUSTER = {

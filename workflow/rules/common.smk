@@ -22,13 +22,14 @@ from yapo.data.atlas import ATLAS_DIR
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.lease import devices
-from yapo.stages.app import ROOT, compose, plain
+from yapo.config.compose import compose, plain
+from yapo.config.conf_files import ROOT
 from yapo.stages.download import wanted
-from yapo.stages.command_line import check_targets
-from yapo.stages.options import read_options
-from yapo.stages.reruns import decided_by
+from yapo.dag.command_line import check_targets
+from yapo.dag.options import read_options
+from yapo.dag.reruns import decided_by
 from yapo.paths import Paths
-from yapo.stages.scope import countries_of, layers_to_read, measured, studied
+from yapo.dag.scope import countries_of, layers_to_read, measured, studied
 from yapo.studies.base import FOLDER as STUDY_FOLDER
 from yapo.studies.base import get_study, table_files
 from yapo.studies.registry import STUDIES
@@ -253,7 +254,7 @@ def checked(studies, files):
     """
 
     def ask(wildcards):
-        from yapo.stages.study_methods import check_methods, check_study
+        from yapo.studies.checks import check_methods, check_study
 
         try:
             for check in [check_methods, check_study]:

@@ -12,143 +12,25 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from fnmatch import fnmatch
-from functools import cache
-from pathlib import Path
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from yapo.config import Config, MethodConfig
-from yapo.errors import YapoError, nearest, unknown
+from yapo.config import Config
+from yapo.config.compose import compose
+from yapo.config.conf_files import groups, options
+from yapo.errors import YapoError
 from yapo.files import unwritable
 from yapo.redaction import RedactingFormatter
-from yapo.stages.conf import CONF, ROOT, Stamp, as_text, groups, kinds, options, read_conf, stamp_of
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-__all__ = ["CONF", "ROOT", "compose", "options", "plain", "run"]
 
 log = logging.getLogger(__name__)
 
-# Words for a setting that other programs use.
-ALSO_CALLED = {
-    "learning_rate": "lr", "num_epochs": "epochs", "n_epochs": "epochs", "bs": "batch_size", "wd": "weight_decay",
-    "lambda": "multipliers", "lambdas": "multipliers", "warmup": "warmup_steps", "max_grad_norm": "grad_clip",
-    "max_new_tokens": "max_new_tokens_open_ended", "name_or_path": "path", "torch_dtype": "dtype",
-    "attn_implementation": "attention", "commit": "revision", "n_features": "width",
-}  # fmt: skip
 # Settings that every stage may read: they say where files are, how fast to work or what to refuse, or reach it as an input too.
 ALWAYS = (
     "experiment", "results", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
     "discovery.layer", "discovery.candidates", "sae.trained", "sae.min_explained_variance", "dspa.layer_in", "dspa.layer_out",
     "studies.*.countries", "studies.*.methods",
 )  # fmt: skip
-# Which data a study is about. Lists of countries that an experiment names are for its own.
-_DATA = ("data", "data.source", "data.path")
-_stored: dict[Path, Stamp] = {}  # files of ``conf/`` that Hydra has, as they were
-_methods: dict[str, dict[str, Any]] = {}  # the settings of those in ``conf/method``
-_mention_methods: set[Path] = set()  # those of another group that say something of the method
-_compositions: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}  # with the method of config.yaml, which stands beside
-
-
-def compose(overrides: Sequence[str]) -> Config:
-    """Return the study that ``conf/`` and the overrides describe, typed and checked.
-
-    Lists of countries in an experiment's file are for the experiment's data. Where the overrides name other data, such a list
-    counts as unset, which means all countries of the data, unless it is among the overrides too.
-
-    Raises:
-        YapoError: an unknown key or group option, or an impossible value; the message names the nearest valid name.
-    """
-    _check_overrides(overrides)
-    config = _composed(overrides)
-    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
-    if typed.intersection(_DATA) and config.data.source != "preferences":
-        own = _composed([override for override in overrides if override.partition("=")[0].lstrip("+") not in _DATA])
-        if (own.data.source, own.data.path) != (config.data.source, config.data.path):
-            _forget_countries(config, typed)
-    for name in config.methods:
-        if name not in options("method"):
-            raise unknown("method", "methods", name, options("method"))
-    return config
-
-
-def _composed(overrides: Sequence[str]) -> Config:
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    faults = _store_conf()
-    try:
-        return cast(Config, OmegaConf.to_object(_with_method(overrides)))
-    except (HydraException, OmegaConfBaseException) as error:
-        for name, fault in faults.items():
-            if f"'{name}'" in str(error):
-                raise fault from None
-        raise YapoError(_one_line(error)) from None
-
-
-def _with_method(overrides: Sequence[str]) -> DictConfig:
-    """Compose by Hydra, once for all studies that differ in the choice of the method: it takes half a second each time."""
-    from omegaconf import OmegaConf
-
-    chosen = [override for override in overrides if override.startswith("method=")]
-    rest = tuple(override for override in overrides if override not in chosen)
-    method = chosen[-1].partition("=")[2] if chosen else None
-    touched = any(override.lstrip("+~").startswith("method") for override in rest)
-    if touched or _mention_methods or len(chosen) > 1 or (method and method not in _methods):
-        return _by_hydra(overrides)
-    if rest not in _compositions:
-        composed = _by_hydra(rest)
-        _compositions[rest] = (composed, composed.method)
-    composed, default = _compositions[rest]
-    composed.method = OmegaConf.merge(OmegaConf.structured(MethodConfig), _methods[method]) if method else default
-    return composed
-
-
-def _by_hydra(overrides: Sequence[str]) -> DictConfig:
-    from hydra import compose as hydra_compose
-    from hydra import initialize
-
-    with initialize(version_base="1.3", config_path=None):
-        return cast("DictConfig", hydra_compose("config", overrides=[as_text(override) for override in overrides]))
-
-
-def _store_conf() -> dict[str, YapoError]:
-    """Give Hydra the files of ``conf/``; return what is wrong with those that cannot be read, by ``group/name``."""
-    from hydra.core.config_store import ConfigStore
-
-    store, faults = ConfigStore.instance(), dict[str, YapoError]()
-    if not _stored:
-        store.store(name="schema", node=Config)
-    for path in [*CONF.glob("*.yaml"), *CONF.glob("*/*.yaml")]:
-        group, stamp = path.parent.name if path.parent != CONF else None, stamp_of(path)
-        if _stored.get(path) == stamp:
-            continue
-        try:
-            package, settings = read_conf(path, stamp)
-        except YapoError as fault:
-            faults[f"{group}/{path.stem}" if group else path.stem] = fault
-            continue
-        store.store(name=path.stem, node=settings, group=group, package=package)
-        _stored[path] = stamp
-        _compositions.clear()
-        if group == "method":
-            _methods[path.stem] = settings
-        elif group and ("method" in settings or "method" in str(settings.get("defaults"))):
-            _mention_methods.add(path)
-    return faults
-
-
-def _forget_countries(config: Config, typed: set[str]) -> None:
-    """Unset the lists of countries that are not among the typed settings."""
-    parts = {f"studies.{name}": getattr(config.studies, name) for name in vars(config.studies)}
-    for prefix, part in {"": config, "discovery": config.discovery, **parts}.items():
-        name = f"{prefix}.countries".lstrip(".")
-        if hasattr(part, "countries") and not {name, prefix, "studies"} & typed:
-            part.countries = None if prefix == "discovery" else []
 
 
 class OnlyReads:
@@ -169,11 +51,6 @@ class OnlyReads:
         if any(known.startswith(f"{key}.") for known in (*self._reads, *ALWAYS)):
             return OnlyReads(value, self._reads, f"{key}.")
         raise AssertionError(f"a stage reads the setting {key}, which its READS does not name")
-
-
-def plain(config: Config) -> dict[str, Any]:
-    """The configuration as nested dictionaries."""
-    return asdict(config)
 
 
 def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:
@@ -242,60 +119,3 @@ def _print_help(stage: Callable[[Config], None]) -> None:
     lines += [f"  {group}: {', '.join(options(group))}" for group in groups()]
     lines += ["", "Print the composed configuration with --config; every key is explained in yapo/config/."]
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _one_line(error: Exception) -> str:
-    """Return what Hydra says, and why, on one line."""
-    cause = error.__cause__ or error
-    reason = " ".join(str(error).split())
-    detail = " ".join(str(cause).split("\n")[0].split())
-    return reason if detail in reason else f"{reason} {detail}"
-
-
-def _check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse what is no override, keys that no setting has (Hydra would take them after a +), and options without a file."""
-    known = _known_keys()
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        name, value = key.lstrip("+~"), value.strip().strip("'\"")
-        if name not in known:
-            raise YapoError(
-                f"{override}: no setting is called '{name}'; {_nearest_key(name, known)}yapo/config/ explains them all"
-            )
-        if not equals and not key.startswith("~"):
-            raise YapoError(f"{override}: has no value; write {name}=VALUE")
-        if name in kinds().lists and not value.startswith(("[", "${")):
-            raise YapoError(f"{override}: give a list, as {name}=[{value}]")
-        group = "method" if name == "method.name" else name
-        if equals and group in groups() and not value.startswith(("{", "[", "$")) and value not in options(group):
-            raise unknown(group, name, value, options(group))
-
-
-def _nearest_key(name: str, known: Sequence[str]) -> str:
-    """Return a hint at a known key: by another word for it, else by likeness within its group, else among all."""
-    group, dot, own = name.rpartition(".")
-    also = f"{group}{dot}{ALSO_CALLED.get(own, own)}"
-    if also in known:
-        return f"did you mean {also}? "
-    siblings = [key for key in known if key.rpartition(".")[0] == group] if group in known else []
-    return nearest(name, siblings) or nearest(name, known) or nearest(own, known)
-
-
-@cache
-def _known_keys() -> list[str]:
-    """Return every key that an override may name."""
-    known = _keys(plain(Config()))
-    for path in (CONF / "method").glob("*.yaml"):
-        _, settings = read_conf(path, stamp_of(path))
-        known.append(f"learning_rate.{path.stem}")
-        known += [f"method.options.{name}" for name in settings.get("options", {})]
-    return known
-
-
-def _keys(tree: dict[str, Any], prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in tree.items():
-        keys.append(prefix + key)
-        if isinstance(value, dict):
-            keys += _keys(value, f"{prefix}{key}.")
-    return keys

@@ -10,13 +10,13 @@ import logging
 from typing import Any
 
 from yapo.config import Config
+from yapo.dag.scope import layers_to_read
 from yapo.files import write_json
 from yapo.hub import NEWEST, Repo, commit_of, download_snapshot, is_hub_id
 from yapo.models.checkpoint import model_folder
 from yapo.models.sae_release import fetch, listed
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.scope import layers_to_read
 
 READS = ("model", "sae", "judge", "methods", "studies.dspa_study.layers")
 

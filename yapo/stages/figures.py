@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from yapo.config import Config
+from yapo.dag.scope import countries_of
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.files import read_json, read_json_lines
 from yapo.paths import Paths
 from yapo.reporting import figures
 from yapo.stages.app import run
-from yapo.stages.scope import countries_of
 
 READS = ("report", "methods")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from yapo.config import Config
+from yapo.dag.scope import check_country
 from yapo.data.prompts import PromptFormat
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
@@ -15,7 +16,6 @@ from yapo.models.sae import SAE, check_fits, load_sae
 from yapo.models.sae_release import find, listed
 from yapo.names import folder_of
 from yapo.paths import Paths
-from yapo.stages.scope import check_country
 
 
 def read_items(config: Config, country: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from yapo.config import Config
+from yapo.dag.scope import measured
 from yapo.data.sources import known_countries
 from yapo.discovery.patching import make_probe, patch_all_layers
 from yapo.discovery.steerability import steer_every_layer
@@ -19,7 +20,6 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items
-from yapo.stages.scope import measured
 
 READS = ("data", "prompts", "model", "sae", "discovery", "generation", "tasks")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from yapo.config import Config
+from yapo.dag.scope import countries_of
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.evaluation.judges.label import judge_label
@@ -18,18 +19,17 @@ from yapo.reporting.main_findings import layer_finding, results_finding, trainin
 from yapo.reporting.names import label
 from yapo.reporting.page import report_page
 from yapo.stages.app import run
-from yapo.stages.made import (
-    Made,
+from yapo.stages.provenance import (
+    TrainingRun,
     autoencoder_name,
     commands,
     learning_rates,
-    made_of,
     model_name,
     own_settings,
     schedule,
+    training_runs,
     typed,
 )
-from yapo.stages.scope import countries_of
 
 READS = (
     "report",
@@ -62,7 +62,7 @@ def main(config: Config, overrides: Sequence[str]) -> None:
     countries = countries_of(config, known_countries(config.data))
     validation = [read_table(paths.validation(language, country)) for country, language in countries.items()]
     country, language = next(iter(countries.items()))
-    made = made_of(paths, language, country, config.methods)
+    made = training_runs(paths, language, country, config.methods)
     own = own_settings(made, overrides)
     tables = paths.root / "tables"
     findings = [
@@ -92,7 +92,7 @@ def main(config: Config, overrides: Sequence[str]) -> None:
     write_text(paths.root / "report.html", text)
 
 
-def _facts(config: Config, paths: Paths, countries: dict[str, str], made: Sequence[Made]) -> list[tuple[str, str]]:
+def _facts(config: Config, paths: Paths, countries: dict[str, str], made: Sequence[TrainingRun]) -> list[tuple[str, str]]:
     """What the study was made with, as its own files tell."""
     items, split = read_table(paths.items), read_table(paths.split)
     own = items[items["country"].isin(countries)]

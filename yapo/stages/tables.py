@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from yapo.config import Config
+from yapo.dag.scope import countries_of
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.evaluation.judges.label import judge_label
 from yapo.paths import Paths
 from yapo.reporting.tables import TableOptions, build_tables, write_tables
 from yapo.stages.app import run
-from yapo.stages.scope import countries_of
 
 READS = ("report", "judge", "methods")
 

@@ -10,28 +10,25 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import torch
 
 from yapo.config import Config
+from yapo.dag.scope import check_country
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.files import digest, remove_empty, write_json
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
-from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
-from yapo.stages.scope import check_country
+from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet, train_sets
 from yapo.steering.vector import TrainedVector
 from yapo.tensors import check_finite
-
-if TYPE_CHECKING:
-    pass
 
 READS = ("prompts", "model", "sae", "method", "train", "tasks", "settings")
 

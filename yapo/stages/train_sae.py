@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from yapo.config import Config, SaeTrainConfig
+from yapo.dag.scope import layers_to_read
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.files import digest, file_digest, remove_empty, write_json, write_text
@@ -26,7 +27,6 @@ from yapo.models.tokenizer import ChatTokenizer
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format
-from yapo.stages.scope import layers_to_read
 
 READS = ("prompts", "model", "sae.train", "tasks")
 

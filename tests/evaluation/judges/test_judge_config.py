@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from yapo.config import JUDGE_MEANS, JudgeConfig
+from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.evaluation.judges.label import judge_label
-from yapo.stages.app import compose
 
 
 @pytest.mark.parametrize(

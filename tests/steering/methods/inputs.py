@@ -11,9 +11,9 @@ import yaml
 from torch import Tensor
 
 from yapo.config import TrainConfig
+from yapo.config.conf_files import CONF
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.stages.app import CONF
 from yapo.steering.activations import build_store
 from yapo.steering.method import FitInputs, Models
 from yapo.steering.methods import get_method

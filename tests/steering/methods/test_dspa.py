@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.stages.app import compose
 from yapo.steering.method import FitInputs, Models
 from yapo.steering.methods import get_method
 from yapo.steering.methods.dspa.map import ConditionalMap

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from yapo.config.conf_files import options
 from yapo.errors import YapoError
-from yapo.stages.app import options
 from yapo.steering.methods import get_method, method_names
 
 

@@ -14,9 +14,9 @@ from transformers import get_cosine_schedule_with_warmup
 
 from benchmarks.published import PublishedStep
 from yapo.config import TrainConfig
+from yapo.config.compose import compose
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
-from yapo.stages.app import compose
 from yapo.steering.activations import build_store
 from yapo.steering.interventions import Dense, Sparse
 from yapo.steering.training.checkpoint import LogRow

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.stages import small_study
+from yapo.config.compose import compose
+from yapo.config.conf_files import ROOT
 from yapo.data.questions import load_questions
 from yapo.errors import YapoError
 from yapo.evaluation.answers import Answerer
@@ -19,7 +21,6 @@ from yapo.evaluation.judges.request import Request
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages import prepare, train
-from yapo.stages.app import ROOT, compose
 from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore

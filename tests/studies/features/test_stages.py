@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from yapo.config import Config, PromptConfig
+from yapo.config.compose import compose
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
 from yapo.errors import YapoError
@@ -20,13 +21,12 @@ from yapo.models.language_model import load_language_model
 from yapo.models.sae import load_sae
 from yapo.paths import Paths
 from yapo.reporting.finding import Finding
-from yapo.stages.app import compose
-from yapo.stages.study_methods import methods_with_vectors
 from yapo.steering.activations import ActivationStore
 from yapo.steering.methods.dspa.map import ConditionalMap, Entries, MapInfo
 from yapo.steering.prepare import prepare
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.studies.checks import methods_with_vectors
 from yapo.studies.features import report as features_table
 from yapo.studies.features import run as features
 from yapo.studies.features.effects import Texts

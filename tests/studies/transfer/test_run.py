@@ -10,15 +10,15 @@ import torch
 
 from tests.stages import small_study
 from yapo.config import Config
+from yapo.config.compose import compose
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.evaluation.generate import complete
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages import evaluate, prepare
-from yapo.stages.app import compose
 from yapo.stages.inputs import prompt_format, read_items, read_sae
-from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of
+from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of
 from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore
 from yapo.steering.methods import get_method

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from yapo.config import Config
 from yapo.stages.app import run
-from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
 from yapo.studies.ablations import STUDY
 from yapo.studies.ablations.figure import ablations_figure
 from yapo.studies.ablations.table import NAME, ablation_cells, ablation_table, finding_values
+from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "judge", "methods", "studies.ablations")
 FINDING = Path(__file__).with_name("finding.md.j2")

@@ -14,11 +14,11 @@ from yapo.models.sae import load_sae
 from yapo.models.sae_quality import reconstruction_quality
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.study_methods import check_methods
-from yapo.stages.trainings import ITEM, TrainingCell, TrainingSetup
 from yapo.steering.interventions import Intervention
 from yapo.steering.methods import get_method
 from yapo.studies.ablations.variants import Variant, variants_of
+from yapo.studies.checks import check_methods
+from yapo.studies.trainings import ITEM, TrainingCell, TrainingSetup
 
 READS = (
     "prompts",

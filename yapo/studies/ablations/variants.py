@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from yapo.config import Config, SaeTrainConfig, TrainConfig
+from yapo.config.conf_files import CONF, options
 from yapo.errors import YapoError, unknown
-from yapo.stages.app import CONF, options
 from yapo.steering.methods import get_method
 
 DEFAULT = "default"

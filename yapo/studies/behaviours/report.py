@@ -18,12 +18,12 @@ from yapo.paths import Paths
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order
 from yapo.stages.app import run
-from yapo.stages.made import autoencoder_name, learning_rates, made_of, model_name, schedule
-from yapo.stages.study_report import write_report
+from yapo.stages.provenance import autoencoder_name, learning_rates, model_name, schedule, training_runs
 from yapo.stages.tables import table_options
 from yapo.studies.behaviours import STUDY
 from yapo.studies.behaviours.figure import behaviours_figure
 from yapo.studies.behaviours.table import NAME, behaviour_cells, behaviours_table
+from yapo.studies.write_report import write_report
 
 READS = ("report", "judge", "methods")
 
@@ -34,7 +34,7 @@ def main(config: Config) -> None:
     names = known_countries(config.data)
     rows = pd.concat([read_table(paths.evaluation(LANGUAGE, name)) for name in names], ignore_index=True)
     cells = behaviour_cells(rows, options)
-    made = made_of(paths, LANGUAGE, next(iter(names)), config.methods)  # of all behaviours alike
+    made = training_runs(paths, LANGUAGE, next(iter(names)), config.methods)  # of all behaviours alike
     trained_with = (
         f"model {model_name(made[0])}; autoencoder {autoencoder_name(made[0])}; layer {made[0].layer} (0-based); "
         f"{schedule(made)}; learning rates: {learning_rates(made)}."

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from yapo.config import Config
 from yapo.stages.app import run
-from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
 from yapo.studies.convergence import STUDY
 from yapo.studies.convergence.figure import convergence_figure
 from yapo.studies.convergence.table import NAME, convergence_cells, convergence_table, finding_values, smoothed
+from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "judge", "methods", "studies.convergence")
 FINDING = Path(__file__).with_name("finding.md.j2")

@@ -12,9 +12,9 @@ from yapo.config import Config
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.stages.app import run
-from yapo.stages.study_methods import check_methods
-from yapo.stages.trainings import TrainingCell, TrainingSetup
 from yapo.steering.vector import TrainedVector
+from yapo.studies.checks import check_methods
+from yapo.studies.trainings import TrainingCell, TrainingSetup
 
 READS = (
     "prompts",

@@ -14,7 +14,6 @@ from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, ordered
 from yapo.reporting.numbers import score_digits
 from yapo.stages.app import run
-from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
 from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.method import Options
@@ -24,6 +23,7 @@ from yapo.studies.dspa_study.chat_table import CHAT, EVERY, chat_cells, chat_tab
 from yapo.studies.dspa_study.figure import study_figure
 from yapo.studies.dspa_study.flops_table import FLOPS, flops_table
 from yapo.studies.dspa_study.table import BASELINE, NAME, OWN, PAIRS, STRENGTHS, skipped_sizes, study_cells, study_table, with_own
+from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "judge", "methods", "method", "studies.dspa_study.countries", "studies.dspa_study.pairs")
 

@@ -9,19 +9,19 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from yapo.config import Config, TrainConfig
+from yapo.dag.scope import layers_to_read
 from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of
-from yapo.stages.scope import layers_to_read
-from yapo.stages.trainings import TrainingCell, TrainingSetup
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.steering.method import FitInputs, Models, read_options
 from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
 from yapo.steering.methods.dspa.method import DSPA, Options
 from yapo.steering.methods.dspa.variants import VariantMap, fit_variants, variants
+from yapo.studies.trainings import TrainingCell, TrainingSetup
 
 READS = (
     "data.seed",

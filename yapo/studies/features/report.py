@@ -17,13 +17,13 @@ from yapo.reporting.names import label, ordered
 from yapo.reporting.tables import Table
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
-from yapo.stages.study_methods import methods_with_vectors
-from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
+from yapo.studies.checks import methods_with_vectors
 from yapo.studies.features import STUDY
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
 from yapo.studies.features.pages import INDEX, index_page
 from yapo.studies.features.table import COHERENCE, NAME, TOP, features_tables, sorted_rows
+from yapo.studies.write_report import read_rows, write_report
 
 READS = ("sae", "report", "judge", "methods", "studies.features")
 

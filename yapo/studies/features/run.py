@@ -16,11 +16,11 @@ from yapo.paths import Paths
 from yapo.reporting.names import label
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, read_items, read_layer, read_sae
-from yapo.stages.study_methods import check_methods, methods_with_vectors
 from yapo.stages.vectors import check_vectors
 from yapo.steering.activations import ActivationStore
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector
+from yapo.studies.checks import check_methods, methods_with_vectors
 from yapo.studies.features.effects import Texts, VectorEffects, effective_number, measure_effects
 from yapo.studies.features.examples import FeatureExamples, find_examples
 from yapo.studies.features.page_contents import LogitLens, SourceTexts, by_weight, compare_methods, feature_cards, head_facts

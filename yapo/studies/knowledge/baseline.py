@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yapo.config import Config
+from yapo.dag.scope import countries_of
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import require_extra
@@ -11,7 +12,6 @@ from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format
-from yapo.stages.scope import countries_of
 
 READS = ("prompts", "model", "knowledge")
 

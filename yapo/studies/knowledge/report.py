@@ -8,10 +8,10 @@ from yapo.config import Config
 from yapo.reporting.names import label
 from yapo.reporting.tables import TableOptions
 from yapo.stages.app import run
-from yapo.stages.study_report import read_rows, write_report
 from yapo.studies.knowledge import STUDY
 from yapo.studies.knowledge.figure import knowledge_changes
 from yapo.studies.knowledge.table import NAME, finding_lines, knowledge_cells, knowledge_table
+from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "methods", "knowledge", "studies.knowledge")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from yapo.config import Config
+from yapo.dag.scope import check_country
 from yapo.data.prompts import TASKS
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
@@ -17,7 +18,6 @@ from yapo.models.sae import SAE
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items, read_layer, read_sae
-from yapo.stages.scope import check_country
 from yapo.steering.spaces import DENSE
 from yapo.steering.vector import SteeringVector, VectorInfo
 

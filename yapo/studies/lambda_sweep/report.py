@@ -6,11 +6,11 @@ from pathlib import Path
 
 from yapo.config import Config
 from yapo.stages.app import run
-from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
 from yapo.studies.lambda_sweep import STUDY
 from yapo.studies.lambda_sweep.figure import sweep_figure
 from yapo.studies.lambda_sweep.table import NAME, best_multipliers, finding_values, lambda_sweep_table, sweep_cells
+from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "judge", "methods", "studies.lambda_sweep.settings")
 FINDING = Path(__file__).with_name("finding.md.j2")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from yapo.config import Config
+from yapo.dag.scope import countries_of
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.paths import Paths
 from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
-from yapo.stages.scope import countries_of
 from yapo.stages.tables import table_options
 from yapo.studies.portable.table import NAME, portable_table
 

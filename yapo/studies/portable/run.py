@@ -19,7 +19,7 @@ from yapo.models.sae import SAE
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
-from yapo.stages.prepared import read_prepared
+from yapo.stages.pairs import read_prepared
 from yapo.steering.interventions import Dense, Sparse
 from yapo.steering.portable import carry, pruned, stand_in
 from yapo.steering.training.train_sets import train_sets

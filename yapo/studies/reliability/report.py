@@ -20,9 +20,9 @@ from yapo.reporting.render import Cell, Group, Row, Sheet
 from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
-from yapo.stages.study_report import read_rows, write_report
 from yapo.stages.tables import table_options
 from yapo.studies.reliability import STUDY
+from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "judge", "methods", "studies.reliability.setting")
 FINDING = Path(__file__).with_name("finding.md.j2")

@@ -13,7 +13,7 @@ from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_of, read_items, read_layer
-from yapo.stages.prepared import PreparedPairs, read_prepared
+from yapo.stages.pairs import PreparedPairs, read_prepared
 from yapo.stages.vectors import ChosenVector, VectorReader
 from yapo.steering.methods import get_method
 from yapo.steering.training.train_sets import train_sets

@@ -5,25 +5,21 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from yapo.config import Config
+from yapo.dag.scope import check_country, studied
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
-from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
-from yapo.stages.scope import check_country, studied
-from yapo.stages.study_methods import check_methods
+from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import TrainedVector
+from yapo.studies.checks import check_methods
 from yapo.tensors import load_tensors, save_tensors
-
-if TYPE_CHECKING:
-    pass
 
 READS = ("prompts", "model", "sae", "method", "train", "tasks", "studies.transfer")
 

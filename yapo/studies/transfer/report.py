@@ -6,11 +6,11 @@ from pathlib import Path
 
 from yapo.config import VARIANTS, Config
 from yapo.stages.app import run
-from yapo.stages.study_report import read_rows, study_countries, write_report
 from yapo.stages.tables import table_options
 from yapo.studies.transfer import STUDY
 from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.studies.transfer.table import NAME, PAIRS, finding_values, transfer_cells, transfer_pairs_table, transfer_table
+from yapo.studies.write_report import read_rows, study_countries, write_report
 
 READS = ("report", "judge", "methods", "studies.transfer")
 FINDING = Path(__file__).with_name("finding.md.j2")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from yapo.config import VARIANTS, Config
+from yapo.dag.scope import check_country, studied
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
@@ -23,9 +24,8 @@ from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items, read_layer
-from yapo.stages.scope import check_country, studied
-from yapo.stages.study_methods import check_methods
 from yapo.stages.vectors import VectorReader, check_vectors
+from yapo.studies.checks import check_methods
 from yapo.studies.transfer.adoption import adopted, answers_of
 from yapo.studies.transfer.left_out import read_left_out
 

@@ -87,4 +87,4 @@ def test_folders_that_no_study_can_have(key: str, value: str) -> None:
 
 @pytest.mark.parametrize("results", ["a b/c", "it's", "$(x)", "a;b", "é/[x]*", "/absolute (1)/x"])
 def test_folders_that_are_odd_and_work(results: str) -> None:
-    assert Config(results=results).study.parts[-1] == "embedded"
+    assert Config(results=results).folder.parts[-1] == "embedded"

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from yapo.config import Config
+from yapo.config.compose import compose, plain
 from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.paths import Paths
 from yapo.reporting.names import label
-from yapo.stages.app import compose, plain
 
 SAFE = r"[\w.,=\[\]/+~@%-]+"  # texts that mean the same to the shell within double quotes, to Snakemake's YAML and to Hydra
 
 
 @dataclass(frozen=True)
-class Made:
+class TrainingRun:
     """How one method's vectors of one country (or behaviour) were trained.
 
     Attributes:
@@ -39,7 +39,7 @@ class Made:
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, folder: Path) -> Made:
+    def of(cls, folder: Path) -> TrainingRun:
         """Read ``run.json`` and the first line of ``curves.jsonl``: a training step, where there are any."""
         path, curves = folder / "run.json", folder / "curves.jsonl"
         found = read_json(path)
@@ -51,31 +51,31 @@ class Made:
             raise YapoError(f"{folder}: not the training of a method; delete it and run the stage train again") from None
 
 
-def made_of(paths: Paths, language: str, country: str, methods: Sequence[str]) -> list[Made]:
+def training_runs(paths: Paths, language: str, country: str, methods: Sequence[str]) -> list[TrainingRun]:
     """The training of every method for a country."""
-    return [Made.of(paths.trained(language, country, method)) for method in methods]
+    return [TrainingRun.of(paths.trained(language, country, method)) for method in methods]
 
 
-def model_name(made: Made) -> str:
+def model_name(made: TrainingRun) -> str:
     """The model and how its numbers are kept."""
     return f"{made.config['model']['path']}, {made.config['model']['dtype']}"
 
 
-def autoencoder_name(made: Made) -> str:
+def autoencoder_name(made: TrainingRun) -> str:
     """The autoencoder of the steered layer: its folder, or its release and id."""
     sae = made.config["sae"]
     own = sae["ids"].get(str(made.layer), sae["id"])
     return (sae["path"] or f"{sae['release']} {own}".strip() or "trained by the study").replace("LAYER", str(made.layer))
 
 
-def learning_rates(made: Sequence[Made]) -> str:
+def learning_rates(made: Sequence[TrainingRun]) -> str:
     """Of each method that trains; the others are named too."""
     rates = ", ".join(f"{label('method', one.method)} {one.config['train']['lr']:g}" for one in made if one.trained)
     closed = ", ".join(label("method", one.method) for one in made if not one.trained)
     return "; ".join([*([rates] if rates else []), *([f"no training steps: {closed}"] if closed else [])])
 
 
-def schedule(made: Sequence[Made]) -> str:
+def schedule(made: Sequence[TrainingRun]) -> str:
     """Epochs, batches and β of the methods that train: once, or for each where they differ."""
     said: dict[str, list[str]] = {}
     for one in made:
@@ -89,7 +89,7 @@ def schedule(made: Sequence[Made]) -> str:
     return "; ".join(f"{', '.join(methods)}: {text}" for text, methods in said.items())
 
 
-def own_settings(made: Sequence[Made], overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
+def own_settings(made: Sequence[TrainingRun], overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Settings of one method's training that the study's overrides do not give it: by method, then by key.
 
     Args:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yapo.config.conf_files import options
 from yapo.errors import YapoError, nearest, unknown
 from yapo.names import check_key
-from yapo.stages.conf import options
 from yapo.studies.registry import STUDIES
 
 TARGETS = ("all_tables", "all_studies", "report", *STUDIES)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from yapo.config import Config, KnowledgeConfig
+from yapo.config.compose import compose
 from yapo.errors import YapoError
-from yapo.stages.app import compose
-from yapo.stages.study_methods import check_methods, check_study
 from yapo.studies.ablations import run as ablations_run
+from yapo.studies.checks import check_methods, check_study
 from yapo.studies.convergence import run as convergence_run
 from yapo.studies.registry import (
     STUDIES,

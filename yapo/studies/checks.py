@@ -7,8 +7,8 @@ from functools import reduce
 from typing import Any, cast
 
 from yapo.config import Config
+from yapo.config.conf_files import options
 from yapo.errors import YapoError, unknown
-from yapo.stages.app import options
 from yapo.steering.method import Method
 from yapo.steering.methods import get_method
 from yapo.studies.base import get_study

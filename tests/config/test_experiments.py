@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from yapo.config.compose import compose
+from yapo.config.conf_files import options
 from yapo.models.sae_release import listed, releases
-from yapo.stages.app import compose, options
 from yapo.stages.download import wanted
 
-from .hub_server import ROOT, environment
-from .workflow.test_dag import planned_jobs
+from ..hub_server import ROOT, environment
+from ..workflow.test_dag import planned_jobs
 
 OF_THE_HUB = [name for name in options("experiment") if wanted(compose([f"experiment={name}"]))]
 # The model that the autoencoders were trained on: blocks, width.

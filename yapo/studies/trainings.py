@@ -21,7 +21,7 @@ from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.paths import Paths
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
-from yapo.stages.prepared import PreparedPairs, fit_inputs, models_of, read_prepared
+from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.steering.activations import reencode
 from yapo.steering.interventions import Intervention
 from yapo.steering.method import FitInputs

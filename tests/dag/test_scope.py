@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from yapo.config import Config, DataConfig, DiscoveryConfig
+from yapo.config.compose import compose, plain
+from yapo.dag.reruns import PACKAGE, code_digest, code_of, decided_by
+from yapo.dag.scope import check_country, countries_of, measured
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.paths import Paths
-from yapo.stages.app import compose, plain
-from yapo.stages.reruns import PACKAGE, code_digest, code_of, decided_by
-from yapo.stages.scope import check_country, countries_of, measured
 
 PATHS = [
     path

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from snakemake.cli import parse_config
 
+from yapo.config.compose import compose
+from yapo.config.conf_files import as_text, quoted
+from yapo.dag.command_line import check_command_line, check_targets
+from yapo.dag.options import TARGETS, read_options
 from yapo.errors import YapoError
-from yapo.stages.app import compose
-from yapo.stages.command_line import check_command_line, check_targets
-from yapo.stages.conf import as_text, quoted
-from yapo.stages.options import TARGETS, read_options
 
 RULES = ["all_tables", "all_studies", "country_egypt", "country_nepal", "train", "transfer", "dspa_study"]
 

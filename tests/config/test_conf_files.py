@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from yapo.config.compose import compose
+from yapo.config.conf_files import as_text, kinds, quoted, read_conf, stamp_of
 from yapo.errors import YapoError
-from yapo.stages.app import compose
-from yapo.stages.conf import as_text, kinds, quoted, read_conf, stamp_of
 
 
 def read(tmp_path: Path, text: str, group: str = "experiment") -> dict[str, Any]:

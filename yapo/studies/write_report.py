@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from yapo.config import Config
+from yapo.dag.scope import studied
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
@@ -18,9 +19,8 @@ from yapo.reporting.finding import Finding
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import Table, write_tables
 from yapo.reporting.templates import render_blocks
-from yapo.stages.scope import studied
-from yapo.stages.study_methods import check_methods
 from yapo.studies.base import get_study
+from yapo.studies.checks import check_methods
 
 
 def study_countries(config: Config, name: str) -> dict[str, str]:

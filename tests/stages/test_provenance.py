@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from snakemake.cli import parse_config
 
+from yapo.config.compose import compose, plain
 from yapo.errors import YapoError
-from yapo.stages.app import compose, plain
-from yapo.stages.made import Made, autoencoder_name, commands, learning_rates, own_settings, schedule, typed
+from yapo.stages.provenance import TrainingRun, autoencoder_name, commands, learning_rates, own_settings, schedule, typed
 
 OVERRIDES = ["experiment=smoke", "train.epochs=3"]
 
 
-def made(method: str, *more: str, trained: bool = True) -> Made:
+def made(method: str, *more: str, trained: bool = True) -> TrainingRun:
     config = json.loads(json.dumps(plain(compose([*OVERRIDES, f"method={method}", *more]))))
-    return Made(method, trained, 2, {group: config[group] for group in ("method", "train", "model", "sae")}, {"torch": "2"})
+    return TrainingRun(
+        method, trained, 2, {group: config[group] for group in ("method", "train", "model", "sae")}, {"torch": "2"}
+    )
 
 
 def read_by_snakemake(command: str) -> dict[str, Any]:
@@ -87,4 +89,4 @@ def test_commands_of_the_default_study_and_of_methods_with_settings_of_their_own
 def test_a_folder_that_no_method_was_trained_in(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(YapoError, match="not the training of a method; delete it and run the stage train again"):
-        Made.of(tmp_path)
+        TrainingRun.of(tmp_path)
