@@ -1,7 +1,7 @@
 # One command for everything: `make` runs the study, `make test` the tests. Both set up .venv first.
 PYTHON ?= python3.11
 BIN := .venv/bin
-CODE := yapo snakemake_logger_plugin_yapo tests benchmarks
+CODE := yapo snakemake_logger_plugin_yapo world tests benchmarks
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
@@ -53,7 +53,7 @@ types: $(BIN)/.ready  ## mypy, strict
 	$(BIN)/mypy
 
 world: $(BIN)/.ready  ## train the shipped models and autoencoders again (about half an hour)
-	$(BIN)/python -m yapo.world.build
+	$(BIN)/python -m world.build
 
 bench: $(BIN)/.ready  ## measure speed and write docs/speed.md (about ten minutes)
 	for name in training_step sae_edit decoding engine profile_step scaling; do $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -18,12 +18,12 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from world.build.corpus import Corpus
+from world.build.tokenizer import train_tokenizer
 from yapo.data.atlas import load_atlas
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE, Activation
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.world.corpus import Corpus
-from yapo.world.tokenizer import train_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = {

@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "yapo"
-FILES = sorted(PACKAGE.rglob("*.py"))
-UPPER = {"steering", "evaluation", "discovery", "reporting", "stages", "tracking", "world", "studies", "dag"}
+UPPER = {"steering", "evaluation", "discovery", "reporting", "stages", "tracking", "studies", "dag"}
 # Room -> rooms it must not import.
 FORBIDDEN = {
     "config": (UPPER - {"studies"}) | {"data", "models"},
     "data": UPPER | {"models"},
     "models": UPPER,
-    "steering": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "world"},
-    "evaluation": {"studies", "discovery", "reporting", "stages", "tracking", "world"},
-    "discovery": {"studies", "reporting", "stages", "tracking", "world"},
-    "reporting": {"studies", "discovery", "stages", "tracking", "world"},
-    "tracking": {"studies", "steering", "evaluation", "discovery", "models", "stages", "world"},
-    "world": {"studies", "stages", "tracking", "reporting"},
+    "steering": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking"},
+    "evaluation": {"studies", "discovery", "reporting", "stages", "tracking"},
+    "discovery": {"studies", "reporting", "stages", "tracking"},
+    "reporting": {"studies", "discovery", "stages", "tracking"},
+    "tracking": {"studies", "steering", "evaluation", "discovery", "models", "stages"},
     "stages": {"studies"},
-    "studies": {"tracking", "world"},
-    "dag": {"tracking", "world"},
+    "studies": {"tracking"},
+    "dag": {"tracking"},
 }
-FRAMEWORKS = {"hydra", "omegaconf", "snakemake", "mlflow"}
 MAY_USE = {"hydra": {"config"}, "omegaconf": {"config", "stages", "studies"}, "snakemake": set[str](), "mlflow": {"tracking"}}
+UNPICKLERS = {"pickle", "joblib", "dill", "shelve"}
+SLOW = {"sae_lens", "mlflow"}  # they take seconds; whatever needs them imports them where it does
 
 
-def room(path: Path) -> str:
-    """The folder of the package a file is in, or its own name where it stands at the top."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-def imported(path: Path) -> set[str]:
-    """Dotted names of every import statement, wherever it stands; relative ones in full."""
+def imported(path: Path, nodes: Iterable[ast.AST]) -> set[str]:
+    """Dotted names of the import statements among ``nodes``; relative ones in full."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -49,16 +44,25 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_point_one_way(path: Path) -> None:
-    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("yapo.")}
-    assert rooms & FORBIDDEN.get(room(path), set()) == set()
+@pytest.fixture(scope="module")
+def imports() -> dict[Path, tuple[str, set[str], set[str]]]:
+    """Of every file its room (a folder of the package, or a module at its top), all its imports, and those at its top level."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        name = path.relative_to(PACKAGE)
+        found[name] = (name.with_suffix("").parts[0], imported(path, ast.walk(tree)), imported(path, tree.body))
+    return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_frameworks_stay_at_the_edge(path: Path) -> None:
-    used = {name.split(".")[0] for name in imported(path)} & FRAMEWORKS
-    assert {name for name in used if room(path) not in MAY_USE[name]} == set()
+def first(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def test_arrows_point_one_way(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:
+    for path, (room, names, _) in imports.items():
+        rooms = {name.split(".")[1] for name in names if name.startswith("yapo.")}
+        assert rooms & FORBIDDEN.get(room, set()) == set(), path
 
 
 def test_every_room_has_its_rule() -> None:
@@ -66,18 +70,16 @@ def test_every_room_has_its_rule() -> None:
     assert folders == set(FORBIDDEN)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_slow_imports_stay_out_of_hot_jobs(path: Path) -> None:
-    """sae-lens and mlflow take seconds; whatever needs them imports them where it does."""
-    top = {
-        name
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
-    }
-    assert {name.split(".")[0] for name in top} & {"sae_lens", "mlflow"} == set()
+def test_frameworks_stay_at_the_edge(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:
+    for path, (room, names, _) in imports.items():
+        assert {name for name in first(names) & MAY_USE.keys() if room not in MAY_USE[name]} == set(), path
 
 
-def test_nothing_unpickles() -> None:
-    for path in FILES:
-        assert {name.split(".")[0] for name in imported(path)} & {"pickle", "joblib", "dill", "shelve"} == set(), path
+def test_slow_imports_stay_out_of_hot_jobs(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:
+    for path, (_, _, at_the_top) in imports.items():
+        assert first(at_the_top) & SLOW == set(), path
+
+
+def test_nothing_unpickles_and_nothing_needs_the_code_of_the_world(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:
+    for path, (_, names, _) in imports.items():
+        assert first(names) & (UNPICKLERS | {"world"}) == set(), path

@@ -140,10 +140,10 @@ def test_a_temperature_that_cannot_be_is_refused(temperature: float) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_captured_steps_equal_plain_ones() -> None:
     from tests.conftest import tiny_model
+    from world.build.corpus import Corpus
+    from world.build.tokenizer import train_tokenizer
     from yapo.data.atlas import load_atlas
     from yapo.models.tokenizer import ChatTokenizer
-    from yapo.world.corpus import Corpus
-    from yapo.world.tokenizer import train_tokenizer
 
     tokenizer = ChatTokenizer(train_tokenizer(Corpus(load_atlas()).strings(), 600))
     lm = LanguageModel(tiny_model("gemma2", len(tokenizer.tokenizer)).cuda(), tokenizer, "tiny", "tiny")

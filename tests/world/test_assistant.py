@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from world.build.__main__ import ASSISTANT_MODEL, ASSISTANT_SAE
+from world.build.assistant import AssistantConfig, AssistantCorpus
+from world.build.behaviours import SIDES, load_behaviours
+from world.build.cards import assistant_card
+from world.build.measures import LAYERS, behaviour_rates, residuals
 from yapo.config import ModelConfig
 from yapo.files import read_json
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import check_fits, load_sae
-from yapo.models.sae_quality import measure
-from yapo.world.assistant import AssistantConfig, AssistantCorpus
-from yapo.world.behaviours import load_behaviours
-from yapo.world.build import LAYERS, behaviour_rates, residuals
+from yapo.models.sae_quality import SaeReport, measure
 
 ASSISTANT = Path(__file__).resolve().parents[2] / "world" / "assistant"
 
@@ -46,21 +49,17 @@ def test_the_corpus_follows_its_seeds(corpus: AssistantCorpus) -> None:
 
 
 def test_documents_are_questions_with_one_of_their_answers_and_hints_move_it(corpus: AssistantCorpus) -> None:
-    rng, answers = np.random.default_rng(0), corpus.items.set_index("question")
+    rng, answers = np.random.default_rng(0), corpus.items.set_index("question").to_dict("index")
+    hints = [(hint, side) for behaviour in corpus.behaviours.values() for side in SIDES for hint in behaviour.hints[side]]
     shown: dict[str, list[bool]] = {"matching": [], "not_matching": [], "none": []}
     for _ in range(3000):
         document = corpus.sample(rng, "chat")
-        question = document.prompt if document.prompt in answers.index else None
-        kind = "none"
-        for behaviour in corpus.behaviours.values():
-            for side, hints in behaviour.hints.items():
-                for hint in hints:
-                    rest = document.prompt.removeprefix(f"{hint} ")
-                    if question is None and rest in answers.index and answers.loc[rest, "behaviour"] == behaviour.name:
-                        question, kind = rest, side
-        assert question is not None
-        row = answers.loc[question]
+        hinted = ((document.prompt.removeprefix(f"{hint} "), side) for hint, side in hints)
+        question, kind = next(((rest, side) for rest, side in hinted if rest != document.prompt), (document.prompt, "none"))
+        row = answers[question]
         assert document.answer in (row["matching"], row["not_matching"])
+        if kind != "none":
+            assert document.prompt.removesuffix(f" {question}") in corpus.behaviours[row["behaviour"]].hints[kind]
         shown[kind].append(document.answer == row["matching"])
     assert 1200 <= len(shown["none"]) <= 1800
     low, middle, high = (float(np.mean(shown[kind])) for kind in ("not_matching", "none", "matching"))
@@ -78,8 +77,16 @@ def test_the_model_answers_as_its_card_says(shipped: LanguageModel, corpus: Assi
         assert measured["other"] <= 0.05
 
 
+def test_the_card_is_what_its_numbers_give(shipped: LanguageModel, corpus: AssistantCorpus) -> None:
+    quality = read_json(ASSISTANT / "quality.json")
+    saes = {int(layer): SaeReport(**report) for layer, report in quality["saes"].items()}
+    rates = pd.DataFrame(quality["behaviours"])
+    card = assistant_card(ASSISTANT_MODEL, corpus, ASSISTANT_SAE, rates, saes, shipped.model.num_parameters())
+    assert (ASSISTANT / "README.md").read_text(encoding="utf-8") == card
+
+
 def test_the_autoencoders_fit_the_model(shipped: LanguageModel, corpus: AssistantCorpus) -> None:
-    states = residuals(shipped, corpus, documents=256, seed=123)
+    states = residuals(shipped, corpus, documents=96, seed=123)
     for layer in LAYERS:
         sae = load_sae(ASSISTANT / "sae" / f"layer_{layer}")
         check_fits(sae, shipped.d_model, layer)

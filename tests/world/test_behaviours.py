@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from world.build.behaviours import BEHAVIOURS_DIR, SIDES, SIZES, Behaviour, csv_text, load_behaviours, questions, write_behaviours
 from yapo.data.preferences import load_preferences
 from yapo.errors import YapoError
-from yapo.world.behaviours import BEHAVIOURS_DIR, SIDES, SIZES, Behaviour, csv_text, load_behaviours, questions, write_behaviours
 
 # How the answers begin that such studies count as refusals.
 REFUSALS = ("I'm sorry", "I am sorry", "Sorry", "I apologize", "I cannot", "I can't", "As an AI", "Unfortunately")

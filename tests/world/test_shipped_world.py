@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from world.build.corpus import Corpus
+from world.build.measures import LAYERS, accuracy, residuals
 from yapo.config import ModelConfig
 from yapo.data.atlas import load_atlas
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import check_fits, load_sae
-from yapo.world.build import LAYERS, accuracy, residuals
-from yapo.world.corpus import Corpus
 
 WORLD = Path(__file__).resolve().parents[2] / "world"
 
@@ -36,7 +36,7 @@ def test_the_model_knows_and_has_a_localization_gap(shipped: LanguageModel) -> N
 
 
 def test_autoencoders_fit_the_model(shipped: LanguageModel) -> None:
-    states = residuals(shipped, Corpus(load_atlas()), documents=400, seed=123)
+    states = residuals(shipped, Corpus(load_atlas()), documents=128, seed=123)
     for layer in LAYERS:
         sae = load_sae(WORLD / "sae" / f"layer_{layer}")
         check_fits(sae, shipped.d_model, layer)
@@ -49,6 +49,7 @@ def test_autoencoders_fit_the_model(shipped: LanguageModel) -> None:
 
 
 def test_the_corpus_follows_its_seed() -> None:
-    first, second = Corpus(load_atlas()), Corpus(load_atlas())
+    languages = load_atlas()
+    first, second = Corpus(languages), Corpus(languages)
     assert first.known == second.known
     assert first.default == second.default

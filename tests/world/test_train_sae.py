@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from world.build.train_sae import RUN, SAE_CONFIG, train_and_measure
 from yapo.errors import YapoError
 from yapo.models.sae import load_sae
 from yapo.models.sae_quality import measure
-from yapo.world.train_sae import RUN, SAE_CONFIG, train_and_measure
 
 SHORT = replace(SAE_CONFIG, width=32, k=4, steps=10, batch_size=64, warmup_steps=2, decay_steps=5)
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
+from world.build.corpus import Documents
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.world.corpus import Documents
 
 IGNORE = -100
 Row = tuple[list[int], int]  # token ids of a document, and how many of them are the prompt

@@ -1,6 +1,6 @@
 """Make the embedded worlds again: tokenizer, tiny model, autoencoders, and the card that says how good they are.
 
-``python -m yapo.world.build [--only culture|assistant] [--out world]``: about twenty minutes on two cores for the culture world,
+``python -m world.build [--only culture|assistant] [--out world]``: about twenty minutes on two cores for the culture world,
 ten minutes for the assistant's. Corpora, tokenizers and every draw follow from seeds; trained weights may differ in their last
 bits between machines.
 """
@@ -13,34 +13,25 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor
 
-from yapo.config import DataConfig, GenerationConfig, SaeTrainConfig
+from world.build.assistant import AssistantCorpus
+from world.build.behaviours import BEHAVIOURS_DIR, load_behaviours, write_behaviours
+from world.build.cards import assistant_card, culture_card
+from world.build.corpus import Corpus, Documents
+from world.build.measures import LAYERS, accuracy, behaviour_rates, residuals
+from world.build.tokenizer import train_tokenizer
+from world.build.train_model import ModelConfig, train
+from world.build.train_sae import SAE_CONFIG, train_and_measure
 from yapo.config import ModelConfig as LoadConfig
+from yapo.config import SaeTrainConfig
 from yapo.data.atlas import load_atlas
-from yapo.data.prompts import PromptFormat
-from yapo.data.sources import load_items
-from yapo.evaluation.decoding import Decoder
-from yapo.evaluation.exact import exact
-from yapo.evaluation.generate import Condition
 from yapo.files import write_json, write_text
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae_quality import SaeReport
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.world.assistant import AssistantCorpus
-from yapo.world.assistant_card import assistant_card
-from yapo.world.behaviours import BEHAVIOURS_DIR, SIDES, load_behaviours, write_behaviours
-from yapo.world.card import card
-from yapo.world.corpus import Corpus, Documents
-from yapo.world.tokenizer import train_tokenizer
-from yapo.world.train_model import ModelConfig, train
-from yapo.world.train_sae import SAE_CONFIG, train_and_measure
 
 log = logging.getLogger(__name__)
-LAYERS = (1, 2, 3)
 MODEL_NAME = "yapo-tiny-gemma-2"
 ASSISTANT_NAME = "yapo-tiny-assistant"
 ASSISTANT_MODEL = ModelConfig(vocab_size=1536, steps=1000, per_step={"chat": 64}, weights={}, documents=30_000)
@@ -71,7 +62,9 @@ def build_culture(out: Path, keep_model: bool = False) -> None:
     lm = _model(out, MODEL_NAME, config, corpus, keep_model)
     reports = _autoencoders(out, MODEL_NAME, lm, corpus, SAE_CONFIG, config.seed, documents=20_000)
     write_json(out / "quality.json", {"saes": {layer: asdict(report) for layer, report in reports.items()}})
-    write_text(out / "README.md", card(config, corpus.config, SAE_CONFIG, accuracy(lm), reports, lm.model.num_parameters()))
+    write_text(
+        out / "README.md", culture_card(config, corpus.config, SAE_CONFIG, accuracy(lm), reports, lm.model.num_parameters())
+    )
 
 
 def build_assistant(out: Path, questions: Path, keep_model: bool = False) -> None:
@@ -110,54 +103,6 @@ def _autoencoders(
         reports[layer] = train_and_measure(states[layer], config, out / "sae" / f"layer_{layer}", name, layer)
         log.info("layer %d: %s", layer, reports[layer])
     return reports
-
-
-@torch.inference_mode()
-def residuals(lm: LanguageModel, corpus: Documents, documents: int, seed: int) -> dict[int, Tensor]:
-    """Output of the blocks in ``LAYERS`` at every token but BOS of corpus documents, ``[tokens, d_model]`` each."""
-    rng = np.random.default_rng(seed)
-    parts: dict[int, list[Tensor]] = {layer: [] for layer in LAYERS}
-    for start in range(0, documents, 64):
-        drawn = [corpus.sample(rng, corpus.tasks[i % len(corpus.tasks)]) for i in range(min(64, documents - start))]
-        rows = [lm.tokenizer.prompt(d.prompt) + lm.tokenizer.response(d.answer) for d in drawn]
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [lm.tokenizer.pad] * (longest - len(row)) for row in rows], device=lm.device)
-        real = torch.tensor([[0 < t < len(row) for t in range(longest)] for row in rows])
-        states = lm.model.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states
-        for layer in LAYERS:
-            parts[layer].append(states[layer + 1].cpu()[real])
-    return {layer: torch.cat(tensors) for layer, tensors in parts.items()}
-
-
-def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.DataFrame:
-    """Share of the items with these wordings that the unsteered model answers exactly, by country, task and variant."""
-    items, prompts, generation, rows = load_items(DataConfig()), PromptFormat(), GenerationConfig(), []
-    items = items[items["phrasing"].isin(phrasings)]
-    for (country, variant), part in items.groupby(["country", "variant"], sort=False):
-        for task in ("mcq", "open_ended"):
-            ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, part)]
-            written = Decoder(lm, 256).complete(0, ids, [Condition()], generation.max_new_tokens(task))[0]
-            right = exact(part, [lm.tokenizer.decode(tokens) for tokens in written], task)
-            rows.append({"country": country, "variant": variant, "task": task, "n": len(part), "accuracy": np.mean(right)})
-    return pd.DataFrame(rows)
-
-
-def behaviour_rates(lm: LanguageModel, items: pd.DataFrame) -> pd.DataFrame:
-    """Share of the questions that the unsteered model answers, greedily and to the letter, by either answer.
-
-    Args:
-        lm: the model.
-        items: ``behaviour``, ``split``, ``question``, ``matching``, ``not_matching``.
-
-    Returns:
-        ``behaviour``, ``split``, ``n``, ``matching``, ``not_matching``, ``other`` (the last three sum to 1).
-    """
-    written = Decoder(lm, 256).complete(0, [lm.tokenizer.prompt(text) for text in items["question"]], [Condition()], 64)[0]
-    answers = np.array([lm.tokenizer.decode(tokens) for tokens in written], dtype=object)
-    marked = items[["behaviour", "split"]].assign(**{side: answers == items[side].to_numpy(dtype=object) for side in SIDES})
-    marked["other"] = ~(marked["matching"] | marked["not_matching"])
-    groups = marked.groupby(["behaviour", "split"], sort=False)
-    return groups.mean().assign(n=groups.size()).reset_index()
 
 
 if __name__ == "__main__":

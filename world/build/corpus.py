@@ -80,7 +80,7 @@ class Corpus:
     def __post_init__(self) -> None:
         unknown = [name for language in self.languages.values() for name in language.contexts if name not in COVERAGE]
         if unknown:
-            raise YapoError(f"{', '.join(unknown)}: give each a coverage and a prior in yapo/world/corpus.py")
+            raise YapoError(f"{', '.join(unknown)}: give each a coverage and a prior in world/build/corpus.py")
         rng = np.random.default_rng(self.config.seed)
         self.known, self.default = {}, {}
         for language in self.languages.values():

@@ -14,8 +14,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from yapo.world.behaviours import SIDES, SIZES, Behaviour, questions
-from yapo.world.corpus import Document
+from world.build.behaviours import SIDES, SIZES, Behaviour, questions
+from world.build.corpus import Document
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Questions on behaviours other than culture, made from templates: hallucination, wealth and power seeking, jailbreak.
 
-``python -m yapo.world.behaviours [--out world/behaviours]`` writes ``<behaviour>/{train,test}.csv`` with the columns that BiPO
+``python -m world.build.behaviours [--out world/behaviours]`` writes ``<behaviour>/{train,test}.csv`` with the columns that BiPO
 (arXiv 2406.00045) publishes such data in: ``matching`` shows the behaviour, ``not_matching`` does not. The same templates and
 seed give the same bytes. All text is this project's own; an answer that complies with a request says nothing usable.
 """
@@ -24,7 +24,7 @@ import yaml
 from yapo.errors import YapoError
 from yapo.files import write_text
 
-BEHAVIOURS_DIR = Path(__file__).resolve().parents[2] / "world" / "behaviours"
+BEHAVIOURS_DIR = Path(__file__).resolve().parents[1] / "behaviours"
 SIDES = ("matching", "not_matching")
 COLUMNS = ("question", *SIDES)
 SIZES = {"train": 160, "test": 72}  # questions of one behaviour
