@@ -25,8 +25,9 @@ from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.openai_judge import OpenAIJudge
 from yapo.redaction import RedactingFormatter, redact
 from yapo.reporting.html import local_address, render
-from yapo.reporting.render import Cell, Group, Row, Sheet, latex, markdown
-from yapo.reporting.tables import Table, TableOptions, build_tables, make_table
+from yapo.reporting.main_tables import build_tables
+from yapo.reporting.render import Cell, Group, Sheet, TableRow, latex, markdown
+from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.studies.knowledge.tasks import Questions, write_culture_tasks
 
 from .evaluation.judges.endpoint import Endpoint, Response, refuses, says
@@ -88,7 +89,7 @@ class Tags(HTMLParser):
 
 
 def sheet(text: str) -> Sheet:
-    row = Row((text, text), (Cell(text, f"[{text}]", best=True), Cell("-0.5")))
+    row = TableRow((text, text), (Cell(text, f"[{text}]", best=True), Cell("-0.5")))
     return Sheet("name", text, text, (text,), (text, "b"), (text, "d"), (Group(text, (row,)),))
 
 
@@ -141,7 +142,8 @@ def test_links_stay_in_the_folder(name: str) -> None:
 
 def test_templates_in_data(tmp_path: Path) -> None:
     template = HOSTILE[17]
-    assert render("{{ text }}", text=template).count("{{") == template.count("{{")
+    (tmp_path / "page.j2").write_text("{{ text }}")
+    assert render(tmp_path / "page.j2", text=template).count("{{") == template.count("{{")
     item = {"country": "egypt", "question_id": "q", "phrasing": 0, "question": template, "answer_index": 0, "answer": template}
     items = pd.DataFrame([{**item, "variant": "localized", "options": [template, "x"]}])
     write_culture_tasks(tmp_path, items, PromptFormat())

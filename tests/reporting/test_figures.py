@@ -14,15 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from yapo.errors import YapoError
-from yapo.reporting.figures import (
-    epoch_accuracy,
-    layer_discovery,
-    multiplier_curves,
-    summary,
-    training_curves,
-    write_figure,
-)
-from yapo.reporting.style import STYLE, colour, marker, new_figure
+from yapo.reporting.figures import layer_discovery, multiplier_curves, summary
+from yapo.reporting.style import STYLE, colour, marker, new_figure, write_figure
+from yapo.reporting.training_figures import epoch_accuracy, training_curves
 
 TASKS, SETTINGS = ("mcq", "open_ended"), ("localized", "nonlocalized", "both")
 NOTE = "Embedded world: shows that the machinery works; no evidence about culture or large models."

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from yapo.reporting.finding import render_blocks
 from yapo.reporting.numbers import change, interval, number, number_cell, percent, plural, short, with_interval
 from yapo.reporting.render import Cell
-from yapo.reporting.templates import render, render_blocks
 
 NAN = float("nan")
 
@@ -37,10 +37,10 @@ def test_counts_agree_with_their_noun() -> None:
 
 def test_a_template_prints_numbers_and_refuses_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "text.j2"
-    path.write_text("{{ task }}, {{ task | label('task') }}: {{ gain | change(1) }} <b>")
-    assert render(path, task="mcq", gain=-2.0) == "mcq, Multiple choice: −2.0 <b>"
+    path.write_text("{% block a %}{{ task }}, {{ task | label('task') }}: {{ gain | change(1) }} <b>{% endblock %}")
+    assert render_blocks(path, task="mcq", gain=-2.0) == {"a": "mcq, Multiple choice: −2.0 <b>"}
     with pytest.raises(UndefinedError, match="task"):
-        render(path, gain=1.0)
+        render_blocks(path, gain=1.0)
 
 
 def test_blocks_of_a_template_are_told_apart(tmp_path: Path) -> None:

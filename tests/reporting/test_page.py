@@ -12,8 +12,8 @@ import pytest
 from yapo.errors import YapoError
 from yapo.reporting.finding import Finding
 from yapo.reporting.html import table_page
-from yapo.reporting.page import report_page
-from yapo.reporting.render import Cell, Group, Row, Sheet
+from yapo.reporting.render import Cell, Group, Sheet, TableRow
+from yapo.reporting.report_page import report_page
 
 FINDING = Finding(
     "transfer",
@@ -56,7 +56,7 @@ def split_by_medium(style: str) -> tuple[list[str], list[str], list[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    rows = (Row(("Egypt",), (Cell("1.0", "[0.5, 1.5]"),)),)
+    rows = (TableRow(("Egypt",), (Cell("1.0", "[0.5, 1.5]"),)),)
     groups = (Group("One", rows), Group("Two", rows))
     sheet = Sheet("transfer", "Transfer", "From A to B.", ("A note.",), ("Country",), ("YaPO",), groups)
     (tmp_path / "tables").mkdir()

@@ -16,7 +16,8 @@ from markdown_it import MarkdownIt
 
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import instance_rca, rca
-from yapo.reporting.tables import SUFFIXES, TABLE_NAMES, Table, TableOptions, build_tables, write_tables
+from yapo.reporting.main_tables import TABLE_NAMES, build_tables
+from yapo.reporting.tables import SUFFIXES, Table, TableOptions, write_tables
 
 NOTE = "Embedded world: shows that the machinery works."
 OPTIONS = TableOptions(resamples=60, scorer="offline reference", note=NOTE)

@@ -14,9 +14,8 @@ from yapo.config import SaeTrainConfig
 from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.paths import Paths
-from yapo.reporting.finding import Finding
+from yapo.reporting.finding import Finding, render_blocks
 from yapo.reporting.tables import TableOptions
-from yapo.reporting.templates import render_blocks
 from yapo.steering.interventions import Dense
 from yapo.steering.objective import measure_pairs
 from yapo.studies.ablations import AblationsConfig, report, run, train_sae

@@ -11,9 +11,8 @@ import pytest
 from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.paths import Paths
-from yapo.reporting.finding import Finding
+from yapo.reporting.finding import Finding, render_blocks
 from yapo.reporting.tables import Table, TableOptions
-from yapo.reporting.templates import render_blocks
 from yapo.studies.convergence import report, run
 from yapo.studies.convergence.figure import convergence_figure
 from yapo.studies.convergence.table import (

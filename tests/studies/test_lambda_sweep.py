@@ -19,8 +19,8 @@ from yapo.errors import YapoError
 from yapo.evaluation.generate import Condition, complete
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.paths import Paths
+from yapo.reporting.finding import render_blocks
 from yapo.reporting.tables import Table, TableOptions
-from yapo.reporting.templates import render_blocks
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 from yapo.studies.lambda_sweep import report, run

@@ -1,4 +1,4 @@
-from yapo.reporting.tables import TABLE_NAMES
+from yapo.reporting.main_tables import TABLE_NAMES
 
 TABLES = [table for table in TABLE_NAMES if table != "examples"]
 FIGURES = [

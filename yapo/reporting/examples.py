@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from yapo.evaluation.metrics import round_half_up
 from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
 from yapo.reporting.names import in_order, label, ordered, writing
-from yapo.reporting.render import escape_markdown
+from yapo.reporting.render import escape_markdown, pipe_row
 
+_BODY = Path(__file__).with_name("examples.html.j2")
 FACTS = {"open_ended": 3, "mcq": 2}
 LONGEST = 300
 SEPARATOR = " | "
@@ -59,7 +61,7 @@ def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) ->
 
 
 def _telling(rows: pd.DataFrame, wanted: int, seed: int) -> list[str]:
-    """The facts on which methods differ most: by the spread of their scores, then by how many answers they give; then by lot."""
+    """Return the facts on which methods differ most: by the spread of scores, then by the number of answers, then by lot."""
     facts = sorted(set(rows["question_id"]))
     lot = dict(zip(facts, np.random.default_rng(seed).permutation(len(facts)), strict=True))
     sides = rows.groupby(["question_id", "variant"])
@@ -69,14 +71,14 @@ def _telling(rows: pd.DataFrame, wanted: int, seed: int) -> list[str]:
 
 
 def examples_html(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
-    """The examples as a self-contained page; every text carries its language and writing direction."""
+    """Return the examples as a self-contained page; every text carries its language and writing direction."""
     languages = _languages(chosen)
-    links = tuple((language["anchor"], language["heading"]) for language in languages)
+    links = [(language["anchor"], language["heading"]) for language in languages]
     return page(TITLE, caption, notes, render(_BODY, languages=languages), links)
 
 
 def examples_markdown(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
-    """The examples as GitHub-flavoured Markdown, with inline HTML for the writing direction."""
+    """Return the examples as GitHub-flavoured Markdown, with inline HTML for the writing direction."""
     lines = [f"# {TITLE}", "", escape_markdown(caption), ""]
     for language in _languages(chosen):
 
@@ -89,15 +91,15 @@ def examples_markdown(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]
             lines += [
                 f"### {escape_markdown(card['heading'])}",
                 "",
-                _pipe(["", *(escape_markdown(side["heading"]) for side in sides)]),
+                pipe_row(["", *(escape_markdown(side["heading"]) for side in sides)]),
             ]
-            lines.append(_pipe([":--"] * (1 + len(sides))))
+            lines.append(pipe_row([":--"] * (1 + len(sides))))
             asked = ["<br>".join([spoken(side["question"], language["dir"]), *_options(side, spoken)]) for side in sides]
-            lines.append(_pipe(["*Question*", *asked]))
-            lines.append(_pipe(["*Gold answer*", *(spoken(side["gold"]) for side in sides)]))
+            lines.append(pipe_row(["*Question*", *asked]))
+            lines.append(pipe_row(["*Gold answer*", *(spoken(side["gold"]) for side in sides)]))
             for method in card["methods"]:
                 answers = [spoken(a["text"]) + f" ({a['score']})" if a else "" for a in method["answers"]]
-                lines.append(_pipe([escape_markdown(method["name"]), *answers]))
+                lines.append(pipe_row([escape_markdown(method["name"]), *answers]))
             lines.append("")
     lines += [f"- {escape_markdown(note)}" for note in notes]
     return "\n".join(lines) + "\n"
@@ -105,10 +107,6 @@ def examples_markdown(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]
 
 def _options(side: dict[str, Any], spoken: Callable[[str], str]) -> list[str]:
     return [f"{place}. {spoken(option)}" for place, option in enumerate(side["options"], start=1)]
-
-
-def _pipe(texts: list[str]) -> str:
-    return "| " + " | ".join(texts) + " |"
 
 
 def _languages(chosen: pd.DataFrame) -> list[dict[str, Any]]:
@@ -123,21 +121,15 @@ def _languages(chosen: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _card(part: pd.DataFrame) -> dict[str, Any]:
-    """One fact: its localized and nonlocalized form side by side, and the answers of every method to each."""
+    """Return one fact: its localized and nonlocalized form side by side, and the answers of every method to each."""
     task, fact = str(part["task"].iloc[0]), str(part["question_id"].iloc[0])
     variants = ordered("variant", part["variant"])
     sides = []
     for variant in variants:
         first = part[part["variant"] == variant].iloc[0]
         options = str(first["options"]).split(SEPARATOR) if task == "mcq" else []
-        sides.append(
-            {
-                "heading": label("variant", variant),
-                "question": str(first["question"]),
-                "options": options,
-                "gold": first["answer"],
-            }
-        )
+        gold, question = first["answer"], str(first["question"])
+        sides.append({"heading": label("variant", variant), "question": question, "options": options, "gold": gold})
     methods = []
     for method in ordered("method", part["method"]):
         found = {row["variant"]: _answer(row) for row in records(part[part["method"] == method])}
@@ -158,39 +150,3 @@ def _verdict(row: dict[str, Any]) -> dict[str, str]:
     if not row["parsed"]:
         return {"score": "✗ not parsed", "class": "wrong"}
     return {"score": "✓ right", "class": "right"} if row["score"] > 0 else {"score": "✗ wrong", "class": "wrong"}
-
-
-_BODY = """\
-{%- for language in languages %}
-<h2 id="{{ language.anchor }}">{{ language.heading }}</h2>
-{%- for card in language.cards %}
-<article>
-<h3>{{ card.heading }}</h3>
-<div class="wide" tabindex="0">
-<table>
-<thead><tr><th class="narrow"></th>
-{%- for side in card.sides %}<th scope="col">{{ side.heading }}</th>{% endfor %}</tr></thead>
-<tbody>
-<tr class="asked"><th scope="row">Question</th>
-{%- for side in card.sides %}
-<td><div lang="{{ language.code }}" dir="{{ language.dir }}"><p>{{ side.question }}</p>
-{%- if side.options %}<ol>{% for option in side.options %}<li>{{ option }}</li>{% endfor %}</ol>{% endif %}</div></td>
-{%- endfor %}</tr>
-<tr class="asked"><th scope="row">Gold answer</th>
-{%- for side in card.sides %}
-<td><div lang="{{ language.code }}" dir="{{ language.dir }}">{{ side.gold }}</div></td>
-{%- endfor %}</tr>
-{%- for method in card.methods %}
-<tr><th scope="row">{{ method.name }}</th>
-{%- for answer in method.answers %}
-<td>{% if answer %}<div dir="{{ language.dir }}"><bdi lang="{{ language.code }}">{{ answer.text }}</bdi>
-<bdi class="score {{ answer.class }}">{{ answer.score }}</bdi></div>{% endif %}</td>
-{%- endfor %}</tr>
-{%- endfor %}
-</tbody>
-</table>
-</div>
-</article>
-{%- endfor %}
-{%- endfor %}
-"""

@@ -1,7 +1,4 @@
-"""Every figure of a study: frames in, a matplotlib figure out; ``write_figure`` saves it.
-
-The figures of training live in ``yapo.reporting.training_figures`` and are offered here too.
-"""
+"""Figures of the layer search, of the multipliers and of the test scores."""
 
 from __future__ import annotations
 
@@ -27,11 +24,7 @@ from yapo.reporting.style import (
     scope,
     score_name,
     share_y,
-    write_figure,
 )
-from yapo.reporting.training_figures import epoch_accuracy, training_curves
-
-__all__ = ["epoch_accuracy", "layer_discovery", "multiplier_curves", "summary", "training_curves", "write_figure"]
 
 _OWN, _WESTERN, _PLAIN, _CHOSEN = "#0072b2", "#d55e00", "#6b7280", "#009e73"
 

@@ -52,6 +52,14 @@ def with_interval(cell: Mapping[str, Any], digits: int = 2, *, names: tuple[str,
     return f"{number(value, digits, sign=sign)} {interval(low, high, digits, sign=sign)}".rstrip()
 
 
+def bounds(name: str) -> tuple[str, str, str]:
+    """Return the columns of a number and its interval: ``name``, ``name_low``, ``name_high``."""
+    return name, f"{name}_low", f"{name}_high"
+
+
+CHANGE = bounds("change")
+
+
 def number_cell(
     cell: Mapping[str, Any] | None,
     digits: int = 2,
@@ -60,12 +68,29 @@ def number_cell(
     sign: bool = False,
     more: str = "",
     detail: str = "",
+    failures: str = "",
 ) -> Cell | None:
     """Return a record as the cell of a table, or None where there is none; ``more`` follows the value."""
     if cell is None:
         return None
     value, low, high = (float(cell[name]) for name in names)
-    return Cell(number(value, digits, sign=sign) + more, interval(low, high, digits, sign=sign), detail=detail)
+    printed = interval(low, high, digits, sign=sign)
+    return Cell(number(value, digits, sign=sign) + more, printed, detail=detail, failures=failures)
+
+
+def change_cell(cell: Mapping[str, Any] | None, digits: int = 2, names: tuple[str, str, str] = CHANGE) -> Cell | None:
+    """Return the difference of a record as the cell of a table, or None where there is none."""
+    return number_cell(cell, digits, names=names, sign=True)
+
+
+def counts_cell(cell: Mapping[str, Any]) -> Cell:
+    """Return "8 (4 facts)" of a record with ``n`` and ``n_facts``."""
+    return Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")
+
+
+def failed(rate: float, how: str = "unparsed") -> str:
+    """Return "6.3% unparsed", or nothing where none failed; the mark of a cell."""
+    return f"{percent(rate, 1)} {how}" if rate > 0 else ""
 
 
 def plural(count: int, noun: str) -> str:
@@ -73,6 +98,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else _PLURALS.get(noun, noun + 's')}"
 
 
+def mean_over_countries(number: int) -> str:
+    """Return "mean over 2 countries", or "one country" where there is nothing to average."""
+    return "one country" if number == 1 else f"mean over {plural(number, 'country')}"
+
+
 def score_digits(task: str) -> int:
-    """Return how many decimals a task's score has: percent of accuracy one, a score of 0 to 10 two."""
+    """Return the decimals of a task's score: percent of accuracy has one, a score of 0 to 10 two."""
     return 1 if task == "mcq" else 2

@@ -13,7 +13,6 @@ import pandas as pd
 DAGGER = "†"
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-MISSING = DASH
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line: its headers, its cells (``None``: no such cell), a count line, and whether it sums up other rows."""
 
     heads: tuple[str, ...]
@@ -47,7 +46,7 @@ class Group:
     """Rows under one heading, for example one setting; the heading is empty where a table has one group."""
 
     heading: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True)
@@ -74,25 +73,25 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def markdown(sheet: Sheet) -> str:
-    """GitHub-flavoured Markdown: one pipe table per group, caption above, notes below."""
+    """Return GitHub-flavoured Markdown: one pipe table per group, caption above, notes below."""
     lines = [f"# {_md(sheet.title)}", "", _md(sheet.caption), ""]
     for group in sheet.groups:
         if group.heading:
             lines += [f"## {_md(group.heading)}", ""]
-        lines.append(_pipe([_md(name) for name in (*sheet.heads, *sheet.columns)]))
-        lines.append(_pipe([":--"] * len(sheet.heads) + ["--:"] * len(sheet.columns)))
+        lines.append(pipe_row([_md(name) for name in (*sheet.heads, *sheet.columns)]))
+        lines.append(pipe_row([":--"] * len(sheet.heads) + ["--:"] * len(sheet.columns)))
         for previous, row in zip([None, *group.rows], group.rows, strict=False):
             heads = [_md(head) for head in _new_heads(row, previous)]
             if row.aggregate:
                 heads = [f"*{head}*" if head else "" for head in heads]
-            lines.append(_pipe([*heads, *(_md_cell(cell) for cell in row.cells)]))
+            lines.append(pipe_row([*heads, *(_md_cell(cell) for cell in row.cells)]))
         lines.append("")
     lines += [f"- {_md(note)}" for note in sheet.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def latex(sheet: Sheet) -> str:
-    """A complete ``table`` float; needs the packages booktabs and graphicx, and shrinks itself to the text width."""
+    """Return a complete ``table`` float. It needs the packages booktabs and graphicx, and shrinks itself to the text width."""
     heads, width = len(sheet.heads), len(sheet.heads) + len(sheet.columns)
     lines = [
         "% needs \\usepackage{booktabs} and \\usepackage{graphicx}",
@@ -147,13 +146,14 @@ def escape_latex(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in _CONTROLS.sub("", _LINE_ENDS.sub(" ", text)))
 
 
-def _new_heads(row: Row, previous: Row | None) -> list[str]:
-    """Headers of a row, the first one blank where it repeats the row above."""
+def _new_heads(row: TableRow, previous: TableRow | None) -> list[str]:
+    """Return the headers of a row, the first one blank where it repeats the row above."""
     repeats = previous is not None and len(row.heads) > 1 and row.heads[0] == previous.heads[0]
     return ["" if repeats else row.heads[0], *row.heads[1:]]
 
 
-def _pipe(texts: list[str]) -> str:
+def pipe_row(texts: list[str]) -> str:
+    """Return a row of a Markdown table."""
     return "| " + " | ".join(texts) + " |"
 
 
@@ -170,14 +170,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 def _md_cell(cell: Cell | None) -> str:
     if cell is None:
-        return MISSING
+        return DASH
     value = f"**{_md_number(cell.value)}**" if cell.best else _md_number(cell.value)
     interval = f" {_md_number(cell.interval)}" if cell.interval else ""
     return value + interval + (f" {DAGGER}" if cell.failures else "")
 
 
 def _md_number(text: str) -> str:
-    """A cell, with the brackets of intervals as they are: they make no link."""
+    """Return a cell, with the brackets of intervals as they are: they make no link."""
     return _INTERVAL.sub(r"[\1]", _md(text))
 
 
@@ -203,7 +203,7 @@ _TEX = {
 
 
 def _tex_row(texts: list[str]) -> str:
-    """A line of a table; what begins it is no option of the ``\\\\`` before."""
+    """Return a line of a table; what begins it is no option of the ``\\\\`` before."""
     line = " & ".join(texts)
     return ("{}" if line.startswith(("[", "*")) else "") + line + " \\\\"
 

@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 
 from yapo.files import replacing
 from yapo.reporting.names import label
+from yapo.reporting.numbers import mean_over_countries
 from yapo.reporting.palette import look
-from yapo.reporting.words import mean_over_countries
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,

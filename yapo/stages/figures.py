@@ -10,7 +10,9 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.files import read_json, read_json_lines
 from yapo.paths import Paths
-from yapo.reporting import figures
+from yapo.reporting.figures import layer_discovery, multiplier_curves, summary
+from yapo.reporting.style import write_figure
+from yapo.reporting.training_figures import epoch_accuracy, training_curves
 from yapo.stages.app import run
 
 READS = ("report", "methods")
@@ -32,14 +34,14 @@ def main(config: Config) -> None:
     found = read_json(paths.layer)
     note = config.report.note
     made = {
-        "training_curves": figures.training_curves(curves, validation, note=note),
-        "layer_discovery": figures.layer_discovery(pd.DataFrame(found["curves"]), found["layer"], found["select"], note=note),
-        "epoch_accuracy": figures.epoch_accuracy(validation, note=note),
-        "multiplier_curves": figures.multiplier_curves(validation, note=note),
-        "summary": figures.summary(pd.read_csv(paths.root / "tables" / "summary.csv"), note=note),
+        "training_curves": training_curves(curves, validation, note=note),
+        "layer_discovery": layer_discovery(pd.DataFrame(found["curves"]), found["layer"], found["select"], note=note),
+        "epoch_accuracy": epoch_accuracy(validation, note=note),
+        "multiplier_curves": multiplier_curves(validation, note=note),
+        "summary": summary(pd.read_csv(paths.root / "tables" / "summary.csv"), note=note),
     }
     for name, figure in made.items():
-        figures.write_figure(figure, paths.root / "figures" / name)
+        write_figure(figure, paths.root / "figures" / name)
 
 
 if __name__ == "__main__":

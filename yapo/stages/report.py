@@ -17,7 +17,7 @@ from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.main_findings import layer_finding, results_finding, training_finding
 from yapo.reporting.names import label
-from yapo.reporting.page import report_page
+from yapo.reporting.report_page import report_page
 from yapo.stages.app import run
 from yapo.stages.provenance import (
     TrainingRun,

@@ -10,7 +10,8 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.evaluation.judges.label import judge_label
 from yapo.paths import Paths
-from yapo.reporting.tables import TableOptions, build_tables, write_tables
+from yapo.reporting.main_tables import build_tables
+from yapo.reporting.tables import TableOptions, write_tables
 from yapo.stages.app import run
 
 READS = ("report", "judge", "methods")

@@ -18,7 +18,6 @@ from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import Table, write_tables
-from yapo.reporting.templates import render_blocks
 from yapo.studies.base import get_study
 from yapo.studies.checks import check_methods
 
@@ -72,24 +71,14 @@ def write_report(
         config: the configuration of the study's report.
         name: the study.
         title: heading of the finding.
-        template: its text, with the blocks ``question``, ``reading`` and ``limits``, and ``made`` where there is one; a line
-            of ``reading`` is a paragraph, one of ``limits`` an entry.
+        template: its text, see ``Finding.from_template``.
         values: what the template prints.
         tables, figures: by name. A table with a page in ``pages`` is linked there and not shown.
         pages: further pages, relative to the study's folder.
     """
-    paths, text = Paths.of(config), render_blocks(template, **values)
+    paths = Paths.of(config)
     write_tables(tables, paths.root / "tables")
     for figure_name, figure in figures.items():
         write_figure(figure, paths.root / "figures" / figure_name)
-    Finding(
-        name=name,
-        title=title,
-        question=text["question"],
-        reading=text["reading"],
-        limits=tuple(text["limits"].splitlines()),
-        made=text.get("made", ""),
-        tables=tuple(table for table in tables if f"tables/{table}.html" not in pages),
-        figures=tuple(figures),
-        pages=tuple(pages),
-    ).save(paths.finding(name))
+    shown = [table for table in tables if f"tables/{table}.html" not in pages]
+    Finding.from_template(name, title, template, values, shown, figures, pages).save(paths.finding(name))

@@ -11,8 +11,8 @@ import pytest
 
 from yapo.errors import YapoError
 from yapo.reporting.cells import records
+from yapo.reporting.finding import render_blocks
 from yapo.reporting.tables import TableOptions
-from yapo.reporting.templates import render_blocks
 from yapo.studies.dspa_study import report
 from yapo.studies.dspa_study.chat_table import EVERY, chat_cells, chat_table
 from yapo.studies.dspa_study.figure import study_figure

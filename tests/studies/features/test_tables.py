@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from yapo.reporting.finding import render_blocks
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import Table, TableOptions
-from yapo.reporting.templates import render_blocks
 from yapo.studies.features import report
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
 from yapo.studies.features.table import COHERENCE, METHODS, NAME, SHARED, features_tables, sorted_rows

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yapo.evaluation.bootstrap import fact_weights
+from yapo.reporting.finding import render_blocks
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import TableOptions
-from yapo.reporting.templates import render_blocks
 from yapo.studies.knowledge import report
 from yapo.studies.knowledge.figure import knowledge_changes
 from yapo.studies.knowledge.table import finding_lines, knowledge_cells, knowledge_table

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
+from yapo.reporting.finding import render_blocks
 from yapo.reporting.tables import TableOptions
-from yapo.reporting.templates import render_blocks
 from yapo.studies.transfer.adoption import adopted, answers_of
 from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.studies.transfer.report import FINDING

@@ -14,9 +14,8 @@ from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import number, number_cell, plural, score_digits
-from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import scores_told
 
 NAME = "ablations"
 DEFAULT, UNSTEERED = "default", "unsteered"
@@ -83,11 +82,11 @@ def ablation_table(cells: pd.DataFrame, countries: int, changes: Mapping[str, st
     at = {tuple(cell[name] for name in [*CELL, "measure"]): cell for cell in records(cells)}
     groups = []
     for task in ordered("task", cells["task"]):
-        own, lines = cells[cells["task"] == task], list[Row]()
+        own, lines = cells[cells["task"] == task], list[TableRow]()
         for method in ordered("method", own["method"]):
             present = list(dict.fromkeys(own.loc[own["method"] == method, "change"]))
             for change in (UNSTEERED, DEFAULT, *(name for name in present if name not in (UNSTEERED, DEFAULT))):
-                lines.append(Row((label("method", method), change_name(change)), _line(at, (task, method, change))))
+                lines.append(TableRow((label("method", method), change_name(change)), _line(at, (task, method, change))))
         groups.append(Group(label("task", str(task)), tuple(lines)))
     what = "; ".join(f"{change_name(name)}: {text}" for name, text in changes.items())
     sheet = Sheet(
@@ -96,17 +95,16 @@ def ablation_table(cells: pd.DataFrame, countries: int, changes: Mapping[str, st
         caption=(
             f"Vectors trained on {label('setting', setting).lower()} questions in the experiment's way and with one change each, "
             f"after the last epoch, on validation: {plural(countries, 'country')}, "
-            f"{plural(int(cells['seeds'].max()), 'seed')}. Scores: {scores_told(cells['task'], options.scorer)}."
+            f"{plural(int(cells['seeds'].max()), 'seed')}. Scores: {options.scores(cells['task'])}."
         ),
         notes=(
-            f"Values: mean over countries, each counted once, and seeds. Brackets: {100 * options.confidence:g}% bootstrap "
-            f"interval, {options.resamples:,} resamples of facts; ± columns: difference from the default, same resamples.",
+            f"Values: mean over countries, each counted once, and seeds. Brackets: {options.brackets()}; "
+            "± columns: difference from the default, same resamples.",
             f"Loss: preference loss of the validation pairs at λ = 1 and d = 1, and at λ = {MINUS}1 and d = {MINUS}1; always "
             "with the experiment's β.",
             "L0: entries or features that the vector touches. Vector moved: norm of its difference from the default vector of "
             "the same seed, as a share of the default's norm. SAE: explained variance and active features per token, same pairs.",
             *([f"Changes. {what}."] if what else []),
-            *([options.note] if options.note else []),
         ),
         heads=("Method", "Change"),
         columns=(
@@ -115,7 +113,7 @@ def ablation_table(cells: pd.DataFrame, countries: int, changes: Mapping[str, st
         ),
         groups=tuple(groups),
     )  # fmt: skip
-    return make_table(sheet, cells)
+    return make_table(sheet, cells, options.note)
 
 
 def change_name(change: str) -> str:

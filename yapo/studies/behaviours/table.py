@@ -12,7 +12,7 @@ from yapo.evaluation.judges.behaviour import scale_of
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import interval, number, percent
-from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.studies.behaviours.refusal import refuses
 
@@ -68,7 +68,7 @@ def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> T
         rows = []
         for measure, direction in [(m, d) for m in own["measure"].unique() for d in (1, -1, 0)]:
             line = [_cell(found.get((measure, _place(direction, m), m)), measure, direction) for m in methods]
-            rows.append(Row((_MEASURES[measure], _DIRECTIONS[direction]), tuple(line), aggregate=direction == 0))
+            rows.append(TableRow((_MEASURES[measure], _DIRECTIONS[direction]), tuple(line), aggregate=direction == 0))
         scale = scale_of(str(behaviour))
         groups.append(Group(f"{scale.title} ({scale.direction})", tuple(rows)))
     failed = cells["parse_failure_rate"].max()
@@ -87,17 +87,15 @@ def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> T
             "disturbing the model does.",
             "Refusals: answers that open like a refusal, where refusing is what not showing the behaviour means; "
             "100 less refusals is the attack success rate.",
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of questions. "
-            f"Questions of a cell: {_sizes(cells)}.",
+            f"Brackets: {options.brackets('questions')}. Questions of a cell: {_sizes(cells)}.",
             f"{DAGGER} Up to {percent(failed, 1)} of answers have no score." if failed > 0 else "Unscored answers: none.",
             f"Made with: {made}",
-            *([options.note] if options.note else []),
         ),
         heads=("Measure", "Steered"),
         columns=tuple("Unsteered" if method == "baseline" else label("method", method) for method in methods),
         groups=tuple(groups),
     )
-    return make_table(sheet, cells)
+    return make_table(sheet, cells, options.note)
 
 
 def _has_refusals(rows: pd.DataFrame) -> bool:

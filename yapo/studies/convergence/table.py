@@ -15,9 +15,8 @@ from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import number_cell, plural, score_digits
-from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import scores_told
 
 NAME = "convergence"
 CELL = ["task", "lr", "method"]
@@ -235,7 +234,7 @@ def convergence_table(
     groups = []
     for task in ordered("task", cells["task"]):
         own = cells[cells["task"] == task]
-        lines = [Row(("", label("method", "baseline")), _baseline(own, str(task), len(losses)))]
+        lines = [TableRow(("", label("method", "baseline")), _baseline(own, str(task), len(losses)))]
         for rate in sorted(own["lr"].unique()):
             here = own[own["lr"] == rate]
             for method in ordered("method", here["method"]):
@@ -248,18 +247,17 @@ def convergence_table(
         caption=(
             f"Training of vectors on {label('setting', setting).lower()} questions at equal learning rates, up to step "
             f"{steps:,}: {plural(countries, 'country')}, {plural(seeds, 'seed')} "
-            f"each. Scores on validation at λ = 1: {scores_told(rows['task'], options.scorer)}."
+            f"each. Scores on validation at λ = 1: {options.scores(rows['task'])}."
         ),
         notes=(
             f"Training loss: mean over {window} steps. Steps to a loss: the first step at which it is that low; displacement "
             f"there: how far d·v, d = 1 or {MINUS}1 as drawn, has then moved the residual stream of the minibatches, in its own "
             "units, over the same steps. Displacement at the end: by v (d = 1), of the validation pairs. Means over runs.",
             "Brackets after steps, losses and displacements: lowest and highest run (a run: one country, one seed). After "
-            f"scores: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts.",
+            f"scores: {options.brackets()}.",
             f"Validation losses are at d = 1 and d = {MINUS}1, after the last epoch. The best score is that of the best of the "
             "epochs that answered, chosen on these same questions. Scores: mean over countries, each counted once; the unsteered "
             "model answers once, each seed's vector of its own." + _sample(cells),
-            *([options.note] if options.note else []),
         ),
         heads=("Learning rate", "Method"),
         columns=(
@@ -269,7 +267,7 @@ def convergence_table(
         ),
         groups=tuple(groups),
     )  # fmt: skip
-    return make_table(sheet, cells)
+    return make_table(sheet, cells, options.note)
 
 
 def score_at(cells: pd.DataFrame, which: str, measure: str = "score") -> dict[str, Any]:
@@ -298,7 +296,7 @@ def _baseline(cells: pd.DataFrame, task: str, losses: int) -> tuple[Cell | None,
     return (*empty, _score(score, task), _score(training, task), _counts(score, training))
 
 
-def _line(cells: pd.DataFrame, losses: Sequence[float], task: str, rate: float, method: str) -> Row:
+def _line(cells: pd.DataFrame, losses: Sequence[float], task: str, rate: float, method: str) -> TableRow:
     at = {str(cell["measure"]): cell for cell in records(cells[~cells["measure"].isin(SCORES)])}
     values: list[Cell | None] = []
     for loss in losses:
@@ -307,7 +305,7 @@ def _line(cells: pd.DataFrame, losses: Sequence[float], task: str, rate: float, 
     best, end, training = score_at(cells, "best"), score_at(cells, "end"), score_at(cells, "end", "training_score")
     values += [number_cell(at["displacement"], 1), _score(best, task, f" (epoch {best['at']:.0f})")]
     values += [_score(end, task), _score(training, task), _counts(end, training, f"{at['training_loss']['of']} runs, ")]
-    return Row((f"{rate:g}", label("method", method)), tuple(values))
+    return TableRow((f"{rate:g}", label("method", method)), tuple(values))
 
 
 def _counts(score: dict[str, Any], training: dict[str, Any], runs: str = "") -> Cell:

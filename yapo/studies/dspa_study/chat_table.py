@@ -13,7 +13,7 @@ from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import interval, number, number_cell, percent, plural
-from yapo.reporting.render import DAGGER, Cell, Group, Row, Sheet
+from yapo.reporting.render import DAGGER, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 
 CHAT = "dspa_study_chat"
@@ -106,7 +106,7 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
     for country in names:
         own = cells[cells["country"] == country]
         found = {(c["kind"], c["turn"], c["method"]): c for c in records(own)}
-        lines = tuple(Row((label("method", m),), _chat_row(found, m)) for m in ordered("method", own["method"]))
+        lines = tuple(TableRow((label("method", m),), _chat_row(found, m)) for m in ordered("method", own["method"]))
         heading = (
             f"Mean over {plural(len(countries) - 1, 'country')}"
             if country == EVERY
@@ -127,7 +127,7 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
             "Each pair of answers is judged in both orders; a tie counts half, equal answers are ties that no judge sees. "
             "Orders agree: share of the judged pairs with one verdict in both orders. First preferred: share of verdicts for the "
             "answer that stands first; 50% is no bias.",
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of questions. "
+            f"Brackets: {options.brackets('questions')}. "
             f"Scored: {int(grades['n'].max())} turns and {int(pairs['n'].max())} pairs at most per line.",
             "Difference: from the unsteered model's grades of the same turns.",
             f"Unscored for want of a readable judgement or a reference: up to {percent(cells['unscored'].max(), 1)}; of pairs "
@@ -135,7 +135,6 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
             f"Not asked, since the prompt is over model.max_prompt_tokens: up to {percent(cells['not_asked'].max(), 1)}.",
             f"{DAGGER} Some of the cell have no score.",
             "Questions and prompts for the judge are this project's own; the numbers compare with no published ones.",
-            *([options.note] if options.note else []),
         ),
         heads=("Method",),
         columns=(
@@ -144,7 +143,7 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         ),
         groups=tuple(groups),
     )  # fmt: skip
-    return make_table(sheet, cells)
+    return make_table(sheet, cells, options.note)
 
 
 def _chat_row(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> tuple[Cell | None, ...]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import number
-from yapo.reporting.render import Cell, Group, Row, Sheet
+from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 
 FLOPS = "dspa_study_flops"
@@ -46,7 +46,9 @@ def flops_table(rows: pd.DataFrame, options: TableOptions) -> Table:
             share = Cell(number(100 * per_pair[name] / per_pair["three_passes"], 1))
             part = name in PARTS
             lines.append(
-                Row((f"\u2003{text}" if part else text,), (*numbers, Cell(operations(per_pair[name])), share), aggregate=part)
+                TableRow(
+                    (f"\u2003{text}" if part else text,), (*numbers, Cell(operations(per_pair[name])), share), aggregate=part
+                )
             )
         means = " + ".join(number(whole[side].sum() / whole["pairs"].sum(), 1) for side in ("prompt", "chosen", "rejected"))
         groups.append(
@@ -68,13 +70,12 @@ def flops_table(rows: pd.DataFrame, options: TableOptions) -> Table:
             "the pass over the validation pairs, which the paper's accounting has no counterpart of.",
             f"As run: blocks 0 to {int(first['layer_out'])} and no head, each prompt once for both answers. Counted by torch: "
             "its counter of operations around the same fit, all of it.",
-            *([options.note] if options.note else []),
         ),
         heads=("Count",),
         columns=(*(label("country", country) for country in countries), "Per pair", "Of the paper's (%)"),
         groups=tuple(groups),
     )
-    return make_table(sheet, rows)
+    return make_table(sheet, rows, options.note)
 
 
 def operations(value: float) -> str:

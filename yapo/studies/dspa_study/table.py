@@ -14,10 +14,9 @@ from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.numbers import number, number_cell, percent, score_digits
-from yapo.reporting.render import DAGGER, Cell, Group, Row, Sheet
+from yapo.reporting.numbers import mean_over_countries, number, number_cell, percent, score_digits
+from yapo.reporting.render import DAGGER, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import mean_over_countries, scores_told
 
 NAME = "dspa_study"
 BASELINE, OWN, PAIRS = "baseline", "setting", "pairs"
@@ -163,13 +162,13 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
     groups = []
     for change, heading in HEADINGS.items():
         values = list(dict.fromkeys(cells.loc[cells["change"] == change, "value"]))
-        lines = [Row(("Unsteered",), _cells(found, (BASELINE, ""), columns), aggregate=True)] if change == OWN else []
+        lines = [TableRow(("Unsteered",), _cells(found, (BASELINE, ""), columns), aggregate=True)] if change == OWN else []
         for value in values:
             first = found[change, value, *columns[0]]
             name = "DSPA" if change == OWN else f"{value} (the setting)" if first["is_own"] else value
-            lines.append(Row((name,), _cells(found, (change, value), columns)))
+            lines.append(TableRow((name,), _cells(found, (change, value), columns)))
             if change == PAIRS and not first["is_own"]:
-                lines.append(Row((f"{value}: subsets",), _spread(found, value, columns), aggregate=True))
+                lines.append(TableRow((f"{value}: subsets",), _spread(found, value, columns), aggregate=True))
         if lines:
             groups.append(Group(heading, tuple(lines)))
     failed = cells["unparsed"].max()
@@ -180,12 +179,11 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
         title="DSPA, one change at a time",
         caption=(
             "DSPA on validation questions with one thing changed from the experiment's setting: "
-            f"{scores_told(some['task'], options.scorer)}, {over}, at λ = 1 and at the λ that "
+            f"{options.scores(some['task'])}, {over}, at λ = 1 and at the λ that "
             "validation chose for the setting."
         ),
         notes=(
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts. "
-            "Difference: from the experiment's setting at the same λ, over the same resamples.",
+            f"Brackets: {options.brackets()}. Difference: from the experiment's setting at the same λ, over the same resamples.",
             "Training pairs: several subsets of each size, pooled; their intervals cover questions, the lines below them (from "
             "the lowest to the highest subset) the choice of pairs.",
             "Prompt features: what a prompt is known by. Layers: 0-based; the prompt is read after the first, the answer edited "
@@ -197,7 +195,6 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
             *(note for note in (skipped, _widths(cells)) if note),
             f"Answers of a cell: {some['n'].max():,} of {some['n_facts'].max()} facts; of N, as many for each subset. "
             + (f"{DAGGER} Some are not readable, up to {percent(failed, 1)}." if failed > 0 else "All could be read."),
-            *([options.note] if options.note else []),
         ),
         heads=("Value",),
         columns=(
@@ -206,7 +203,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
         ),
         groups=tuple(groups),
     )
-    return make_table(sheet, cells)
+    return make_table(sheet, cells, options.note)
 
 
 Cells = Mapping[tuple[Any, ...], dict[str, Any]]

@@ -140,7 +140,7 @@ def vector_page(content: VectorPage) -> str:
     """Return the page as HTML."""
     code, direction = writing(label("language", content.language.capitalize()))
     body = render(
-        (FOLDER / "vector_page.html.j2").read_text(encoding="utf-8"),
+        FOLDER / "vector_page.html.j2",
         page=content,
         code=code,
         direction=direction,
@@ -153,7 +153,7 @@ def vector_page(content: VectorPage) -> str:
         index=f"../{INDEX}#{content.task}-{content.setting}",
     )
     caption = "What this steering vector does, in features of the autoencoder."
-    return page(content.title, caption, content.notes, body, style=STYLE.read_text(encoding="utf-8"))
+    return page(content.title, caption, content.notes, body, style=STYLE)
 
 
 def page_notes(examples: int, note: str, neuronpedia: str) -> tuple[str, ...]:
@@ -224,16 +224,15 @@ def index_page(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], not
         "share."
         + (f" Not here: {left_out}, a map and no vector, so that it has no features of its own to list." if left_out else "")
     )
-    template = (FOLDER / "index.html.j2").read_text(encoding="utf-8")
     body = render(
-        template,
+        FOLDER / "index.html.j2",
         sections=sections,
         figures=[f"../figures/{name}.png" for name in figures],
         change=change,
         label=label,
         words=word_list,
     )
-    return page(STUDY.title, caption, (EFFECT_NOTE, *([note] if note else [])), body, style=STYLE.read_text(encoding="utf-8"))
+    return page(STUDY.title, caption, (EFFECT_NOTE, *([note] if note else [])), body, style=STYLE)
 
 
 def _links(rows: pd.DataFrame, task: str, setting: str) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -6,10 +6,9 @@ import pandas as pd
 
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
-from yapo.reporting.numbers import change, number, number_cell, plural
-from yapo.reporting.render import Cell, Group, Row, Sheet
+from yapo.reporting.numbers import change, mean_over_countries, number, number_cell, plural
+from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import mean_over_countries
 from yapo.studies.features.cells import CELL, coherence_cells, method_cells, overlap_cells, shared_features
 
 NAME, TOP = "features", "features_top"
@@ -61,7 +60,7 @@ def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableO
     groups = []
     for heading, part in _groups(data):
         lines = [
-            Row((label("method", m),), tuple(_cell(part, m, name, places) for name, (_, places) in columns.items()))
+            TableRow((label("method", m),), tuple(_cell(part, m, name, places) for name, (_, places) in columns.items()))
             for m in ordered("method", part["method"])
         ]
         chance = part[part["metric"] == "jaccard_chance"]["value"].max()
@@ -69,7 +68,7 @@ def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableO
         if not pd.isna(chance):  # of one country there is no pair
             by_chance |= {"jaccard_same": number(chance), "jaccard_other": number(chance)}
         chances = tuple(Cell(by_chance[name]) if name in by_chance else None for name in columns)
-        lines.append(Row(("By chance, at most",), chances))
+        lines.append(TableRow(("By chance, at most",), chances))
         groups.append(Group(heading, tuple(lines)))
     sheet = Sheet(
         name=NAME,
@@ -85,13 +84,12 @@ def _overlap_table(data: pd.DataFrame, top: int, countries: int, options: TableO
             "features. Other settings: the same country's vectors trained on other questions. By chance: random directions; "
             "random sets of the same size (the largest over methods).",
             _interval_note(options),
-            *([options.note] if options.note else []),
         ),
         heads=("Method",),
         columns=tuple(name for name, _ in columns.values()),
         groups=tuple(groups),
     )
-    return make_table(sheet, data)
+    return make_table(sheet, data, options.note)
 
 
 def _method_table(data: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
@@ -108,7 +106,7 @@ def _method_table(data: pd.DataFrame, top: int, countries: int, options: TableOp
         for key, pair in part.groupby(["method", "other"], sort=False):
             method, other = map(str, key)
             name = f"{label('method', method)} and {label('method', other)}"
-            lines.append(Row((name,), tuple(_cell(pair, method, metric, 2) for metric in columns)))
+            lines.append(TableRow((name,), tuple(_cell(pair, method, metric, 2) for metric in columns)))
         groups.append(Group(heading, tuple(lines)))
     sheet = Sheet(
         name=METHODS,
@@ -120,13 +118,12 @@ def _method_table(data: pd.DataFrame, top: int, countries: int, options: TableOp
             f"another country's by the second. Top {top} in common: share of the strongest features of the shorter list. By "
             "chance: random sets of the same sizes.",
             _interval_note(options),
-            *([options.note] if options.note else []),
         ),
         heads=("Methods",),
         columns=tuple(columns.values()),
         groups=tuple(groups),
     )
-    return make_table(sheet, data)
+    return make_table(sheet, data, options.note)
 
 
 def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
@@ -148,8 +145,8 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
             rates = [compared, *(_cell(part, method, name, 1, scale=100.0) for name in percent), shared]
             own = [_cell(part, method, name, 2) for name in pairs]
             control = [_cell(part, method, name, 2) for name, _ in pairs.values()]
-            lines.append(Row((label("method", method), "itself"), (*rates, *own)))
-            lines.append(Row((label("method", method), "control"), (*[None] * len(rates), *control)))
+            lines.append(TableRow((label("method", method), "itself"), (*rates, *own)))
+            lines.append(TableRow((label("method", method), "control"), (*[None] * len(rates), *control)))
         groups.append(Group(heading, tuple(lines)))
     sheet = Sheet(
         name=COHERENCE,
@@ -170,13 +167,12 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
             "A dense vector shifts a feature's input by the same amount at every token, so it cannot change their order: what it "
             "can change is how many fire. Silenced: features that fire before steering and nowhere during it.",
             _interval_note(options),
-            *([options.note] if options.note else []),
         ),
         heads=("Method", "Compared with"),
         columns=("Features compared", *percent.values(), "Shared features compared", *(name for _, name in pairs.values())),
         groups=tuple(groups),
     )
-    return make_table(sheet, data)
+    return make_table(sheet, data, options.note)
 
 
 def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
@@ -191,7 +187,7 @@ def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: Table
                 Cell(change(row["effect"], 3)),
                 Cell(_words(row["promoted"])),
             )
-            lines.append(Row((label("method", row["method"]), f"{row['feature']}"), cells))
+            lines.append(TableRow((label("method", row["method"]), f"{row['feature']}"), cells))
         groups.append(Group(_heading(*map(str, key)), tuple(lines)))
     sheet = Sheet(
         name=SHARED,
@@ -200,14 +196,13 @@ def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: Table
         notes=(
             EFFECT_NOTE,
             "Writes: tokens whose logits the decoder row raises most. A dot is a space.",
-            *([options.note] if options.note else []),
         ),
         heads=("Method", "Feature"),
         columns=("Countries", "Languages", "Mean effect", "Writes"),
         groups=tuple(groups),
     )
     data = shared.assign(**{name: shared[name].map(" | ".join) for name in ("countries", "promoted", "suppressed")})
-    made = make_table(sheet, data)
+    made = make_table(sheet, data, options.note)
     return Table(made.name, made.data, {suffix: text for suffix, text in made.texts.items() if suffix != "tex"})
 
 
@@ -241,7 +236,7 @@ def _counts(part: pd.DataFrame, method: str) -> tuple[Cell, Cell]:
 
 def _interval_note(options: TableOptions) -> str:
     return (
-        f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of countries "
+        f"Brackets: {options.brackets('countries')} "
         "(pairs of countries follow). n, in each cell's tip and in the csv: countries, or pairs of them."
     )
 

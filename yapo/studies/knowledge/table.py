@@ -14,7 +14,7 @@ from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import VALUE, number, number_cell, plural, with_interval
-from yapo.reporting.render import Cell, Group, Row, Sheet
+from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 
 NAME = "knowledge"
@@ -90,7 +90,7 @@ def knowledge_table(cells: pd.DataFrame, vector: str, options: TableOptions) -> 
         name=NAME,
         title="General knowledge",
         caption=f"What the model knows when steered towards one country ({vector}), mean over {over}.",
-        notes=(*_notes(cells, options), *([options.note] if options.note else [])),
+        notes=_notes(cells, options),
         heads=("Questions", "About, or metric"),
         columns=(*(label("method", method) for method in methods), "n"),
         groups=(
@@ -98,16 +98,16 @@ def knowledge_table(cells: pd.DataFrame, vector: str, options: TableOptions) -> 
             Group("Change from the baseline", tuple(_rows(cells, methods, _CHANGE, sign=True))),
         ),
     )
-    return make_table(sheet, cells)
+    return make_table(sheet, cells, options.note)
 
 
-def _rows(cells: pd.DataFrame, methods: Sequence[str], names: tuple[str, str, str], *, sign: bool) -> Iterator[Row]:
+def _rows(cells: pd.DataFrame, methods: Sequence[str], names: tuple[str, str, str], *, sign: bool) -> Iterator[TableRow]:
     for (questions, metric, about), part in cells.groupby(LINE, sort=False):
         found = {cell["method"]: cell for cell in records(part)}
         printed = tuple(_cell(found.get(method), names, sign) for method in methods)
         n = Cell(f"{part['n'].max():,} ({part['n_questions'].max():,} {'facts' if about else 'questions'})")
         heads = (_OWN.get(str(questions), str(questions)), ABOUT[str(about)] or str(metric))
-        yield Row(heads, (*printed, n))
+        yield TableRow(heads, (*printed, n))
 
 
 def _scaled(cell: dict[str, Any], names: tuple[str, str, str]) -> tuple[dict[str, float], int]:
@@ -124,8 +124,7 @@ def _cell(cell: dict[str, Any] | None, names: tuple[str, str, str], sign: bool) 
     return number_cell(scaled, digits, names=names, sign=sign, detail=detail)
 
 
-def _notes(cells: pd.DataFrame, options: TableOptions) -> list[str]:
-    level = f"{100 * options.confidence:g}%"
+def _notes(cells: pd.DataFrame, options: TableOptions) -> tuple[str, ...]:
     kinds = set(cells["interval"])
     notes = [
         "n: answers in a cell of the row, one for each question and steered country.",
@@ -133,19 +132,19 @@ def _notes(cells: pd.DataFrame, options: TableOptions) -> list[str]:
     ]
     if "bootstrap" in kinds:
         notes.append(
-            f"Brackets: {level} bootstrap interval, {options.resamples:,} resamples of facts, the same ones before and after; "
+            f"Brackets: {options.brackets()}, the same ones before and after; "
             "a change of 0 with bounds of 0: no answer changed its worth."
         )
     if "lm-eval" in kinds:
         scores = cells[cells["interval"] == "lm-eval"].drop_duplicates(LINE)
         names = ", ".join(title(str(q), str(m)) for q, m in scores[["questions", "metric"]].itertuples(index=False))
         notes.append(
-            f"{names}: no mean of single answers, so the {level} interval is a normal one from lm-eval's own standard errors, "
-            "as if before and after had been asked independently."
+            f"{names}: no mean of single answers, so the {options.level} interval is a normal one from lm-eval's own standard "
+            "errors, as if before and after had been asked independently."
         )
     if "random" in set(cells["method"]):
         notes.append("Random: a random direction that moves the residual stream as far as the strongest of the vectors.")
-    return notes
+    return tuple(notes)
 
 
 def finding_lines(cells: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from yapo.reporting.names import label, ordered
+from yapo.reporting.numbers import mean_over_countries
 from yapo.reporting.render import MINUS
 from yapo.reporting.style import (
     STYLE,
@@ -22,7 +23,6 @@ from yapo.reporting.style import (
     score_name,
     share_y,
 )
-from yapo.reporting.words import mean_over_countries
 
 _GOLD = "#5c940d"  # no method's colour
 _NO_BANDS = "Intervals are left out here: they are wider than what the curves show."

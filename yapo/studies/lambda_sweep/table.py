@@ -13,9 +13,8 @@ from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import change, number, number_cell, plural, score_digits, short
-from yapo.reporting.render import MINUS, Cell, Group, Row, Sheet
+from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import scores_told
 
 NAME = "lambda_sweep"
 PANEL = ["task", "variant", "setting"]
@@ -116,9 +115,9 @@ def lambda_sweep_table(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFra
             for setting in ordered("setting", cells["setting"]):
                 panel = (task, variant, setting)
                 own = best[(best[PANEL] == panel).all(axis=1)]
-                lines.append(Row((label("setting", setting), label("method", "baseline")), _baseline(at, panel)))
+                lines.append(TableRow((label("setting", setting), label("method", "baseline")), _baseline(at, panel)))
                 lines += [
-                    Row((label("setting", setting), label("method", str(row["method"]))), _line(at, panel, row))
+                    TableRow((label("setting", setting), label("method", str(row["method"]))), _line(at, panel, row))
                     for row in records(in_order(own, ["method"]))
                 ]
             groups.append(Group(f"{label('task', task)}, {label('variant', variant).lower()} questions", tuple(lines)))
@@ -127,20 +126,19 @@ def lambda_sweep_table(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFra
         title="All multipliers",
         caption=(
             "Every method's vectors on one grid of multipliers, on validation questions: "
-            f"{scores_told(cells['task'], options.scorer)}, mean over {plural(int(cells['countries'].max()), 'country')}. "
+            f"{options.scores(cells['task'])}, mean over {plural(int(cells['countries'].max()), 'country')}. "
             "Vectors: by the questions they were trained on."
         ),
         notes=(
             "Best λ is the highest mean score of this very grid, chosen on the questions on which it is scored: the score there "
             "tends to be too high, by an amount that need not be the same for every method; brackets: "
-            f"{100 * options.confidence:g}% interval of the best λ over {options.resamples:,} resamples of facts.",
+            f"{options.level} interval of the best λ over {options.resamples:,} resamples of facts.",
             "Other brackets: bootstrap interval of the value or of its difference from the baseline, over the same resamples; "
             "where all facts are alike, as when every answer is right, Clopper and Pearson's interval over facts.",
             "Log-prob: change of the mean log-probability per token (nats) of what was said, under the unsteered model. "
             + _gold(rows, cells),
             "Repeated: share of token trigrams that occurred before in the same answer. Displacement: mean change of the "
             "residual stream per token. Random: a random direction with the displacement of the strongest vector at λ = 1.",
-            *([options.note] if options.note else []),
         ),
         heads=("Vectors", "Method"),
         columns=(
@@ -149,7 +147,7 @@ def lambda_sweep_table(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFra
         ),
         groups=tuple(groups),
     )  # fmt: skip
-    return make_table(sheet, cells.merge(best, on=[*PANEL, "method"], how="left"))
+    return make_table(sheet, cells.merge(best, on=[*PANEL, "method"], how="left"), options.note)
 
 
 def _gold(rows: pd.DataFrame, cells: pd.DataFrame) -> str:

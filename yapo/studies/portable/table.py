@@ -11,9 +11,8 @@ from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import interval, number, number_cell, percent, score_digits
-from yapo.reporting.render import Cell, Group, Row, Sheet
+from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
-from yapo.reporting.words import scores_told
 
 KEYS = ["task", "method", "form"]
 NAME = "portable"
@@ -40,7 +39,7 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
         for form in _forms(part["form"]):
             found = {str(cell["method"]): cell for cell in records(part[part["form"] == form])}
             cells = [cell for method in methods for cell in _cells(found.get(method), str(task))]
-            lines.append(Row((_name(form),), tuple(cells)))
+            lines.append(TableRow((_name(form),), tuple(cells)))
         groups.append(Group(label("task", str(task)), tuple(lines)))
     methods = ordered("method", data["method"])
     sheet = Sheet(
@@ -48,19 +47,18 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
         title="Free-standing vectors",
         caption=(
             "Validation score of sparse vectors in forms that need no autoencoder: "
-            f"{scores_told(rows['task'], options.scorer)}, mean over all countries and settings."
+            f"{options.scores(rows['task'])}, mean over all countries and settings."
         ),
         notes=(
             "Top k: the k features that can move the residual stream furthest, by |v| times the norm of the decoder row. "
             "Dense: one constant displacement, the mean of what the vector does to training tokens.",
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts.",
-            *([options.note] if options.note else []),
+            f"Brackets: {options.brackets()}.",
         ),
         heads=("Form",),
         columns=tuple(f"{label('method', m)} {what}" for m in methods for what in ("features", "score", "change", "n")),
         groups=tuple(groups),
     )
-    return make_table(sheet, data)
+    return make_table(sheet, data, options.note)
 
 
 def portable_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import number, number_cell, plural, score_digits
-from yapo.reporting.render import Cell, Group, Row, Sheet
+from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
@@ -102,7 +102,7 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: str
             ranks = [_plain(rank_correlation(own, name)) for name in ("agreement", "separability")]
             shares = [number_cell(at[name], 1) for name in ("wrong", "right")]
             gain = number_cell(at["gain"], score_digits(task), sign=True)
-            lines.append(Row((label("method", method),), (*shares, gain, *means, *ranks, Cell(f"{at['gain']['n']:,}"))))
+            lines.append(TableRow((label("method", method),), (*shares, gain, *means, *ranks, Cell(f"{at['gain']['n']:,}"))))
         groups.append(Group(label("task", task), tuple(lines)))
     sheet = Sheet(
         name=NAME,
@@ -117,8 +117,7 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: str
             "predict the answer) and the mean difference; it is the same for all methods. Separability: distance of the two "
             "sides along the vector, in pooled standard deviations (d').",
             "With gain: Spearman's rank correlation with the gain over countries, where there are four or more.",
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval over {options.resamples:,} resamples of facts.",
-            *([options.note] if options.note else []),
+            f"Brackets: {options.brackets()}.",
         ),
         heads=("Method",),
         columns=(
@@ -127,7 +126,7 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: str
         ),
         groups=tuple(groups),
     )  # fmt: skip
-    return make_table(sheet, cells)
+    return make_table(sheet, cells, options.note)
 
 
 @rc_context(STYLE)

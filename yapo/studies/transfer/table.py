@@ -12,7 +12,7 @@ from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import number_cell, score_digits
-from yapo.reporting.render import Cell, Group, Row, Sheet
+from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 
 NAME = "transfer"
@@ -133,9 +133,8 @@ def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
             "Says own, says source's: under vectors of the same language, share of answers that are exactly those of the country "
             "asked, and of the country that the vector is from, on the same questions: those on which the two differ (and, in "
             "multiple choice, the latter's is an option). Baseline row: the unsteered model on these questions.",
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts; changes are "
+            f"Brackets: {options.brackets()}; changes are "
             "taken on the same questions. Other languages are tried on a sample of the test facts.",
-            *([options.note] if options.note else []),
         ),
         heads=("Language", "Method"),
         columns=(
@@ -144,13 +143,13 @@ def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
         ),
         groups=tuple(groups),
     )  # fmt: skip
-    return make_table(sheet, data)
+    return make_table(sheet, data, options.note)
 
 
 Records = dict[tuple[Any, ...], dict[str, Any]]
 
 
-def _line(at: Records, place: tuple[str, str, str], method: str) -> Row:
+def _line(at: Records, place: tuple[str, str, str], method: str) -> TableRow:
     task, _, language = place
     digits = score_digits(task)
     relation = {"baseline": "none", "prompt": "prompt"}.get(method, "own")
@@ -173,7 +172,7 @@ def _line(at: Records, place: tuple[str, str, str], method: str) -> Row:
         *(_cell(cell, 1) for cell in by_relation[relation]),
         Cell(n, f"[{' / '.join(others)}]" if others else ""),
     )
-    return Row((label("language", language), label("method", method)), cells, aggregate=language == OVERALL)
+    return TableRow((label("language", language), label("method", method)), cells, aggregate=language == OVERALL)
 
 
 def _cell(cell: dict[str, Any] | None, digits: int, *, sign: bool = False) -> Cell | None:
@@ -203,7 +202,7 @@ def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
                 for source in ordered("country", here.loc[here["method"] == method, "source"]):
                     found = [at.get((task, variant, method, source, country)) for country in asked]
                     heads = (label("method", method), label("country", source))
-                    lines.append(Row(heads, tuple(_pair(cell, score_digits(task)) for cell in found)))
+                    lines.append(TableRow(heads, tuple(_pair(cell, score_digits(task)) for cell in found)))
             groups.append(Group(f"{label('task', task)}, {label('variant', variant).lower()} questions", tuple(lines)))
     sheet = Sheet(
         name=PAIRS,
@@ -214,16 +213,15 @@ def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
             f"{options.scorer})."
         ),
         notes=(
-            f"Brackets: {100 * options.confidence:g}% bootstrap interval, {options.resamples:,} resamples of facts; n: answers. "
+            f"Brackets: {options.brackets()}; n: answers. "
             "Countries of another language are asked on a sample of the facts. The csv file also has the scores, and whose "
             "answers were given.",
-            *([options.note] if options.note else []),
         ),
         heads=("Method", "Vector of"),
         columns=tuple(label("country", country) for country in asked),
         groups=tuple(groups),
     )
-    return make_table(sheet, data)
+    return make_table(sheet, data, options.note)
 
 
 def _pair(cell: dict[str, Any] | None, digits: int) -> Cell | None:

@@ -1,0 +1,293 @@
+"""The paper's tables for every method, from test results: tidy cells, printed rows, captions and footnotes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from yapo.evaluation import metrics
+from yapo.evaluation.bootstrap import alike
+from yapo.evaluation.metrics import round_half_up
+from yapo.reporting import cells as numbers
+from yapo.reporting.cells import records
+from yapo.reporting.examples import choose_examples, examples_html, examples_markdown
+from yapo.reporting.names import AGGREGATES, label, ordered
+from yapo.reporting.numbers import score_digits
+from yapo.reporting.render import DAGGER, DASH, MINUS, Cell, Group, Sheet, TableRow, csv
+from yapo.reporting.tables import Table, TableOptions, make_table
+
+TABLE_NAMES = (
+    "summary",
+    "table1_mcq",
+    "table2_open_ended",
+    "table3_rca_pnlg_language",
+    "table3_rca_pnlg_language_instance",
+    "table5_rca_pnlg_country",
+    "table5_rca_pnlg_country_instance",
+    "table7_dataset",
+    "examples",
+)
+"""Every table is written with every suffix, except that ``examples`` has no ``tex``."""
+
+Digits = Callable[[Mapping[str, Any]], int]
+
+_SCORE_TITLES = {
+    "summary": "Summary over countries",
+    "table1_mcq": "Multiple-choice accuracy by country",
+    "table2_open_ended": "Open-ended scores by country",
+}
+_PNLG_NOTE = "PNLG is (localized - non-localized) / their mean: closer to 0 is better, below 0 the gap is reversed."
+_OVERALL_NOTE = "Overall: mean of the printed language rows, each language counted once, as in the paper."
+_AVERAGE_NOTE = "Average: unweighted mean over the countries of a language."
+
+
+def build_tables(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> dict[str, Table]:
+    """Make every table of ``TABLE_NAMES``.
+
+    Args:
+        evaluation: test results, one row per item, method, task and setting.
+        items: all items of the study.
+        options: see ``TableOptions``.
+
+    Returns:
+        Tables by name. A table whose task or settings were not evaluated is there, without rows.
+
+    Raises:
+        YapoError: the evaluation is empty or lacks a column, or an option is impossible.
+    """
+    rows = numbers.printed_units(evaluation)
+    scores = numbers.country_scores(rows, resamples=options.resamples, seed=options.seed)
+    by_country = numbers.score_draws(scores)
+    tasks = by_country.index.get_level_values("task")
+    ends = metrics.country_metrics(numbers.corners(scores, rows, options.confidence))
+    made = [
+        _score_table("summary", numbers.summary_draws(scores), rows, options),
+        _score_table("table1_mcq", by_country[tasks == "mcq"], rows, options),
+        _score_table("table2_open_ended", by_country[tasks == "open_ended"], rows, options),
+    ]
+    definitions = {
+        "": metrics.country_metrics(scores),
+        "_instance": numbers.instance_draws(rows, resamples=options.resamples, seed=options.seed),
+    }
+    for suffix, country in definitions.items():
+        # Instance-wise values are means over pairs of prompts, which have bounds of their own.
+        for name, draw in (
+            ("table3_rca_pnlg_language", numbers.language_draws),
+            ("table5_rca_pnlg_country", numbers.country_draws),
+        ):
+            made.append(_metric_table(f"{name}{suffix}", draw(country), rows, options, None if suffix else draw(ends)))
+    made += [_dataset_table(items, options), _examples(evaluation, items, options)]
+    by_name = {table.name: table for table in made}
+    return {name: by_name[name] for name in TABLE_NAMES}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Arrangement of tidy cells as a table.
+
+    Attributes:
+        by: columns that make a group.
+        heads: columns that make a row and its headers.
+        digits: decimals of a cell.
+        headings: group headings by the values of ``by``; their display names where absent.
+        notes: footnotes of this table, before the general ones.
+    """
+
+    by: tuple[str, ...]
+    heads: tuple[str, ...]
+    digits: Digits
+    headings: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def _score_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: TableOptions) -> Table:
+    data = numbers.cells(draws, rows, options.confidence)
+    told = options.scores(data["task"]).replace(" and open", " and of the open")
+    countries = rows.drop_duplicates(["language", "country"])
+    where = "Mean over all countries" if len(countries) > 1 else f"For {label('country', countries['country'].iloc[0])}: mean"
+    caption = {
+        "summary": f"{where} of {told}, on test questions.",
+        "table1_mcq": "Multiple-choice accuracy (%) on test questions by language, country and setting.",
+        "table2_open_ended": f"Mean {options.scores(['open_ended'])} on test questions by language, country and setting.",
+    }[name]
+    edges = _edge_note(draws)
+    if name == "summary":
+        layout = Layout(("task",), ("setting",), _score_digits, notes=edges)
+    else:
+        layout = Layout(("setting",), ("language", "country"), _score_digits, notes=(_AVERAGE_NOTE, *edges))
+    return _method_table(name, _SCORE_TITLES[name], caption, data, layout, options)
+
+
+def _score_digits(cell: Mapping[str, Any]) -> int:
+    return score_digits(cell["task"])
+
+
+def _metric_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: TableOptions, ends: pd.DataFrame | None) -> Table:
+    data = numbers.cells(draws, rows, options.confidence, ends)
+    by_country, instance = "country" in data, name.endswith("_instance")
+    heads = ("language", "country") if by_country else ("language",)
+    how = "means over pairs of prompts (the definition, equations 5 and 6)" if instance else "from mean scores per country"
+    scorer = f" Open-ended scorer: {options.scorer}." if (rows["task"] == "open_ended").any() else ""
+    caption = f"RCA and PNLG by {heads[-1]}, {how}.{scorer}"
+    title = f"RCA and PNLG by {heads[-1]}" + (", instance-wise" if instance else "")
+    headings: dict[tuple[str, ...], str] = {
+        ("rca", "mcq"): "RCA, multiple choice (%, higher is better)",
+        ("rca", "open_ended"): f"RCA, open-ended ({'% of 10' if by_country else '0 to 10'}, higher is better)",
+        ("pnlg", "mcq"): "PNLG, multiple choice (closer to 0 is better)",
+        ("pnlg", "open_ended"): "PNLG, open-ended (closer to 0 is better)",
+    }
+
+    def digits(cell: Mapping[str, Any]) -> int:
+        return 1 if by_country and cell["metric"] == "rca" else metrics.PRINTED_DIGITS[cell["task"], cell["metric"]]
+
+    notes = (_PNLG_NOTE, *(() if by_country else (_OVERALL_NOTE,)), *_edge_note(draws))
+    layout = Layout(("metric", "task"), heads, digits, headings, notes)
+    return _method_table(name, title, caption, data, layout, options)
+
+
+def _dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
+    counts = numbers.dataset_totals(numbers.dataset_cells(items))
+    columns = ["localized", "nonlocalized", "total"]
+    rows = []
+    for line in records(counts):
+        heads = (label("language", line["language"]), "" if line["country"] == "Total" else label("country", line["country"]))
+        cells = tuple(Cell(f"{line[column]:,}") for column in columns)
+        rows.append(TableRow(heads, cells, aggregate=line["country"] in ("Subtotal", "Total")))
+    sheet = Sheet(
+        name="table7_dataset",
+        title="Data set",
+        caption="Number of items by language, country and variant, over all splits.",
+        notes=(),
+        heads=("Language", "Country"),
+        columns=("Localized", "Non-localized", "Total"),
+        groups=(Group("", tuple(rows)),),
+    )
+    return make_table(sheet, counts.melt(["language", "country"], columns, "variant", "items"), options.note)
+
+
+def _examples(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> Table:
+    chosen = choose_examples(evaluation, items, options.seed)
+    caption = "Test questions of one country per language, with the gold answer and what each method answered."
+    if (chosen["task"] == "open_ended").any():
+        caption += f" Open-ended scores are on a scale of 0 to 10 (scorer: {options.scorer})."
+    sample = "No random sample: of the test questions those on which the methods differ most, the same for all methods."
+    notes = (sample, *([options.note] if options.note else []))
+    page, text = examples_html(chosen, caption, notes), examples_markdown(chosen, caption, notes)
+    return Table("examples", chosen, {"csv": csv(chosen), "md": text, "html": page})
+
+
+def _method_table(name: str, title: str, caption: str, data: pd.DataFrame, layout: Layout, options: TableOptions) -> Table:
+    sheet = Sheet(
+        name=name,
+        title=title,
+        caption=caption,
+        notes=tuple(_notes(data, layout, options)),
+        heads=tuple(head.capitalize() for head in layout.heads),
+        columns=tuple(label("method", key) for key in ordered("method", data["method"])),
+        groups=_groups(data, layout),
+    )
+    return make_table(sheet, data, options.note)
+
+
+def _groups(data: pd.DataFrame, layout: Layout) -> tuple[Group, ...]:
+    """Arrange tidy cells (``yapo.reporting.cells.cells``, in display order) with one column per method."""
+    by, heads, digits = layout.by, layout.heads, layout.digits
+    methods = ordered("method", data["method"])
+    groups = []
+    for group, part in data.groupby(list(by), sort=False):
+        key = tuple(map(str, group))
+        rows = []
+        for row, line in part.groupby(list(heads), sort=False):
+            names = tuple(map(str, row))
+            best = _best(line, digits)
+            cells = {cell["method"]: replace(_cell(cell, digits(cell)), best=cell["method"] in best) for cell in records(line)}
+            texts = tuple(label(kind, name) for kind, name in zip(heads, names, strict=True))
+            aggregate = any(name in AGGREGATES for name in names)
+            rows.append(TableRow(texts, tuple(cells.get(name) for name in methods), _counts(line), aggregate))
+        heading = layout.headings.get(key) or ", ".join(label(kind, name) for kind, name in zip(by, key, strict=True))
+        groups.append(Group(heading, tuple(rows)))
+    return tuple(groups)
+
+
+def _notes(data: pd.DataFrame, layout: Layout, options: TableOptions) -> list[str]:
+    """Return the footnotes: the table's own, then the meaning of brackets, bold type, n and the dagger."""
+    if data.empty:
+        return ["No rows: the task or one of the settings of this table was not evaluated."]
+    notes = list(layout.notes)
+    if data["low"].notna().any():
+        notes.append(f"Brackets: {options.brackets()} with all their rows.")
+    if data["method"].nunique() > 1:
+        notes.append("Bold: best value of the row, also where intervals overlap.")
+    members = data[~data[list(layout.heads)].isin(AGGREGATES).any(axis=1)]
+    kind = "setting" if "setting" in data else "task"
+    sizes: dict[str, list[str]] = {}
+    for key, part in members.groupby(kind, sort=False):
+        sizes.setdefault(_counts(part), []).append(label(kind, str(key)))
+    shown = [size if len(sizes) == 1 else f"{size} in {' / '.join(names)}" for size, names in sizes.items()]
+    notes.append(f"Test rows in a cell: {'; '.join(shown)}.")
+    failed = data.loc[data["parse_failure_rate"] > 0, "parse_failure_rate"]
+    if failed.empty:
+        return [*notes, "Parse failures: none in any cell."]
+    rates = _span([_percent(failed.min()), _percent(failed.max())])
+    return [
+        *notes,
+        f"{DAGGER} Some completions could not be parsed ({rates} in the marked cells): wrong in multiple choice; "
+        "in open-ended scoring, rows without a score are left out.",
+    ]
+
+
+def _edge_note(draws: pd.DataFrame) -> tuple[str, ...]:
+    """Return the footnote on the intervals of cells in which all facts are alike, where there are any."""
+    if not alike(draws).any():
+        return ()
+    return (
+        "Where all facts are alike, as when every answer is right or every answer is wrong, a bootstrap sees no spread: the "
+        "interval there is Clopper and Pearson's, counted in facts.",
+    )
+
+
+def _best(line: pd.DataFrame, digits: Digits) -> set[str]:
+    """Return the methods with the best printed value of a row; none where all agree. PNLG is best closest to 0."""
+    printed = {cell["method"]: float(round_half_up(cell["value"], digits(cell))) for cell in records(line)}
+    pnlg = "metric" in line and bool((line["metric"] == "pnlg").any())
+    merit = {name: -abs(value) if pnlg else value for name, value in printed.items() if not math.isnan(value)}
+    if len(set(merit.values())) < 2:
+        return set()
+    return {name for name, value in merit.items() if value == max(merit.values())}
+
+
+def _cell(cell: Mapping[str, Any], digits: int) -> Cell:
+    def number(name: str, sign: str = "-", digits: int = digits) -> str:
+        value = float(cell[name])
+        return DASH if math.isnan(value) else f"{float(round_half_up(value, digits)):{sign}.{digits}f}".replace("-", MINUS)
+
+    def interval(low: str, high: str, sign: str = "-") -> str:
+        short = min(digits, 2)  # a third decimal of a bootstrap bound is noise, and widens the column
+        return "" if math.isnan(cell[low]) else f"[{number(low, sign, short)}, {number(high, sign, short)}]"
+
+    compared = cell["method"] != "baseline" and not math.isnan(cell["delta_vs_baseline"])
+    delta = number("delta_vs_baseline", "+") if compared else ""
+    failures = cell["parse_failure_rate"]
+    detail = f"n = {cell['n']:,} rows of {cell['n_facts']:,} facts; parse failures {_percent(failures)}"
+    if compared:
+        detail += f"; difference from baseline {delta} {interval('delta_low', 'delta_high', '+')}".rstrip()
+    unparsed = f"{_percent(failures)} unparsed" if failures > 0 else ""
+    return Cell(number("value"), interval("low", "high"), delta, unparsed, detail)
+
+
+def _counts(line: pd.DataFrame) -> str:
+    rows = _span([f"{line['n'].min():,}", f"{line['n'].max():,}"])
+    facts = _span([f"{line['n_facts'].min():,}", f"{line['n_facts'].max():,}"])
+    return f"n = {rows} ({facts} facts)"
+
+
+def _span(ends: Sequence[str]) -> str:
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]}{DASH}{ends[1]}"
+
+
+def _percent(rate: float) -> str:
+    return "<0.1%" if 0 < rate < 0.0005 else f"{float(round_half_up(100 * rate, 1)):.1f}%"
