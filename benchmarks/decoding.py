@@ -2,7 +2,7 @@
 
 python -m benchmarks.decoding [--quick]
 
-Through transformers' ``generate`` inside ``yapo.steer``, as a user of a vector runs it, and through ``complete``, as the
+Through transformers' ``generate`` inside ``yapo.steer``, as a user of a vector runs it, and through the engine, as the
 evaluation does. Vectors: dense, sparse (10,000 touched features), and the same pruned to its 256 largest. Nothing ends early:
 every row writes the same number of tokens.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import measure, shapes
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Intervention, Sparse
 from yapo.steering.spaces import SAESlice
@@ -47,7 +47,7 @@ def portable(values: Tensor, sae: SAE, layer: int) -> SteeringVector:
 
 
 def vectors(setup: shapes.Setup, seed: int) -> dict[str, tuple[SteeringVector, Intervention, Tensor]]:
-    """Name -> the vector as ``steer`` takes it, and as ``complete`` does: narrowed once, which pays for many prompts."""
+    """Name -> the vector as ``steer`` takes it, and as the engine does: narrowed once, which pays for many prompts."""
     sae, layer = setup.sae, setup.shape.layer
     dense = STRENGTH * torch.randn(sae.d_model, generator=torch.Generator().manual_seed(seed))
     touched = min(TOUCHED, sae.d_sae // 2)
@@ -77,9 +77,9 @@ def by_generate(setup: shapes.Setup, ids: Tensor, tokens: int, vector: SteeringV
             return run()[:, ids.shape[1] :]
 
 
-def by_complete(setup: shapes.Setup, ids: Tensor, tokens: int, condition: Condition) -> Tensor:
-    """The same by ``complete``."""
-    (written,) = complete(setup.lm, setup.shape.layer, ids.tolist(), [condition], tokens, len(ids))
+def by_engine(setup: shapes.Setup, ids: Tensor, tokens: int, condition: Condition) -> Tensor:
+    """The same by our own engine."""
+    (written,) = Decoder(setup.lm, len(ids)).complete(setup.shape.layer, ids.tolist(), [condition], tokens)
     return torch.tensor(written)
 
 
@@ -109,11 +109,11 @@ def measure_shape(setup: shapes.Setup, rows: int, prompt: int, tokens: int, repe
             if way == "generate":
                 written[way, name] = by_generate(setup, ids, tokens, vector)
             else:
-                written[way, name] = by_complete(setup, ids, tokens, Condition(intervention, u))
+                written[way, name] = by_engine(setup, ids, tokens, Condition(intervention, u))
 
         return once
 
-    for way in ("generate", "complete"):
+    for way in ("generate", "engine"):
         times = measure.take_turns({name: run(way, name) for name in ("none", *steered)}, repeats, lm.device)
         for name in times:
             by_turn = measure.ratios(times[name], times["none"])
@@ -129,7 +129,7 @@ def measure_shape(setup: shapes.Setup, rows: int, prompt: int, tokens: int, repe
                 },
             )
     for name in ("none", *steered):
-        one, two = written["generate", name].cpu(), written["complete", name]
+        one, two = written["generate", name].cpu(), written["engine", name]
         report.add(
             "tokens written",
             {
@@ -137,7 +137,7 @@ def measure_shape(setup: shapes.Setup, rows: int, prompt: int, tokens: int, repe
                 "vector": name,
                 "same in both ways, first token, %": 100 * float((one[:, 0] == two[:, 0]).float().mean()),
                 "all, %": 100 * float((one == two).float().mean()),
-                "changed by steering, %": 100 * float((two != written["complete", "none"]).float().mean()),
+                "changed by steering, %": 100 * float((two != written["engine", "none"]).float().mean()),
             },
         )
 

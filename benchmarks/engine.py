@@ -1,4 +1,4 @@
-"""The decoding engine and the training step laid out ahead, against their plain twins, the library and the published step.
+"""The decoding engine and the training step laid out ahead, against the library, the plain twin and the published step.
 
 python -m benchmarks.engine [--quick]
 
@@ -20,8 +20,7 @@ from benchmarks import measure, shapes
 from benchmarks.decoding import vectors
 from benchmarks.published import PublishedStep
 from benchmarks.training_step import CONFIG
-from yapo.evaluation.decoding import Decoder
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.models.language_model import LanguageModel
 from yapo.steering.activations import build_store
 from yapo.steering.interventions import Dense, Sparse
@@ -49,8 +48,6 @@ def decoding(setup: shapes.Setup, seed: int, rows_tried: list[int], prompt: int,
         for name, condition in conditions.items():
             decoder = Decoder(lm, rows)
             cells[f"engine, {name}"] = _engine(decoder, shape.layer, prompts, condition)
-        if rows == rows_tried[0]:
-            cells["plain twin, unsteered"] = lambda n, p=prompts: complete(lm, shape.layer, p, [Condition()], n, len(p))  # type: ignore[misc]
         cells["transformers' generate, unsteered"] = _library(setup, ids)
         for name, run in cells.items():
             seconds = _step_seconds(run, new, lm.device)

@@ -27,7 +27,7 @@ from benchmarks.paper_runs import TINY
 from benchmarks.paper_study import Lengths
 from benchmarks.training_step import CONFIG
 from benchmarks.where_time_goes import jobs
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.files import read_json
 from yapo.models.language_model import LanguageModel
 from yapo.steering.activations import ActivationStore, build_store
@@ -65,7 +65,7 @@ def completing(lm: LanguageModel, layer: int, rows: int, prompt: int, written: i
     """Seconds of ``rows`` completions of so many tokens each."""
     lm.tokenizer.end_of_turn, lm.tokenizer.eos = -1, frozenset()
     prompts = [[2] + [10 + row % 100] * (prompt - 1) for row in range(rows)]
-    return seconds(partial(complete, lm, layer, prompts, [Condition()], written, rows))
+    return seconds(partial(Decoder(lm, rows).complete, layer, prompts, [Condition()], written))
 
 
 def writing(lm: LanguageModel, layer: int, rows: int) -> float:

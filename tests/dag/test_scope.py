@@ -170,10 +170,14 @@ def test_what_decides_a_stage_is_one_text_for_each_setting_and_file(default: dic
         ("data", ["data/atlas.py", "data/split.py", "data/deep_culture_lense.py"], ["models/language_model.py"]),
         (
             "prepare",
-            ["steering/pair_batch.py", "models/head.py", "evaluation/generate.py"],
+            ["steering/pair_batch.py", "models/head.py", "evaluation/decoding/conditions.py"],
             ["evaluation/judges/base.py", "data/atlas.py"],
         ),
-        ("train", ["steering/methods/caa.py", "steering/interventions.py"], ["evaluation/generate.py", "reporting/tables.py"]),
+        (
+            "train",
+            ["steering/methods/caa.py", "steering/interventions.py"],
+            ["evaluation/decoding/conditions.py", "reporting/tables.py"],
+        ),
         (
             "evaluate",
             ["evaluation/judges/offline.py", "steering/sparse_codes.py"],

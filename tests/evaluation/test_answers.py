@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.evaluation.plain_decoding import complete
 from yapo.config import DataConfig, GenerationConfig, JudgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.scoring import score
 from yapo.models.language_model import LanguageModel
@@ -36,7 +37,7 @@ def test_each_condition_scored_on_every_item(gemma: LanguageModel, tmp_path: Pat
     assert ids[0] == gemma.tokenizer.prompt(PromptFormat().prompt(task, items["question"].iloc[0], items["options"].iloc[0]))
     assert frames[0]["completion"].tolist() != frames[1]["completion"].tolist()
     for frame, condition in zip(frames, conditions, strict=True):
-        written = complete(gemma, LAYER, ids, [condition], GENERATION.max_new_tokens(task), 8)[0]
+        written = complete(gemma, LAYER, ids, [condition], GENERATION.max_new_tokens(task))[0]
         texts = [gemma.tokenizer.decode(tokens) for tokens in written]
         expected = score(items.reset_index(drop=True), texts, task, answerer.judge)
         pd.testing.assert_frame_equal(frame[expected.columns.tolist()], expected)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.evaluation.plain_decoding import complete
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Sparse
@@ -36,7 +37,7 @@ def change_weights(lm: LanguageModel) -> None:
 
 
 def direct(lm: LanguageModel, conditions: list[Condition], layer: int = LAYER) -> list[list[str]]:
-    written = complete(lm, layer, PROMPTS, conditions, NEW, 8)
+    written = complete(lm, layer, PROMPTS, conditions, NEW)
     return [[lm.tokenizer.decode(ids) for ids in completions] for completions in written]
 
 

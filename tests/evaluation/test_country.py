@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.evaluation.plain_decoding import complete
 from yapo.config import DataConfig, GenerationConfig, JudgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import Request, get_judge
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
@@ -60,7 +61,7 @@ def make_candidates(sae: SAE) -> dict[Key, Candidate]:
 def answers(lm: LanguageModel, items: pd.DataFrame, task: str, condition: Condition) -> list[str]:
     texts = [PromptFormat().prompt(task, q, o) for q, o in zip(items["question"], items["options"], strict=True)]
     ids = [lm.tokenizer.prompt(text) for text in texts]
-    written = complete(lm, LAYER, ids, [condition], GENERATION.max_new_tokens(task), 32)[0]
+    written = complete(lm, LAYER, ids, [condition], GENERATION.max_new_tokens(task))[0]
     return [lm.tokenizer.decode(tokens) for tokens in written]
 
 

@@ -1,25 +1,72 @@
-"""The decoding engine against its plain twin ``complete`` and against transformers' ``generate`` inside ``yapo.steer``."""
+"""The decoding engine against plain decoding, and against transformers' ``generate`` inside ``yapo.steer``."""
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 
 import yapo
 from tests.conftest import random_sae
-from tests.evaluation.test_generate import LAYER, NEW, PROMPTS, condition, ending_at, library, vector
+from tests.evaluation.plain_decoding import complete
 from tests.steering.methods.test_dspa_map import make_map
 from yapo.errors import YapoError
-from yapo.evaluation.decoding import Decoder, Sampling
+from yapo.evaluation.decoding import Condition, Decoder, Sampling
+from yapo.evaluation.decoding.conditions import token_edits
 from yapo.evaluation.decoding.sampling import sample
-from yapo.evaluation.decoding.steering import token_edits
-from yapo.evaluation.generate import Condition, complete
-from yapo.models.language_model import LanguageModel
+from yapo.models.language_model import LanguageModel, pad_left
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Intervention, Sparse
 from yapo.steering.methods.dspa.edit import Conditional
+from yapo.steering.vector import SteeringVector, VectorInfo
+
+LAYER, NEW = 1, 7
+PROMPTS = [
+    [2, 9, 11, 30, 7, 12, 40, 41, 8, 10, 33],
+    [2, 5, 6],
+    [2, 20, 21, 22, 23, 24, 25, 26],
+    [2],
+    [2, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65],
+    [2, 70, 71],
+]
+
+
+def ending_at(lm: LanguageModel, token: int) -> LanguageModel:
+    """The same model with another token closing its turn; tiny random models never say the real one."""
+    tokenizer = copy.copy(lm.tokenizer)
+    tokenizer.end_of_turn = token
+    return LanguageModel(lm.model, tokenizer, lm.source, lm.digest)
+
+
+def vector(space: str, sae: SAE, scale: float, steer_bos: bool = False, layer: int = LAYER) -> SteeringVector:
+    width = 32 if space == "dense" else 64
+    values = scale * torch.randn(width, generator=torch.Generator().manual_seed(width))
+    digest = sae.digest if space == "sparse" else ""
+    return SteeringVector(values, VectorInfo("m", space, layer, "tiny", "", sae_digest=digest, steer_bos=steer_bos))
+
+
+def condition(steering: SteeringVector, sae: SAE) -> Condition:
+    intervention = Dense(32) if steering.info.space == "dense" else Sparse(sae)
+    return Condition(intervention, steering.values, steering.info.steer_bos)
+
+
+def library(lm: LanguageModel, prompts: Sequence[list[int]]) -> list[list[int]]:
+    """Return what transformers generates greedily from the left-padded batch, up to and with the token that ends it."""
+    ids, real = pad_left(list(prompts), lm.tokenizer.pad)
+    ends = sorted(lm.tokenizer.ends)
+    out = lm.model.generate(
+        input_ids=ids, attention_mask=real.long(), max_new_tokens=NEW, do_sample=False, eos_token_id=ends, pad_token_id=0
+    )
+    return [until_end(row[ids.shape[1] :], ends) for row in out.tolist()]
+
+
+def until_end(row: list[int], ends: Collection[int]) -> list[int]:
+    place = next((i for i, token in enumerate(row) if token in ends), len(row))
+    return row[: place + 1]
 
 
 def grid(sae: SAE) -> list[Condition]:
@@ -39,27 +86,90 @@ def grid(sae: SAE) -> list[Condition]:
     ]
 
 
-@pytest.mark.parametrize(("rows", "steps"), [(3, 1), (64, 2)])
-def test_few_rows_and_many(gemma: LanguageModel, any_sae: SAE, rows: int, steps: int) -> None:
-    expected = complete(gemma, LAYER, PROMPTS, grid(any_sae), NEW, 64)
-    assert Decoder(gemma, rows, steps=steps).complete(LAYER, PROMPTS, grid(any_sae), NEW) == expected
+def test_many_conditions_equal_plain_decoding(gemma: LanguageModel, any_sae: SAE) -> None:
+    expected = complete(gemma, LAYER, PROMPTS[1:5], grid(any_sae), NEW)
+    for rows, steps in ((3, 1), (64, 2)):
+        assert Decoder(gemma, rows, steps=steps).complete(LAYER, PROMPTS[1:5], grid(any_sae), NEW) == expected
+    assert len({str(completions) for completions in expected}) == 7
 
 
 def test_rows_that_end_are_replaced_by_waiting_ones(lm: LanguageModel, sae: SAE) -> None:
-    conditions = grid(sae)
-    token = complete(lm, LAYER, PROMPTS, [Condition()], NEW, 64)[0][0][2]
+    conditions = grid(sae)[:4]
+    token = complete(lm, LAYER, PROMPTS[:1], [Condition()], 3)[0][0][2]
     ending = ending_at(lm, token)
-    expected = complete(ending, LAYER, PROMPTS, conditions, NEW, 64)
-    assert Decoder(ending, 7, steps=3).complete(LAYER, PROMPTS, conditions, NEW) == expected
+    expected = complete(ending, LAYER, PROMPTS, conditions, NEW)
+    assert Decoder(ending, 5, steps=3).complete(LAYER, PROMPTS, conditions, NEW) == expected
     assert len({len(row) for rows in expected for row in rows}) > 1
 
 
+def test_rows_that_end_leave_the_others_alone(gemma: LanguageModel, sae: SAE) -> None:
+    """Most rows end at once, so that the batch shrinks while the rest goes on."""
+    ending = ending_at(gemma, complete(gemma, LAYER, PROMPTS[:1], [Condition()], 1)[0][0][0])
+    conditions = [Condition(), condition(vector("dense", sae, 1.0), sae), condition(vector("sparse", sae, 1.0), sae)]
+    found = Decoder(ending, 64).complete(LAYER, [*PROMPTS, *[PROMPTS[0]] * 5], conditions, NEW)
+    assert [rows[: len(PROMPTS)] for rows in found] == complete(ending, LAYER, PROMPTS, conditions, NEW)
+    assert [len(row) for row in found[0][len(PROMPTS) :]] == [1] * 5
+    assert max(len(row) for row in found[0]) == NEW
+
+
+@pytest.mark.parametrize(
+    ("space", "layer", "bos"),
+    [(None, 1, False), ("dense", 1, False), ("sparse", 1, False), ("sparse", 0, True), ("dense", 2, True), ("sparse", 2, False)],
+)
+def test_engine_equals_the_library_inside_steer(lm: LanguageModel, sae: SAE, space: str | None, layer: int, bos: bool) -> None:
+    unsteered = library(lm, PROMPTS)
+    asked, expected = Condition(), unsteered
+    if space is not None:
+        steering = vector(space, sae, 2.0, bos, layer)
+        asked = condition(steering, sae)
+        with yapo.steer(lm.model, steering, sae=sae):
+            expected = library(lm, PROMPTS)
+    for rows in (1, 4):
+        assert Decoder(lm, rows).complete(layer, PROMPTS, [asked], NEW) == [expected]
+    assert (expected == unsteered) is (space is None)
+    if bos and layer == 0:
+        assert Decoder(lm, 4).complete(layer, PROMPTS, [replace(asked, steer_bos=False)], NEW) != [expected]
+
+
 @pytest.mark.parametrize("space", ["dense", "sparse"])
-def test_engine_equals_the_library_inside_steer(lm: LanguageModel, sae: SAE, space: str) -> None:
-    steering = vector(space, sae, 2.0)
-    with yapo.steer(lm.model, steering, sae=sae):
-        expected = library(lm, PROMPTS)
-    assert Decoder(lm, 4).complete(LAYER, PROMPTS, [condition(steering, sae)], NEW) == [expected]
+def test_multiplier_zero_equals_unsteered(lm: LanguageModel, sae: SAE, space: str) -> None:
+    zero = condition(vector(space, sae, 0.0), sae)
+    plain, steered = Decoder(lm, 64).complete(LAYER, PROMPTS, [Condition(), zero], NEW)
+    assert steered == plain
+
+
+def test_a_completion_stops_at_every_end_that_the_model_states(gemma: LanguageModel) -> None:
+    """As Gemma-2 states two, and Llama 3 three: one in ``config.json``, some in ``generation_config.json``."""
+    full = library(gemma, PROMPTS)
+    first, second, third = full[0][2], full[1][1], full[2][3]
+    model = copy.deepcopy(gemma.model)
+    model.config.eos_token_id, model.generation_config.eos_token_id = first, [second, third]
+    stating = LanguageModel(model, gemma.tokenizer, "tiny")
+    ends = {first, second, third}
+    assert ends | gemma.tokenizer.ends >= stating.tokenizer.ends >= ends
+    written = Decoder(stating, 3).complete(LAYER, PROMPTS, [Condition()], NEW)[0]
+    assert written == [until_end(row, stating.tokenizer.ends) for row in full] == library(stating, PROMPTS)
+    assert {row[-1] for row in written} >= ends
+    texts = [stating.tokenizer.decode([*row, 50, 51]) for row in written[:3]]
+    assert texts == [gemma.tokenizer.decode(row[:-1]) for row in written[:3]]
+
+
+def test_length_limits_order_and_empty_requests(gemma: LanguageModel) -> None:
+    decoder, full = Decoder(gemma, 4), library(gemma, PROMPTS)
+    for limit in (1, 2):
+        assert decoder.complete(LAYER, PROMPTS, [Condition()], limit)[0] == [row[:limit] for row in full]
+    assert decoder.complete(LAYER, PROMPTS[::-1], [Condition()], NEW)[0] == full[::-1]
+    assert decoder.complete(LAYER, [], [Condition()], NEW) == [[]]
+    assert decoder.complete(LAYER, PROMPTS, [], NEW) == []
+
+
+def test_tokens_on_which_no_feature_fires(gemma: LanguageModel, sae: SAE) -> None:
+    """Then ReLU(u)·W_dec is all there is to add."""
+    silent = replace(sae, threshold=torch.full((64,), 1e9))
+    u = vector("sparse", sae, 1.0).values
+    conditions = [Condition(Dense(32), u.relu() @ sae.W_dec), Condition(Sparse(silent), u)]
+    dense, sparse = Decoder(gemma, 64).complete(LAYER, PROMPTS, conditions, NEW)
+    assert sparse == dense
 
 
 @pytest.mark.parametrize("layers", [(0, 2), (1, 1)])
@@ -68,7 +178,7 @@ def test_edits_that_depend_on_the_prompt(gemma: LanguageModel, sae: SAE, layers:
     made = make_map(sae, sae, layer_in=layers[0], layer_out=layers[1], mode="both", k_diff=16, edits=edits)
     dspa = Conditional(made, sae, sae)
     conditions = [Condition(dspa, torch.tensor([0.8])), Condition(), Condition(dspa, torch.tensor([-0.8])), grid(sae)[0]]
-    expected = complete(gemma, LAYER, PROMPTS, conditions, NEW, 64)
+    expected = complete(gemma, LAYER, PROMPTS, conditions, NEW)
     assert Decoder(gemma, 5, steps=2).complete(LAYER, PROMPTS, conditions, NEW) == expected
     assert expected[0] != expected[1]
 
@@ -95,12 +205,10 @@ def test_edit_of_one_token_equals_the_intervention(any_sae: SAE, kind: str) -> N
 
 
 def test_storage_is_kept_from_call_to_call(gemma: LanguageModel, sae: SAE) -> None:
-    decoder, conditions = Decoder(gemma, 4), grid(sae)
-    for prompts in (PROMPTS, PROMPTS[:2], [row * 3 for row in PROMPTS]):
-        assert decoder.complete(LAYER, prompts, conditions, NEW) == complete(gemma, LAYER, prompts, conditions, NEW, 64)
+    decoder, conditions = Decoder(gemma, 4), grid(sae)[1:4]
+    for prompts in (PROMPTS[:3], PROMPTS[:2], [row * 3 for row in PROMPTS[:3]]):
+        assert decoder.complete(LAYER, prompts, conditions, NEW) == complete(gemma, LAYER, prompts, conditions, NEW)
     assert decoder.complete(LAYER, [], conditions, NEW) == [[] for _ in conditions]
-    assert decoder.complete(LAYER, PROMPTS, [], NEW) == []
-    assert decoder.complete(LAYER, PROMPTS, [Condition()], 1) == complete(gemma, LAYER, PROMPTS, [Condition()], 1, 64)
 
 
 def test_conditions_of_another_layer_need_no_row_of_those_before(gemma: LanguageModel, sae: SAE) -> None:
@@ -111,7 +219,7 @@ def test_conditions_of_another_layer_need_no_row_of_those_before(gemma: Language
     conditions = [*(Condition(Dense(32), (0.5 + i) * u) for i in range(12)), Condition(elsewhere, u)]
     prompts = [PROMPTS[i % len(PROMPTS)] for i in range(7)]
     found = Decoder(gemma, 8).complete(LAYER, prompts, conditions, NEW)
-    assert found == complete(gemma, LAYER, prompts, conditions, NEW, 64)
+    assert found[::12] == complete(gemma, LAYER, prompts, conditions[::12], NEW)
 
 
 def test_samples_follow_from_the_seed_alone(gemma: LanguageModel, sae: SAE) -> None:
@@ -148,7 +256,7 @@ def test_captured_steps_equal_plain_ones() -> None:
     tokenizer = ChatTokenizer(train_tokenizer(Corpus(load_atlas()).strings(), 600))
     lm = LanguageModel(tiny_model("gemma2", len(tokenizer.tokenizer)).cuda(), tokenizer, "tiny", "tiny")
     sae = random_sae("jumprelu").to(torch.device("cuda"))
-    expected = complete(lm, LAYER, PROMPTS * 4, grid(sae), 24, 64)
+    expected = complete(lm, LAYER, PROMPTS * 4, grid(sae), 24)
     decoder = Decoder(lm, 16, steps=4)
     for _ in range(2):  # the second time every step is a replay
         assert decoder.complete(LAYER, PROMPTS * 4, grid(sae), 24) == expected

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import Residual, random_control
-from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Sparse, sparse_edit_plain

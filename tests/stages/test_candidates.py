@@ -11,8 +11,8 @@ import torch
 
 from yapo.config import Config, DiscoveryConfig, SaeConfig
 from yapo.errors import YapoError
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import Residual
-from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.paths import Paths

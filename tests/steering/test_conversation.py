@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 import yapo
 from yapo.errors import YapoError
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.models.language_model import LanguageModel, pad_left
 from yapo.models.sae import SAE
 from yapo.models.template import Template
@@ -128,7 +128,7 @@ def test_a_static_cache_generates_as_a_growing_one(lm: LanguageModel, sae: SAE, 
 
 
 @pytest.mark.parametrize(("layers", "edits"), [*((layers, "answer") for layers in LAYERS), ((0, 2), "all")])
-@pytest.mark.parametrize("batch_size", [1, 3, 64])
+@pytest.mark.parametrize("batch_size", [1, 64])
 def test_our_own_decoding_equals_steering(
     lm: LanguageModel, sae: SAE, layers: tuple[int, int], edits: str, batch_size: int
 ) -> None:
@@ -138,13 +138,14 @@ def test_our_own_decoding_equals_steering(
     edit, dense, g = Conditional(steering.payload, sae, sae), Dense(32), torch.Generator().manual_seed(0)
     u = torch.randn(32, generator=g)
     conditions = [Condition(), *[Condition(edit, s * steering.values) for s in (1.6, -2.0, 0.0)], Condition(dense, u)]
-    together = complete(lm, 1, PROMPTS, conditions, NEW, batch_size)
+    decoder = Decoder(lm, batch_size)
+    together = decoder.complete(1, PROMPTS, conditions, NEW)
     for multiplier, written in zip((1.6, -2.0), together[1:3], strict=True):
         with yapo.steer(lm.model, steering, multiplier, sae=saes(sae)):
             found = generate(lm, padded(PROMPTS))[:, -NEW:].tolist()
         assert [row[: len(own)] for row, own in zip(found, written, strict=True)] == written
     assert together[3] == together[0]
-    assert [together[0], together[4]] == complete(lm, 1, PROMPTS, [conditions[0], conditions[4]], NEW, batch_size)
+    assert [together[0], together[4]] == decoder.complete(1, PROMPTS, [conditions[0], conditions[4]], NEW)
     assert together[1] != together[0] != together[2]
 
 

@@ -12,13 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.evaluation.plain_decoding import complete
 from yapo.config import Config, JudgeConfig
 from yapo.config.compose import compose
 from yapo.config.conf_files import ROOT
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import Request, get_judge
 from yapo.evaluation.selection import Key, Trial
 from yapo.files import read_json
@@ -62,7 +63,7 @@ def mean_score(lm: LanguageModel, split: str, condition: Condition) -> float:
     asked = PAIRS[PAIRS["split"] == split].drop_duplicates("question_id")
     scores = []
     for row in asked.itertuples():
-        tokens = complete(lm, LAYER, [lm.tokenizer.prompt(str(row.prompt))], [condition], NEW, 8)[0][0]
+        tokens = complete(lm, LAYER, [lm.tokenizer.prompt(str(row.prompt))], [condition], NEW)[0][0]
         request = Request(str(row.prompt), str(row.chosen), lm.tokenizer.decode(tokens), opposite=str(row.rejected))
         scores.append(get_judge(JudgeConfig()).judge([request])[0].score or 0.0)
     return sum(scores) / len(scores)

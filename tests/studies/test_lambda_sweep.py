@@ -12,11 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.evaluation.plain_decoding import complete
 from tests.stages import small_study
 from yapo.config.compose import compose
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.paths import Paths
 from yapo.reporting.finding import render_blocks
@@ -254,7 +255,7 @@ def test_answers_are_those_of_the_vector_at_that_strength(
         asked = own.merge(items, on=["question_id", "country", "variant", "phrasing"], how="left")
         ids = [world_lm.tokenizer.prompt(PromptFormat().prompt("open_ended", q, [])) for q in asked["question"]]
         condition = Condition(Dense(world_lm.d_model), multiplier * vector.values)
-        texts = [world_lm.tokenizer.decode(t) for t in complete(world_lm, small_study.LAYER, ids, [condition], 24, 8)[0]]
+        texts = [world_lm.tokenizer.decode(t) for t in complete(world_lm, small_study.LAYER, ids, [condition], 24)[0]]
         found = coherence(world_lm, ids, texts, 8)
         assert own["log_prob"].tolist() == pytest.approx(found["log_prob"].tolist(), abs=1e-5)
         assert own["repeated"].tolist() == found["repeated"].tolist()

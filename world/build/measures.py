@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from yapo.evaluation.generate import Condition
 
 from world.build.behaviours import SIDES
 from world.build.corpus import Documents
@@ -14,7 +15,6 @@ from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
 from yapo.evaluation.decoding import Decoder
 from yapo.evaluation.exact import exact
-from yapo.evaluation.generate import Condition
 from yapo.models.language_model import LanguageModel
 
 LAYERS = (1, 2, 3)

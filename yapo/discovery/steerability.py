@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from yapo.evaluation.decoding import Decoder
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.steering.interventions import Dense
 

@@ -10,7 +10,7 @@ import pandas as pd
 from yapo.config import GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import Judge
 from yapo.evaluation.scoring import judge_requests, score
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from yapo.errors import YapoError
-from yapo.evaluation.decoding import Decoder
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.files import digest, read_json, write_json
 from yapo.models.language_model import LanguageModel
 

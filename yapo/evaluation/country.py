@@ -12,8 +12,8 @@ from yapo.config import VARIANTS, GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
-from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import Judge
 from yapo.evaluation.scoring import judge_requests, score
 from yapo.evaluation.selection import Key, Trial, choose

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.steering.interventions import Dense
 

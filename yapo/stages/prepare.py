@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from yapo.config import Config
 from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.exact import exact
-from yapo.evaluation.generate import Condition
 from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_quality import check_quality, reconstruction_quality

@@ -9,7 +9,7 @@ from torch import Tensor
 from yapo.config import Config
 from yapo.errors import YapoError, unknown
 from yapo.evaluation.country import Candidate
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.selection import Key
 from yapo.models.language_model import LanguageModel
 from yapo.paths import Paths

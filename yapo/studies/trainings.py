@@ -15,7 +15,7 @@ from yapo.config import Config, MethodConfig, TrainConfig
 from yapo.errors import YapoError
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE

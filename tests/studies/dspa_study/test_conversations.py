@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.evaluation.plain_decoding import complete
 from yapo.config import JudgeConfig
 from yapo.data.questions import ChatQuestion
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.generate import Condition, complete
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges.chat import get_comparer, get_grader
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
@@ -59,12 +60,12 @@ def test_the_second_turn_reads_the_models_own_first_answer(
     tokenizer = gemma.tokenizer
     for condition, frame in zip(conditions, frames, strict=True):
         first = tokenizer.prompt("What is eaten?")
-        answer = tokenizer.decode(complete(gemma, LAYER, [first], [condition], NEW, 8)[0][0])
+        answer = tokenizer.decode(complete(gemma, LAYER, [first], [condition], NEW)[0][0])
         # Gemma's template, written out.
         second = [*first, *tokenizer.response(answer), *tokenizer.tokenizer.encode("\n", add_special_tokens=False)]
         second += tokenizer.prompt("And drunk?")[1:]
         assert tokenizer.conversation(["What is eaten?", answer, "And drunk?"]) == second
-        then = tokenizer.decode(complete(gemma, LAYER, [second], [condition], NEW, 8)[0][0])
+        then = tokenizer.decode(complete(gemma, LAYER, [second], [condition], NEW)[0][0])
         own = frame[frame["question_id"] == "1"]
         assert own["completion"].tolist() == [answer, then]
         assert own["tokens"].tolist() == [len(tokenizer.response(text)) - 1 for text in (answer, then)]

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.evaluation.plain_decoding import complete
 from tests.stages import small_study
 from yapo.config import Config
 from yapo.config.compose import compose
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
-from yapo.evaluation.generate import complete
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages import evaluate, prepare
@@ -105,7 +105,7 @@ def test_answers_are_those_of_the_source_vector(rows: pd.DataFrame, config: Conf
     own = rows[(rows["source"] == "morocco") & (rows["method"] == "caa")]
     asked = own.merge(items, on=["question_id", "variant", "phrasing"], suffixes=("", "_item"))
     ids = [lm.tokenizer.prompt(text) for text in prompt_format(config).prompts("open_ended", asked)]
-    texts = [lm.tokenizer.decode(t) for t in complete(lm, small_study.LAYER, ids, [vector.chosen], 24, 16)[0]]
+    texts = [lm.tokenizer.decode(t) for t in complete(lm, small_study.LAYER, ids, [vector.chosen], 24)[0]]
     place = list(asked[["question_id", "variant", "phrasing"]].itertuples(index=False, name=None))
     assert own["exact"].tolist() == [text == answer for text, answer in zip(texts, asked["answer"], strict=True)]
     assert own["adopted"].tolist() == [float(text == theirs[key]) for text, key in zip(texts, place, strict=True)]

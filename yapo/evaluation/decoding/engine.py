@@ -2,7 +2,8 @@
 
 The blocks up to a steered layer read each prompt once, whatever the number of conditions. From there on every (condition,
 prompt) is a row of its own. A fixed number of rows is decoded together, in steps of one shape; the host looks at them every few
-steps, and gives the slots of rows that have ended to those that wait. ``yapo.evaluation.generate.complete`` is the plain twin.
+steps, and gives the slots of rows that have ended to those that wait. ``tests/evaluation/test_decoding.py`` holds it equal to
+running each prompt anew for every token.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from yapo.evaluation.decoding.conditions import Condition, Steering, by_place, grouped, token_edits
 from yapo.evaluation.decoding.sampling import Sampling
 from yapo.evaluation.decoding.slots import Slots
-from yapo.evaluation.decoding.steering import Steering, by_place, grouped, token_edits
 from yapo.evaluation.decoding.step import Graphs, Step
-from yapo.evaluation.generate import Condition
 from yapo.models.language_model import KeyValues, LanguageModel, Masks, causal, pad_right
 from yapo.steering.sparse_codes import SparseCodes
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from yapo.config import JudgeConfig, ModelConfig
 from yapo.errors import YapoError
-from yapo.evaluation.decoding import Decoder
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.evaluation.judges.cached import Asked, CachedJudge
 from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.request import Request

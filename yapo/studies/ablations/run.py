@@ -8,7 +8,7 @@ import pandas as pd
 from torch import Tensor
 
 from yapo.config import Config
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.files import write_parquet
 from yapo.models.sae import load_sae
 from yapo.models.sae_quality import reconstruction_quality

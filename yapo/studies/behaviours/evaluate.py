@@ -17,8 +17,8 @@ from yapo.data.behaviours import LANGUAGE
 from yapo.data.schema import read_table
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
-from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import Judge, Request, get_judge
 from yapo.evaluation.judges.behaviour import behaviour_rubric
 from yapo.evaluation.selection import Key, Trial, choose

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from yapo.config import Config
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.files import write_parquet
 from yapo.stages.app import run
 from yapo.steering.vector import TrainedVector

@@ -10,7 +10,7 @@ import pandas as pd
 from yapo.config import Config
 from yapo.data.questions import load_questions
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges.chat import get_comparer, get_grader
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model

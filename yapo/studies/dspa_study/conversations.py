@@ -13,7 +13,7 @@ import pandas as pd
 
 from yapo.data.questions import ChatQuestion
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import Judge, Judgement, Request
 from yapo.evaluation.judges.chat import FIRST, TIE
 

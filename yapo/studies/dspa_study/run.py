@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from yapo.config import Config, TrainConfig
 from yapo.dag.scope import layers_to_read
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.files import write_parquet
 from yapo.paths import Paths
 from yapo.stages.app import run

@@ -10,8 +10,8 @@ from yapo.data.prompts import TASKS
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError, require_extra
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
-from yapo.evaluation.generate import Condition
 from yapo.files import write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE

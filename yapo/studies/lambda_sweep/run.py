@@ -10,8 +10,8 @@ import pandas as pd
 from yapo.config import VARIANTS, Config
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
-from yapo.evaluation.generate import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model

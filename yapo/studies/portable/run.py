@@ -11,7 +11,7 @@ from torch import Tensor
 from yapo.config import Config
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Evaluator, summary
-from yapo.evaluation.generate import Condition
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model

@@ -1,16 +1,32 @@
-"""Displacements of the conditions of a batch, as their prompts need them."""
+"""Conditions under which prompts are answered, and the displacements of those that share a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from yapo.evaluation.generate import Condition
 from yapo.steering.interventions import EditState, Intervention
 from yapo.steering.token_edits import TokenEdit
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """One way to answer: unsteered (no intervention), or displaced by ``u`` (λ·v, ``[width]``) at every token.
+
+    ``steer_bos`` says whether the first token is displaced too. The intervention may say that prompts are left alone but for
+    their last token.
+    """
+
+    intervention: Intervention | None = None
+    u: Tensor | None = None
+    steer_bos: bool = False
+
+    def scaled(self, factor: float) -> Condition:
+        """Return the same with ``factor`` times the displacement."""
+        return self if self.u is None else replace(self, u=factor * self.u)
 
 
 @dataclass(frozen=True, eq=False)
