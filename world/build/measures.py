@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from yapo.evaluation.generate import Condition
 
 from world.build.behaviours import SIDES
 from world.build.corpus import Documents
 from yapo.config import DataConfig, GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
-from yapo.evaluation.decoding import Decoder
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.evaluation.exact import exact
 from yapo.models.language_model import LanguageModel
 
