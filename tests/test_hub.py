@@ -16,18 +16,24 @@ MODEL = ROOT / "world" / "model"
 CODE = """
 from yapo.errors import YapoError
 from yapo.models.checkpoint import model_folder
-try:
-    print(model_folder({repo!r}, {revision!r}))
-except YapoError as error:
-    print("error:", error)
+for place in {places!r}:
+    try:
+        print(model_folder(*place))
+    except YapoError as error:
+        print("error:", error)
 """
 
 
-def folder_of(home: Path, hub: Hub | None, repo: str = "owner/tiny", revision: str = "main", **variables: str) -> str:
-    """What ``model_folder`` gives or says in a process of its own."""
-    done = python(CODE.format(repo=repo, revision=revision), home, hub, **variables)
+def folders_of(home: Path, hub: Hub | None, *places: tuple[str, str], **variables: str) -> list[str]:
+    """What ``model_folder`` gives or says for names and revisions, in a process of its own: its client reads variables once."""
+    done = python(CODE.format(places=places), home, hub, **variables)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done.stdout.splitlines()
+
+
+def folder_of(home: Path, hub: Hub | None, **variables: str) -> str:
+    (line,) = folders_of(home, hub, ("owner/tiny", "main"), **variables)
+    return line
 
 
 def test_what_is_downloaded_and_that_it_is_downloaded_once(tmp_path: Path) -> None:
@@ -42,8 +48,7 @@ def test_what_is_downloaded_and_that_it_is_downloaded_once(tmp_path: Path) -> No
         asked = len(hub.asked)
         assert folder_of(tmp_path, hub) == str(folder)
         assert len(hub.asked) == asked
-    assert folder_of(tmp_path, None) == str(folder)
-    assert folder_of(tmp_path, None, revision=COMMIT) == str(folder)
+    assert folders_of(tmp_path, None, ("owner/tiny", "main"), ("owner/tiny", COMMIT)) == [str(folder)] * 2
     assert commit_of(folder) == COMMIT
     held = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     assert held == sorted(path.name for path in MODEL.iterdir())
@@ -59,24 +64,24 @@ def test_a_licence_that_was_not_accepted(tmp_path: Path) -> None:
             assert line.startswith("error: model.path=owner/tiny: its owner asks everyone to accept a licence first, and ")
             assert state in line
             assert f"accept it on {hub.url}/owner/tiny while logged in, then set HF_TOKEN" in line
-            assert "\n" not in line
     assert accepted.endswith(COMMIT)
 
 
-@pytest.mark.parametrize(
-    ("repo", "revision", "status", "message"),
-    [
-        ("owner/tinny", "main", 200, "model.path=owner/tinny: the hub has no such model, or it is private; check the name"),
-        ("owner/tiny", "v2", 200, "model.revision=v2: owner/tiny has no such branch, tag or commit"),
-        ("owner/tiny", "main", 503, "model.path=owner/tiny: the hub answers with status 503; try again later"),
-        ("owner/tiny", "main", 403, "model.path=owner/tiny: the hub refuses the token"),
-    ],
-)
-def test_refusals(tmp_path: Path, repo: str, revision: str, status: int, message: str) -> None:
+REFUSALS = {
+    ("owner/tinny", "main", 200): "model.path=owner/tinny: the hub has no such model, or it is private; check the name",
+    ("owner/tiny", "v2", 200): "model.revision=v2: owner/tiny has no such branch, tag or commit",
+    ("owner/tiny", "main", 503): "model.path=owner/tiny: the hub answers with status 503; try again later",
+    ("owner/tiny", "main", 403): "model.path=owner/tiny: the hub refuses the token",
+}
+
+
+@pytest.mark.parametrize("status", [200, 403, 503])
+def test_refusals(tmp_path: Path, status: int) -> None:
+    wanted = {(repo, revision): said for (repo, revision, code), said in REFUSALS.items() if code == status}
     with serving(Hub(repos={"owner/tiny": MODEL}, status=status)) as hub:
-        line = folder_of(tmp_path, hub, repo, revision, HF_TOKEN="hf_some")
-    assert line.startswith(f"error: {message}")
-    assert "\n" not in line
+        lines = folders_of(tmp_path, hub, *wanted, HF_TOKEN="hf_some")
+    for line, said in zip(lines, wanted.values(), strict=True):
+        assert line.startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize(("offline", "reason"), [("0", "http://127.0.0.1:9 cannot be reached"), ("1", "HF_HUB_OFFLINE is set")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from snakemake.jobs import Reason
 from snakemake.persistence import ParamsChange
+from snakemake.settings.types import OutputSettings
 
-from snakemake_logger_plugin_yapo import WIDTH, span
+from snakemake_logger_plugin_yapo import WIDTH, LogHandler, span
 from snakemake_logger_plugin_yapo.reasons import clauses
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +40,6 @@ rule train:
 
 
 def snakemake(folder: Path, *words: str, names: list[str], lr: object = 0.1) -> str:
-    (folder / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
     config = ["--config", f"names=[{','.join(names)}]", f"lr={lr}"]
     command = [sys.executable, "-m", "snakemake", "--logger", "yapo", "--cores", "1", "--keep-going", *words, *config]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -47,30 +48,36 @@ def snakemake(folder: Path, *words: str, names: list[str], lr: object = 0.1) -> 
     return done.stdout + done.stderr
 
 
-def test_a_run_prints_a_line_a_finished_job_and_a_sentence_a_failed_one(tmp_path: Path) -> None:
-    output = snakemake(tmp_path, names=["good", "bad"])
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a run of two jobs, one of which failed, and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
+    return folder, snakemake(folder, names=["good", "bad"])
+
+
+def test_a_run_prints_a_line_a_finished_job_and_a_sentence_a_failed_one(ended: tuple[Path, str]) -> None:
+    folder, output = ended
     assert re.search(r"^3 jobs to run: 2 train, 1 all$", output, re.MULTILINE)
     assert re.search(r"^\d\d:\d\d:\d\d  1/3  Train good, [\d.]+ s, validation loss 0.250, [\d.]+ s left$", output, re.MULTILINE)
     assert re.search(r"FAILED  Train bad after [\d.]+ s; log: bad.log\n    error: train.lr=1: too large\n", output)
     assert "WorkflowError: At least one job did not complete successfully." in output
-    (log,) = (tmp_path / ".snakemake" / "log").iterdir()
+    (log,) = (folder / ".snakemake" / "log").glob("*.snakemake.log")
     assert "rule train" in log.read_text(encoding="utf-8") or "Job 1: Train good" in log.read_text(encoding="utf-8")
 
 
-def test_a_dry_run_names_the_setting_that_changed_and_sums_up_many_jobs(tmp_path: Path) -> None:
-    names = [f"n{number}" for number in range(9)]
-    assert "Train n0, " in snakemake(tmp_path, names=names[:2])
-    assert "Nothing to be done" in snakemake(tmp_path, "--dry-run", names=names[:2])
-    output = snakemake(tmp_path, "--dry-run", names=names, lr=0.2)
-    assert output.count("because train.lr was 0.1, is 0.2") == 2
+def test_a_dry_run_names_the_setting_that_changed_and_sums_up_many_jobs(ended: tuple[Path, str]) -> None:
+    folder, _ = ended
+    output = snakemake(folder, "--dry-run", names=["good", *(f"n{number}" for number in range(7))], lr=0.2)
+    assert output.count("Train good, because train.lr was 0.1, is 0.2") == 1
     assert re.search(r"^train: 7 jobs, such as Train n\d, because n\d/curves.jsonl is missing$", output, re.MULTILINE)
 
 
-def test_a_planned_job_takes_one_line_however_long_its_settings_are(tmp_path: Path) -> None:
+def test_a_planned_job_takes_one_line_however_long_its_settings_are(ended: tuple[Path, str]) -> None:
+    folder, _ = ended
     countries = ".".join(f"country{number:03d}" for number in range(99))
-    snakemake(tmp_path, names=["a"])
-    output = snakemake(tmp_path, "--dry-run", names=["a"], lr=countries)
-    assert re.search(r"^Train a, because train.lr was 0.1, is.* …$", output, re.MULTILINE)
+    output = snakemake(folder, "--dry-run", names=["good"], lr=countries)
+    assert re.search(r"^Train good, because train.lr was 0.1, is.* …$", output, re.MULTILINE)
 
 
 def said(**causes: object) -> list[str]:
@@ -113,6 +120,13 @@ def test_files_are_told_by_the_first_and_their_number() -> None:
     assert said(_missing_output={"a"}, _updated_input_run={"b"}) == ["a is missing"]
     assert said(_updated_input_run={"b"}) == ["b is made anew by another job"]
     assert said(forced=True) == ["it is asked for"]
+
+
+def test_what_snakemake_says_besides_is_passed_on_or_left_to_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = LogHandler(OutputSettings(), None)
+    for text in ("Building DAG of jobs...", "Nothing to be done (all requested files are present and up to date)."):
+        handler.emit(logging.makeLogRecord({"msg": text}))
+    assert capsys.readouterr().err == "Nothing to be done (all requested files are present and up to date).\n"
 
 
 @pytest.mark.parametrize(

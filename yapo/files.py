@@ -15,16 +15,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from yapo.errors import YapoError
 from yapo.seal import BLANK, NAME, parquet_place, seal
 
+if TYPE_CHECKING:  # pandas is slow to import, and few files are tables
+    import pandas as pd
+
 _SQLITE = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database
 _ROOM = "free some and run the same command again; what was finished is kept"
 _PERMISSION = "give a folder you may write to, or make it writable and run the same command again; what was finished is kept"
+_AGAIN = "delete it and run the stage that makes it again"
 _REMEDIES = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
@@ -165,33 +167,36 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise YapoError(f"{path}: no such file; run the stage that makes it") from None
-    except ValueError as error:
-        raise YapoError(f"{path}: not valid JSON ({error}); delete it and run the stage that makes it again") from None
+    return _parsed(path, _content(path), "")
 
 
 def read_json_lines(path: Path) -> pd.DataFrame:
     """Read a file of JSON objects, one a line."""
+    import pandas as pd
+
     rows = []
+    for number, line in enumerate(_content(path).splitlines(), start=1):
+        row = _parsed(path, line, f", line {number}")
+        if not isinstance(row, dict):
+            raise YapoError(f"{path}, line {number}: {line[:40]} is not an object; {_AGAIN}")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _content(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; run the stage that makes it") from None
     except UnicodeDecodeError as error:
-        raise YapoError(f"{path}: not UTF-8 ({error.reason}); delete it and run the stage that makes it again") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            rows.append(json.loads(line))
-            if not isinstance(rows[-1], dict):
-                raise ValueError(f"{line[:40]} is not an object")
-        except (ValueError, RecursionError) as error:
-            raise YapoError(
-                f"{path}, line {number}: not valid JSON ({error}); delete the file and run the stage that makes it again"
-            ) from None
-    return pd.DataFrame(rows)
+        raise YapoError(f"{path}: not UTF-8 ({error.reason}); {_AGAIN}") from None
+
+
+def _parsed(path: Path, text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise YapoError(f"{path}{place}: not valid JSON ({error}); {_AGAIN}") from None
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -208,13 +213,13 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
 
 
 def digest(value: Any) -> str:
-    """Twelve hexadecimal digits that identify a JSON-like value."""
+    """Return twelve hexadecimal digits that identify a JSON-like value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def file_digest(*paths: Path) -> str:
-    """Twelve hexadecimal digits that identify the contents of files, in the order given."""
+    """Return twelve hexadecimal digits that identify the contents of files, in the order given."""
     total = hashlib.sha256()
     for path in paths:
         total.update(hashlib.sha256(path.read_bytes()).digest())

@@ -1,9 +1,8 @@
 """One device of this machine for one process: a lock that the kernel frees however its holder ends.
 
 ``python -m yapo.lease -- CMD ARGS...`` waits for a free device, sets ``CUDA_VISIBLE_DEVICES`` and becomes CMD (exec), lock
-included. ``with lease() as device:`` does the same inside a process; enter it before the first CUDA call, which reads that
-variable once. Nothing is leased, and the command simply runs, where there is no device, and inside a lease (``YAPO_LEASED``: a
-job must not wait for the device that it holds). Under Slurm each allocation (``SLURM_JOB_ID``) has locks of its own: it is
+included. Nothing is leased, and the command simply runs, where there is no device, and inside a lease (``YAPO_LEASED``: a job
+must not wait for the device that it holds). Under Slurm each allocation (``SLURM_JOB_ID``) has locks of its own: it is
 exclusive already, and every one may know its first device as "0".
 
 The lock is ``flock`` and not ``lockf``: a POSIX lock would go as soon as any descriptor of the file is closed. Lock files lie in
@@ -13,7 +12,6 @@ differs between jobs. The folder has to be on a local disk.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import logging
 import os
@@ -23,7 +21,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from yapo.errors import YapoError
@@ -77,12 +75,8 @@ def _installed() -> list[str]:
     return [line.strip() for line in answer.stdout.splitlines() if line.strip().isdigit()]
 
 
-def lock_folder() -> Path:
-    """Return the folder of the lock files, and make it where there is none.
-
-    Raises:
-        YapoError: It cannot be made or written to, or the default folder was made by someone else.
-    """
+def _lock_folder() -> Path:
+    """Return the folder of the lock files, and make it where there is none."""
     shared = os.environ.get("YAPO_LEASE_DIR")
     folder = Path(shared or DEFAULT_FOLDER)
     try:
@@ -132,7 +126,7 @@ def _try_lock(path: Path) -> int | None:
 
 def _wait_for_one(names: Sequence[str]) -> tuple[str, int]:
     """Wait until one of the devices is free; return its name and the descriptor that holds its lock."""
-    folder = lock_folder()
+    folder = _lock_folder()
     told = False
     while True:
         # A random order keeps jobs that start together from all contending for the first device.
@@ -146,40 +140,21 @@ def _wait_for_one(names: Sequence[str]) -> tuple[str, int]:
         time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
 
 
-def _acquire() -> tuple[str, int] | None:
-    """Lease a device, or return None where there is nothing to lease."""
-    if "YAPO_LEASED" in os.environ:
-        return None
-    names = devices()
-    return _wait_for_one(names) if names else None
+def take_device() -> int | None:
+    """Wait for a free device and let the environment name it alone.
 
-
-@contextlib.contextmanager
-def lease() -> Iterator[str | None]:
-    """Hold one device for the length of a ``with`` block, during which ``CUDA_VISIBLE_DEVICES`` names it alone.
-
-    Yields:
-        The device, or None where nothing is leased (see the module's first lines) and the environment stays as it is.
+    Returns:
+        The descriptor that holds its lock, or None where there is nothing to lease.
 
     Raises:
         YapoError: The folder of the lock files cannot be used.
     """
-    held = _acquire()
-    if held is None:
-        yield None
-        return
-    name, descriptor = held
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [] if "YAPO_LEASED" in os.environ else devices()
+    if not names:
+        return None
+    name, descriptor = _wait_for_one(names)
     os.environ |= {"CUDA_VISIBLE_DEVICES": name, "YAPO_LEASED": name}
-    try:
-        yield name
-    finally:
-        os.close(descriptor)
-        del os.environ["YAPO_LEASED"]
-        if before is None:
-            del os.environ["CUDA_VISIBLE_DEVICES"]
-        else:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
+    return descriptor
 
 
 def become(command: Sequence[str]) -> None:
@@ -194,10 +169,8 @@ def become(command: Sequence[str]) -> None:
         raise YapoError("no command given; write: python -m yapo.lease -- CMD ARGS...")
     if shutil.which(command[0]) is None:  # before the wait, which may last hours
         raise YapoError(f"{command[0]}: no such command, or not executable; check its spelling and PATH")
-    held = _acquire()
-    if held is not None:
-        name, descriptor = held
-        os.environ |= {"CUDA_VISIBLE_DEVICES": name, "YAPO_LEASED": name}
+    descriptor = take_device()
+    if descriptor is not None:
         os.set_inheritable(descriptor, True)
     try:
         os.execvp(command[0], list(command))
