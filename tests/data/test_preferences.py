@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yapo.config import SplitConfig
-from yapo.data.preferences import LAYOUTS, PREFERENCES, load_preferences, split_preferences
+from yapo.data.preferences import LAYOUTS, load_preferences, split_preferences
 from yapo.data.text import text_key
 from yapo.errors import YapoError
 
@@ -85,7 +85,7 @@ def test_dirty_rows_are_dropped_counted_and_shown(tmp_path: Path, kind: str) -> 
     clean = [row for row, fault in DIRTY if fault is None]
     assert pairs[["prompt", "chosen", "rejected"]].to_dict("records") == clean
     assert pairs["source_row"].tolist() == [n for n, (_, fault) in enumerate(DIRTY, start=1) if fault is None]
-    assert list(pairs.columns) == list(PREFERENCES.columns)
+    assert list(pairs.columns) == ["pair_id", "prompt", "chosen", "rejected", "source_row"]
     assert report["dropped"] == {"duplicate": 2, "empty": 3, "equal": 2}
     assert report["rows"] == len(DIRTY) == report["pairs"] + sum(report["dropped"].values())
     assert report["dropped_examples"]["empty"] == [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from yapo.config import JudgeConfig
@@ -97,6 +97,7 @@ def test_a_key_is_its_own_key(text: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(word=st.text(st.characters(categories=["L", "Nd"], exclude_characters="ſ"), min_size=1, max_size=8), data=st.data())
 def test_any_word_stays_itself_however_it_is_typed(word: str, data: st.DataObject) -> None:
+    assume(not is_blank(word))  # as a lone vowel mark is, in Arabic presentation forms
     names = [name for name in TYPINGS if name not in ("upper", "lower", "presentation forms", "zero width", "soft hyphen")]
     for name in data.draw(st.lists(st.sampled_from(names), max_size=3)):
         word_typed = TYPINGS[name](word)

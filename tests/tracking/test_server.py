@@ -1,80 +1,64 @@
 """The MLflow view on a server that several machines share."""
 
-import http.client
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
+import uvicorn
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from tests.tracking.study_files import curve, hashes, step_row, write_curve
 from yapo.errors import YapoError
 from yapo.tracking import Server, Tracker
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
+from yapo.tracking.__main__ import ingest
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
-    """``mlflow server`` on this machine, as docs/tracking.md starts it; its address."""
+    """The address of an MLflow server, which runs in a thread: ``mlflow server`` takes ten seconds to start."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, folder / "mlflow.db")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--serve-artifacts", "--artifacts-destination", (folder / "artifacts").as_uri(), "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 180
-        while not answers(port):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("_MLFLOW_SERVER_FILE_STORE", f"sqlite:///{folder / 'mlflow.db'}")
+        environment.setenv("_MLFLOW_SERVER_SERVE_ARTIFACTS", "true")
+        environment.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", "mlflow-artifacts:/")
+        environment.setenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", (folder / "artifacts").as_uri())
+        from mlflow.server.fastapi_app import create_fastapi_app
+
+        running = uvicorn.Server(uvicorn.Config(create_fastapi_app(), port=0, log_config=None))
+        thread = Thread(target=running.run)
+        thread.start()
+        try:
+            while not running.started:
+                assert thread.is_alive()
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            running.should_exit = True
+            thread.join()
 
 
-def test_two_ingests_at_once_show_a_study_once(results: Path, server: str) -> None:
+def test_two_ingests_at_once_show_a_study_once(
+    results: Path, server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_curve(results / "arabic" / "egypt" / "train" / "bipo", [step_row(step, 1 / step) for step in range(1, 400)])
     vector = results / "arabic" / "egypt" / "train" / "yapo" / "mcq-both.safetensors"
     vector.write_bytes(b"vector")
     (results / "mlflow.db").unlink()
     before = hashes(results)
-    command = [sys.executable, "-m", "yapo.tracking", "ingest", "--results", str(results)]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": server, "MLFLOW_EXPERIMENT_NAME": "both"}
-    both = [
-        subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120) for process in both]
-    assert sorted(words for words, _ in said) == [f"{server}: 4 created\n", f"{server}: 4 unchanged\n"]
-    assert [process.returncode for process in both] == [0, 0]
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(Tracker(results, Server(server, results), "both").ingest) for _ in range(2)]
+    assert sorted(map(dict, (done.result().runs for done in both)), key=str) == [{"created": 4}, {"unchanged": 4}]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "both")
+    assert ingest(results, follow=None)
+    assert capsys.readouterr().out == f"{server}: 4 unchanged\n"
     assert hashes(results) == before
     assert not (results / "mlflow.db").exists()
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from yapo.config import SplitConfig
+from yapo.data.preferences import load_preferences, split_preferences, split_report
 from yapo.data.records import ENDINGS
 from yapo.data.text import text_key
 from yapo.errors import YapoError, unknown
@@ -41,14 +42,12 @@ def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.Data
     them, and questions that ``test`` asks too are left out and counted. Without a test file, ``train`` is dealt to all three.
 
     Returns:
-        Columns of ``PREFERENCES``, ``split``, ``question_id`` (the same for all pairs of a question) and ``phrasing`` (counts
-        the pairs of a question), and the report, ready for JSON.
+        The columns of ``load_preferences``, ``split``, ``question_id`` (the same for all pairs of a question) and ``phrasing``
+        (counts the pairs of a question); and the report, ready for JSON.
 
     Raises:
         YapoError: there is no such behaviour, or a file cannot be used.
     """
-    from yapo.data.preferences import load_preferences, split_report  # here: the plan of a study has no use for pandera
-
     if name not in (known := behaviours_in(folder)):
         raise unknown("behaviour", "country", name, known)
     place = Path(folder) / name
@@ -73,8 +72,6 @@ def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.Data
 
 
 def _dealt(path: Path, pairs: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
-    from yapo.data.preferences import split_preferences
-
     if pairs.empty:
         raise YapoError(f"{path}: every question of it is also in the test file; give others")
     try:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
-import pandera.pandas as pa
 
 from yapo.config import SplitConfig
 from yapo.data.records import ENDINGS, Fault, Records, read_records
@@ -23,18 +22,6 @@ from yapo.files import digest
 
 LAYOUTS = (("prompt", "chosen", "rejected"), ("question", "matching", "not_matching"))
 EXAMPLES = 5
-
-_NOT_EMPTY = pa.Check(lambda s: ~s.map(is_blank).astype(bool), name="not_empty")
-PREFERENCES = pa.DataFrameSchema(
-    {
-        "pair_id": pa.Column(str, unique=True, description="of the three texts: the same in every file that holds the pair"),
-        "prompt": pa.Column(str, _NOT_EMPTY),
-        "chosen": pa.Column(str, _NOT_EMPTY),
-        "rejected": pa.Column(str, _NOT_EMPTY),
-        "source_row": pa.Column(int, pa.Check.ge(1), description="record of the file (csv: the header not counted)"),
-    },
-    strict=True,
-)
 
 # An index written by a spreadsheet or by pandas; other columns that are not needed are ignored too, and named.
 _INDEX = re.compile(r"^(unnamed: ?\d+|index|id|)$", re.IGNORECASE)
@@ -51,7 +38,8 @@ def load_preferences(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     counted: prompts that occur again with other answers, and texts with leftover escapes.
 
     Returns:
-        A table with the columns of ``PREFERENCES``, in the file's order, and the report, ready for JSON.
+        A table with a row for each pair, in the file's order, and the report, ready for JSON. Its columns: ``pair_id`` (of the
+        three texts: the same in every file that holds the pair), ``prompt``, ``chosen``, ``rejected``, ``source_row`` (from 1).
 
     Raises:
         YapoError: the file cannot be read, has neither set of columns or both, or no usable row.
@@ -74,7 +62,7 @@ def load_preferences(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     if not rows:
         why = ", ".join(f"{reason} {n}" for reason, n in report["dropped"].items()) or "it has none"
         raise YapoError(f"{path}: no usable row ({why}); {', '.join(layout)} must be three texts, the last two different")
-    return cast(pd.DataFrame, PREFERENCES.validate(pd.DataFrame(rows))), report
+    return pd.DataFrame(rows), report
 
 
 def split_preferences(pairs: pd.DataFrame, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:

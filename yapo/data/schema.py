@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
+from numbers import Real
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from yapo.checks import VARIANTS
 from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError
 from yapo.files import write_parquet
@@ -18,30 +21,44 @@ from yapo.seal import intact, parquet_place
 
 KEY = ["question_id", "country", "variant", "phrasing"]
 QUESTION = ["country", "variant", "question"]
-TEXTS = ("question_id", "language", "country", "topic", "category", "variant", "question", "answer")
-NUMBERS = ("phrasing", "answer_index", "control_index")
+_LARGEST = 10**9  # of a whole number
 
-_NOT_EMPTY = pa.Check(lambda s: ~s.map(is_blank).astype(bool), name="not_empty")
+
+def _is_whole(value: object) -> bool:
+    """Tell whether a cell is a whole number, or the text of one, as a csv file holds it."""
+    if isinstance(value, str):
+        return re.fullmatch(r"\s*-?\d{1,9}\s*", value) is not None
+    return isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer() and abs(value) < _LARGEST
+
+
+_TEXT = pa.Check(lambda cell: isinstance(cell, str), element_wise=True, name="text")
+_NOT_EMPTY = pa.Check(lambda cell: isinstance(cell, str) and not is_blank(cell), element_wise=True, name="not_empty")
+_FORM = pa.Check(lambda cell: isinstance(cell, str) and cell in VARIANTS, element_wise=True, name="variant")
+_FROM_0 = pa.Check(lambda cell: _is_whole(cell) and int(cell) >= 0, element_wise=True, name="whole_number")
+_FROM_MINUS_1 = pa.Check(lambda cell: _is_whole(cell) and int(cell) >= -1, element_wise=True, name="whole_number")
 
 # What each column takes; the descriptions are what an error tells to give.
 ITEMS = pa.DataFrameSchema(
     {
-        "question_id": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
-        "language": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
-        "country": pa.Column(str, _NOT_EMPTY, description="lower-case letters, digits, - and _, a letter first"),
-        "topic": pa.Column(str, description="a text"),
-        "category": pa.Column(str, description="a text"),
-        "variant": pa.Column(str, pa.Check.isin(["localized", "nonlocalized"]), description="localized or nonlocalized"),
-        "phrasing": pa.Column(int, pa.Check.ge(0), description="a whole number from 0"),
-        "question": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
-        "options": pa.Column(object, description="a list of texts"),
-        "answer_index": pa.Column(int, pa.Check.ge(0), description="a whole number from 0"),
-        "answer": pa.Column(str, _NOT_EMPTY, description="a text that is not empty"),
-        "control_index": pa.Column(int, pa.Check.ge(-1), description="the position of the Western control, -1 if there is none"),
+        "question_id": pa.Column(checks=_NOT_EMPTY, description="a text that is not empty"),
+        "language": pa.Column(checks=_NOT_EMPTY, description="a text that is not empty"),
+        "country": pa.Column(checks=_NOT_EMPTY, description="lower-case letters, digits, - and _, a letter first"),
+        "topic": pa.Column(checks=_TEXT, description="a text"),
+        "category": pa.Column(checks=_TEXT, description="a text"),
+        "variant": pa.Column(checks=_FORM, description="localized or nonlocalized"),
+        "phrasing": pa.Column(checks=_FROM_0, description="a whole number from 0"),
+        "question": pa.Column(checks=_NOT_EMPTY, description="a text that is not empty"),
+        "options": pa.Column(description="a list of texts"),
+        "answer_index": pa.Column(checks=_FROM_0, description="a whole number from 0"),
+        "answer": pa.Column(checks=_NOT_EMPTY, description="a text that is not empty"),
+        "control_index": pa.Column(checks=_FROM_MINUS_1, description="the position of the Western control, -1 if there is none"),
     },
     strict=True,
-    coerce=True,
 )
+# pandas would turn anything into a text, and cut a number to a whole one, without a word; so types are set after the checks.
+_TYPES = {
+    name: int if name in ("phrasing", "answer_index", "control_index") else str for name in ITEMS.columns if name != "options"
+}
 
 
 def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
@@ -69,9 +86,8 @@ def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
         raise YapoError(f"{source}: column {twice[0]!r} is there twice; rename or remove one")
     lost = [name for name in frame.index.names if name in ITEMS.columns and name not in frame]
     frame = frame.reset_index(level=lost).reset_index(drop=True) if lost else frame.reset_index(drop=True)
-    _check_types(frame, source)
     try:
-        items = cast(pd.DataFrame, ITEMS.validate(frame, lazy=True))
+        items = ITEMS.validate(frame, lazy=True).astype(_TYPES)
     except pa.errors.SchemaErrors as error:
         raise YapoError(f"{source}: {_first_failure(error, frame)}") from None
     places = items.drop_duplicates(["country", "language"])[["country", "language"]]
@@ -91,20 +107,6 @@ def _refuse_again(items: pd.DataFrame, again: pd.Series[bool], kind: str, column
         n = int(again.to_numpy().argmax())
         named = ", ".join(f"{column} {shown(items[column].iloc[n], bare=True)}" for column in columns)
         raise YapoError(f"{source}: {int(again.sum())} duplicated {kind}, first row {n + 1} ({named}); keep one row of each")
-
-
-def _check_types(frame: pd.DataFrame, source: Path | str) -> None:
-    """What pandas would turn into a text or cut to a whole number without a word."""
-    for column in frame.columns.intersection([*TEXTS, *NUMBERS]):
-        for n, value in enumerate(frame[column].tolist(), start=1):
-            if column in TEXTS:
-                wrong = not isinstance(value, str) and not (value is None or value is pd.NA or value != value)
-            else:
-                wrong = isinstance(value, bool) or not (value is None or value is pd.NA or isinstance(value, (int, float, str)))
-                wrong = wrong or (isinstance(value, float) and value % 1 != 0 and value == value)
-            if wrong:
-                kind = "a text" if column in TEXTS else "a whole number"
-                raise YapoError(f"{source}: row {n}: {column} is {shown(value)}, not {kind}; write it as one")
 
 
 def _check_options(item: dict[Hashable, Any], where: str) -> None:
@@ -141,7 +143,8 @@ def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
     if first["check"] == "column_in_schema":
         name = first["failure_case"] or "without a name (an index column?)"
         return f"unknown column {name}; remove it: the items schema has {', '.join(ITEMS.columns)}"
-    where = f"in {len(same)} of {len(frame)} rows, first value {shown(first['failure_case'])} in row {first['index'] + 1}"
+    value = first["failure_case"].item() if isinstance(first["failure_case"], np.generic) else first["failure_case"]
+    where = f"in {len(same)} of {len(frame)} rows, first value {shown(value)} in row {first['index'] + 1}"
     return f"column {first['column']} fails '{first['check']}' {where}; give {ITEMS.columns[first['column']].description}"
 
 

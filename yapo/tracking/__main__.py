@@ -35,7 +35,7 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _ingest(results: Path, follow: float | None) -> bool:
+def ingest(results: Path, follow: float | None) -> bool:
     """Ingest once, or every ``follow`` seconds until interrupted: to the server in use, else to the study's own database.
 
     Returns:
@@ -138,11 +138,11 @@ def main() -> int:
     """Run the command line; return the exit status: 0 also after an interruption, 2 where the view is not up to date."""
     parser = argparse.ArgumentParser(prog="python -m yapo.tracking", description="The MLflow view of a study.")
     commands = parser.add_subparsers(dest="command", required=True)
-    ingest = commands.add_parser(
+    copying = commands.add_parser(
         "ingest", help="copy the curves and scores of a study into its MLflow database, or to the server MLFLOW_TRACKING_URI"
     )
-    ingest.add_argument("--results", type=Path, required=True, metavar="DIR", help="results folder of the study")
-    ingest.add_argument("--follow", type=float, metavar="SECONDS", help="go on, with a pass every so many seconds")
+    copying.add_argument("--results", type=Path, required=True, metavar="DIR", help="results folder of the study")
+    copying.add_argument("--follow", type=float, metavar="SECONDS", help="go on, with a pass every so many seconds")
     ui = commands.add_parser("ui", help="serve the MLflow UI of a study, kept up to date while it trains")
     ui.add_argument("--results", type=Path, required=True, metavar="DIR", help="results folder of the study")
     ui.add_argument("--port", type=int, default=5000, help="port on this machine (default: 5000)")
@@ -155,7 +155,7 @@ def main() -> int:
         require_extra("track", "mlflow", "pyarrow")
         if options.command == "ui":
             _ui(options.results, options.port)
-        elif not _ingest(options.results, options.follow):
+        elif not ingest(options.results, options.follow):
             return 2
     except YapoError as error:
         print(error, file=sys.stderr)

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -25,50 +25,22 @@ _BUSY_SECONDS = 60.0  # that each write waits for another program to let go of a
 _NO_SERVER = "start it (docs/tracking.md), or unset MLFLOW_TRACKING_URI to use the study's own database"
 
 
-class Place(Protocol):
-    """What an ingest needs to know of the place that it writes to."""
-
-    @property
-    def uri(self) -> str:
-        """The place as MLflow names it."""
-
-    @property
-    def name(self) -> str:
-        """The place as messages name it."""
-
-    @property
-    def lock(self) -> Path:
-        """The file whose lock keeps two ingests of one study apart."""
-
-    @property
-    def artifact_location(self) -> str | None:
-        """Where a new experiment is to have its artifacts; None where the place itself decides."""
-
-    def open(self, wait: float, results: Path, experiment: str) -> MlflowClient:
-        """Open the place, and make it where there is none.
-
-        Args:
-            wait: Seconds to wait until it can be used.
-            results: Folder of the study. A place that came along with a moved or copied folder is made to point into it.
-            experiment: Name of the MLflow experiment that shows it.
-
-        Raises:
-            YapoError: It cannot be used; the message says what to do.
-        """
-
-    def check(self, experiment: Experiment, results: Path) -> None:
-        """Refuse an experiment that shows another study folder.
-
-        Raises:
-            YapoError: It does.
-        """
-
-
 class Database:
-    """An SQLite file, with the artifacts in a folder."""
+    """An SQLite file, with the artifacts in a folder.
+
+    Attributes:
+        uri: the place as MLflow names it.
+        name: the place as messages name it.
+        lock: the file whose lock keeps two ingests of one study apart.
+        artifact_location: where a new experiment has its artifacts; None where the place itself decides.
+    """
 
     def __init__(self, path: Path, artifacts: Path) -> None:
-        """Name the file and the folder; nothing is opened yet."""
+        """Name the file and the folder; nothing is opened yet.
+
+        Raises:
+            YapoError: the path holds a question mark.
+        """
         self.path = path.resolve()
         if "?" in str(self.path):
             raise YapoError(f"{self.path}: the address of a database cannot hold a question mark; rename the folder")
@@ -79,7 +51,16 @@ class Database:
         self.artifact_location: str | None = self.artifacts.as_uri()
 
     def open(self, wait: float, results: Path, experiment: str) -> MlflowClient:
-        """Open the file; a schema migration that is cut short leaves nothing behind."""
+        """Open the file, and make it where there is none; a schema migration that is cut short leaves nothing behind.
+
+        Args:
+            wait: seconds to wait for another program to let go of it.
+            results: folder of the study. A database that came along with a moved or copied folder is made to point into it.
+            experiment: name of the MLflow experiment that shows it.
+
+        Raises:
+            YapoError: it cannot be used; the message says what to do.
+        """
         if self.path.exists():
             self._settle(wait, results, experiment)
         else:
@@ -140,13 +121,16 @@ class Database:
 
 
 class Server:
-    """An MLflow server, which keeps the artifacts too. Whoever writes to it must see the results folder, where the lock is."""
+    """An MLflow server, which keeps the artifacts too. Whoever writes to it must see the results folder, where the lock is.
+
+    Attributes: see ``Database``.
+    """
 
     def __init__(self, uri: str, results: Path) -> None:
         """Name the server and the study.
 
         Raises:
-            YapoError: The address is not that of a server.
+            YapoError: the address is not that of a server.
         """
         if "@" in uri:
             raise YapoError("MLFLOW_TRACKING_URI holds a password: use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
@@ -186,6 +170,9 @@ class Server:
                 f"{self.uri}: its experiment '{experiment.name}' shows {shown or 'something else'}, not {results}; "
                 "set MLFLOW_EXPERIMENT_NAME to a name of your own"
             )
+
+
+Place = Database | Server
 
 
 def _client(uri: str) -> MlflowClient:

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from yapo import files
-from yapo.checks import SETTINGS, TASKS
 from yapo.errors import YapoError
 
 #: Series taken from the rows of a curve, under the same names for every method so that the methods overlay in one chart.
@@ -63,16 +63,28 @@ class RunRecord:
         self.digest = files.digest([self.tags, sorted(self.metrics.items()), self.params, artifacts, self.complete])
 
 
-class _Row(NamedTuple):
-    """One line of a curve file."""
+class _Row(BaseModel):
+    """One line of a curve file. A closed-form method takes no step."""
 
-    task: str
-    setting: str
-    ends_epoch: bool
-    epoch: int
-    step: int
-    values: dict[str, float]
-    direction: float | None
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    task: Literal["mcq", "open_ended"]
+    setting: Literal["localized", "nonlocalized", "both"]
+    kind: Literal["step", "epoch"]
+    epoch: Annotated[int, Field(ge=0, le=_LARGEST_STEP)]
+    step: Annotated[int, Field(ge=0, le=_LARGEST_STEP)] = 0
+    d: float | None = None
+    loss: float | None = None
+    margin: float | None = None
+    lr: float | None = None
+    norm: float | None = None
+    displacement: float | None = None
+    l0: float | None = None
+    validation_loss: float | None = None
+
+    def values(self) -> dict[str, float]:
+        """Return the value of each series that the row has."""
+        return {name: _storable(value) for name in SERIES if (value := getattr(self, name)) is not None}
 
 
 class _Curve(NamedTuple):
@@ -150,7 +162,7 @@ def read_method(folder: Path) -> tuple[list[RunRecord], list[str]]:
         name = f"{country.name}/{method}/{task}/{setting}"
         tags = {"language": country.parent.name, "country": country.name, "method": method, "task": task, "setting": setting}
         metrics = _curve_metrics(curve.rows)
-        ends = {row.epoch: row.step for row in curve.rows if row.ends_epoch}
+        ends = {row.epoch: row.step for row in curve.rows if row.kind == "epoch"}
         metrics |= _validation_metrics(_select(validation, task, setting), ends)
         metrics |= _test_metrics(_select(test, task, setting))
         vectors = [(folder, "all_epochs"), (country / "vectors" / method, "chosen")]
@@ -205,9 +217,10 @@ def _parse_all(path: Path, content: bytes, problems: list[str]) -> dict[tuple[st
     bad: list[str] = []
     for number, line in enumerate(content.splitlines(), start=1):
         try:
-            row = _parse(line)
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0] or type(error).__name__
+            row = _Row.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            reason = ": ".join([*map(str, first["loc"]), first["msg"]])
             bad.append(f"{path}, line {number}: not a row of a training curve ({reason})")
             continue
         runs.setdefault((row.task, row.setting), []).append(row)
@@ -217,51 +230,24 @@ def _parse_all(path: Path, content: bytes, problems: list[str]) -> dict[tuple[st
     return runs
 
 
-def _parse(line: bytes) -> _Row:
-    row = json.loads(line)
-    if not isinstance(row, dict):
-        raise TypeError(f"{line[:40].decode(errors='replace')} is not an object")
-    for key, known in (("task", TASKS), ("setting", SETTINGS), ("kind", ("step", "epoch"))):
-        if row[key] not in known:
-            raise ValueError(f"{key}={row[key]!r} is none of {', '.join(known)}")
-    values = {name: _storable(_number(row, name)) for name in SERIES if row.get(name) is not None}
-    step = _whole(row, "step") if "step" in row else 0  # a closed-form method takes no step
-    direction = row.get("d")
-    sign = float(direction) if isinstance(direction, int | float) and abs(direction) == 1 else None
-    return _Row(row["task"], row["setting"], row["kind"] == "epoch", _whole(row, "epoch"), step, values, sign)
-
-
-def _number(row: dict[str, Any], key: str) -> float:
-    if isinstance(row[key], bool) or not isinstance(row[key], int | float):
-        raise TypeError(f"{key}={row[key]!r} is not a number")
-    return float(row[key])
-
-
-def _whole(row: dict[str, Any], key: str) -> int:
-    value = _number(row, key)
-    if not (value.is_integer() and 0 <= value <= _LARGEST_STEP):
-        raise ValueError(f"{key}={row[key]!r} is not a whole number from 0")
-    return int(value)
-
-
 def _curve_metrics(rows: list[_Row]) -> dict[Point, float]:
     """Values by series and step, with running means and the loss of each direction.
 
     A running mean looks back only, so that what is stored of a growing curve stays as it is. The later of two rows for one step
     counts, as after a resumed training.
     """
-    metrics = {(series, row.step): value for row in rows for series, value in row.values.items()}
-    steps = {row.step: row for row in rows if not row.ends_epoch}
+    metrics = {(series, row.step): value for row in rows for series, value in row.values().items()}
+    steps = {row.step: row for row in rows if row.kind == "step"}
     for series in JUMPING:
         last: deque[float] = deque(maxlen=WINDOW)
         for step in sorted(steps):
-            value = steps[step].values.get(series)
+            value = steps[step].values().get(series)
             if value is not None:
                 last.append(value)
                 metrics[f"{series}_mean", step] = _storable(sum(part / len(last) for part in last))
     for step, row in steps.items():
-        if row.direction is not None and "loss" in row.values:
-            metrics[BY_DIRECTION[row.direction], step] = row.values["loss"]
+        if row.d in BY_DIRECTION and row.loss is not None:
+            metrics[BY_DIRECTION[row.d], step] = _storable(row.loss)
     return metrics
 
 
