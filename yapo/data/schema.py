@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,9 @@ def _is_whole(value: object) -> bool:
     """Tell whether a cell is a whole number, or the text of one, as a csv file holds it."""
     if isinstance(value, str):
         return re.fullmatch(r"\s*-?\d{1,9}\s*", value) is not None
-    return isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer() and abs(value) < _LARGEST
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    return float(value).is_integer() and abs(value) < _LARGEST
 
 
 _TEXT = pa.Check(lambda cell: isinstance(cell, str), element_wise=True, name="text")
@@ -87,7 +88,7 @@ def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
     lost = [name for name in frame.index.names if name in ITEMS.columns and name not in frame]
     frame = frame.reset_index(level=lost).reset_index(drop=True) if lost else frame.reset_index(drop=True)
     try:
-        items = ITEMS.validate(frame, lazy=True).astype(_TYPES)
+        items: pd.DataFrame = ITEMS.validate(frame, lazy=True).astype(_TYPES)
     except pa.errors.SchemaErrors as error:
         raise YapoError(f"{source}: {_first_failure(error, frame)}") from None
     places = items.drop_duplicates(["country", "language"])[["country", "language"]]
