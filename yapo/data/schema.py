@@ -29,7 +29,7 @@ def _is_whole(value: object) -> bool:
         return re.fullmatch(r"\s*-?\d{1,9}\s*", value) is not None
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return False
-    return float(value).is_integer() and abs(value) < _LARGEST
+    return float(value).is_integer() and abs(float(value)) < _LARGEST
 
 
 _TEXT = pa.Check(lambda cell: isinstance(cell, str), element_wise=True, name="text")
