@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from yapo.errors import YapoError
@@ -17,10 +16,14 @@ from yapo.reporting.style import (
     colour,
     empty_figure,
     frame_texts,
+    handle,
+    interval_dot,
     legend_below,
     marker,
     method_handle,
+    name_lines,
     new_figure,
+    panel_title,
     scope,
     score_name,
     share_y,
@@ -70,14 +73,14 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
             unit = "probability of answer" if curve == "patching" else "answered right (%)"
             axes.set_ylabel(f"{label('country', country)}\n{unit}" if column == 0 else unit)
     handles = [
-        Line2D([], [], color=_OWN, marker="o", label="own answer (patching), answered right (steerability)"),
-        Line2D([], [], color=_PLAIN, linestyle="--", label="model untouched"),
-        Line2D([], [], color=_CHOSEN, linewidth=3, alpha=0.35, label=f"chosen layer ({layer})"),
+        handle("own answer (patching), answered right (steerability)", color=_OWN, marker="o"),
+        handle("model untouched", color=_PLAIN, linestyle="--"),
+        handle(f"chosen layer ({layer})", color=_CHOSEN, linewidth=3, alpha=0.35),
     ]
     if (curves["curve"] == "patching_western").any():
-        handles.insert(1, Line2D([], [], color=_WESTERN, marker="s", label="Western answer (patching)"))
+        handles.insert(1, handle("Western answer (patching)", color=_WESTERN, marker="s"))
     if curves["ceiling"].notna().any():
-        handles.insert(-1, Line2D([], [], color=_PLAIN, linestyle=":", label="localized prompt (ceiling)"))
+        handles.insert(-1, handle("localized prompt (ceiling)", color=_PLAIN, linestyle=":"))
     legend_below(figure, handles, width=3.2)
     frame_texts(figure, "Layer discovery", note)
     return figure
@@ -108,9 +111,6 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
     Args:
         validation: validation scores of one or several countries.
         note: sentence printed under the figure.
-
-    Raises:
-        YapoError: ``validation`` is empty.
     """
     if validation.empty:
         raise YapoError("validation has no rows; run the validate stage for at least one country first")
@@ -134,7 +134,7 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
                 if method in swept and not (own["multiplier"] == 0).any():  # at 0 every vector is the unsteered model
                     own = pd.concat([own, unsteered[unsteered["country"].isin(own["country"])]])
                 _multiplier_lines(score, failures, own, method, task, method in swept)
-            score.set_title(f"{label('task', task)}, {label('setting', setting).lower()}")
+            score.set_title(panel_title(task, setting))
             failures.tick_params(labelbottom=True)
             failures.set_xlabel("Multiplier (λ)" if row == len(tasks) - 1 else "")
             if column == 0:
@@ -143,7 +143,7 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
         share_y(list(grid[2 * row + 1]), at_least=5)
     handles = [method_handle(m) if m in swept else method_handle(m, linestyle="--", marker="") for m in methods]
     size = "" if rows["country"].nunique() == 1 else ", larger where more countries chose it"
-    handles.append(Line2D([], [], color="#3b4252", marker="o", linestyle="", label=f"chosen λ{size}"))
+    handles.append(handle(f"chosen λ{size}", marker="o", linestyle=""))
     legend_below(figure, handles, width=1.45)
     frame_texts(figure, f"Validation over the multiplier, {scope(rows)}", note)
     return figure
@@ -177,16 +177,12 @@ def summary(scores: pd.DataFrame, note: str = "") -> Figure:
         scores: ``task, setting, method, value, low, high`` in printed units, one row per dot: the ``data`` of the ``summary``
             table, or one country's rows of table 1 or 2.
         note: sentence printed under the figure.
-
-    Raises:
-        YapoError: ``scores`` is empty.
     """
     if scores.empty:
         raise YapoError("no test scores to show; run the evaluate stage for at least one country first")
     tasks, settings = ordered("task", scores["task"]), ordered("setting", scores["setting"])
     methods = ordered("method", scores["method"])
-    size = (2.7 * len(settings) + 0.9, (0.24 * len(methods) + 0.8) * len(tasks) + 0.6)
-    figure = new_figure(*size)
+    figure = new_figure(2.7 * len(settings) + 0.9, (0.24 * len(methods) + 0.8) * len(tasks) + 0.6)
     grid = figure.subplots(len(tasks), len(settings), squeeze=False, sharex="row", sharey=True)
     for row, task in enumerate(tasks):
         for column, setting in enumerate(settings):
@@ -194,14 +190,10 @@ def summary(scores: pd.DataFrame, note: str = "") -> Figure:
             here = scores[(scores["task"] == task) & (scores["setting"] == setting)].set_index("method")
             for place, method in enumerate(methods):
                 if method in here.index:
-                    cell = here.loc[method]
-                    axes.plot([cell["low"], cell["high"]], [place, place], color=colour(method), linewidth=2, alpha=0.5)
-                    axes.plot(cell["value"], place, color=colour(method), marker=marker(method), markersize=6)
+                    interval_dot(axes, here.loc[method], place, method, size=6)
             if "baseline" in here.index:
                 axes.axvline(here.loc["baseline", "value"], color=colour("baseline"), linewidth=0.9, linestyle=":", zorder=0)
-            axes.set_yticks(range(len(methods)), [label("method", method) for method in methods])
-            axes.set_ylim(len(methods) - 0.4, -0.6)
-            axes.grid(axis="y", visible=False)
+            name_lines(axes, [label("method", method) for method in methods])
             axes.margins(x=0.06)
             if row == 0:
                 axes.set_title(label("setting", setting))

@@ -10,22 +10,24 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from yapo.errors import YapoError
 from yapo.reporting.names import label, ordered
 from yapo.reporting.style import (
+    SOFT,
     STYLE,
     blank,
     colour,
     empty_figure,
     frame_texts,
+    handle,
     legend_below,
     marker,
     method_handle,
     new_figure,
+    panel_title,
     scope,
     score_name,
     share_y,
@@ -73,9 +75,9 @@ def training_curves(
             for method in methods:
                 _loss_lines(loss, here[here["method"] == method], method, x)
             _epoch_lines(score, failures, here, _at(validation, task, setting), methods, x)
-            loss.axhline(math.log(2), color="#5d6678", linewidth=0.8, linestyle=":")
+            loss.axhline(math.log(2), color=SOFT, linewidth=0.8, linestyle=":")
             loss.set_ylim(bottom=0)
-            loss.set_title(f"{label('task', task)}, {label('setting', setting).lower()}")
+            loss.set_title(panel_title(task, setting))
             failures.set_xlabel(_X[x])
             for upper in (loss, score):
                 upper.tick_params(labelbottom=False)
@@ -86,8 +88,8 @@ def training_curves(
         for strip in (0, 1, 2):
             share_y(list(grid[3 * row + strip]), at_least=5 if strip == 2 else 0)
     notes = [
-        Line2D([], [], color="#3b4252", marker="o", markerfacecolor="white", linestyle="", label="validation loss"),
-        Line2D([], [], color="#5d6678", linestyle=":", linewidth=0.8, label="ln 2: no preference learnt"),
+        handle("validation loss", marker="o", markerfacecolor="white", linestyle=""),
+        handle("ln 2: no preference learnt", color=SOFT, linestyle=":", linewidth=0.8),
     ]
     base = [method_handle("baseline", linestyle="--", marker="")] if (validation["method"] == "baseline").any() else []
     legend_below(figure, [*(method_handle(method) for method in methods), *base, *notes])
@@ -137,9 +139,6 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
     Args:
         validation: validation scores of several countries.
         note: sentence printed under the figure.
-
-    Raises:
-        YapoError: ``validation`` is empty.
     """
     if validation.empty:
         raise YapoError("validation has no rows; run the validate stage for at least one country first")
@@ -153,8 +152,7 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
         for setting in ordered("setting", rows.loc[rows["task"] == task, "setting"])
     ]
     languages = ordered("language", rows["language"])
-    size = (2.3 * len(languages) + 0.9, 1.75 * len(panels) + 1.5)
-    figure = new_figure(*size)
+    figure = new_figure(2.3 * len(languages) + 0.9, 1.75 * len(panels) + 1.5)
     grid = figure.subplots(len(panels), len(languages), squeeze=False, sharex=True, sharey="row")
     for line, (task, setting) in enumerate(panels):
         for column, language in enumerate(languages):

@@ -38,5 +38,5 @@ def behaviours_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     panels[0].set_ylabel("grade: 1 absent to 4 fully there")
     panels[0].set_ylim(0.9, 4.1)
     legend_below(figure, [method_handle("baseline", marker="", label="Unsteered"), *(method_handle(m) for m in methods)])
-    frame_texts(figure, "Behaviours, steered both ways", f"Test questions; bars and band: bootstrap intervals. {note}".strip())
+    frame_texts(figure, "Behaviours, steered both ways", "Test questions; bars and band: bootstrap intervals.", note)
     return figure

@@ -9,12 +9,12 @@ import pandas as pd
 
 from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.judges.behaviour import scale_of
-from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.numbers import interval, number, percent
+from yapo.reporting.numbers import failed, number_cell, percent
 from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.studies.behaviours.refusal import refuses
+from yapo.studies.means import by_key
 
 NAME = "behaviours"
 REFUSALS = 0.5  # least share of refusals among the rejected answers of a behaviour whose refusals are counted
@@ -64,14 +64,14 @@ def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> T
     methods = ordered("method", cells["method"])
     groups = []
     for behaviour, own in cells.groupby("behaviour", sort=True):
-        found = {(c["measure"], c["direction"], c["method"]): c for c in records(own)}
+        found = by_key(own, ["measure", "direction", "method"])
         rows = []
         for measure, direction in [(m, d) for m in own["measure"].unique() for d in (1, -1, 0)]:
             line = [_cell(found.get((measure, _place(direction, m), m)), measure, direction) for m in methods]
             rows.append(TableRow((_MEASURES[measure], _DIRECTIONS[direction]), tuple(line), aggregate=direction == 0))
         scale = scale_of(str(behaviour))
         groups.append(Group(f"{scale.title} ({scale.direction})", tuple(rows)))
-    failed = cells["parse_failure_rate"].max()
+    unscored = cells["parse_failure_rate"].max()
     sheet = Sheet(
         name=NAME,
         title="Behaviours, steered both ways",
@@ -88,7 +88,7 @@ def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> T
             "Refusals: answers that open like a refusal, where refusing is what not showing the behaviour means; "
             "100 less refusals is the attack success rate.",
             f"Brackets: {options.brackets('questions')}. Questions of a cell: {_sizes(cells)}.",
-            f"{DAGGER} Up to {percent(failed, 1)} of answers have no score." if failed > 0 else "Unscored answers: none.",
+            f"{DAGGER} Up to {percent(unscored, 1)} of answers have no score." if unscored > 0 else "Unscored answers: none.",
             f"Made with: {made}",
         ),
         heads=("Measure", "Steered"),
@@ -111,11 +111,8 @@ def _place(direction: int, method: str) -> int:
 def _cell(cell: dict[str, Any] | None, measure: str, direction: int) -> Cell | None:
     if cell is None:
         return None
-    digits, sign, failed = 2 if measure == "score" else 0, direction == 0, cell["parse_failure_rate"]
-    failures = f"{percent(failed, 1)} unscored" if failed > 0 else ""
-    return Cell(
-        number(cell["value"], digits, sign=sign), interval(cell["low"], cell["high"], digits, sign=sign), failures=failures
-    )
+    failures = failed(cell["parse_failure_rate"], "unscored")
+    return number_cell(cell, 2 if measure == "score" else 0, sign=direction == 0, failures=failures)
 
 
 def _sizes(cells: pd.DataFrame) -> str:

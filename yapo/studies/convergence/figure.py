@@ -10,15 +10,16 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS
 from yapo.reporting.style import (
+    SOFT,
     STYLE,
     blank,
     colour,
     frame_texts,
+    handle,
     legend_below,
     method_handle,
     new_figure,
@@ -51,7 +52,7 @@ def convergence_figure(rows: pd.DataFrame, runs: pd.DataFrame, window: int, note
         name = f"{label('task', task)}, learning rate {rate:g}"
         over_steps.set_title(name)
         for axes in (over_steps, over_displacement):
-            axes.axhline(math.log(2), color="#5d6678", linewidth=0.8, linestyle=":")
+            axes.axhline(math.log(2), color=SOFT, linewidth=0.8, linestyle=":")
             axes.set_ylim(bottom=0)
         over_steps.set_ylabel("Loss")
         for axes in scores:  # after all methods: a limit that is set stays
@@ -65,10 +66,10 @@ def convergence_figure(rows: pd.DataFrame, runs: pd.DataFrame, window: int, note
                 axes.set_xlabel(over)
     handles = [method_handle(method, marker="") for method in ordered("method", runs["method"])]
     handles += [
-        Line2D([], [], color="#3b4252", label="training"),
-        Line2D([], [], color="#3b4252", label="validation", **_DOTS),
-        Line2D([], [], color="#5d6678", linestyle=":", linewidth=0.8, label="ln 2: nothing learnt"),
-        Line2D([], [], color=colour("baseline"), linestyle="--", label="unsteered, validation"),
+        handle("training"),
+        handle("validation", **_DOTS),
+        handle("ln 2: nothing learnt", color=SOFT, linestyle=":", linewidth=0.8),
+        handle("unsteered, validation", color=colour("baseline"), linestyle="--"),
     ]
     legend_below(figure, handles, width=1.6)
     seeds = rows["seed"].nunique()
@@ -77,7 +78,7 @@ def convergence_figure(rows: pd.DataFrame, runs: pd.DataFrame, window: int, note
         f"Displacement of the residual stream: for training losses by d·v, d = 1 or {MINUS}1 as drawn, of the minibatches; for "
         "validation losses (d = 1) and scores (λ = 1) by v, of the validation pairs. Training scores: a sample of its questions."
     )
-    frame_texts(figure, f"Convergence at equal learning rate, {scope(rows)}", f"{bands} {moved} {note}".strip())
+    frame_texts(figure, f"Convergence at equal learning rate, {scope(rows)}", bands, moved, note)
     return figure
 
 

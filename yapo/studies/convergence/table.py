@@ -10,31 +10,29 @@ import numpy as np
 import pandas as pd
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import intervals, resampled_means
-from yapo.evaluation.metrics import mean_over
+from yapo.evaluation.bootstrap import intervals
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import number_cell, plural, score_digits
 from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.studies.means import country_means, highest_scores, printed_scores
 
 NAME = "convergence"
 CELL = ["task", "lr", "method"]
 RUN = [*CELL, "country", "seed"]
+SCORE = [*CELL, "at"]
 SCORES = {"score": "validation", "training_score": "train"}  # the split that each is of
 STEPS = (150, 640)  # of which the paper's figure gives losses (arXiv 2601.08441)
 GRID = 25  # displacements at which two runs are compared
 
 
 def smoothed(rows: pd.DataFrame, window: int) -> pd.DataFrame:
-    """Return loss and displacement over training as means over the ``window`` steps that end at each step.
+    """Return ``RUN``, ``step``, ``loss``, ``displacement``, in order of steps: means over the ``window`` steps that end at each.
 
     Args:
         rows: rows of the stage ``convergence``, of all countries and methods.
         window: steps; the first mean stands at step ``window``.
-
-    Returns:
-        ``RUN``, ``step``, ``loss``, ``displacement``, in order of steps.
 
     Raises:
         YapoError: no run is that long.
@@ -92,10 +90,9 @@ def _scores(rows: pd.DataFrame, options: TableOptions) -> list[pd.DataFrame]:
         answers = _answers(rows, measure)
         if answers.empty:
             continue
-        counts = answers.groupby([*CELL, "at"], sort=False).agg(n=("score", "count"), of=("question_id", "nunique"))
-        draws = _score_draws(answers, options)
-        most = draws.index.get_level_values("task").map({"mcq": 100.0, "open_ended": 10.0})
-        found = intervals(draws, options.confidence, facts=counts["of"].reindex(draws.index), span=(0.0, most))
+        counts = answers.groupby(SCORE, sort=False).agg(n=("score", "count"), of=("question_id", "nunique"))
+        draws = country_means(answers, SCORE, options, within=["task"])
+        found = intervals(draws, options.confidence, facts=counts["of"].reindex(draws.index), span=(0.0, highest_scores(draws)))
         frames.append(pd.concat([found, counts], axis=1).reset_index().assign(measure=measure))
     return frames
 
@@ -103,15 +100,7 @@ def _scores(rows: pd.DataFrame, options: TableOptions) -> list[pd.DataFrame]:
 def _answers(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Return the answers behind a measure of ``SCORES``, in printed units, the epoch as ``at``."""
     answers = rows[(rows["kind"] == "answer") & (rows["split"] == SCORES[measure])]
-    percent = answers["task"].map({"mcq": 100.0, "open_ended": 1.0}).astype(float)  # of no rows it would be text
-    return answers.assign(score=answers["score"] * percent, at=answers["epoch"])
-
-
-def _score_draws(answers: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Return draws of the mean over countries, by ``CELL`` and ``at``; every cell draws the same facts."""
-    keys = [*CELL, "at", "country"]
-    draws = resampled_means(answers, keys, resamples=options.resamples, seed=options.seed)
-    return mean_over(draws, "country", ["task"])
+    return answers.assign(score=printed_scores(answers), at=answers["epoch"])
 
 
 def falls(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
@@ -119,33 +108,25 @@ def falls(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
 
     The best epoch is chosen on these same questions, so the difference is never above 0.
 
-    Args:
-        rows: rows of the stage ``convergence``, of all countries and methods.
-        options: resamples, confidence and seed.
-
     Returns:
         ``CELL``, ``best`` (the epoch, the first of equals), ``value``, ``low``, ``high``.
     """
-    draws = _score_draws(_answers(rows, "score"), options)
+    draws = country_means(_answers(rows, "score"), SCORE, options, within=["task"])
     found = []
     for cell, own in draws[draws.index.get_level_values("at") > 0].groupby(level=CELL, sort=False):
         own = own.sort_index(level="at")
         best = int(own[0].argmax())
         fall = intervals((own.iloc[-1] - own.iloc[best]).to_frame().T, options.confidence)
-        found.append(
-            {**dict(zip(CELL, cell, strict=True)), "best": int(own.index.get_level_values("at")[best]), **records(fall)[0]}
-        )
+        epoch = int(own.index.get_level_values("at")[best])
+        found.append({**dict(zip(CELL, cell, strict=True)), "best": epoch, **records(fall)[0]})
     return pd.DataFrame(found)
 
 
 def displacement_gaps(runs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     """Return the second method's training loss minus the first's at equal displacement, for each country and seed.
 
-    Both runs are read at ``GRID`` displacements up to the largest that both reach, each where it first gets there.
-
-    Args:
-        runs: from ``smoothed``, of one task and learning rate.
-        first, second: methods.
+    Both runs, of one task and learning rate, are read at ``GRID`` displacements up to the largest that both reach, each where it
+    first gets there.
 
     Returns:
         ``gap`` (mean over the displacements) and ``reach`` (the largest of them).
@@ -167,12 +148,7 @@ def displacement_gaps(runs: pd.DataFrame, first: str, second: str) -> pd.DataFra
 
 
 def finding_values(rows: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, options: TableOptions) -> dict[str, Any]:
-    """Return the numbers of ``finding.md.j2``, by task.
-
-    Args:
-        rows, runs: as for ``convergence_cells``, which makes ``cells``.
-        options: see ``TableOptions``.
-    """
+    """Return the numbers of ``finding.md.j2``, by task; arguments as for ``convergence_cells``, which makes ``cells``."""
     fallen, tasks = falls(rows, options), []
     for task in ordered("task", runs["task"]):
         own, scores = runs[runs["task"] == task], cells[cells["task"] == task]
@@ -223,12 +199,10 @@ def convergence_table(
     """Return the table: steps and displacement at given training losses, and where training ends, by learning rate and method.
 
     Args:
-        rows: rows of the stage ``convergence``, of all countries and methods.
-        cells: from ``convergence_cells``.
-        losses: training losses whose steps are counted.
+        rows, losses, options: as for ``convergence_cells``, which makes ``cells``.
+        cells: tidy numbers.
         window: steps that a training loss is a mean over.
         setting: which questions the vectors were trained on.
-        options: see ``TableOptions``.
     """
     steps = int(rows["step"].max())
     groups = []
@@ -298,14 +272,18 @@ def _baseline(cells: pd.DataFrame, task: str, losses: int) -> tuple[Cell | None,
 
 def _line(cells: pd.DataFrame, losses: Sequence[float], task: str, rate: float, method: str) -> TableRow:
     at = {str(cell["measure"]): cell for cell in records(cells[~cells["measure"].isin(SCORES)])}
-    values: list[Cell | None] = []
-    for loss in losses:
-        values += [_reached(at[f"steps_to_{loss:g}"], 0), _reached(at[f"displacement_at_{loss:g}"], 1)]
-    values += [number_cell(at[name], 3) for name in ("training_loss", "validation_loss", "validation_loss_reversed")]
     best, end, training = score_at(cells, "best"), score_at(cells, "end"), score_at(cells, "end", "training_score")
-    values += [number_cell(at["displacement"], 1), _score(best, task, f" (epoch {best['at']:.0f})")]
-    values += [_score(end, task), _score(training, task), _counts(end, training, f"{at['training_loss']['of']} runs, ")]
-    return TableRow((f"{rate:g}", label("method", method)), tuple(values))
+    reached = [(at[f"steps_to_{loss:g}"], at[f"displacement_at_{loss:g}"]) for loss in losses]
+    values = (
+        *(_reached(cell, digits) for cells in reached for cell, digits in zip(cells, (0, 1), strict=True)),
+        *(number_cell(at[name], 3) for name in ("training_loss", "validation_loss", "validation_loss_reversed")),
+        number_cell(at["displacement"], 1),
+        _score(best, task, f" (epoch {best['at']:.0f})"),
+        _score(end, task),
+        _score(training, task),
+        _counts(end, training, f"{at['training_loss']['of']} runs, "),
+    )
+    return TableRow((f"{rate:g}", label("method", method)), values)
 
 
 def _counts(score: dict[str, Any], training: dict[str, Any], runs: str = "") -> Cell:

@@ -12,12 +12,15 @@ from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.numbers import interval, number, number_cell, percent, plural
+from yapo.reporting.numbers import bounds, change_cell, failed, number, number_cell, percent, plural
 from yapo.reporting.render import DAGGER, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.studies.means import Records, by_key
 
 CHAT = "dspa_study_chat"
 EVERY = "all"
+KEYS = ["kind", "turn", "method"]
+DIFFERENCE = bounds("diff")
 
 
 def chat_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
@@ -41,17 +44,16 @@ def chat_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     both = rows[rows["kind"] == "grade"].assign(turn=0)
     rows = pd.concat([rows, both], ignore_index=True)
     rows = rows.assign(score=rows["score"].where(rows["kind"] == "grade", 100.0 * rows["score"]))
-    keys = ["kind", "turn", "method"]
-    cells = _intervals(_rates(rows, keys, options), keys, options)
-    cells[["diff", "diff_low", "diff_high"]] = _intervals(_means(rows, rows["above"], keys, options), keys, options)
-    counted = pd.concat([rows, rows.assign(country=EVERY)]).groupby([*keys, "country"])
+    cells = _intervals(_rates(rows, options), options)
+    cells[list(DIFFERENCE)] = _intervals(_means(rows, rows["above"], options), options)
+    counted = pd.concat([rows, rows.assign(country=EVERY)]).groupby([*KEYS, "country"])
     cells = cells.join(counted.agg(n=("score", "count"), tokens=("tokens", "mean"), base_tokens=("base_tokens", "mean")))
     cells[["differ", "lost"]] = counted[["differ", "lost"]].sum()
     cells["not_asked"] = 1.0 - counted["asked"].mean()
     cells["unscored"] = 1.0 - counted["parsed"].mean() - cells["not_asked"]
     cells["changed"] = counted[["completion", "base_completion"]].apply(_changed)
     cells["agree"], cells["first"] = counted["agree"].mean(), counted["first"].mean()
-    return cells.reset_index()[["country", *keys, *cells.columns]]
+    return cells.reset_index()[["country", *KEYS, *cells.columns]]
 
 
 def _above_unsteered(rows: pd.DataFrame) -> pd.Series:
@@ -62,33 +64,32 @@ def _above_unsteered(rows: pd.DataFrame) -> pd.Series:
     return above.where(grades)
 
 
-def _means(rows: pd.DataFrame, scores: pd.Series, keys: list[str], options: TableOptions) -> pd.DataFrame:
+def _means(rows: pd.DataFrame, scores: pd.Series, options: TableOptions) -> pd.DataFrame:
     """Return resampled means of ``scores`` by country, over the same draws whichever scores they are."""
-    of = rows.assign(score=scores)
-    return resampled_means(of, [*keys, "country"], resamples=options.resamples, seed=options.seed)
+    return resampled_means(rows.assign(score=scores), [*KEYS, "country"], resamples=options.resamples, seed=options.seed)
 
 
-def _rates(rows: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
+def _rates(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     """Return means of the scores. Where answers that differ went unscored, those that differ and have a score stand for them.
 
     Equal answers are ties without a judge, so their score is never missing: a plain mean would be drawn to 50% by every
     judgement that is. So the rate is 50·(1 - d) + d·w, d the share of pairs that differ and w the rate over the scored ones.
     """
-    plain = _means(rows, rows["score"], keys, options)
-    lost = pd.MultiIndex.from_frame(rows.loc[rows["lost"], [*keys, "country"]].drop_duplicates())
+    plain = _means(rows, rows["score"], options)
+    lost = pd.MultiIndex.from_frame(rows.loc[rows["lost"], [*KEYS, "country"]].drop_duplicates())
     if lost.empty:
         return plain
     pairs = (rows["kind"] == "pair") & rows["asked"]
-    d = _means(rows, rows["differ"].astype(float).where(pairs), keys, options).to_numpy()
-    w = _means(rows, rows["score"].where(rows["differ"]), keys, options).to_numpy()
+    d = _means(rows, rows["differ"].astype(float).where(pairs), options).to_numpy()
+    w = _means(rows, rows["score"].where(rows["differ"]), options).to_numpy()
     fair = 50.0 * (1.0 - d) + np.where(d > 0, d * w, 0.0)
     fair[~np.isfinite(w[:, 1:]).any(axis=1), 1:] = np.nan  # fewer than two questions say nothing about spread
     return pd.DataFrame(np.where(plain.index.isin(lost)[:, None], fair, plain.to_numpy()), plain.index)
 
 
-def _intervals(draws: pd.DataFrame, keys: list[str], options: TableOptions) -> pd.DataFrame:
+def _intervals(draws: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     """Return the intervals of each country and of the mean over all."""
-    over = pd.concat({EVERY: mean_over(draws, "country", [])}, names=["country"]).reorder_levels([*keys, "country"])
+    over = pd.concat({EVERY: mean_over(draws, "country", [])}, names=["country"]).reorder_levels([*KEYS, "country"])
     return intervals(pd.concat([draws, over]), options.confidence)
 
 
@@ -98,19 +99,14 @@ def _changed(group: pd.DataFrame) -> float:
 
 def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
     """Return grades by turn, win rates and their shares: one group for all countries and one for each."""
-    countries = ordered("country", cells["country"])
-    names = (
-        [EVERY, *(name for name in countries if name != EVERY)] if len(countries) > 2 else [c for c in countries if c != EVERY]
-    )
+    names = [country for country in ordered("country", cells["country"]) if country != EVERY]
     groups = []
-    for country in names:
+    for country in [EVERY, *names] if len(names) > 1 else names:
         own = cells[cells["country"] == country]
-        found = {(c["kind"], c["turn"], c["method"]): c for c in records(own)}
+        found = by_key(own, KEYS)
         lines = tuple(TableRow((label("method", m),), _chat_row(found, m)) for m in ordered("method", own["method"]))
         heading = (
-            f"Mean over {plural(len(countries) - 1, 'country')}"
-            if country == EVERY
-            else f"Steered towards {label('country', country)}"
+            f"Mean over {plural(len(names), 'country')}" if country == EVERY else f"Steered towards {label('country', country)}"
         )
         groups.append(Group(heading, lines))
     grades, pairs = cells[cells["kind"] == "grade"], cells[cells["kind"] == "pair"]
@@ -146,12 +142,12 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
     return make_table(sheet, cells, options.note)
 
 
-def _chat_row(found: dict[tuple[Any, ...], dict[str, Any]], method: str) -> tuple[Cell | None, ...]:
+def _chat_row(found: Records, method: str) -> tuple[Cell | None, ...]:
     both, *turns = (_judged(found.get(("grade", turn, method)), 2) for turn in (0, 1, 2))
     said, pair = found.get(("grade", 0, method)), found.get(("pair", 1, method))
     tokens = None if said is None else Cell(number(said["tokens"], 1))
     compared = said is not None and method != "baseline" and np.isfinite(said["diff"])
-    diff = number_cell(said, names=("diff", "diff_low", "diff_high"), sign=True) if compared else None
+    diff = change_cell(said, names=DIFFERENCE) if compared else None
     grades = (both, diff, *turns)
     if pair is None:
         return (*grades, tokens, *[None] * 5)
@@ -165,6 +161,4 @@ def _judged(cell: dict[str, Any] | None, digits: int) -> Cell | None:
         return None
     if not np.isfinite(cell["value"]):
         return Cell("not scored")
-    missing = cell["unscored"] + cell["not_asked"]
-    failures = f"{percent(missing, 1)} without a score" if missing > 0 else ""
-    return Cell(number(cell["value"], digits), interval(cell["low"], cell["high"], digits), failures=failures)
+    return number_cell(cell, digits, failures=failed(cell["unscored"] + cell["not_asked"], "without a score"))

@@ -7,12 +7,23 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import change, score_digits
-from yapo.reporting.style import STYLE, blank, colour, frame_texts, legend_below, marker, method_handle, new_figure, score_name
+from yapo.reporting.style import (
+    SOFT,
+    STYLE,
+    blank,
+    colour,
+    frame_texts,
+    handle,
+    legend_below,
+    marker,
+    method_handle,
+    new_figure,
+    score_name,
+)
 from yapo.studies.dspa_study.table import BASELINE, CURVES, HEADINGS, OWN, PAIRS, STRENGTHS
 
 _LINES = {"one": "-", "chosen": ":"}
@@ -24,7 +35,7 @@ def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     """Draw a row of panels per task: score over N and over α, change by pair of layers, and by every other option.
 
     Args:
-        cells: what ``dspa_study.with_own`` returned.
+        cells: from ``with_own``.
         note: sentence printed under the figure.
     """
     tasks = ordered("task", cells["task"])
@@ -39,16 +50,14 @@ def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
         panels[0].set_title(label("task", task))
         _layers(panels[2], own)
         _options(panels[3], own)
-    handles = [
-        Line2D([], [], color=colour("dspa"), linestyle=style, marker=marker("dspa"), label=f"DSPA, {STRENGTHS[strength]}")
-        for strength, style in _LINES.items()
-    ]
-    ring = Line2D([], [], color="none", marker="o", markersize=9, markeredgecolor="#5d6678", label="the experiment's setting")
+    handles = [method_handle("dspa", linestyle=style, label=f"DSPA, {STRENGTHS[name]}") for name, style in _LINES.items()]
+    ring = handle("the experiment's setting", color="none", marker="o", markersize=9, markeredgecolor=SOFT)
     legend_below(figure, [*handles, ring, method_handle("baseline", marker="", label="Unsteered")], width=2.2)
     frame_texts(
         figure,
         "DSPA, one change at a time",
-        "Bars, bands: bootstrap intervals over facts. Third and fourth panels: difference from the setting at λ = 1. " + note,
+        "Bars, bands: bootstrap intervals over facts. Third and fourth panels: difference from the setting at λ = 1.",
+        note,
     )
     return figure
 
@@ -68,7 +77,7 @@ def _curve(axes: Axes, cells: pd.DataFrame, option: str) -> None:
         x = points["value"].astype(float).to_numpy()
         spread = [points["score"] - points["low"], points["high"] - points["score"]]
         axes.errorbar(x, points["score"], spread, color=colour("dspa"), linestyle=style, marker=marker("dspa"), elinewidth=0.8)
-        axes.plot(x[points["is_own"]], points.loc[points["is_own"], "score"], "o", markersize=9, color="none", mec="#5d6678")
+        axes.plot(x[points["is_own"]], points.loc[points["is_own"], "score"], "o", markersize=9, color="none", mec=SOFT)
     axes.set_xscale("log")
     ticks: list[float] = []
     for tick in sorted(own["value"].astype(float).unique(), reverse=True):
@@ -114,7 +123,7 @@ def _options(axes: Axes, cells: pd.DataFrame) -> None:
         return
     places = np.arange(len(own))[::-1]
     spread = [own["diff"] - own["diff_low"], own["diff_high"] - own["diff"]]
-    axes.axvline(0, color="#5d6678", linewidth=0.8)
+    axes.axvline(0, color=SOFT, linewidth=0.8)
     axes.errorbar(own["diff"], places, xerr=spread, color=colour("dspa"), linestyle="", marker=marker("dspa"), elinewidth=1.0)
     axes.set_yticks(places, [f"{row['change']} {row['value']}" for row in records(own)])
     axes.set_xlabel("difference from the setting")

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import differences, intervals, resampled_means
-from yapo.evaluation.metrics import mean_over
-from yapo.reporting.cells import records
+from yapo.reporting.cells import TOP, records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.numbers import mean_over_countries, number, number_cell, percent, score_digits
+from yapo.reporting.numbers import bounds, change_cell, failed, mean_over_countries, number, number_cell, percent, score_digits
 from yapo.reporting.render import DAGGER, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.studies.means import Records, by_key, country_means, failure_rate, printed_scores, with_changes
 
 NAME = "dspa_study"
 BASELINE, OWN, PAIRS = "baseline", "setting", "pairs"
 STRENGTHS = {"one": "λ = 1", "chosen": "chosen λ"}
 STEP = ["change", "value"]
+DIFFERENCE = bounds("diff")
 HEADINGS = {
     OWN: "The experiment's setting",
     PAIRS: "Training pairs (N)",
@@ -46,10 +44,10 @@ CURVES = (PAIRS, "alpha")
 
 
 def study_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Return the mean over countries of every change, in printed units.
+    """Return the mean over countries of every change, in printed units. Subsets of one N are pooled.
 
     Args:
-        rows: rows of the stage ``dspa_study``, of all countries. Subsets of one N are pooled.
+        rows: rows of the stage ``dspa_study``, of all countries.
         options: resamples, confidence and seed.
 
     Returns:
@@ -62,17 +60,11 @@ def study_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         raise YapoError("no rows of the DSPA study; name countries of this experiment in studies.dspa_study.countries")
     frames = []
     for (task, strength), part in rows.groupby(["task", "strength"], sort=False):
-        scored = part.assign(score=part["score"] * (100.0 if task == "mcq" else 1.0))
-        draws = resampled_means(scored, [*STEP, "country"], resamples=options.resamples, seed=options.seed)
-        means = mean_over(draws, "country", [])
-        counts = _counts(scored)
-        span = (0.0, 100.0 if task == "mcq" else 10.0)
-        cells = intervals(means, options.confidence, facts=counts["n_facts"].reindex(means.index), span=span)
-        base = pd.MultiIndex.from_tuples([(OWN, "")] * len(means), names=means.index.names)
-        diff = differences(means, means.loc[base], cells, cells.loc[base], options.confidence)
-        cells = cells.rename(columns={"value": "score"})
-        cells[["diff", "diff_low", "diff_high"]] = diff.to_numpy()
-        cells = cells.join(counts)
+        scored = part.assign(score=printed_scores(part))
+        draws, counts = country_means(scored, STEP, options), _counts(scored)
+        base = pd.MultiIndex.from_tuples([(OWN, "")] * len(draws), names=draws.index.names)
+        cells = with_changes(draws, base, options, facts=counts["n_facts"], top=TOP[str(task)], names=DIFFERENCE)
+        cells = cells.rename(columns={"value": "score"}).join(counts)
         frames.append(cells.reset_index().assign(task=str(task), strength=str(strength)))
     made = pd.concat(frames, ignore_index=True)
     first = ["task", "strength", *STEP]
@@ -85,7 +77,7 @@ def _counts(rows: pd.DataFrame) -> pd.DataFrame:
         n=("score", "count"),
         n_facts=("question_id", "nunique"),
         countries=("country", "nunique"),
-        unparsed=("parsed", lambda parsed: 1.0 - float(parsed.mean())),
+        unparsed=("parsed", failure_rate),
         entries=("entries", "mean"),
         pairs=("pairs", "mean"),
         width_in=("width_in", "max"),
@@ -158,7 +150,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
     """
     tasks = ordered("task", cells["task"])
     columns = [(task, strength) for task in tasks for strength in STRENGTHS]
-    found = {(c["change"], c["value"], c["task"], c["strength"]): c for c in records(cells)}
+    found = by_key(cells, ["change", "value", "task", "strength"])
     groups = []
     for change, heading in HEADINGS.items():
         values = list(dict.fromkeys(cells.loc[cells["change"] == change, "value"]))
@@ -171,7 +163,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
                 lines.append(TableRow((f"{value}: subsets",), _spread(found, value, columns), aggregate=True))
         if lines:
             groups.append(Group(heading, tuple(lines)))
-    failed = cells["unparsed"].max()
+    unparsed = cells["unparsed"].max()
     some = cells[cells["change"] == OWN]
     over = mean_over_countries(int(some["countries"].max()))
     sheet = Sheet(
@@ -194,7 +186,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
             "λ.",
             *(note for note in (skipped, _widths(cells)) if note),
             f"Answers of a cell: {some['n'].max():,} of {some['n_facts'].max()} facts; of N, as many for each subset. "
-            + (f"{DAGGER} Some are not readable, up to {percent(failed, 1)}." if failed > 0 else "All could be read."),
+            + (f"{DAGGER} Some are not readable, up to {percent(unparsed, 1)}." if unparsed > 0 else "All could be read."),
         ),
         heads=("Value",),
         columns=(
@@ -206,26 +198,21 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
     return make_table(sheet, cells, options.note)
 
 
-Cells = Mapping[tuple[Any, ...], dict[str, Any]]
-
-
-def _cells(found: Cells, step: tuple[str, str], columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+def _cells(found: Records, step: tuple[str, str], columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
         cell = found.get((*step, task, strength))
-        score, digits = number_cell(cell, score_digits(task), names=("score", "low", "high")), score_digits(task)
-        if cell is None or score is None:
+        if cell is None:
             made += [None, None]
             continue
-        failed = cell["unparsed"]
-        made.append(replace(score, failures=f"{percent(failed, 1)} unreadable" if failed > 0 else ""))
-        own = step[0] == OWN or cell["is_own"]
-        made.append(None if own else number_cell(cell, digits, names=("diff", "diff_low", "diff_high"), sign=True))
+        digits, failures = score_digits(task), failed(cell["unparsed"], "unreadable")
+        made.append(number_cell(cell, digits, names=("score", "low", "high"), failures=failures))
+        made.append(None if step[0] == OWN or cell["is_own"] else change_cell(cell, digits, DIFFERENCE))
     entries = [found[*step, *column]["entries"] for column in columns if (*step, *column) in found]
     return (*made, Cell(f"{np.mean(entries):,.0f}") if step[0] != BASELINE else None)
 
 
-def _spread(found: Cells, value: str, columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+def _spread(found: Records, value: str, columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
         cell = found.get((PAIRS, value, task, strength))

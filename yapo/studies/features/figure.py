@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from yapo.reporting.names import label, ordered
-from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, method_handle, new_figure, scope
+from yapo.reporting.style import INK, STYLE, colour, frame_texts, legend_below, method_handle, new_figure, panel_title, scope
 from yapo.studies.features.cells import CELL, spectrum
 from yapo.studies.features.overlap import Floats, cosines, effect_matrix
 
@@ -33,17 +33,15 @@ def overlap_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
     for line, (task, setting) in enumerate(cells):
         for column, method in enumerate(methods):
             axes = grid[line, column]
-            key = pd.Series({"task": task, "setting": setting, "method": method})
-            part = vectors[(vectors[CELL] == key).all(axis=1)]
+            part = _of_cell(vectors, task, setting, method)
             axes.imshow(_both(part), norm=scale, cmap=COLOURS, interpolation="nearest")
             _countries(axes, part, names=column == 0, below=line == len(cells) - 1)
-            title = label("method", method) if line == 0 else ""
-            axes.set_title(title)
+            axes.set_title(label("method", method) if line == 0 else "")
             if column == 0:
                 axes.set_ylabel(f"{label('task', task)},\n{label('setting', setting).lower()}")
     figure.colorbar(ScalarMappable(scale, COLOURS), ax=grid, shrink=0.6, label="cosine", pad=0.01)
     text = "Above the diagonal: mean change of the residual stream; below: effects of features. Lines part languages."
-    frame_texts(figure, "How alike the vectors of two countries are", f"{text} {note}".strip())
+    frame_texts(figure, "How alike the vectors of two countries are", text, note)
     return figure
 
 
@@ -57,18 +55,21 @@ def spectrum_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
     panels = figure.subplots(1, len(cells), squeeze=False, sharey=True)[0]
     for axes, (task, setting) in zip(panels, cells, strict=True):
         for method in methods:
-            key = pd.Series({"task": task, "setting": setting, "method": method})
-            line = data[(data[CELL] == key).all(axis=1)]
+            line = _of_cell(data, task, setting, method)
             axes.plot(line["features"], 100 * line["share"], color=colour(method))
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
-        axes.set_title(f"{label('task', task)}, {label('setting', setting).lower()}")
+        axes.set_title(panel_title(task, setting))
         axes.set_xlabel("strongest features")
     panels[0].set_ylabel("share of the effect (%)")
     legend_below(figure, [method_handle(method, marker="") for method in methods])
     frame_texts(figure, f"Over how many features an effect is spread ({scope(vectors)})", note)
     return figure
+
+
+def _of_cell(frame: pd.DataFrame, *cell: str) -> pd.DataFrame:
+    return frame[(frame[CELL] == pd.Series(cell, CELL)).all(axis=1)]
 
 
 def _both(part: pd.DataFrame) -> Floats:
@@ -89,5 +90,5 @@ def _countries(axes: Axes, part: pd.DataFrame, *, names: bool, below: bool) -> N
     axes.tick_params(length=0, labelsize=6.5)
     for place in range(1, len(languages)):
         if languages[place] != languages[place - 1]:
-            axes.axhline(place - 0.5, color="#1d2433", linewidth=0.8)
-            axes.axvline(place - 0.5, color="#1d2433", linewidth=0.8)
+            axes.axhline(place - 0.5, color=INK, linewidth=0.8)
+            axes.axvline(place - 0.5, color=INK, linewidth=0.8)

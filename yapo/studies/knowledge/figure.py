@@ -7,9 +7,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from yapo.reporting.cells import records
 from yapo.reporting.names import ordered
-from yapo.reporting.numbers import plural
-from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
+from yapo.reporting.numbers import CHANGE, plural
+from yapo.reporting.style import STYLE, colour, frame_texts, interval_dot, legend_below, method_handle, new_figure
 from yapo.studies.knowledge.table import ABOUT, in_percent, title
 
 COLUMNS = 2
@@ -21,7 +22,7 @@ def knowledge_changes(cells: pd.DataFrame, note: str = "") -> Figure:
     """Draw changes from the baseline with intervals: a panel for each kind of question, a band for each relation of countries.
 
     Args:
-        cells: what ``yapo.studies.knowledge.table.knowledge_cells`` returns.
+        cells: from ``knowledge_cells``.
         note: sentence printed under the figure.
     """
     steered = cells[cells["method"] != "baseline"]
@@ -51,12 +52,8 @@ def _panel(axes: Axes, part: pd.DataFrame, methods: list[str]) -> None:
         top = band * (len(methods) + GAP)
         ticks.append(top + (len(methods) - 1) / 2)
         names.append(ABOUT[str(about)].replace(" of its ", "\nof its "))
-        for cell in line.to_dict("records"):
-            place, tone = top + methods.index(str(cell["method"])), colour(str(cell["method"]))
-            axes.plot(
-                [scale * cell["change_low"], scale * cell["change_high"]], [place, place], color=tone, linewidth=2, alpha=0.5
-            )
-            axes.plot(scale * cell["change"], place, color=tone, marker=marker(str(cell["method"])), markersize=5)
+        for cell in records(line):
+            interval_dot(axes, cell, top + methods.index(cell["method"]), cell["method"], names=CHANGE, scale=scale, size=5)
     axes.axvline(0, color=colour("baseline"), linewidth=0.9, linestyle=":", zorder=0)
     axes.set_yticks(ticks, names)
     axes.set_ylim(len(ticks) * (len(methods) + GAP) - GAP - 0.3, -0.7)

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import mean_over_countries
@@ -16,6 +15,7 @@ from yapo.reporting.style import (
     STYLE,
     colour,
     frame_texts,
+    handle,
     legend_below,
     marker,
     method_handle,
@@ -39,7 +39,7 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.Series, setting: str, *, by_displ
     """Return curves of score, parse failures and coherence of every method, one column per task and variant.
 
     Args:
-        cells: what ``sweep_cells`` makes.
+        cells: from ``sweep_cells``.
         gold: mean log-probability of the right answers, by task and variant.
         setting: whose vectors: those trained on these questions.
         by_displacement: x is how far a point moves the residual stream, negative for λ < 0, instead of λ.
@@ -68,9 +68,8 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.Series, setting: str, *, by_displ
         if measure in ("unparsed", "repeated"):
             share_y(list(line), at_least=5)
     handles = [method_handle(method) for method in methods]
-    handles.append(Line2D([], [], color=colour("baseline"), linestyle=":", label="unsteered"))
-    handles.append(Line2D([], [], color=_GOLD, linestyle="--", label="right answers"))
-    legend_below(figure, handles, width=1.45)
+    lines = [handle("unsteered", color=colour("baseline"), linestyle=":"), handle("right answers", color=_GOLD, linestyle="--")]
+    legend_below(figure, [*handles, *lines], width=1.45)
     scope = mean_over_countries(int(cells["countries"].max()))
     over = "displacement of the residual stream" if by_displacement else "the multiplier"
     title = f"All methods over {over}, validation, {label('setting', setting).lower()} vectors, {scope}"
@@ -78,7 +77,7 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.Series, setting: str, *, by_displ
     how += " Log-probabilities are the unsteered model's, of what was said."
     if by_displacement:
         how += f" Negative displacement: λ < 0, {MINUS}1 times the mean change of the residual stream per token."
-    frame_texts(figure, title, f"{how} {note}".strip())
+    frame_texts(figure, title, how, note)
     return figure
 
 

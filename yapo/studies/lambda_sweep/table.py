@@ -8,19 +8,17 @@ import numpy as np
 import pandas as pd
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import differences, intervals, resampled_means
-from yapo.evaluation.metrics import mean_over
-from yapo.reporting.cells import records
+from yapo.reporting.cells import TOP, records
 from yapo.reporting.names import in_order, label, ordered
-from yapo.reporting.numbers import change, number, number_cell, plural, score_digits, short
+from yapo.reporting.numbers import change, change_cell, counts_cell, number, number_cell, plural, score_digits, short
 from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.studies.means import Records, by_key, country_means, printed_scores, with_changes
 
 NAME = "lambda_sweep"
 PANEL = ["task", "variant", "setting"]
 POINT = ["method", "multiplier"]
 MEASURES = ("score", "unparsed", "log_prob", "repeated")
-CHANGE = ("change", "change_low", "change_high")
 
 
 def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
@@ -31,9 +29,9 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         options: resamples, confidence and seed.
 
     Returns:
-        ``PANEL``, ``POINT`` and ``measure`` (``MEASURES``; multiple-choice scores, unparsed and repeated in percent), then
-        ``value, low, high``, the difference from the unsteered model ``change, change_low, change_high``, ``n``, ``n_facts``,
-        ``countries`` and ``displacement``. λ = 0 is the method "baseline".
+        ``PANEL``, ``POINT`` and ``measure`` (``MEASURES``; unparsed and repeated in percent), then ``value, low, high``, the
+        difference from the unsteered model ``change, change_low, change_high``, ``n``, ``n_facts``, ``countries`` and
+        ``displacement``. λ = 0 is the method "baseline".
     """
     if rows.empty:
         raise YapoError("no rows of the λ sweep; name countries of this experiment in studies.lambda_sweep.countries")
@@ -41,24 +39,20 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     for panel, part in rows.groupby(PANEL, sort=False):
         draws = _draws(part, options)
         measures = draws.index.get_level_values("measure")
-        facts = part.groupby(POINT)["question_id"].nunique().reindex(draws.droplevel("measure").index).to_numpy()
-        most = measures.map({"score": 100.0 if panel[0] == "mcq" else 10.0, "unparsed": 100.0, "repeated": 100.0})
-        found = intervals(draws, options.confidence, facts=facts, span=(0.0, most))  # log-probabilities have no ends
-        unsteered = pd.MultiIndex.from_tuples([(name, "baseline", 0.0) for name in measures], names=draws.index.names)
-        base = (draws.loc[unsteered], found.loc[unsteered])
-        apart = differences(draws, base[0], found, base[1], options.confidence).set_axis(list(CHANGE), axis=1)
-        cells = pd.concat([found, apart], axis=1).reset_index()
         counts = part.groupby(POINT, sort=False).agg(
             n=("score", "count"),
             n_facts=("question_id", "nunique"),
             countries=("country", "nunique"),
             displacement=("displacement", "mean"),
         )
-        for name, value in zip(PANEL, panel, strict=True):
-            cells[name] = str(value)
+        top = measures.map({"score": TOP[str(panel[0])], "unparsed": 100.0, "repeated": 100.0})  # log-probabilities have no end
+        base = pd.MultiIndex.from_tuples([(name, "baseline", 0.0) for name in measures], names=draws.index.names)
+        facts = counts["n_facts"].reindex(draws.droplevel("measure").index).set_axis(draws.index)
+        cells = with_changes(draws, base, options, facts=facts, top=top).reset_index()
+        cells[PANEL] = [str(value) for value in panel]
         frames.append(cells.merge(counts.reset_index(), on=POINT))
-    made = pd.concat(frames, ignore_index=True)
-    return made[[*PANEL, *POINT, "measure", *(name for name in made.columns if name not in {*PANEL, *POINT, "measure"})]]
+    made, first = pd.concat(frames, ignore_index=True), [*PANEL, *POINT, "measure"]
+    return made[[*first, *(name for name in made.columns if name not in first)]]
 
 
 def best_multipliers(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
@@ -84,18 +78,16 @@ def best_multipliers(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
 
 
 def _draws(part: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
-    """Return draws of the mean over countries, each counted once, of every measure at every point of one panel."""
-    percent = 100.0 if (part["task"] == "mcq").all() else 1.0
+    """Return draws of the mean over countries of every measure at every point of one panel."""
     values = {
-        "score": percent * part["score"],
+        "score": printed_scores(part),
         "unparsed": 100.0 * (1.0 - part["parsed"].astype(float)),
         "log_prob": part["log_prob"],
         "repeated": 100.0 * part["repeated"],
     }
     place = part[["country", "question_id", *POINT]]
     long = pd.concat([place.assign(measure=name, score=value) for name, value in values.items()])
-    draws = resampled_means(long, ["measure", *POINT, "country"], resamples=options.resamples, seed=options.seed)
-    return mean_over(draws, "country", [])
+    return country_means(long, ["measure", *POINT], options)
 
 
 def lambda_sweep_table(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFrame, options: TableOptions) -> Table:
@@ -107,7 +99,7 @@ def lambda_sweep_table(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFra
         best: from ``best_multipliers``.
         options: see ``TableOptions``.
     """
-    at = {tuple(row[name] for name in [*PANEL, *POINT, "measure"]): row for row in records(cells)}
+    at = by_key(cells, [*PANEL, *POINT, "measure"])
     groups = []
     for task in ordered("task", cells["task"]):
         for variant in ordered("variant", cells["variant"]):
@@ -206,13 +198,10 @@ def finding_values(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFrame) 
     }
 
 
-Records = dict[tuple[Any, ...], dict[str, Any]]
-
-
 def _baseline(at: Records, panel: tuple[str, ...]) -> tuple[Cell | None, ...]:
     score, unparsed, repeats = (at[*panel, "baseline", 0.0, name] for name in ("score", "unparsed", "repeated"))
     score_cell = number_cell(score, score_digits(panel[0]))
-    return (None, score_cell, *[None] * 4, number_cell(repeats, 1), number_cell(unparsed, 1), None, _counts(score))
+    return (None, score_cell, *[None] * 4, number_cell(repeats, 1), number_cell(unparsed, 1), None, counts_cell(score))
 
 
 def _line(at: Records, panel: tuple[str, ...], best: dict[str, Any]) -> tuple[Cell | None, ...]:
@@ -225,16 +214,12 @@ def _line(at: Records, panel: tuple[str, ...], best: dict[str, Any]) -> tuple[Ce
     return (
         Cell(short(best["best"]), spread),
         number_cell(score, digits),
-        number_cell(at[*panel, *there, "log_prob"], names=CHANGE, sign=True) if best["best"] else None,
+        change_cell(at[*panel, *there, "log_prob"]) if best["best"] else None,
         number_cell(one, digits),
         number_cell(minus, digits),
-        number_cell(log_prob, names=CHANGE, sign=True),
+        change_cell(log_prob),
         number_cell(repeats, 1),
         number_cell(unparsed, 1),
         None if one is None else Cell(number(one["displacement"], 1)),
-        _counts(score),
+        counts_cell(score),
     )
-
-
-def _counts(cell: dict[str, Any]) -> Cell:
-    return Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")

@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import differences, intervals, resampled_means
+from yapo.evaluation.bootstrap import resampled_means
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.numbers import interval, number, number_cell, percent, score_digits
+from yapo.reporting.numbers import change_cell, counts_cell, failed, number, number_cell, score_digits
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.studies.means import failure_rate, highest_scores, printed_scores, with_changes
 
 KEYS = ["task", "method", "form"]
 NAME = "portable"
@@ -30,8 +31,7 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
     """
     if rows.empty:
         raise YapoError("no method of this study has sparse vectors; add sas or yapo to methods")
-    scored = rows.assign(score=rows["score"] * rows["task"].map({"mcq": 100.0, "open_ended": 1.0}))
-    data = portable_cells(scored, options)
+    data = portable_cells(rows.assign(score=printed_scores(rows)), options)
     groups = []
     for task, part in data.groupby("task", sort=False):
         methods = ordered("method", part["method"])
@@ -64,20 +64,15 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
 def portable_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     """Return ``KEYS``, features, n, n_facts, value, low, high, change, change_low, change_high, parse_failure_rate."""
     draws = resampled_means(rows, KEYS, resamples=options.resamples, seed=options.seed)
-    cells = [(task, method, "whole") for task, method, _ in draws.index]
-    whole = draws.loc[cells].set_axis(draws.index)
     counts = rows.groupby(KEYS, sort=False).agg(
         features=("features", "mean"),
         n=("score", "count"),
         n_facts=("question_id", "nunique"),
-        parse_failure_rate=("parsed", lambda parsed: 1.0 - parsed.mean()),
+        parse_failure_rate=("parsed", failure_rate),
     )
-    counts = counts.loc[draws.index]
-    most = draws.index.get_level_values("task").map({"mcq": 100.0, "open_ended": 10.0})
-    found = intervals(draws, options.confidence, facts=counts["n_facts"], span=(0.0, most))
-    whole.index = pd.MultiIndex.from_tuples(cells, names=draws.index.names)
-    change = differences(draws, whole, found, found.loc[cells], options.confidence)
-    return pd.concat([counts, found, change.set_axis(["change", "change_low", "change_high"], axis=1)], axis=1).reset_index()
+    whole = pd.MultiIndex.from_tuples([(task, method, "whole") for task, method, _ in draws.index], names=KEYS)
+    found = with_changes(draws, whole, options, facts=counts["n_facts"], top=highest_scores(draws))
+    return pd.concat([counts.loc[draws.index], found], axis=1).reset_index()
 
 
 def _forms(forms: pd.Series) -> list[str]:
@@ -93,8 +88,6 @@ def _name(form: str) -> str:
 def _cells(cell: dict[str, Any] | None, task: str) -> list[Cell | None]:
     if cell is None:
         return [None, None, None, None]
-    digits, failed = score_digits(task), float(cell["parse_failure_rate"])
-    failures = f"{percent(failed, 1)} unparsed" if failed > 0 else ""
-    score = Cell(number(cell["value"], digits), interval(cell["low"], cell["high"], digits), failures=failures)
-    change = number_cell(cell, digits, names=("change", "change_low", "change_high"), sign=True)
-    return [Cell(number(cell["features"], 0)), score, change, Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")]
+    digits = score_digits(task)
+    score = number_cell(cell, digits, failures=failed(cell["parse_failure_rate"]))
+    return [Cell(number(cell["features"], 0)), score, change_cell(cell, digits), counts_cell(cell)]

@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from yapo.config import Config
-from yapo.evaluation.bootstrap import intervals, resampled_means
-from yapo.evaluation.metrics import mean_over
-from yapo.reporting.cells import records
+from yapo.evaluation.bootstrap import intervals
+from yapo.reporting.cells import TOP, records
 from yapo.reporting.names import in_order, label, ordered
-from yapo.reporting.numbers import number, number_cell, plural, score_digits
+from yapo.reporting.numbers import VALUE, change_cell, number, number_cell, plural, score_digits
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
+from yapo.studies.means import country_means, printed_scores
 from yapo.studies.reliability import STUDY
 from yapo.studies.write_report import read_rows, write_report
 
@@ -59,9 +59,7 @@ def reliability_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame
         long = pd.concat(
             [part[["country", "question_id", "method"]].assign(measure=name, score=values) for name, values in measures.items()]
         )
-        keys = ["method", "measure", "country"]
-        draws = mean_over(resampled_means(long, keys, resamples=options.resamples, seed=options.seed), "country", [])
-        most = 100.0 if task == "mcq" else 10.0
+        draws, most = country_means(long, ["method", "measure"], options), TOP[str(task)]
         kinds = draws.index.get_level_values("measure")
         span = (kinds.map({"wrong": 0.0, "right": 0.0, "gain": -most}), kinds.map({"wrong": 100.0, "right": 100.0, "gain": most}))
         found = intervals(draws, options.confidence, facts=part["question_id"].nunique(), span=span)
@@ -72,8 +70,7 @@ def reliability_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame
 
 def gains(rows: pd.DataFrame) -> pd.Series[float]:
     """Return the change of each item's score, of multiple choice in percent."""
-    percent: pd.Series[float] = rows["task"].map(lambda task: 100.0 if task == "mcq" else 1.0)
-    return (rows["score"] - rows["baseline"]) * percent
+    return printed_scores(rows.assign(score=rows["score"] - rows["baseline"]))
 
 
 def by_country(rows: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +98,7 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: str
             means = [_plain(own[name].mean()) for name in ("agreement", "separability")]
             ranks = [_plain(rank_correlation(own, name)) for name in ("agreement", "separability")]
             shares = [number_cell(at[name], 1) for name in ("wrong", "right")]
-            gain = number_cell(at["gain"], score_digits(task), sign=True)
+            gain = change_cell(at["gain"], score_digits(task), VALUE)
             lines.append(TableRow((label("method", method),), (*shares, gain, *means, *ranks, Cell(f"{at['gain']['n']:,}"))))
         groups.append(Group(label("task", task), tuple(lines)))
     sheet = Sheet(

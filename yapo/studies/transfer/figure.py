@@ -7,22 +7,25 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import change
 from yapo.reporting.style import (
+    INK,
     STYLE,
     blank,
     colour,
     empty_figure,
     frame_texts,
+    handle,
+    interval_dot,
     legend_below,
-    marker,
     method_handle,
+    name_lines,
     new_figure,
+    panel_title,
 )
 from yapo.studies.transfer.table import RELATIONS, TransferCells
 
@@ -33,13 +36,7 @@ _PAGE = 12.5
 
 @rc_context(STYLE)
 def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure:
-    """Return changes of the score of each country's questions by each country's vector, one panel per variant and task.
-
-    Args:
-        cells: what ``transfer_cells`` makes.
-        method: whose vectors.
-        note: sentence printed under the figure.
-    """
+    """Return changes of the score of each country's questions by each country's vector, one panel per variant and task."""
     shown = cells.pairs[(cells.pairs["method"] == method) & (cells.pairs["source"] != "") & (cells.pairs["measure"] == "change")]
     title = f"{label('method', method)}: change of the score by vectors of other countries"
     if shown.empty:
@@ -61,14 +58,14 @@ def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure
             axes = grid[line, column]
             _matrix(axes, here, countries, languages, 0 if task == "mcq" else 1)
             unit = "points of accuracy" if task == "mcq" else "points of 10"
-            axes.set_title(f"{label('task', task)}, {label('variant', variant).lower()}\n({unit})")
+            axes.set_title(f"{panel_title(task, variant)}\n({unit})")
             axes.set_xlabel("Country that is asked")
             axes.set_ylabel("Country of the vector")
     how = (
         "Number: mean change from the unsteered model on the same test questions; small: half the width of its bootstrap "
         "interval. Frames: languages; diagonal: own vector. Other languages: on a sample of the facts."
     )
-    frame_texts(figure, title, f"{how} {note}".strip())
+    frame_texts(figure, title, how, note)
     return figure
 
 
@@ -79,7 +76,7 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
         row, column = countries.index(cell["source"]), countries.index(cell["country"])
         values[row, column] = cell["value"]
         half = (cell["high"] - cell["low"]) / 2
-        ink = "white" if abs(cell["value"]) > 0.62 * most else "#1d2433"
+        ink = "white" if abs(cell["value"]) > 0.62 * most else INK
         axes.text(column, row - 0.18, change(cell["value"], digits), ha="center", va="center", fontsize=6.6, color=ink)
         if np.isfinite(half):
             axes.text(column, row + 0.24, f"±{half:.{digits}f}", ha="center", va="center", fontsize=6, color=ink)
@@ -91,18 +88,12 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
     axes.tick_params(length=0)
     for language in dict.fromkeys(languages):
         first, size = languages.index(language), languages.count(language)
-        axes.add_patch(Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor="#1d2433", linewidth=1.4))
+        axes.add_patch(Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor=INK, linewidth=1.4))
 
 
 @rc_context(STYLE)
 def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Figure:
-    """Return changes of the score by own, zero-shot, siblings' and foreign vectors, by language; one column per task.
-
-    Args:
-        cells: what ``transfer_cells`` makes.
-        variant: of the questions.
-        note: sentence printed under the figure.
-    """
+    """Return changes of the score by own, zero-shot, siblings' and foreign vectors, by language; one column per task."""
     shown = cells.languages[(cells.languages["measure"] == "change") & (cells.languages["variant"] == variant)]
     shown = shown[shown["relation"].isin(RELATIONS)]
     title = f"Own, zero-shot and foreign vectors, {label('variant', variant).lower()} test questions"
@@ -116,38 +107,24 @@ def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Fi
     for axes, task in zip(grid, tasks, strict=True):
         here = shown[shown["task"] == task]
         for cell in records(here):
-            place = lines.index((cell["language"], cell["relation"])) + 0.16 * (
-                methods.index(cell["method"]) - len(methods) / 2 + 0.5
-            )
-            tone = colour(cell["method"])
-            axes.plot([cell["low"], cell["high"]], [place, place], color=tone, linewidth=1.4, alpha=0.55)
-            axes.plot(cell["value"], place, color=tone, marker=marker(cell["method"]), markersize=3.6)
+            shift = 0.16 * (methods.index(cell["method"]) - len(methods) / 2 + 0.5)
+            interval_dot(axes, cell, lines.index((cell["language"], cell["relation"])) + shift, cell["method"], size=3.6)
         axes.axvline(0, color=colour("baseline"), linewidth=1.0, linestyle=":")
         for place in range(len(RELATIONS), len(lines), len(RELATIONS)):
             axes.axhline(place - 0.5, color="#9aa3b2", linewidth=0.8)
-        names = [
-            f"{label('language', language)}: {relation}" if relation == RELATIONS[0] else relation for language, relation in lines
-        ]
-        axes.set_yticks(range(len(lines)), names)
-        axes.set_ylim(len(lines) - 0.5, -0.5)
-        axes.grid(axis="y", visible=False)
+        first = RELATIONS[0]
+        name_lines(axes, [f"{label('language', spoken)}: {name}" if name == first else name for spoken, name in lines])
         axes.set_title(label("task", task))
         axes.set_xlabel("Change from unsteered (" + ("points of accuracy)" if task == "mcq" else "points of 10)"))
     legend_below(figure, [method_handle(method, linestyle="") for method in methods], width=1.2)
     how = "Lines: bootstrap intervals over facts. Left out: one vector of all other countries of the language."
-    frame_texts(figure, title, f"{how} {note}".strip())
+    frame_texts(figure, title, how, note)
     return figure
 
 
 @rc_context(STYLE)
 def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Figure:
-    """Return the shares of answers under a sibling's vector that are the sibling's and the country's own, by language.
-
-    Args:
-        cells: what ``transfer_cells`` makes.
-        variant: of the questions.
-        note: sentence printed under the figure.
-    """
+    """Return the shares of answers under a sibling's vector that are the sibling's and the country's own, by language."""
     shown = cells.languages[(cells.languages["variant"] == variant) & (cells.languages["relation"] == "same language")]
     title = f"Whose answer is given under a sibling's vector, {label('variant', variant).lower()} test questions"
     adopted = shown[shown["measure"] == "adopted"]
@@ -165,11 +142,9 @@ def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Fig
             first = languages.index(cell["language"]) * (len(methods) + 1.6)
             axes.plot([cell["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=colour("baseline"), linestyle=":")
         for cell in records(here[here["measure"].isin(["adopted", "kept"])]):
-            first = languages.index(cell["language"]) * (len(methods) + 1.6)
-            place, tone = first + methods.index(cell["method"]), colour(cell["method"])
-            face = tone if cell["measure"] == "adopted" else "white"
-            axes.plot([cell["low"], cell["high"]], [place, place], color=tone, linewidth=1.4, alpha=0.45)
-            axes.plot(cell["value"], place, color=tone, marker=marker(cell["method"]), markersize=4.5, markerfacecolor=face)
+            place = languages.index(cell["language"]) * (len(methods) + 1.6) + methods.index(cell["method"])
+            face = colour(cell["method"]) if cell["measure"] == "adopted" else "white"
+            interval_dot(axes, cell, place, cell["method"], markerfacecolor=face)
         middle = [i * (len(methods) + 1.6) + (len(methods) - 1) / 2 for i in range(len(languages))]
         axes.set_yticks(middle, [label("language", language) for language in languages])
         axes.set_ylim(len(languages) * (len(methods) + 1.6) - 1, -1)
@@ -179,11 +154,11 @@ def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Fig
         axes.set_xlabel("Share of answers (%)")
     handles = [method_handle(method, linestyle="") for method in methods]
     handles += [
-        Line2D([], [], color="#3b4252", marker="o", linestyle="", label="answer of the vector's country"),
-        Line2D([], [], color="#3b4252", marker="o", linestyle="", markerfacecolor="white", label="answer of the country asked"),
-        Line2D([], [], color=colour("baseline"), linestyle=":", label="the latter, unsteered"),
+        handle("answer of the vector's country", marker="o", linestyle=""),
+        handle("answer of the country asked", marker="o", linestyle="", markerfacecolor="white"),
+        handle("the latter, unsteered", color=colour("baseline"), linestyle=":"),
     ]
     legend_below(figure, handles, width=1.9)
     how = "Exact answers to the questions on which the two countries differ. Lines: bootstrap intervals over facts."
-    frame_texts(figure, title, f"{how} {note}".strip())
+    frame_texts(figure, title, how, note)
     return figure

@@ -9,11 +9,11 @@ import pandas as pd
 
 from yapo.errors import YapoError
 from yapo.evaluation.bootstrap import intervals, resampled_means
-from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import number_cell, score_digits
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.studies.means import Records, by_key
 
 NAME = "transfer"
 PAIRS = "transfer_pairs"
@@ -43,19 +43,14 @@ class TransferCells:
 
 
 def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
-    """Return means and intervals.
-
-    Args:
-        rows: rows of the stage ``transfer``, of all countries.
-        options: resamples, confidence and seed.
-    """
+    """Return means and intervals from the rows of the stage ``transfer``, of all countries."""
     if rows.empty:
         raise YapoError("no rows of the transfer study; name countries of this experiment in studies.transfer.countries")
     rows, pairs, languages = _with_shares(rows), [], []
     for (task, variant), part in rows.groupby(["task", "variant"], sort=False):
         for measure in MEASURES:
-            percent = 1.0 if measure in ("score", "change") and task != "mcq" else 100.0
-            long = part[[*_PAIR, "question_id"]].assign(score=percent * part[measure].astype(float)).dropna(subset="score")
+            unit = 1.0 if measure in ("score", "change") and task != "mcq" else 100.0
+            long = part[[*_PAIR, "question_id"]].assign(score=unit * part[measure].astype(float)).dropna(subset="score")
             if long.empty:
                 continue
             place = {"task": str(task), "variant": str(variant), "measure": measure}
@@ -104,10 +99,7 @@ def _intervals(
 def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
     """Return the table of own, zero-shot, siblings' and foreign vectors, by language and method."""
     data = cells.languages
-    at = {
-        tuple(cell[name] for name in ("task", "variant", "language", "method", "relation", "measure")): cell
-        for cell in records(data)
-    }
+    at = by_key(data, ["task", "variant", "language", "method", "relation", "measure"])
     groups = []
     for task in ordered("task", data["task"]):
         for variant in ordered("variant", data["variant"]):
@@ -146,9 +138,6 @@ def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
     return make_table(sheet, data, options.note)
 
 
-Records = dict[tuple[Any, ...], dict[str, Any]]
-
-
 def _line(at: Records, place: tuple[str, str, str], method: str) -> TableRow:
     task, _, language = place
     digits = score_digits(task)
@@ -183,16 +172,11 @@ def _cell(cell: dict[str, Any] | None, digits: int, *, sign: bool = False) -> Ce
 
 
 def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
-    """Return the table of changes of every country's score by every country's vector: the numbers of the matrices.
-
-    Args:
-        cells: what ``transfer_cells`` makes.
-        options: see ``TableOptions``.
-    """
+    """Return the table of changes of every country's score by every country's vector: the numbers of the matrices."""
     data = cells.pairs[cells.pairs["source"] != ""]
     shown = data[data["measure"] == "change"]
     asked = ordered("country", shown["country"])
-    at = {tuple(cell[name] for name in ("task", "variant", "method", "source", "country")): cell for cell in records(shown)}
+    at = by_key(shown, ["task", "variant", "method", "source", "country"])
     groups = []
     for task in ordered("task", shown["task"]):
         for variant in ordered("variant", shown["variant"]):
@@ -236,7 +220,7 @@ def finding_values(cells: TransferCells) -> dict[str, Any]:
     """Return the numbers of ``finding.md.j2``: on non-localized questions, mean over all countries, by task."""
     data = cells.languages
     data = data[(data["language"] == OVERALL) & (data["variant"] == "nonlocalized")]
-    at = {(cell["task"], cell["method"], cell["relation"], cell["measure"]): cell for cell in records(data)}
+    at = by_key(data, ["task", "method", "relation", "measure"])
     tasks = []
     for task in ordered("task", data["task"]):
         methods = [method for method in ordered("method", data["method"]) if (task, method, "own", "change") in at]
