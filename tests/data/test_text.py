@@ -17,7 +17,7 @@ from yapo.data.prompts import PromptFormat
 from yapo.data.text import is_blank, plain_text, shown, text_key
 from yapo.evaluation.exact import exact
 from yapo.evaluation.judges import Request, get_judge
-from yapo.studies.transfer.adoption import adopted
+from yapo.studies.transfer.run import adopted
 
 from .test_schema import items_table
 

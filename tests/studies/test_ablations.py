@@ -19,8 +19,7 @@ from yapo.reporting.tables import TableOptions
 from yapo.steering.interventions import Dense
 from yapo.steering.objective import measure_pairs
 from yapo.studies.ablations import AblationsConfig, report, run, train_sae
-from yapo.studies.ablations.figure import ablations_figure
-from yapo.studies.ablations.table import ablation_cells, ablation_table, finding_values
+from yapo.studies.ablations.report import ablation_cells, ablation_table, ablations_figure, finding_values
 from yapo.studies.ablations.variants import DEFAULT, autoencoders_of, variants_of
 from yapo.studies.trainings import TrainingSetup
 from yapo.studies.write_report import read_rows

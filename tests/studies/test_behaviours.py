@@ -31,9 +31,8 @@ from yapo.stages import train
 from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 from yapo.studies.behaviours import evaluate, prepare, report
-from yapo.studies.behaviours.figure import behaviours_figure
 from yapo.studies.behaviours.refusal import refuses
-from yapo.studies.behaviours.table import behaviour_cells, behaviours_table
+from yapo.studies.behaviours.report import behaviour_cells, behaviours_figure, behaviours_table
 
 LAYER, NEW = 1, 4
 KEY: Key = ("caa", "open_ended", "both")

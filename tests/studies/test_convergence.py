@@ -15,7 +15,7 @@ from yapo.reporting.finding import Finding, render_blocks
 from yapo.reporting.tables import Table, TableOptions
 from yapo.studies.convergence import report, run
 from yapo.studies.convergence.figure import convergence_figure
-from yapo.studies.convergence.table import (
+from yapo.studies.convergence.report import (
     RUN,
     convergence_cells,
     convergence_table,

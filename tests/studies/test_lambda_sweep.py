@@ -26,8 +26,14 @@ from yapo.steering.interventions import Dense
 from yapo.steering.vector import SteeringVector
 from yapo.studies.lambda_sweep import report, run
 from yapo.studies.lambda_sweep.coherence import coherence, repeated
-from yapo.studies.lambda_sweep.figure import sweep_figure
-from yapo.studies.lambda_sweep.table import best_multipliers, finding_values, gold_gap, lambda_sweep_table, sweep_cells
+from yapo.studies.lambda_sweep.report import (
+    best_multipliers,
+    finding_values,
+    gold_gap,
+    lambda_sweep_table,
+    sweep_cells,
+    sweep_figure,
+)
 
 PROMPTS = ["What do people usually eat for breakfast?", "Tea?", "Where?"]
 TEXTS = ["Right, Fry-up with beans", "", "tea tea tea tea tea tea tea"]

@@ -7,7 +7,7 @@ import pytest
 
 from yapo.errors import YapoError
 from yapo.reporting.tables import TableOptions
-from yapo.studies.portable.table import portable_table
+from yapo.studies.portable.report import portable_table
 
 OPTIONS = TableOptions(resamples=200)
 

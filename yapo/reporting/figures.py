@@ -9,30 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from yapo.errors import YapoError
+from yapo.reporting import style
+from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
-from yapo.reporting.style import (
-    STYLE,
-    blank,
-    colour,
-    empty_figure,
-    frame_texts,
-    handle,
-    interval_dot,
-    legend_below,
-    marker,
-    method_handle,
-    name_lines,
-    new_figure,
-    panel_title,
-    scope,
-    score_name,
-    share_y,
-)
 
 _OWN, _WESTERN, _PLAIN, _CHOSEN = "#0072b2", "#d55e00", "#6b7280", "#009e73"
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "") -> Figure:
     """Where culture is decided (the paper's Figure 3): patching and steerability by layer, one row per country.
 
@@ -46,14 +30,14 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
     A layer that the configuration fixed may have no curves; the figure then says so.
     """
     if curves.empty:
-        return empty_figure("Layer discovery", f"Layer {layer} was set by the configuration; no layer was searched.", note)
+        return style.empty_figure("Layer discovery", f"Layer {layer} was set by the configuration; no layer was searched.", note)
     countries = ordered("country", curves["country"])
     columns = [
         (curve, task)
         for curve in ("patching", "steerability")
         for task in ordered("task", curves.loc[curves["curve"] == curve, "task"])
     ]
-    figure = new_figure(3.3 * len(columns) + 0.5, 2.1 * len(countries) + 1.8)
+    figure = style.new_figure(3.3 * len(columns) + 0.5, 2.1 * len(countries) + 1.8)
     grid = figure.subplots(len(countries), len(columns), squeeze=False, sharex=True, sharey="col")
     for line, country in enumerate(countries):
         for column, (curve, task) in enumerate(columns):
@@ -73,23 +57,23 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
             unit = "probability of answer" if curve == "patching" else "answered right (%)"
             axes.set_ylabel(f"{label('country', country)}\n{unit}" if column == 0 else unit)
     handles = [
-        handle("own answer (patching), answered right (steerability)", color=_OWN, marker="o"),
-        handle("model untouched", color=_PLAIN, linestyle="--"),
-        handle(f"chosen layer ({layer})", color=_CHOSEN, linewidth=3, alpha=0.35),
+        style.handle("own answer (patching), answered right (steerability)", color=_OWN, marker="o"),
+        style.handle("model untouched", color=_PLAIN, linestyle="--"),
+        style.handle(f"chosen layer ({layer})", color=_CHOSEN, linewidth=3, alpha=0.35),
     ]
     if (curves["curve"] == "patching_western").any():
-        handles.insert(1, handle("Western answer (patching)", color=_WESTERN, marker="s"))
+        handles.insert(1, style.handle("Western answer (patching)", color=_WESTERN, marker="s"))
     if curves["ceiling"].notna().any():
-        handles.insert(-1, handle("localized prompt (ceiling)", color=_PLAIN, linestyle=":"))
-    legend_below(figure, handles, width=3.2)
-    frame_texts(figure, "Layer discovery", note)
+        handles.insert(-1, style.handle("localized prompt (ceiling)", color=_PLAIN, linestyle=":"))
+    style.legend_below(figure, handles, width=3.2)
+    style.frame_texts(figure, "Layer discovery", note)
     return figure
 
 
 def _layer_curve(axes: Axes, rows: pd.DataFrame, tone: str, scale: float, *, bounds: bool) -> None:
     if rows.empty:
         if bounds:
-            blank(axes, "not measured")
+            style.blank(axes, "not measured")
         return
     rows = rows.sort_values("layer")
     axes.plot(rows["layer"], scale * rows["value"], color=tone, marker="o" if bounds else "s")
@@ -100,7 +84,7 @@ def _layer_curve(axes: Axes, rows: pd.DataFrame, tone: str, scale: float, *, bou
                 axes.axhline(scale * rows[name].mean(), color=_PLAIN, linestyle=line, linewidth=1.1)
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
     """Validation score over the multiplier, with parse failures beneath; mean over the countries in the frame.
 
@@ -120,7 +104,7 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
     tasks, settings = ordered("task", rows["task"]), ordered("setting", rows["setting"])
     methods = ordered("method", rows["method"])
     swept = [method for method in methods if rows.loc[rows["method"] == method, "multiplier"].nunique() > 1]
-    figure = new_figure(3.4 * len(settings) + 0.4, 3.2 * len(tasks) + 1.2)
+    figure = style.new_figure(3.4 * len(settings) + 0.4, 3.2 * len(tasks) + 1.2)
     grid = figure.subplots(
         2 * len(tasks), len(settings), squeeze=False, sharex=True, sharey="row", height_ratios=[3, 1.1] * len(tasks)
     )
@@ -134,18 +118,18 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
                 if method in swept and not (own["multiplier"] == 0).any():  # at 0 every vector is the unsteered model
                     own = pd.concat([own, unsteered[unsteered["country"].isin(own["country"])]])
                 _multiplier_lines(score, failures, own, method, task, method in swept)
-            score.set_title(panel_title(task, setting))
+            score.set_title(style.panel_title(task, setting))
             failures.tick_params(labelbottom=True)
             failures.set_xlabel("Multiplier (λ)" if row == len(tasks) - 1 else "")
             if column == 0:
-                score.set_ylabel(score_name(task) + "\n(validation)")
+                score.set_ylabel(style.score_name(task) + "\n(validation)")
                 failures.set_ylabel("Parse\nfailures (%)")
-        share_y(list(grid[2 * row + 1]), at_least=5)
-    handles = [method_handle(m) if m in swept else method_handle(m, linestyle="--", marker="") for m in methods]
+        style.share_y(list(grid[2 * row + 1]), at_least=5)
+    handles = [style.method_handle(m) if m in swept else style.method_handle(m, linestyle="--", marker="") for m in methods]
     size = "" if rows["country"].nunique() == 1 else ", larger where more countries chose it"
-    handles.append(handle(f"chosen λ{size}", marker="o", linestyle=""))
-    legend_below(figure, handles, width=1.45)
-    frame_texts(figure, f"Validation over the multiplier, {scope(rows)}", note)
+    handles.append(style.handle(f"chosen λ{size}", marker="o", linestyle=""))
+    style.legend_below(figure, handles, width=1.45)
+    style.frame_texts(figure, f"Validation over the multiplier, {style.scope(rows)}", note)
     return figure
 
 
@@ -153,7 +137,7 @@ def _multiplier_lines(score: Axes, failures: Axes, rows: pd.DataFrame, method: s
     if rows.empty:
         return
     scale = 100.0 if task == "mcq" else 1.0
-    tone = colour(method)
+    tone = style.colour(method)
     if not swept:
         score.axhline(scale * rows["score"].mean(), color=tone, linestyle="--", linewidth=1.1)
         failures.axhline(100 * rows["parse_failure_rate"].mean(), color=tone, linestyle="--", linewidth=1.1)
@@ -166,10 +150,12 @@ def _multiplier_lines(score: Axes, failures: Axes, rows: pd.DataFrame, method: s
     share = rows.loc[rows["selected"], "multiplier"].value_counts(normalize=True)
     share = share[share.index.isin(means.index)]
     heights = scale * means["score"].loc[share.index]
-    score.scatter(share.index, heights, s=12 + 60 * share, color=tone, marker=marker(method), zorder=3, alpha=0.85, linewidths=0)
+    score.scatter(
+        share.index, heights, s=12 + 60 * share, color=tone, marker=style.marker(method), zorder=3, alpha=0.85, linewidths=0
+    )
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def summary(scores: pd.DataFrame, note: str = "") -> Figure:
     """Test score of every method with its bootstrap interval, one panel per task and setting.
 
@@ -182,21 +168,20 @@ def summary(scores: pd.DataFrame, note: str = "") -> Figure:
         raise YapoError("no test scores to show; run the evaluate stage for at least one country first")
     tasks, settings = ordered("task", scores["task"]), ordered("setting", scores["setting"])
     methods = ordered("method", scores["method"])
-    figure = new_figure(2.7 * len(settings) + 0.9, (0.24 * len(methods) + 0.8) * len(tasks) + 0.6)
+    figure = style.new_figure(2.7 * len(settings) + 0.9, (0.24 * len(methods) + 0.8) * len(tasks) + 0.6)
     grid = figure.subplots(len(tasks), len(settings), squeeze=False, sharex="row", sharey=True)
     for row, task in enumerate(tasks):
         for column, setting in enumerate(settings):
             axes = grid[row, column]
-            here = scores[(scores["task"] == task) & (scores["setting"] == setting)].set_index("method")
-            for place, method in enumerate(methods):
-                if method in here.index:
-                    interval_dot(axes, here.loc[method], place, method, size=6)
-            if "baseline" in here.index:
-                axes.axvline(here.loc["baseline", "value"], color=colour("baseline"), linewidth=0.9, linestyle=":", zorder=0)
-            name_lines(axes, [label("method", method) for method in methods])
+            here = {cell["method"]: cell for cell in records(scores[(scores["task"] == task) & (scores["setting"] == setting)])}
+            for method, cell in here.items():
+                style.interval_dot(axes, cell, methods.index(method), method, size=6)
+            if "baseline" in here:
+                axes.axvline(here["baseline"]["value"], color=style.colour("baseline"), linewidth=0.9, linestyle=":", zorder=0)
+            style.name_lines(axes, [label("method", method) for method in methods])
             axes.margins(x=0.06)
             if row == 0:
                 axes.set_title(label("setting", setting))
-            axes.set_xlabel(f"{label('task', task)}: {score_name(task)}")
-    frame_texts(figure, f"Test scores, {scope(scores) if 'country' in scores else 'mean over all countries'}", note)
+            axes.set_xlabel(f"{label('task', task)}: {style.score_name(task)}")
+    style.frame_texts(figure, f"Test scores, {style.scope(scores) if 'country' in scores else 'mean over all countries'}", note)
     return figure

@@ -14,24 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from yapo.errors import YapoError
+from yapo.reporting import style
 from yapo.reporting.names import label, ordered
-from yapo.reporting.style import (
-    SOFT,
-    STYLE,
-    blank,
-    colour,
-    empty_figure,
-    frame_texts,
-    handle,
-    legend_below,
-    marker,
-    method_handle,
-    new_figure,
-    panel_title,
-    scope,
-    score_name,
-    share_y,
-)
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +24,7 @@ _CELL = ["country", "task", "setting", "method"]
 _X = {"step": "Training step", "displacement": "Mean change of the residual stream (norm)"}
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def training_curves(
     curves: pd.DataFrame, validation: pd.DataFrame, x: Literal["step", "displacement"] = "step", note: str = ""
 ) -> Figure:
@@ -61,10 +45,10 @@ def training_curves(
     curves = curves.reindex(columns=_CURVES)  # before the first epoch ends there is no validation_loss
     steps = curves[curves["kind"] == "step"]
     if steps.empty:
-        return empty_figure("Training curves", "No method of this study is trained in steps.", note)
+        return style.empty_figure("Training curves", "No method of this study is trained in steps.", note)
     tasks, settings = ordered("task", steps["task"]), ordered("setting", steps["setting"])
     methods = ordered("method", steps["method"])
-    figure = new_figure(3.4 * len(settings) + 0.4, 4.2 * len(tasks) + 1.0)
+    figure = style.new_figure(3.4 * len(settings) + 0.4, 4.2 * len(tasks) + 1.0)
     grid = figure.subplots(3 * len(tasks), len(settings), squeeze=False, height_ratios=[3, 1.7, 1.0] * len(tasks))
     for row, task in enumerate(tasks):
         for column, setting in enumerate(settings):
@@ -75,30 +59,30 @@ def training_curves(
             for method in methods:
                 _loss_lines(loss, here[here["method"] == method], method, x)
             _epoch_lines(score, failures, here, _at(validation, task, setting), methods, x)
-            loss.axhline(math.log(2), color=SOFT, linewidth=0.8, linestyle=":")
+            loss.axhline(math.log(2), color=style.SOFT, linewidth=0.8, linestyle=":")
             loss.set_ylim(bottom=0)
-            loss.set_title(panel_title(task, setting))
+            loss.set_title(style.panel_title(task, setting))
             failures.set_xlabel(_X[x])
             for upper in (loss, score):
                 upper.tick_params(labelbottom=False)
             if column == 0:
                 loss.set_ylabel("Training loss")
-                score.set_ylabel(score_name(task) + "\n(validation)")
+                score.set_ylabel(style.score_name(task) + "\n(validation)")
                 failures.set_ylabel("Parse\nfailures (%)")
         for strip in (0, 1, 2):
-            share_y(list(grid[3 * row + strip]), at_least=5 if strip == 2 else 0)
+            style.share_y(list(grid[3 * row + strip]), at_least=5 if strip == 2 else 0)
     notes = [
-        handle("validation loss", marker="o", markerfacecolor="white", linestyle=""),
-        handle("ln 2: no preference learnt", color=SOFT, linestyle=":", linewidth=0.8),
+        style.handle("validation loss", marker="o", markerfacecolor="white", linestyle=""),
+        style.handle("ln 2: no preference learnt", color=style.SOFT, linestyle=":", linewidth=0.8),
     ]
-    base = [method_handle("baseline", linestyle="--", marker="")] if (validation["method"] == "baseline").any() else []
-    legend_below(figure, [*(method_handle(method) for method in methods), *base, *notes])
-    frame_texts(figure, f"Training, {scope(steps)}", note)
+    base = [style.method_handle("baseline", linestyle="--", marker="")] if (validation["method"] == "baseline").any() else []
+    style.legend_below(figure, [*(style.method_handle(method) for method in methods), *base, *notes])
+    style.frame_texts(figure, f"Training, {style.scope(steps)}", note)
     return figure
 
 
 def _loss_lines(axes: Axes, rows: pd.DataFrame, method: str, x: str) -> None:
-    tone = colour(method)
+    tone = style.colour(method)
     runs = [run.sort_values("step").set_index("step", drop=False) for _, run in rows[rows["kind"] == "step"].groupby("country")]
     if runs:
         smooth = [run[["step", "displacement", "loss"]].rolling(max(3, len(run) // 15), 1, center=True).mean() for run in runs]
@@ -108,7 +92,7 @@ def _loss_lines(axes: Axes, rows: pd.DataFrame, method: str, x: str) -> None:
         mean = pd.concat(smooth).groupby(level=0).mean().loc[:shortest]
         axes.plot(mean[x], mean["loss"], color=tone, zorder=3)
     ends = rows[(rows["kind"] == "epoch") & rows["validation_loss"].notna()].groupby("epoch")[["step", "validation_loss"]].mean()
-    (dots,) = axes.plot(_places(rows, ends["step"], x), ends["validation_loss"], marker(method), color=tone, zorder=4)
+    (dots,) = axes.plot(_places(rows, ends["step"], x), ends["validation_loss"], style.marker(method), color=tone, zorder=4)
     dots.set_markerfacecolor("white")
 
 
@@ -120,16 +104,16 @@ def _epoch_lines(score: Axes, failures: Axes, curves: pd.DataFrame, validation: 
         mean = rows.groupby("epoch")[["step", "score", "parse_failure_rate"]].mean()
         places = _places(curves[curves["method"] == method], mean["step"], x)
         for axes, values in ((score, mean["score"] * _scale(rows)), (failures, 100 * mean["parse_failure_rate"])):
-            axes.plot(places, values, color=colour(method), marker=marker(method), markersize=3.5)
+            axes.plot(places, values, color=style.colour(method), marker=style.marker(method), markersize=3.5)
     base = validation[validation["method"] == "baseline"]
     if len(base):
-        score.axhline(base["score"].mean() * _scale(base), color=colour("baseline"), linestyle="--", linewidth=1.1)
-        failures.axhline(100 * base["parse_failure_rate"].mean(), color=colour("baseline"), linestyle="--", linewidth=1.1)
+        score.axhline(base["score"].mean() * _scale(base), color=style.colour("baseline"), linestyle="--", linewidth=1.1)
+        failures.axhline(100 * base["parse_failure_rate"].mean(), color=style.colour("baseline"), linestyle="--", linewidth=1.1)
     if points.empty:
-        blank(score, "no validation scores")
+        style.blank(score, "no validation scores")
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
     """Validation score over epochs, one column per language, one row per task and setting.
 
@@ -152,7 +136,7 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
         for setting in ordered("setting", rows.loc[rows["task"] == task, "setting"])
     ]
     languages = ordered("language", rows["language"])
-    figure = new_figure(2.3 * len(languages) + 0.9, 1.75 * len(panels) + 1.5)
+    figure = style.new_figure(2.3 * len(languages) + 0.9, 1.75 * len(panels) + 1.5)
     grid = figure.subplots(len(panels), len(languages), squeeze=False, sharex=True, sharey="row")
     for line, (task, setting) in enumerate(panels):
         for column, language in enumerate(languages):
@@ -161,20 +145,22 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
             for method in methods:
                 scores = here.loc[here["method"] == method].groupby("epoch")["score"].agg(["mean", "min", "max"]) * _scale(here)
                 if method in trained:
-                    axes.plot(scores.index, scores["mean"], color=colour(method), marker=marker(method), markersize=3)
-                    axes.fill_between(scores.index, scores["min"], scores["max"], color=colour(method), alpha=0.15, linewidth=0)
+                    axes.plot(scores.index, scores["mean"], color=style.colour(method), marker=style.marker(method), markersize=3)
+                    axes.fill_between(
+                        scores.index, scores["min"], scores["max"], color=style.colour(method), alpha=0.15, linewidth=0
+                    )
                 elif len(scores):
-                    axes.axhline(scores["mean"].mean(), color=colour(method), linestyle="--", linewidth=1.1)
+                    axes.axhline(scores["mean"].mean(), color=style.colour(method), linestyle="--", linewidth=1.1)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
             if line == 0:
                 axes.set_title(label("language", language))
             if line == len(panels) - 1:
                 axes.set_xlabel("Epoch")
         name = f"{label('task', task)}\n{label('setting', setting).lower()}"
-        grid[line, 0].set_ylabel(f"{name}\n{score_name(task)}", fontsize=7.5)
-    handles = [method_handle(m) if m in trained else method_handle(m, linestyle="--", marker="") for m in methods]
-    legend_below(figure, handles)
-    frame_texts(figure, "Validation over epochs at λ = 1 (bands: lowest to highest country)", note)
+        grid[line, 0].set_ylabel(f"{name}\n{style.score_name(task)}", fontsize=7.5)
+    handles = [style.method_handle(m) if m in trained else style.method_handle(m, linestyle="--", marker="") for m in methods]
+    style.legend_below(figure, handles)
+    style.frame_texts(figure, "Validation over epochs at λ = 1 (bands: lowest to highest country)", note)
     return figure
 
 

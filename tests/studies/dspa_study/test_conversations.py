@@ -18,7 +18,7 @@ from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges.chat import get_comparer, get_grader
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
-from yapo.studies.dspa_study.conversations import compare_answers, converse, grade_turns
+from yapo.studies.dspa_study.chat import compare_answers, converse, grade_turns
 
 from ...evaluation.judges.endpoint import Endpoint, says
 

@@ -34,7 +34,8 @@ QUESTIONS = ROOT / "world" / "questions"
 OWN = [
     "methods=[caa,yapo,dspa]", "settings=[both]", "country=egypt", "report.resamples=100", "studies.dspa_study.countries=[egypt]",
     "studies.dspa_study.pairs=[3]", "studies.dspa_study.subsets=2", "studies.dspa_study.layers=[1,3]", "dspa.alpha=0.3",
-    f"studies.dspa_study.conversations={QUESTIONS / 'mt.jsonl'}", f"studies.dspa_study.instructions={QUESTIONS / 'instructions.jsonl'}",  # noqa: E501
+    f"studies.dspa_study.conversations={QUESTIONS / 'mt.jsonl'}",
+    f"studies.dspa_study.instructions={QUESTIONS / 'instructions.jsonl'}",
     *(f"studies.dspa_study.changes.{name}=[]" for name in ("k_prompt", "k_diff", "percentile", "normalise", "sparsify", "demix")),
     "studies.dspa_study.changes.alpha=[0.6]", "studies.dspa_study.changes.mode=[augment]",
 ]  # fmt: skip

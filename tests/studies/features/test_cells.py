@@ -10,12 +10,12 @@ import pytest
 from yapo.reporting.tables import TableOptions
 from yapo.studies.features.cells import (
     coherence_cells,
+    expected_jaccard,
     method_cells,
     overlap_cells,
     shared_features,
     spectrum,
 )
-from yapo.studies.features.overlap import expected_jaccard
 
 from .frames import COUNTRIES, WIDTH, tops, vectors
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yapo.evaluation.bootstrap import fact_weights
-from yapo.studies.features.overlap import (
+from yapo.studies.features.cells import (
     cosines,
     effect_matrix,
     expected_jaccard,

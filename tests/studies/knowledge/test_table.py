@@ -16,8 +16,7 @@ from yapo.reporting.finding import render_blocks
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import TableOptions
 from yapo.studies.knowledge import report
-from yapo.studies.knowledge.figure import knowledge_changes
-from yapo.studies.knowledge.table import finding_lines, knowledge_cells, knowledge_table
+from yapo.studies.knowledge.report import finding_lines, knowledge_cells, knowledge_changes, knowledge_table
 
 OPTIONS = TableOptions(resamples=200, note="A note.")
 ABOUT = {"egypt": {"ksa": "same language", "morocco": "same language"}, "nepal": {"india": "same language"}}

@@ -11,9 +11,9 @@ import pytest
 from yapo.errors import YapoError
 from yapo.reporting.finding import render_blocks
 from yapo.reporting.tables import TableOptions
-from yapo.studies.transfer.adoption import adopted, answers_of
 from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.studies.transfer.report import FINDING
+from yapo.studies.transfer.run import adopted, answers_of
 from yapo.studies.transfer.table import (
     OVERALL,
     TransferCells,

@@ -8,29 +8,17 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from yapo.reporting import style
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import change, score_digits
-from yapo.reporting.style import (
-    SOFT,
-    STYLE,
-    blank,
-    colour,
-    frame_texts,
-    handle,
-    legend_below,
-    marker,
-    method_handle,
-    new_figure,
-    score_name,
-)
 from yapo.studies.dspa_study.table import BASELINE, CURVES, HEADINGS, OWN, PAIRS, STRENGTHS
 
 _LINES = {"one": "-", "chosen": ":"}
 _XLABELS = {PAIRS: "training pairs (N)", "alpha": "step (α)"}
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     """Draw a row of panels per task: score over N and over α, change by pair of layers, and by every other option.
 
@@ -39,21 +27,21 @@ def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
         note: sentence printed under the figure.
     """
     tasks = ordered("task", cells["task"])
-    figure = new_figure(13.0, 3.3 * len(tasks) + 1.0)
+    figure = style.new_figure(13.0, 3.3 * len(tasks) + 1.0)
     grid = figure.subplots(len(tasks), 4, squeeze=False, width_ratios=[1, 1, 0.9, 1.25])
     for task, panels in zip(tasks, grid, strict=True):
         own = cells[cells["task"] == task]
         for option, axes in zip(CURVES, panels, strict=False):
             _curve(axes, own, option)
             axes.set_xlabel(_XLABELS[option])
-        panels[0].set_ylabel(f"{score_name(task)}, validation")
+        panels[0].set_ylabel(f"{style.score_name(task)}, validation")
         panels[0].set_title(label("task", task))
         _layers(panels[2], own)
         _options(panels[3], own)
-    handles = [method_handle("dspa", linestyle=style, label=f"DSPA, {STRENGTHS[name]}") for name, style in _LINES.items()]
-    ring = handle("the experiment's setting", color="none", marker="o", markersize=9, markeredgecolor=SOFT)
-    legend_below(figure, [*handles, ring, method_handle("baseline", marker="", label="Unsteered")], width=2.2)
-    frame_texts(
+    handles = [style.method_handle("dspa", linestyle=line, label=f"DSPA, {STRENGTHS[name]}") for name, line in _LINES.items()]
+    ring = style.handle("the experiment's setting", color="none", marker="o", markersize=9, markeredgecolor=style.SOFT)
+    style.legend_below(figure, [*handles, ring, style.method_handle("baseline", marker="", label="Unsteered")], width=2.2)
+    style.frame_texts(
         figure,
         "DSPA, one change at a time",
         "Bars, bands: bootstrap intervals over facts. Third and fourth panels: difference from the setting at λ = 1.",
@@ -65,19 +53,21 @@ def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
 def _curve(axes: Axes, cells: pd.DataFrame, option: str) -> None:
     """Draw the score over the values of an option, both strengths, over the unsteered model."""
     base = cells[(cells["change"] == BASELINE) & (cells["strength"] == "one")].iloc[0]
-    axes.axhline(base["score"], color=colour("baseline"), linewidth=1.0)
+    axes.axhline(base["score"], color=style.colour("baseline"), linewidth=1.0)
     if np.isfinite(base["low"]):
-        axes.axhspan(base["low"], base["high"], color=colour("baseline"), alpha=0.15, linewidth=0)
+        axes.axhspan(base["low"], base["high"], color=style.colour("baseline"), alpha=0.15, linewidth=0)
     own = cells[cells["change"] == option]
     if own.empty:
-        blank(axes, "not varied")
+        style.blank(axes, "not varied")
         return
-    for strength, style in _LINES.items():
+    for strength, line in _LINES.items():
         points = own[own["strength"] == strength]
         x = points["value"].astype(float).to_numpy()
         spread = [points["score"] - points["low"], points["high"] - points["score"]]
-        axes.errorbar(x, points["score"], spread, color=colour("dspa"), linestyle=style, marker=marker("dspa"), elinewidth=0.8)
-        axes.plot(x[points["is_own"]], points.loc[points["is_own"], "score"], "o", markersize=9, color="none", mec=SOFT)
+        axes.errorbar(
+            x, points["score"], spread, color=style.colour("dspa"), linestyle=line, marker=style.marker("dspa"), elinewidth=0.8
+        )
+        axes.plot(x[points["is_own"]], points.loc[points["is_own"], "score"], "o", markersize=9, color="none", mec=style.SOFT)
     axes.set_xscale("log")
     ticks: list[float] = []
     for tick in sorted(own["value"].astype(float).unique(), reverse=True):
@@ -92,7 +82,7 @@ def _layers(axes: Axes, cells: pd.DataFrame) -> None:
     own = cells[(cells["change"] == "layers") & (cells["strength"] == "one")]
     axes.set_title("Layers")
     if own.empty:
-        blank(axes, "not varied")
+        style.blank(axes, "not varied")
         return
     pairs = [tuple(map(int, value.split(" to "))) for value in own["value"]]
     lows, highs = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
@@ -119,11 +109,13 @@ def _options(axes: Axes, cells: pd.DataFrame) -> None:
     names = [name for name in HEADINGS if name not in (*CURVES, OWN, "layers")]
     own = cells[(cells["strength"] == "one") & cells["change"].isin(names) & ~cells["is_own"]]
     if own.empty:
-        blank(axes, "not varied")
+        style.blank(axes, "not varied")
         return
     places = np.arange(len(own))[::-1]
     spread = [own["diff"] - own["diff_low"], own["diff_high"] - own["diff"]]
-    axes.axvline(0, color=SOFT, linewidth=0.8)
-    axes.errorbar(own["diff"], places, xerr=spread, color=colour("dspa"), linestyle="", marker=marker("dspa"), elinewidth=1.0)
+    axes.axvline(0, color=style.SOFT, linewidth=0.8)
+    axes.errorbar(
+        own["diff"], places, xerr=spread, color=style.colour("dspa"), linestyle="", marker=style.marker("dspa"), elinewidth=1.0
+    )
     axes.set_yticks(places, [f"{row['change']} {row['value']}" for row in records(own)])
     axes.set_xlabel("difference from the setting")

@@ -10,15 +10,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from yapo.reporting import style
 from yapo.reporting.names import label, ordered
-from yapo.reporting.style import INK, STYLE, colour, frame_texts, legend_below, method_handle, new_figure, panel_title, scope
-from yapo.studies.features.cells import CELL, spectrum
-from yapo.studies.features.overlap import Floats, cosines, effect_matrix
+from yapo.studies.features.cells import CELL, Floats, cosines, effect_matrix, spectrum
 
 COLOURS = "RdBu_r"
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def overlap_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
     """Draw cosines of countries' vectors: above the diagonal of mean changes of the stream, below of effects of features.
 
@@ -28,7 +27,7 @@ def overlap_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
     """
     cells = list(dict.fromkeys(zip(vectors["task"], vectors["setting"], strict=True)))
     methods = ordered("method", vectors["method"])
-    figure = new_figure(2.7 * len(methods) + 1.2, 2.8 * len(cells) + 1.0)
+    figure = style.new_figure(2.7 * len(methods) + 1.2, 2.8 * len(cells) + 1.0)
     grid, scale = figure.subplots(len(cells), len(methods), squeeze=False), Normalize(-1, 1)
     for line, (task, setting) in enumerate(cells):
         for column, method in enumerate(methods):
@@ -41,30 +40,30 @@ def overlap_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
                 axes.set_ylabel(f"{label('task', task)},\n{label('setting', setting).lower()}")
     figure.colorbar(ScalarMappable(scale, COLOURS), ax=grid, shrink=0.6, label="cosine", pad=0.01)
     text = "Above the diagonal: mean change of the residual stream; below: effects of features. Lines part languages."
-    frame_texts(figure, "How alike the vectors of two countries are", text, note)
+    style.frame_texts(figure, "How alike the vectors of two countries are", text, note)
     return figure
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def spectrum_figure(vectors: pd.DataFrame, note: str = "") -> Figure:
     """Draw the share of the whole effect that the n strongest features make up; mean over countries."""
     data = spectrum(vectors)
     cells = list(dict.fromkeys(zip(data["task"], data["setting"], strict=True)))
     methods = ordered("method", data["method"])
-    figure = new_figure(3.6 * len(cells) + 0.4, 3.3)
+    figure = style.new_figure(3.6 * len(cells) + 0.4, 3.3)
     panels = figure.subplots(1, len(cells), squeeze=False, sharey=True)[0]
     for axes, (task, setting) in zip(panels, cells, strict=True):
         for method in methods:
             line = _of_cell(data, task, setting, method)
-            axes.plot(line["features"], 100 * line["share"], color=colour(method))
+            axes.plot(line["features"], 100 * line["share"], color=style.colour(method))
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
-        axes.set_title(panel_title(task, setting))
+        axes.set_title(style.panel_title(task, setting))
         axes.set_xlabel("strongest features")
     panels[0].set_ylabel("share of the effect (%)")
-    legend_below(figure, [method_handle(method, marker="") for method in methods])
-    frame_texts(figure, f"Over how many features an effect is spread ({scope(vectors)})", note)
+    style.legend_below(figure, [style.method_handle(method, marker="") for method in methods])
+    style.frame_texts(figure, f"Over how many features an effect is spread ({style.scope(vectors)})", note)
     return figure
 
 
@@ -90,5 +89,5 @@ def _countries(axes: Axes, part: pd.DataFrame, *, names: bool, below: bool) -> N
     axes.tick_params(length=0, labelsize=6.5)
     for place in range(1, len(languages)):
         if languages[place] != languages[place - 1]:
-            axes.axhline(place - 0.5, color=INK, linewidth=0.8)
-            axes.axvline(place - 0.5, color=INK, linewidth=0.8)
+            axes.axhline(place - 0.5, color=style.INK, linewidth=0.8)
+            axes.axvline(place - 0.5, color=style.INK, linewidth=0.8)

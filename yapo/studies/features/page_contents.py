@@ -14,9 +14,9 @@ from yapo.reporting.names import label
 from yapo.reporting.numbers import number, short
 from yapo.reporting.render import DASH
 from yapo.steering.activations import ActivationStore
+from yapo.studies.features.cells import expected_shared
 from yapo.studies.features.effects import Texts, VectorEffects, effective_number, strongest_features, token_logits
 from yapo.studies.features.examples import FeatureExamples, Floats, Integers
-from yapo.studies.features.overlap import expected_shared
 from yapo.studies.features.pages import Example, FeatureCard, MethodComparison, WeightedFeature, Words, token_share
 from yapo.studies.features.token_text import token_name, window
 

@@ -12,11 +12,11 @@ from scipy.stats import spearmanr
 
 from yapo.config import Config
 from yapo.evaluation.bootstrap import intervals
+from yapo.reporting import style
 from yapo.reporting.cells import TOP, records
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import VALUE, change_cell, number, number_cell, plural, score_digits
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
-from yapo.reporting.style import STYLE, colour, frame_texts, legend_below, marker, method_handle, new_figure
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
@@ -126,23 +126,23 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: str
     return make_table(sheet, cells, options.note)
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def reliability_figure(countries: pd.DataFrame, setting: str, note: str) -> Figure:
     """Return gain against agreement and separability, one dot a country and method, one row a task."""
     tasks, methods = ordered("task", countries["task"]), ordered("method", countries["method"])
-    figure = new_figure(7.2, 2.9 * len(tasks) + 0.6)
+    figure = style.new_figure(7.2, 2.9 * len(tasks) + 0.6)
     for panels, task in zip(figure.subplots(len(tasks), 2, squeeze=False), tasks, strict=True):
         for axes, measure in zip(panels, ("agreement", "separability"), strict=True):
             for method in methods:
                 own = countries[(countries["task"] == task) & (countries["method"] == method)].dropna(subset=[measure])
-                axes.plot(own[measure], own["gain"], marker(method), color=colour(method), markersize=4, alpha=0.8)
-            axes.axhline(0, color=colour("baseline"), linestyle=":", linewidth=1.1, zorder=1)
+                axes.plot(own[measure], own["gain"], style.marker(method), color=style.colour(method), markersize=4, alpha=0.8)
+            axes.axhline(0, color=style.colour("baseline"), linestyle=":", linewidth=1.1, zorder=1)
             axes.set_title(label("task", task))
             axes.locator_params(axis="x", nbins=5)
             axes.set_xlabel("Agreement of pairs (cosine)" if measure == "agreement" else "Separability (d')")
         panels[0].set_ylabel("Gain" + (" (points)" if task == "mcq" else ""))
-    legend_below(figure, [method_handle(method, linestyle="none") for method in methods])
-    frame_texts(figure, f"Gain and reliability by country, {label('setting', setting).lower()} vectors", note)
+    style.legend_below(figure, [style.method_handle(method, linestyle="none") for method in methods])
+    style.frame_texts(figure, f"Gain and reliability by country, {label('setting', setting).lower()} vectors", note)
     return figure
 
 

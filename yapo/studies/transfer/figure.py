@@ -9,24 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from yapo.reporting import style
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import change
-from yapo.reporting.style import (
-    INK,
-    STYLE,
-    blank,
-    colour,
-    empty_figure,
-    frame_texts,
-    handle,
-    interval_dot,
-    legend_below,
-    method_handle,
-    name_lines,
-    new_figure,
-    panel_title,
-)
 from yapo.studies.transfer.table import RELATIONS, TransferCells
 
 _MAP = "RdBu"
@@ -34,13 +20,13 @@ _MAP = "RdBu"
 _PAGE = 12.5
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure:
     """Return changes of the score of each country's questions by each country's vector, one panel per variant and task."""
     shown = cells.pairs[(cells.pairs["method"] == method) & (cells.pairs["source"] != "") & (cells.pairs["measure"] == "change")]
     title = f"{label('method', method)}: change of the score by vectors of other countries"
     if shown.empty:
-        return empty_figure(title, "No vectors of this method were tried on other countries.", note)
+        return style.empty_figure(title, "No vectors of this method were tried on other countries.", note)
     asked = cells.pairs.drop_duplicates("country")
     places = {
         (language, country): None
@@ -50,7 +36,7 @@ def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure
     countries, languages = [country for _, country in places], [language for language, _ in places]
     tasks, variants = ordered("task", shown["task"]), ordered("variant", shown["variant"])
     side = min(0.46 * len(countries) + 1.7, (_PAGE - 0.4) / len(tasks))
-    figure = new_figure(side * len(tasks) + 0.4, side * len(variants) + 1.0)
+    figure = style.new_figure(side * len(tasks) + 0.4, side * len(variants) + 1.0)
     grid = figure.subplots(len(variants), len(tasks), squeeze=False)
     for line, variant in enumerate(variants):
         for column, task in enumerate(tasks):
@@ -58,14 +44,14 @@ def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure
             axes = grid[line, column]
             _matrix(axes, here, countries, languages, 0 if task == "mcq" else 1)
             unit = "points of accuracy" if task == "mcq" else "points of 10"
-            axes.set_title(f"{panel_title(task, variant)}\n({unit})")
+            axes.set_title(f"{style.panel_title(task, variant)}\n({unit})")
             axes.set_xlabel("Country that is asked")
             axes.set_ylabel("Country of the vector")
     how = (
         "Number: mean change from the unsteered model on the same test questions; small: half the width of its bootstrap "
         "interval. Frames: languages; diagonal: own vector. Other languages: on a sample of the facts."
     )
-    frame_texts(figure, title, how, note)
+    style.frame_texts(figure, title, how, note)
     return figure
 
 
@@ -76,7 +62,7 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
         row, column = countries.index(cell["source"]), countries.index(cell["country"])
         values[row, column] = cell["value"]
         half = (cell["high"] - cell["low"]) / 2
-        ink = "white" if abs(cell["value"]) > 0.62 * most else INK
+        ink = "white" if abs(cell["value"]) > 0.62 * most else style.INK
         axes.text(column, row - 0.18, change(cell["value"], digits), ha="center", va="center", fontsize=6.6, color=ink)
         if np.isfinite(half):
             axes.text(column, row + 0.24, f"±{half:.{digits}f}", ha="center", va="center", fontsize=6, color=ink)
@@ -88,63 +74,65 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
     axes.tick_params(length=0)
     for language in dict.fromkeys(languages):
         first, size = languages.index(language), languages.count(language)
-        axes.add_patch(Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor=INK, linewidth=1.4))
+        axes.add_patch(Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor=style.INK, linewidth=1.4))
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Figure:
     """Return changes of the score by own, zero-shot, siblings' and foreign vectors, by language; one column per task."""
     shown = cells.languages[(cells.languages["measure"] == "change") & (cells.languages["variant"] == variant)]
     shown = shown[shown["relation"].isin(RELATIONS)]
     title = f"Own, zero-shot and foreign vectors, {label('variant', variant).lower()} test questions"
     if shown.empty:
-        return empty_figure(title, "No vectors were tried.", note)
+        return style.empty_figure(title, "No vectors were tried.", note)
     languages, tasks = ordered("language", shown["language"]), ordered("task", shown["task"])
     methods = ordered("method", shown["method"])
     lines = [(language, relation) for language in languages for relation in RELATIONS]
-    figure = new_figure(4.6 * len(tasks) + 1.2, 0.19 * len(lines) + 1.9)
+    figure = style.new_figure(4.6 * len(tasks) + 1.2, 0.19 * len(lines) + 1.9)
     grid = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
     for axes, task in zip(grid, tasks, strict=True):
         here = shown[shown["task"] == task]
         for cell in records(here):
             shift = 0.16 * (methods.index(cell["method"]) - len(methods) / 2 + 0.5)
-            interval_dot(axes, cell, lines.index((cell["language"], cell["relation"])) + shift, cell["method"], size=3.6)
-        axes.axvline(0, color=colour("baseline"), linewidth=1.0, linestyle=":")
+            style.interval_dot(axes, cell, lines.index((cell["language"], cell["relation"])) + shift, cell["method"], size=3.6)
+        axes.axvline(0, color=style.colour("baseline"), linewidth=1.0, linestyle=":")
         for place in range(len(RELATIONS), len(lines), len(RELATIONS)):
             axes.axhline(place - 0.5, color="#9aa3b2", linewidth=0.8)
         first = RELATIONS[0]
-        name_lines(axes, [f"{label('language', spoken)}: {name}" if name == first else name for spoken, name in lines])
+        style.name_lines(axes, [f"{label('language', spoken)}: {name}" if name == first else name for spoken, name in lines])
         axes.set_title(label("task", task))
         axes.set_xlabel("Change from unsteered (" + ("points of accuracy)" if task == "mcq" else "points of 10)"))
-    legend_below(figure, [method_handle(method, linestyle="") for method in methods], width=1.2)
+    style.legend_below(figure, [style.method_handle(method, linestyle="") for method in methods], width=1.2)
     how = "Lines: bootstrap intervals over facts. Left out: one vector of all other countries of the language."
-    frame_texts(figure, title, how, note)
+    style.frame_texts(figure, title, how, note)
     return figure
 
 
-@rc_context(STYLE)
+@rc_context(style.STYLE)
 def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Figure:
     """Return the shares of answers under a sibling's vector that are the sibling's and the country's own, by language."""
     shown = cells.languages[(cells.languages["variant"] == variant) & (cells.languages["relation"] == "same language")]
     title = f"Whose answer is given under a sibling's vector, {label('variant', variant).lower()} test questions"
     adopted = shown[shown["measure"] == "adopted"]
     if adopted.empty:
-        return empty_figure(title, "No language of this study has two countries.", note)
+        return style.empty_figure(title, "No language of this study has two countries.", note)
     languages, tasks = ordered("language", adopted["language"]), ordered("task", shown["task"])
     methods = ordered("method", adopted["method"])
-    figure = new_figure(4.6 * len(tasks) + 0.8, 0.13 * len(languages) * (len(methods) + 1) + 1.8)
+    figure = style.new_figure(4.6 * len(tasks) + 0.8, 0.13 * len(languages) * (len(methods) + 1) + 1.8)
     grid = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
     for axes, task in zip(grid, tasks, strict=True):
         here = shown[(shown["task"] == task) & shown["language"].isin(languages)]
         if here.empty:
-            blank(axes, "not measured")
+            style.blank(axes, "not measured")
         for cell in records(here[here["measure"] == "kept_before"].drop_duplicates("language")):  # the same for every method
             first = languages.index(cell["language"]) * (len(methods) + 1.6)
-            axes.plot([cell["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=colour("baseline"), linestyle=":")
+            axes.plot(
+                [cell["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=style.colour("baseline"), linestyle=":"
+            )
         for cell in records(here[here["measure"].isin(["adopted", "kept"])]):
             place = languages.index(cell["language"]) * (len(methods) + 1.6) + methods.index(cell["method"])
-            face = colour(cell["method"]) if cell["measure"] == "adopted" else "white"
-            interval_dot(axes, cell, place, cell["method"], markerfacecolor=face)
+            face = style.colour(cell["method"]) if cell["measure"] == "adopted" else "white"
+            style.interval_dot(axes, cell, place, cell["method"], markerfacecolor=face)
         middle = [i * (len(methods) + 1.6) + (len(methods) - 1) / 2 for i in range(len(languages))]
         axes.set_yticks(middle, [label("language", language) for language in languages])
         axes.set_ylim(len(languages) * (len(methods) + 1.6) - 1, -1)
@@ -152,13 +140,13 @@ def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Fig
         axes.grid(axis="y", visible=False)
         axes.set_title(label("task", task))
         axes.set_xlabel("Share of answers (%)")
-    handles = [method_handle(method, linestyle="") for method in methods]
+    handles = [style.method_handle(method, linestyle="") for method in methods]
     handles += [
-        handle("answer of the vector's country", marker="o", linestyle=""),
-        handle("answer of the country asked", marker="o", linestyle="", markerfacecolor="white"),
-        handle("the latter, unsteered", color=colour("baseline"), linestyle=":"),
+        style.handle("answer of the vector's country", marker="o", linestyle=""),
+        style.handle("answer of the country asked", marker="o", linestyle="", markerfacecolor="white"),
+        style.handle("the latter, unsteered", color=style.colour("baseline"), linestyle=":"),
     ]
-    legend_below(figure, handles, width=1.9)
+    style.legend_below(figure, handles, width=1.9)
     how = "Exact answers to the questions on which the two countries differ. Lines: bootstrap intervals over facts."
-    frame_texts(figure, title, how, note)
+    style.frame_texts(figure, title, how, note)
     return figure

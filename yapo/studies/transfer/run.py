@@ -12,10 +12,12 @@ from yapo.config import VARIANTS, Config
 from yapo.dag.scope import check_country, studied
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
+from yapo.data.text import text_key
 from yapo.errors import YapoError
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
+from yapo.evaluation.exact import exact
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.selection import Key
@@ -26,32 +28,15 @@ from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items, read_layer
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.studies.checks import check_methods
-from yapo.studies.transfer.adoption import adopted, answers_of
 from yapo.studies.transfer.left_out import read_left_out
 
 READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "methods", "studies.transfer")
-
 NAME = "transfer"
 ITEM = ["question_id", "variant", "phrasing"]
 COLUMNS = [
     "language", "country", "source", "relation", "task", "setting", "method", *ITEM, "multiplier", "epoch",
     "score", "parsed", "exact", "change", "adopted", "adopted_before",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a condition comes from.
-
-    ``relation`` is none (unsteered), own, same language, other languages, or left out (all of the language but the country).
-    """
-
-    method: str
-    country: str = ""
-    relation: str = "none"
-    epoch: int = 0
-    multiplier: float = 0.0
-    condition: Condition = field(default_factory=Condition)
 
 
 def main(config: Config) -> None:
@@ -62,7 +47,7 @@ def main(config: Config) -> None:
         source, relation: whose vector, and what that country is to this one; see ``Source``. "prompt" is the prompt control.
         change: score minus the unsteered model's score on the same item.
         adopted: 1 where the answer is the source country's, 0 where it is not; NaN where that says nothing
-            (``yapo.studies.transfer.adoption``), which is so for sources of another language.
+            (``yapo.studies.transfer.run``), which is so for sources of another language.
         adopted_before: the same of the unsteered model's answer.
     """
     check_methods(config, "transfer")
@@ -95,6 +80,21 @@ def main(config: Config) -> None:
                 frames.append(_compared(pd.concat(answered, ignore_index=True), siblings, side, task))
     rows = pd.concat(frames, ignore_index=True).assign(setting=transfer.setting, country=config.country)
     write_parquet(path, rows.assign(language=items["language"].iloc[0])[COLUMNS])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a condition comes from.
+
+    ``relation`` is none (unsteered), own, same language, other languages, or left out (all of the language but the country).
+    """
+
+    method: str
+    country: str = ""
+    relation: str = "none"
+    epoch: int = 0
+    multiplier: float = 0.0
+    condition: Condition = field(default_factory=Condition)
 
 
 def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[str]:
@@ -191,6 +191,45 @@ def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.D
         rows.loc[own, "adopted"] = adopted(asked[own], rows.loc[own, "completion"].tolist(), task, answers)
         rows.loc[own, "adopted_before"] = adopted(asked[own], before.loc[own, "completion"].tolist(), task, answers)
     return rows
+
+
+def answers_of(items: pd.DataFrame, other: pd.DataFrame) -> list[str | None]:
+    """What another country answers to each item, or None where it is not asked the same.
+
+    Args:
+        items: the items that were answered.
+        other: items of the other country, in the same language.
+    """
+    known = other.set_index(ITEM)["answer"]
+    return [known.get(key) for key in items[ITEM].itertuples(index=False, name=None)]
+
+
+def adopted(items: pd.DataFrame, completions: Sequence[str], task: str, answers: Sequence[str | None]) -> list[float]:
+    """1 where a completion is the other country's answer, 0 where it is not, as ``yapo.evaluation.exact`` compares.
+
+    NaN where that says nothing: the other country has no answer or the same one, or its answer is no option of the item.
+
+    Args:
+        items: the items that were answered.
+        completions: one for each.
+        task: mcq or open_ended.
+        answers: what ``answers_of`` returned.
+    """
+    rivals: list[str | None] = []
+    places: list[int] = []
+    for text, gold, options in zip(answers, items["answer"], items["options"], strict=True):
+        place = -1 if text is None else _place(text, options)
+        distinct = text is not None and text_key(text) != text_key(gold)
+        rivals.append(text if distinct and (task != "mcq" or place >= 0) else None)
+        places.append(place)
+    asked = items.assign(answer=[text or "" for text in rivals], answer_index=places)
+    hits = exact(asked, completions, task)
+    return [np.nan if text is None else float(hit) for text, hit in zip(rivals, hits, strict=True)]
+
+
+def _place(text: str, options: Sequence[str]) -> int:
+    """The option that says the same, or -1."""
+    return next((i for i, option in enumerate(options) if text_key(option) == text_key(text)), -1)
 
 
 if __name__ == "__main__":
