@@ -17,8 +17,8 @@ from yapo.errors import YapoError
 from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
-from yapo.evaluation.exact import exact
 from yapo.evaluation.decoding import Condition
+from yapo.evaluation.exact import exact
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.selection import Key
 from yapo.files import write_parquet
