@@ -72,8 +72,8 @@ def _named(param: str) -> tuple[str, str]:
 
 
 def _change(name: str, old: str | None, new: str | None) -> str:
-    if name.endswith(".py") or not (old or new):
-        return f"{name} changed"
+    if name.endswith((".py", ".j2", ".css")) or (name.isidentifier() and name[0].isupper()) or not (old or new):
+        return f"{name} changed"  # code, a template or a class of settings: the values are digests
     if old is None:
         return f"{name} is new ({new})"
     return f"{name} was {old}, is gone" if new is None else f"{name} was {old}, is {new}"

@@ -10,8 +10,9 @@ import pytest
 
 from yapo.config import Config, DataConfig, DiscoveryConfig
 from yapo.config.compose import compose, plain
-from yapo.dag.reruns import PACKAGE, code_digest, code_of, decided_by
+from yapo.dag.reruns import code_of, decided_by
 from yapo.dag.scope import check_country, countries_of, measured
+from yapo.dag.source import PACKAGE, parse, source
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.paths import Paths
@@ -198,16 +199,19 @@ def test_a_change_to_code_reruns_the_stages_that_use_it(stage: str, reached: lis
     assert found.isdisjoint(not_reached)
 
 
-def test_prose_and_layout_change_no_digest(tmp_path: Path) -> None:
+def test_prose_and_layout_change_no_digest() -> None:
     texts = {
         "code": "def f(x):\n    return x + 1\n",
         "prose": '"""A module."""\n\n# A comment.\ndef f(x):\n    """Add one."""\n    return (x  +  1)\n',
         "other": "def f(x):\n    return x + 2\n",
     }
-    for name, text in texts.items():
-        (tmp_path / f"{name}.py").write_text(text)
-    code, prose, other = (code_digest(tmp_path / f"{name}.py") for name in texts)
+    code, prose, other = (parse(text.encode()).digest for text in texts.values())
     assert code == prose != other
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/*.py"))[::9], ids=lambda path: path.name)
+def test_what_is_kept_of_a_file_is_what_stands_in_it(path: Path) -> None:
+    assert source(path) == parse(path.read_bytes())
 
 
 def test_a_method_that_is_not_used_decides_nothing(default: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ name, so that each counts only where it is used.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from yapo.config import JUDGE_MEANS, Config
-
-PACKAGE = Path(__file__).resolve().parents[1]
+from yapo.dag.source import PACKAGE, file_of, source
 
 # Files that decide no result: they read, write, name, refuse, or hold settings, whose values are compared themselves.
 NEUTRAL = {
@@ -54,26 +52,25 @@ def decided_by(module: str, config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-@cache
-def reads(module: str) -> tuple[str, ...]:
+def reads(module: str) -> list[str]:
     """Return the settings that a stage reads, from its source: importing a stage can take seconds."""
-    for node in _tree(_file(module)).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["READS"]:
-            return tuple(ast.literal_eval(node.value))
-    raise ValueError(f"{module} names no READS")
+    found = source(file_of(module)).reads
+    if found is None:
+        raise ValueError(f"{module} names no READS")
+    return found
 
 
 @cache
 def code_of(module: str, methods: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Return the files of this package that make the result of a stage, those of some methods included."""
     left_out = NEUTRAL if module == MAKES_ITEMS else NEUTRAL | ITEMS
-    reached, ahead = set[Path](), [_file(module), *(_file(f"yapo.steering.methods.{method}") for method in methods)]
+    reached, ahead = set[Path](), [file_of(module), *(file_of(f"yapo.steering.methods.{method}") for method in methods)]
     while ahead:
         file = ahead.pop()
         place = file.relative_to(PACKAGE)
         if file not in reached and not left_out & {str(part) for part in (place, *place.parents)}:
             reached.add(file)
-            ahead += _imports(file) if file.suffix == ".py" else ()
+            ahead += _uses(file) if file.suffix == ".py" else ()
     return tuple(sorted(reached))
 
 
@@ -105,59 +102,21 @@ def _derived(key: str) -> dict[str, str]:
     while ahead:
         kind = ahead.pop()
         ahead += [part for part in get_type_hints(kind).values() if isinstance(part, type) and is_dataclass(part)]
-        own = [
-            node
-            for top in _tree(_file(kind.__module__)).body
-            if isinstance(top, ast.ClassDef) and top.name == kind.__name__
-            for node in top.body
-            if isinstance(node, ast.FunctionDef) and node.name != "__post_init__"
-        ]
-        if own:
-            found[kind.__name__] = _hashed(own)
+        classes = source(file_of(kind.__module__)).classes
+        if kind.__name__ in classes:
+            found[kind.__name__] = classes[kind.__name__]
     return found
-
-
-def _file(module: str) -> Path:
-    path = PACKAGE.parent.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    """Parse a file and take its docstrings out."""
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
-            node, clean=False
-        ):
-            node.body = node.body[1:]
-    return tree
 
 
 @cache
 def code_digest(path: Path) -> str:
-    """Return a digest of a file's code: comments, docstrings and layout do not count."""
-    return _hashed(_tree(path).body) if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def _hashed(nodes: Iterable[ast.AST]) -> str:
-    return hashlib.sha256("\n".join(map(ast.dump, nodes)).encode()).hexdigest()[:16]
+    """Return a digest of a file's code, or of the whole of a template."""
+    return source(path).digest if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 @cache
-def _imports(path: Path) -> frozenset[Path]:
-    """Return the files of this package that a file imports, at any place in it, but for types alone, and templates beside it."""
-    names, templates, ahead = set[str](), set[Path](), list[ast.AST](_tree(path).body)
-    while ahead:
-        node = ahead.pop()
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            continue
-        ahead += ast.iter_child_nodes(node)
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith((".j2", ".css")):
-            templates.add(path.with_name(node.value))
-    files = [_file(name) for name in names if name.split(".")[0] == PACKAGE.name]
-    return frozenset(file for file in (*files, *templates) if file.is_file())
+def _uses(path: Path) -> tuple[Path, ...]:
+    """Return the files of this package that a file imports, and the templates that it names."""
+    found = source(path)
+    files = (*map(file_of, found.imports), *(path.with_name(name) for name in found.templates))
+    return tuple(file for file in files if file.is_file())
