@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "yapo"
 UPPER = {"steering", "evaluation", "discovery", "reporting", "stages", "tracking", "studies", "dag"}
 # Room -> rooms it must not import.
 FORBIDDEN = {
-    "config": (UPPER - {"studies"}) | {"data", "models"},
+    "config": (UPPER - {"studies", "steering"}) | {"data", "models"},
     "data": UPPER | {"models"},
     "models": UPPER,
     "steering": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking"},

@@ -13,10 +13,16 @@ from yapo.errors import YapoError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-TASKS = ("mcq", "open_ended")
-SETTINGS = ("localized", "nonlocalized", "both")
-VARIANTS = ("localized", "nonlocalized")
-SPLITS = ("train", "validation", "test")
+Task = Literal["mcq", "open_ended"]
+Setting = Literal["localized", "nonlocalized", "both"]
+Variant = Literal["localized", "nonlocalized"]
+Split = Literal["train", "validation", "test"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+Attention = Literal["auto", "eager"]
+TASKS = get_args(Task)
+SETTINGS = get_args(Setting)
+VARIANTS = get_args(Variant)
+SPLITS = get_args(Split)
 
 
 def require(condition: bool, key: str, value: object, rule: str) -> None:
@@ -30,19 +36,31 @@ def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
     require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
 
 
+def check_words(key: str, settings: DataclassInstance) -> None:
+    """Refuse a word that the ``Literal`` type of its field, or of the items of its list, does not have.
+
+    Args:
+        key: of the settings, as ``train``; empty for the whole configuration.
+        settings: an object of a settings class.
+    """
+    for name, hint in get_type_hints(type(settings)).items():
+        inner = get_args(hint)[0] if get_origin(hint) is list else hint
+        if get_origin(inner) is Literal:
+            value = getattr(settings, name)
+            for word in [value] if inner is hint else value:
+                one_of(f"{key}.{name}".lstrip("."), word, get_args(inner))
+
+
 def distinct(key: str, values: Sequence[object]) -> None:
     """Refuse a list that names something twice."""
     require(len(set(values)) == len(values), key, values, "name each once")
 
 
-def check_training(key: str, methods: list[str], tasks: list[str], setting: str, seeds: list[int]) -> None:
+def check_training(key: str, methods: list[str], tasks: Sequence[str], seeds: list[int]) -> None:
     """Check the settings of a study that trains vectors of its own; ``key`` is the study's."""
     for name, values in (("methods", methods), ("tasks", tasks)):
         distinct(f"{key}.{name}", values)
         require(bool(values), f"{key}.{name}", values, "name at least one")
-    for task in tasks:
-        one_of(f"{key}.tasks", task, TASKS)
-    one_of(f"{key}.setting", setting, SETTINGS)
     require(bool(seeds) and min(seeds) >= 0, f"{key}.seeds", seeds, "give at least one, all 0 or more")
     distinct(f"{key}.seeds", seeds)
 
@@ -55,8 +73,9 @@ def check_types(prefix: str, kind: type[DataclassInstance], values: Mapping[str,
     Raises:
         YapoError: names the first such field.
     """
-    for name, declared in get_type_hints(kind).items():
-        key, value = prefix + name, values[name]
+    hints = get_type_hints(kind)
+    for name in (field.name for field in fields(kind)):
+        key, value, declared = prefix + name, values[name], hints[name]
         kinds = get_args(declared) if isinstance(declared, UnionType) else (declared,)
         if value is None and NoneType in kinds:
             continue

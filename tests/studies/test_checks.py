@@ -55,9 +55,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("features", LOCAL, "studies.features.settings=both: not among settings=localized"),
     ("dspa_study", LOCAL, "studies.dspa_study.setting=both: not among settings=localized"),
     ("knowledge", LOCAL, "knowledge.vector_setting=both: not among settings=localized"),
-    ("portable", {"methods": ["caa", "bipo"]}, "methods=[caa,bipo]: all_portable frees vectors of features"),
-    ("portable", {"methods": ["dspa"]}, "add a method that does (sas, yapo)"),
-    ("features", {"methods": ["dspa"]}, "methods=[dspa]: features describes vectors, and these make none"),
+    ("portable", {"methods": ["caa", "bipo"]}, "methods=[caa,bipo]: none of them has a vector of features, which portable needs"),
+    ("portable", {"methods": ["dspa"]}, "add one of sas, yapo"),
+    ("features", {"methods": ["dspa"]}, "methods=[dspa]: none of them has a vector that learns from pairs, which features needs"),
     ("dspa_study", {"methods": ["caa"]}, "methods=[caa]: dspa_study changes what dspa does"),
     ("convergence", {"methods": ["caa"]}, "studies.convergence.methods=['bipo', 'yapo']: none of them is in this experiment"),
     (

@@ -163,7 +163,7 @@ def test_bad_config_is_refused_before_anything_runs(tmp_path: Path, config: tupl
     ("study", "override", "message"),
     [
         ("all_studies", "", "methods=[caa,yapo]: dspa_study changes what dspa does"),
-        ("features", "methods=[dspa]", "methods=[dspa]: features describes vectors, and these make none"),
+        ("features", "methods=[dspa]", "methods=[dspa]: none of them has a vector that learns from pairs"),
         ("ablations", "studies.ablations.methods=[yapoo]", "studies.ablations.methods=yapoo: unknown method; did you mean yapo?"),
     ],
 )

@@ -19,5 +19,4 @@ if CONFIG.sae.trained:
         message:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:
-            "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.train_sae {params.settings} discovery.layer={wildcards.layer} dspa.layer_in={wildcards.layer} "
-            "dspa.layer_out={wildcards.layer} 'studies.dspa_study.layers=[]' > {log:q} 2>&1"
+            "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.train_sae {params.settings} 'sae.layers=[{wildcards.layer}]' > {log:q} 2>&1"

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yapo.checks import SETTINGS, SPLITS, TASKS, VARIANTS, check_finite, check_path, one_of, require
+from yapo.checks import SETTINGS, SPLITS, TASKS, VARIANTS, Setting, Task, check_finite, check_path, check_words, require
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
-from yapo.config.dspa import DspaSettings
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
 from yapo.names import check_experiment
+from yapo.steering.methods.dspa.options import DspaSettings
 from yapo.studies.registry import StudiesConfig
 
 __all__ = [
@@ -55,8 +55,8 @@ class Config:
     country: str = "egypt"
     countries: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo", "dspa"])
-    tasks: list[str] = field(default_factory=lambda: list(TASKS))
-    settings: list[str] = field(default_factory=lambda: list(SETTINGS))
+    tasks: list[Task] = field(default_factory=lambda: list(TASKS))
+    settings: list[Setting] = field(default_factory=lambda: list(SETTINGS))
     threads: int = 1
     keep_activations: bool = True  # False deletes a country's activations once its vectors are trained
     data: DataConfig = field(default_factory=DataConfig)
@@ -86,9 +86,6 @@ class Config:
             ("data.path", self.data.path),
             ("model.path", self.model.path),
             ("sae.path", self.sae.path),
-            ("studies.behaviours.folder", self.studies.behaviours.folder),
-            ("studies.dspa_study.conversations", self.studies.dspa_study.conversations),
-            ("studies.dspa_study.instructions", self.studies.dspa_study.instructions),
         ):
             check_path(key, path)
         check_finite("", self)
@@ -96,10 +93,7 @@ class Config:
             require(bool(values), key, values, "name at least one")
             require(len(set(values)) == len(values), key, values, "name each once")
         require(self.threads > 0, "threads", self.threads, "at least 1")
-        for task in self.tasks:
-            one_of("tasks", task, TASKS)
-        for setting in self.settings:
-            one_of("settings", setting, SETTINGS)
+        check_words("", self)
 
     @property
     def folder(self) -> Path:

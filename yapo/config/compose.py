@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from yapo.config import Config, MethodConfig
 from yapo.config.conf_files import CONF, Stamp, as_text, groups, kinds, options, read_conf, stamp_of
+from yapo.config.schema import schema, typed
 from yapo.errors import YapoError, nearest, unknown
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from omegaconf import DictConfig
+
+    T = TypeVar("T", bound=DataclassInstance)
 
 # Words for a setting that other programs use.
 ALSO_CALLED = {
@@ -52,6 +56,23 @@ def compose(overrides: Sequence[str]) -> Config:
     return config
 
 
+def changed(settings: T, changes: Mapping[str, Any]) -> T:
+    """Return settings of one group with some of them changed, checked as if they had been configured so.
+
+    Raises:
+        YapoError: a name is unknown, or a value impossible.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    kind = type(settings)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema(kind)), asdict(settings), dict(changes))
+    except OmegaConfBaseException as error:
+        raise YapoError(str(error).splitlines()[0]) from None
+    return typed(kind, asdict(cast(Any, OmegaConf.to_object(merged))))
+
+
 def _composed(overrides: Sequence[str]) -> Config:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -59,7 +80,7 @@ def _composed(overrides: Sequence[str]) -> Config:
 
     faults = _store_conf()
     try:
-        return cast(Config, OmegaConf.to_object(_with_method(overrides)))
+        return typed(Config, asdict(cast(Any, OmegaConf.to_object(_with_method(overrides)))))
     except (HydraException, OmegaConfBaseException) as error:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
@@ -81,7 +102,7 @@ def _with_method(overrides: Sequence[str]) -> DictConfig:
         composed = _by_hydra(rest)
         _compositions[rest] = (composed, composed.method)
     composed, default = _compositions[rest]
-    composed.method = OmegaConf.merge(OmegaConf.structured(MethodConfig), _methods[method]) if method else default
+    composed.method = OmegaConf.merge(OmegaConf.structured(schema(MethodConfig)), _methods[method]) if method else default
     return composed
 
 
@@ -99,7 +120,7 @@ def _store_conf() -> dict[str, YapoError]:
 
     store, faults = ConfigStore.instance(), dict[str, YapoError]()
     if not _stored:
-        store.store(name="schema", node=Config)
+        store.store(name="schema", node=schema(Config))
     for path in [*CONF.glob("*.yaml"), *CONF.glob("*/*.yaml")]:
         group, stamp = path.parent.name if path.parent != CONF else None, stamp_of(path)
         if _stored.get(path) == stamp:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from yapo.checks import check_seed, filled_template, one_of, require
+from yapo.checks import check_seed, check_words, filled_template, require
+
+Source = Literal["atlas", "table", "deep_culture_lense", "preferences"]
 
 
 @dataclass
 class DataConfig:
     """Where items come from."""
 
-    source: str = "atlas"  # atlas | table | deep_culture_lense | preferences
+    source: Source = "atlas"
     path: str = ""  # table: a parquet, csv or jsonl file in the items schema; deep_culture_lense: a folder or a hub id
     revision: str = ""  # deep_culture_lense on the hub: commit, branch or tag; empty is the newest
     max_dropped: float = 0.05  # deep_culture_lense: share of a country's rows that may be lost before the data are refused
     seed: int = 0  # order of the options
 
     def __post_init__(self) -> None:
-        one_of("data.source", self.source, ("atlas", "table", "deep_culture_lense", "preferences"))
+        check_words("data", self)
         check_seed("data.seed", self.seed)
         require(0 <= self.max_dropped < 1, "data.max_dropped", self.max_dropped, "a share from 0, below 1")
         needs = {

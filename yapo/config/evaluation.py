@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from yapo.checks import SETTINGS, TASKS, check_seed, one_of, require
+from yapo.checks import Dtype, Setting, Task, check_seed, check_words, require
 from yapo.redaction import holds_secret
 
 # How a judge's replies are fetched, kept and priced. No score depends on these, so changing them should rerun nothing.
@@ -51,14 +51,14 @@ class GenerationConfig:
 class JudgeConfig:
     """Who scores open-ended answers; what the keys after ``name`` mean to the judges that read them: docs/judges.md."""
 
-    name: str = "offline"  # offline | openai (any endpoint that speaks its protocol) | local (a Hugging Face model)
+    name: Literal["offline", "openai", "local"] = "offline"  # openai: any endpoint that speaks its protocol; local: a model here
     model: str = ""  # openai: the endpoint's name for it; local: a folder or hub id
     max_tokens: int = 400  # longest reply
     base_url: str = "https://api.openai.com/v1"  # openai
-    response_format: str = "json_schema"  # openai: json_schema | json_object | text, the most the endpoint can do
+    response_format: Literal["json_schema", "json_object", "text"] = "json_schema"  # openai: the most the endpoint can do
     system_turn: bool = True  # openai: false where the model knows no system role (Gemma 2): the user's turn holds all
     parameters: dict[str, Any] = field(default_factory=lambda: {"temperature": 0.0, "seed": 0})  # openai: sent as they are
-    dtype: str = "float32"  # local
+    dtype: Dtype = "float32"  # local
     api_key_env: str = "OPENAI_API_KEY"  # openai: the variable that holds the key; empty: the endpoint asks for none
     concurrency: int = 8  # openai: requests under way at once, in one job
     batch_size: int = 8  # local: answers of one forward pass
@@ -71,15 +71,13 @@ class JudgeConfig:
     price_output: float | None = None
 
     def __post_init__(self) -> None:
-        one_of("judge.name", self.name, ("offline", "openai", "local"))
+        check_words("judge", self)
         require(
             self.name == "offline" or bool(self.model.strip()), "judge.model", self.model, f"name the model of judge {self.name}"
         )
         require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "at least 1")
         _check_address("judge.base_url", self.base_url)
-        one_of("judge.response_format", self.response_format, ("json_schema", "json_object", "text"))
         _check_fields("judge.parameters", self.parameters)
-        one_of("judge.dtype", self.dtype, ("float32", "bfloat16", "float16"))
         named = not self.api_key_env or re.fullmatch(r"[A-Za-z_]\w{0,63}", self.api_key_env, re.ASCII)
         rule = "give the name of the environment variable that holds the key, not the key"
         require(bool(named) and not holds_secret(self.api_key_env), "judge.api_key_env", "...", rule)
@@ -126,8 +124,8 @@ class KnowledgeConfig:
     """General knowledge before and after steering, by lm-eval; see docs/knowledge.md."""
 
     tasks: list[str] = field(default_factory=lambda: ["culture_mcq", "culture_open_ended"])  # lm-eval's names, and our own
-    vector_task: str = "open_ended"  # which of each method's vectors
-    vector_setting: str = "both"
+    vector_task: Task = "open_ended"  # which of each method's vectors
+    vector_setting: Setting = "both"
     num_fewshot: int | None = None  # examples in each prompt; null: what each task says
     chat_template: bool = True
     limit: int | None = None  # the first questions of each task only; null: all
@@ -137,8 +135,7 @@ class KnowledgeConfig:
     def __post_init__(self) -> None:
         require(bool(self.tasks), "knowledge.tasks", self.tasks, "name at least one")
         require(len(set(self.tasks)) == len(self.tasks), "knowledge.tasks", self.tasks, "name each once")
-        one_of("knowledge.vector_task", self.vector_task, TASKS)
-        one_of("knowledge.vector_setting", self.vector_setting, SETTINGS)
+        check_words("knowledge", self)
         shots = self.num_fewshot
         require(shots is None or shots >= 0, "knowledge.num_fewshot", shots, "0 or more, or null")
         require(self.limit is None or self.limit > 0, "knowledge.limit", self.limit, "at least 1, or null")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.checks import check_seed, one_of, require
+from yapo.checks import Attention, Dtype, check_seed, check_words, require
 
 
 @dataclass
@@ -13,14 +13,13 @@ class ModelConfig:
 
     path: str = "world/model"
     revision: str = "main"  # of a hub id: branch, tag or commit
-    dtype: str = "float32"
-    attention: str = "auto"  # auto: the fastest exact one | eager: the library's own code alone
+    dtype: Dtype = "float32"
+    attention: Attention = "auto"  # auto: the fastest exact one | eager: the library's own code alone
     batch_size: int = 256  # rows of one forward pass without gradient
     max_prompt_tokens: int = 512
 
     def __post_init__(self) -> None:
-        one_of("model.dtype", self.dtype, ("float32", "bfloat16", "float16"))
-        one_of("model.attention", self.attention, ("auto", "eager"))
+        check_words("model", self)
         require(self.batch_size > 0, "model.batch_size", self.batch_size, "at least 1")
         require(self.max_prompt_tokens > 0, "model.max_prompt_tokens", self.max_prompt_tokens, "at least 1")
 
@@ -73,6 +72,7 @@ class SaeConfig:
     ids: dict[int, str] = field(default_factory=dict)  # of layers whose id in the release does not follow from ``id``
     trained: bool = False  # instead of both: the study trains one for each candidate layer (sae=train) ...
     train: SaeTrainConfig = field(default_factory=SaeTrainConfig)  # ... in this way
+    layers: list[int] = field(default_factory=list)  # those that the stage train_sae trains; empty: all that may be needed
     min_explained_variance: float = 0.5  # of this model's states; an autoencoder that explains less is refused
 
     def __post_init__(self) -> None:

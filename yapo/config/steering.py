@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from yapo.checks import check_seed, one_of, require
+from yapo.checks import check_seed, check_words, require
 
-# The words that settings below take. Their fields are texts because OmegaConf knows no Literal.
 Directions = Literal["both", "positive"]
 Draws = Literal["step", "process"]
 Warmup = Literal["step+1", "step"]
@@ -19,14 +18,14 @@ Engine = Literal["auto", "plain", "laid out"]
 class DiscoveryConfig:
     """Layer discovery: both curves, and which one decides."""
 
-    select: str = "steerability"  # patching | steerability
+    select: Literal["patching", "steerability"] = "steerability"
     layer: int | None = None  # fixes the layer
     candidates: list[int] = field(default_factory=lambda: [1, 2, 3])  # layers that have an SAE
     countries: list[str] | None = None  # measured; null: all of the data, none for a fixed layer. May be empty for a fixed layer
     multipliers: list[float] = field(default_factory=lambda: [1.0, 2.0])
 
     def __post_init__(self) -> None:
-        one_of("discovery.select", self.select, ("patching", "steerability"))
+        check_words("discovery", self)
         require(bool(self.candidates), "discovery.candidates", self.candidates, "name at least one layer")
         require(min(self.candidates) >= 0, "discovery.candidates", self.candidates, "layers count from 0")
         require(self.layer is None or self.layer >= 0, "discovery.layer", self.layer, "layers count from 0; null searches")
@@ -66,33 +65,30 @@ class TrainConfig:
     epochs: int = 20
     batch_size: int = 4
     beta: float = 0.1
-    directions: str = "both"  # both: d = -1 or 1, drawn for each step | positive: d = 1 alone
+    directions: Directions = "both"  # both: d = -1 or 1, drawn for each step | positive: d = 1 alone
     share: float = 1.0  # of the training facts; those kept are drawn by the seed, a smaller share from a larger one
     processes: int = 1  # data-parallel processes that a step stands for; each takes batch_size pairs of its own
-    draws: str = "step"  # step: one d for all processes of a step | process: each draws its own
+    draws: Draws = "step"  # step: one d for all processes of a step | process: each draws its own
     warmup_steps: int = 100
-    warmup: str = "step+1"  # share of lr while warming up: (step+1)/warmup_steps | step: step/warmup_steps, as published
+    warmup: Warmup = "step+1"  # share of lr while warming up: (step+1)/warmup_steps | step: step/warmup_steps, as published
     weight_decay: float = 0.05
     grad_clip: float = 1.0
     seed: int = 0
     steer_bos: bool = False  # whether the first token is steered too, as published
-    engine: str = "auto"  # plain | laid out: batches prepared ahead, replayed as graphs on a GPU | auto: laid out on a GPU
+    engine: Engine = "auto"  # plain | laid out: batches prepared ahead, replayed as graphs on a GPU | auto: laid out on a GPU
     compile_from: int | None = 4000  # steps of a training from which a GPU's blocks are compiled, which takes half a minute
     rows_per_pass: int = 64  # pairs in one forward pass, of all vectors together; more is faster, up to the device's memory
 
     def __post_init__(self) -> None:
+        check_words("train", self)
         require(0 < self.lr < inf, "train.lr", self.lr, "a positive learning rate, not infinite")
         require(self.epochs > 0, "train.epochs", self.epochs, "at least 1")
         require(self.batch_size > 0, "train.batch_size", self.batch_size, "at least 1")
         require(self.rows_per_pass > 0, "train.rows_per_pass", self.rows_per_pass, "at least 1")
         require(0 < self.beta < inf, "train.beta", self.beta, "a positive number, not infinite")
-        one_of("train.directions", self.directions, get_args(Directions))
         require(self.processes > 0, "train.processes", self.processes, "at least 1")
-        one_of("train.engine", self.engine, get_args(Engine))
         from_ok = self.compile_from is None or self.compile_from >= 0
         require(from_ok, "train.compile_from", self.compile_from, "0 or more, or null for never")
-        one_of("train.draws", self.draws, get_args(Draws))
-        one_of("train.warmup", self.warmup, get_args(Warmup))
         require(0 < self.share <= 1, "train.share", self.share, "above 0 and up to 1, all facts")
         require(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         require(0 <= self.weight_decay < inf, "train.weight_decay", self.weight_decay, "0 or more, not infinite")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from yapo.config import Config
 from yapo.config.conf_files import options
 from yapo.errors import YapoError, nearest, unknown
 from yapo.names import check_key
@@ -15,7 +16,12 @@ from yapo.studies.registry import STUDIES
 TARGETS = ("all_tables", "all_studies", "report", *STUDIES)
 KEYS = ("experiment", "countries", "overrides", "method_overrides", "study")
 # Groups of settings that decide the training of one method.
-OF_A_METHOD = ("train", "method.options", "learning_rate", "dspa")
+OF_A_METHOD = (
+    "train",
+    "method.options",
+    "learning_rate",
+    *(part.name for part in fields(Config) if part.name in options("method")),
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from yapo.config import Config
 from yapo.errors import unknown
+from yapo.studies.base import get_study
+from yapo.studies.registry import STUDIES
 
 
 def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
@@ -47,9 +49,11 @@ def measured(config: Config, known: dict[str, str]) -> list[str]:
 
 
 def layers_to_read(config: Config) -> list[int]:
-    """Layers whose autoencoder may be needed: the configured one or all candidates, DSPA's, and those of its study."""
+    """Return the layers whose autoencoder may be needed: the configured one or all candidates, and those that methods name."""
     layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
-    own = [config.dspa.layer_in, config.dspa.layer_out, *config.studies.dspa_study.layers] if "dspa" in config.methods else []
+    of_methods = [getattr(config, method, None) for method in config.methods]
+    of_studies = [getattr(config.studies, name) for name in STUDIES if get_study(name).method in config.methods]
+    own = [layer for part in (*of_methods, *of_studies) for layer in getattr(part, "layers", [])]
     return list(dict.fromkeys([*layers, *own]))
 
 

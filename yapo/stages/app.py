@@ -17,7 +17,7 @@ from types import FunctionType, MethodType
 from typing import Any, cast
 
 from yapo.config import Config
-from yapo.config.compose import compose
+from yapo.config.compose import compose, plain
 from yapo.config.conf_files import groups, options
 from yapo.errors import YapoError
 from yapo.files import unwritable
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 # Settings that every stage may read: they say where files are, how fast to work or what to refuse, or reach it as an input too.
 ALWAYS = (
     "experiment", "results", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
-    "discovery.layer", "discovery.candidates", "sae.trained", "sae.min_explained_variance", "dspa.layer_in", "dspa.layer_out",
-    "studies.*.countries", "studies.*.methods",
+    "discovery.layer", "discovery.candidates", "sae.trained", "sae.min_explained_variance", "*.layer_in", "*.layer_out",
+    "studies.*.countries", "studies.*.methods", "studies.*.layers",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
         if "--config" in arguments:
             from omegaconf import OmegaConf
 
-            sys.stdout.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
+            sys.stdout.write(OmegaConf.to_yaml(OmegaConf.create(plain(config))))
             return
         _limit_threads(config.threads)
         stage(cast(Config, OnlyReads(config, reads)))

@@ -18,7 +18,7 @@ from yapo.models.sae_release import fetch, listed
 from yapo.paths import Paths
 from yapo.stages.app import run
 
-READS = ("model", "sae", "judge", "methods", "studies.dspa_study.layers")
+READS = ("model", "sae", "judge", "methods")
 
 log = logging.getLogger(__name__)
 

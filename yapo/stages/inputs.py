@@ -60,8 +60,8 @@ def _given(config: Config, layer: int) -> Path:
     path = Path(config.sae.path.replace("LAYER", str(layer)))
     if not path.exists():
         raise YapoError(
-            f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.layer, discovery.candidates, dspa.layer_in, "
-            "dspa.layer_out and studies.dspa_study.layers among layers that have one"
+            f"sae.path={path}: no autoencoder for layer {layer}; choose discovery.layer, discovery.candidates and the layers of "
+            "methods and studies among those that have one"
         )
     return path
 

@@ -47,7 +47,7 @@ def main(config: Config) -> None:
     check_country(config.country, known)
     language = known[config.country]
     folder = paths.trained(language, config.country, config.method.name)
-    prepared = {task: read_prepared(paths, language, config.country, task) for task in config.tasks}
+    prepared: dict[str, PreparedPairs] = {task: read_prepared(paths, language, config.country, task) for task in config.tasks}
     sae = read_sae(config, layer, next(iter(prepared.values())).store.hidden[0].shape[-1])
     models, vectors = models_of(config), dict[Path, TrainedVector]()
     with _Curves(folder / "curves.jsonl") as curves:

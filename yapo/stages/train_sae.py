@@ -28,7 +28,7 @@ from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format
 
-READS = ("prompts", "model", "sae.train", "tasks")
+READS = ("prompts", "model", "sae.train", "sae.layers", "tasks")
 
 log = logging.getLogger(__name__)
 MEASURED = 10  # validation states: at most this part of sae.train.max_tokens
@@ -49,7 +49,7 @@ def main(config: Config) -> None:
     if not config.sae.trained:
         raise YapoError("sae.trained=False: this study is given its autoencoders; choose sae=train to train them")
     paths, settings = Paths.of(config), config.sae.train
-    for layer in layers_to_read(config):
+    for layer in config.sae.layers or layers_to_read(config):
         folder = paths.sae(layer)
         try:
             explained = write_sae(config, settings, gather_states(config, settings, layer, folder), layer, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -127,7 +128,7 @@ def candidates_of(config: Config, trained: dict[Key, TrainedVector], lm: Languag
 
 def check_vectors(config: Config, key: str = "", **wanted: str) -> None:
     """Refuse a method, task or setting for which the experiment makes no vectors; ``key`` is the setting that asks for it."""
-    made = {"method": config.methods, "task": config.tasks, "setting": config.settings}
+    made: dict[str, Sequence[str]] = {"method": config.methods, "task": config.tasks, "setting": config.settings}
     for kind, name in wanted.items():
         if name not in made[kind]:
             raise unknown(f"{kind} (the experiment makes no such vectors)", key or f"{kind}s", name, made[kind])

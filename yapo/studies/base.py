@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from yapo.config import Config
 
 Names = Sequence[str] | Callable[["Config"], Sequence[str]]
+MethodKind = Literal["trained", "directions", "features"]
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -30,6 +31,10 @@ class Study:
         takes: what else it takes of its country: ``pairs`` with their activations, the test answers (``evaluation``).
         minutes: how long a country's job may take on a GPU.
         task_keys, setting_keys: settings that name tasks or settings of the experiment.
+        method: the only method that it is about.
+        kind: of methods that it can take, by what their vectors are: trained in steps, directions (no edit that reads the
+            prompt), or directions in features. Without ``method_keys`` it takes those of the experiment, of which one must fit.
+        method_keys: settings that name methods. They may name some that the experiment lacks.
     """
 
     title: str
@@ -40,6 +45,9 @@ class Study:
     minutes: int = 480
     task_keys: tuple[str, ...] = ()
     setting_keys: tuple[str, ...] = ()
+    method: str | None = None
+    kind: MethodKind | None = None
+    method_keys: tuple[str, ...] = ()
 
     def row_names(self, config: Config) -> Sequence[str]:
         """Return the names of its rows in an experiment."""

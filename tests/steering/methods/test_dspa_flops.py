@@ -13,13 +13,13 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
-from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.pair_batch import TokenPair
 
 from .inputs import PAIRS, SETS, TRAIN
 from .test_dspa import OPTIONS, fit_inputs, maps, other
 
-OWN = read_options(Options, OPTIONS)
+OWN = read_options(DspaOptions, OPTIONS)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
@@ -28,7 +28,7 @@ def test_every_operation_of_the_real_fit_is_accounted_for(
     lm: LanguageModel, sae: SAE, tmp_path: Path, change: dict[str, Any], batch_size: int
 ) -> None:
     """All that DSPA does to fit a set: the map, and how far it moves validation answers."""
-    options, (*_, part) = read_options(Options, {**OPTIONS, **change}), SETS
+    options, (*_, part) = read_options(DspaOptions, {**OPTIONS, **change}), SETS
     inputs, _ = fit_inputs(lm, sae, tmp_path, **change)
     inputs = replace(inputs, sets=[part], train=replace(TRAIN, rows_per_pass=batch_size))
     with FlopCounterMode(display=False) as counter:

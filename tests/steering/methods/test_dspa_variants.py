@@ -12,13 +12,13 @@ from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.method import Models, read_options
-from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.methods.dspa.variants import LAYERS, OWN, PAIRS, MapVariant, fit_variants, own_values, variants
 
 from .inputs import SETS
 from .test_dspa import OPTIONS, fit_inputs, maps, other
 
-OWN_OPTIONS = read_options(Options, OPTIONS)
+OWN_OPTIONS = read_options(DspaOptions, OPTIONS)
 CHANGES: dict[str, list[Any]] = {
     "alpha": [0.1, 0.4],
     "mode": ["ablate", "both"],

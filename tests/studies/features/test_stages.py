@@ -26,7 +26,7 @@ from yapo.steering.methods.dspa.map import ConditionalMap, Entries, MapInfo
 from yapo.steering.prepare import prepare
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector, VectorInfo
-from yapo.studies.checks import methods_with_vectors
+from yapo.studies.checks import of_kind
 from yapo.studies.features import report as features_table
 from yapo.studies.features import run as features
 from yapo.studies.features.effects import Texts
@@ -151,9 +151,11 @@ def test_a_setting_without_vectors_is_refused(config: Config) -> None:
 def test_methods_without_any_vector_are_refused_before_anything_is_read(config: Config, tmp_path: Path) -> None:
     changed = replace(config, results=str(tmp_path), methods=["dspa"])
     for stage in (features, features_table):
-        with pytest.raises(YapoError, match=r"^methods=\[dspa\]: features describes vectors, and these make none; add"):
+        with pytest.raises(
+            YapoError, match=r"^methods=\[dspa\]: none of them has a vector that learns from pairs, which features needs; add"
+        ):
             stage.main(changed)
-    assert methods_with_vectors(replace(config, methods=["dspa", "yapo", "caa"])) == ["yapo", "caa"]
+    assert of_kind("directions", ["dspa", "yapo", "caa"]) == ["yapo", "caa"]
 
 
 def test_the_list_by_weight_and_activation_is_in_its_order(paths: Paths) -> None:

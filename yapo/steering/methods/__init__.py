@@ -1,4 +1,4 @@
-"""Steering methods: a module or folder each, whose object ``METHOD`` is imported when its name is first asked for."""
+"""Steering methods: a module each, or a folder with a module ``method``. ``METHOD`` is imported when it is first asked for."""
 
 from __future__ import annotations
 
@@ -26,5 +26,6 @@ def get_method(name: str) -> Method:
     """
     if name not in method_names():
         raise unknown("method", "method", name, method_names())
-    method: Method = importlib.import_module(f"{__name__}.{name}").METHOD
+    module = f"{name}.method" if Path(__file__).with_name(name).is_dir() else name
+    method: Method = importlib.import_module(f"{__name__}.{module}").METHOD
     return method

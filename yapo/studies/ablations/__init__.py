@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
-from yapo.checks import check_training, distinct, require
+from yapo.checks import Setting, Task, check_training, check_words, distinct, require
 from yapo.errors import unknown
 from yapo.studies.base import Study, figure_files, rows_by_method, table_files
 
@@ -23,8 +23,8 @@ class AblationsConfig:
 
     countries: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=lambda: ["bipo", "yapo"])  # those of them that the experiment has
-    tasks: list[str] = field(default_factory=lambda: ["open_ended"])
-    setting: str = "nonlocalized"
+    tasks: list[Task] = field(default_factory=lambda: ["open_ended"])
+    setting: Setting = "nonlocalized"
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     variants: dict[str, Any] = field(
         default_factory=lambda: {
@@ -48,7 +48,8 @@ class AblationsConfig:
     def __post_init__(self) -> None:
         key = "studies.ablations"
         distinct(f"{key}.countries", self.countries)
-        check_training(key, self.methods, self.tasks, self.setting, self.seeds)
+        check_words(key, self)
+        check_training(key, self.methods, self.tasks, self.seeds)
         known = _training_settings()
         for name, changes in self.variants.items():
             place = f"{key}.variants.{name}"
@@ -84,4 +85,6 @@ STUDY = Study(
     files=[*table_files("ablations"), *figure_files("ablations")],
     rows=partial(rows_by_method, "ablations"),
     task_keys=("studies.ablations.tasks",),
+    kind="trained",
+    method_keys=("studies.ablations.methods",),
 )

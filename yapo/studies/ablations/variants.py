@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from yapo.config import Config, SaeTrainConfig, TrainConfig
+from yapo.config.compose import changed
 from yapo.config.conf_files import CONF, options
 from yapo.errors import YapoError, unknown
 from yapo.steering.methods import get_method
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    T = TypeVar("T", bound=DataclassInstance)
+
 DEFAULT = "default"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,8 @@ def _part(changes: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _changed(settings: T, changes: dict[str, Any], place: str) -> T:
-    """Typed settings with some of them changed, checked as if they had been configured so."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
+    """Change typed settings, in which errors name ``place``."""
     try:
-        return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), changes)))
-    except (OmegaConfBaseException, YapoError) as error:
-        raise YapoError(f"{place}: {str(error).splitlines()[0]}") from None
+        return changed(settings, changes)
+    except YapoError as error:
+        raise YapoError(f"{place}: {error}") from None

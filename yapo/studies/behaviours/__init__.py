@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.checks import require
+from yapo.checks import check_path, require
 from yapo.studies.base import Study, figure_files, table_files
 
 
@@ -17,6 +17,7 @@ class BehavioursConfig:
     overrides: list[str] = field(default_factory=list)  # what differs from the experiment, as typed on a command line
 
     def __post_init__(self) -> None:
+        check_path("studies.behaviours.folder", self.folder)
         require(1.0 in self.multipliers, "studies.behaviours.multipliers", self.multipliers, "must contain 1.0")
         require(min(self.multipliers) > 0, "studies.behaviours.multipliers", self.multipliers, "above 0: both signs are tried")
 

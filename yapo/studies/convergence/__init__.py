@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from yapo.checks import check_training, distinct, require
+from yapo.checks import Setting, Task, check_training, check_words, distinct, require
 from yapo.studies.base import Study, figure_files, rows_by_method, table_files
 
 
@@ -15,8 +15,8 @@ class ConvergenceConfig:
 
     countries: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=lambda: ["bipo", "yapo"])  # those of them that the experiment has
-    tasks: list[str] = field(default_factory=lambda: ["open_ended"])
-    setting: str = "nonlocalized"
+    tasks: list[Task] = field(default_factory=lambda: ["open_ended"])
+    setting: Setting = "nonlocalized"
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     learning_rates: list[float] = field(default_factory=lambda: [5e-4])
     epochs: int = 20
@@ -28,7 +28,8 @@ class ConvergenceConfig:
     def __post_init__(self) -> None:
         key = "studies.convergence"
         distinct(f"{key}.countries", self.countries)
-        check_training(key, self.methods, self.tasks, self.setting, self.seeds)
+        check_words(key, self)
+        check_training(key, self.methods, self.tasks, self.seeds)
         rates = self.learning_rates
         require(bool(rates) and min(rates) > 0, f"{key}.learning_rates", rates, "give at least one, all above 0")
         require(bool(self.losses) and min(self.losses) > 0, f"{key}.losses", self.losses, "give at least one, all above 0")
@@ -42,4 +43,6 @@ STUDY = Study(
     files=[*table_files("convergence"), *figure_files("convergence")],
     rows=partial(rows_by_method, "convergence"),
     task_keys=("studies.convergence.tasks",),
+    kind="trained",
+    method_keys=("studies.convergence.methods",),
 )

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from yapo.checks import SETTINGS, TASKS, distinct, one_of, require
+from yapo.checks import Setting, Task, check_path, check_words, distinct, one_of, require
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.studies.base import Study, figure_files, table_files
 
-# Options of DSPA that its study may change; layers and number of pairs have lists of their own.
-DSPA_OPTIONS = (
-    "k_prompt", "k_diff", "alpha", "mode", "percentile", "normalise", "sparsify", "demix", "gate_fires", "count_template",
-    "count_end", "edits", "signed", "turns",
-)  # fmt: skip
+# Options of DSPA that its study may change; layers and pairs have lists of their own.
+_CHANGED = tuple(option.name for option in fields(DspaOptions) if option.name not in ("layer_in", "layer_out", "pairs", "seed"))
 
 
 @dataclass
 class DspaConfig:
     """DSPA's own studies: one change at a time from the experiment's setting, and judged chat.
 
-    ``changes`` names options of conf/method/dspa.yaml with the values to try; the experiment's own is among them or not.
+    ``changes`` names options of the method with the values to try; the experiment's own is among them or not.
     """
 
     countries: list[str] = field(default_factory=list)
-    setting: str = "both"  # which vectors, by what they were trained on
+    setting: Setting = "both"  # which vectors, by what they were trained on
     pairs: list[int] = field(default_factory=lambda: [25, 50, 100, 250])  # N; all there are is tried anyway
     subsets: int = 3  # draws of each N
     changes: dict[str, list[Any]] = field(
@@ -41,21 +39,22 @@ class DspaConfig:
     layers: list[int] = field(default_factory=list)  # of the grid of layer pairs; empty: those that some method may use
     conversations: str = "world/questions/mt.jsonl"  # in MT-Bench's format
     instructions: str = "world/questions/instructions.jsonl"  # in AlpacaEval's format
-    chat_task: str = "open_ended"  # which vectors of each method answer them
+    chat_task: Task = "open_ended"  # which vectors of each method answer them
     max_new_tokens: int | None = None  # of one answer in them; null: as many as of an open-ended answer
 
     def __post_init__(self) -> None:
         key = "studies.dspa_study."
         distinct(key + "countries", self.countries)
-        one_of(key + "setting", self.setting, SETTINGS)
-        one_of(key + "chat_task", self.chat_task, TASKS)
+        check_words("studies.dspa_study", self)
         for name, counts in (("pairs", self.pairs), ("layers", self.layers)):
             require(len(set(counts)) == len(counts), key + name, counts, "name each once")
         require(all(count > 0 for count in self.pairs), key + "pairs", self.pairs, "at least 1 each")
         require(all(layer >= 0 for layer in self.layers), key + "layers", self.layers, "layers count from 0")
         for name in self.changes:
-            one_of(key + "changes", name, DSPA_OPTIONS)
+            one_of(key + "changes", name, _CHANGED)
         require(self.subsets > 0, key + "subsets", self.subsets, "at least 1")
+        check_path(key + "conversations", self.conversations)
+        check_path(key + "instructions", self.instructions)
         limit = self.max_new_tokens
         require(limit is None or limit > 0, key + "max_new_tokens", limit, "at least 1, or null")
 
@@ -66,4 +65,5 @@ STUDY = Study(
     rows=["dspa_study", "dspa_flops", "dspa_chat"],
     task_keys=("studies.dspa_study.chat_task",),
     setting_keys=("studies.dspa_study.setting",),
+    method="dspa",
 )

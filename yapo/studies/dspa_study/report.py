@@ -16,7 +16,7 @@ from yapo.reporting.numbers import score_digits
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
 from yapo.steering.method import read_options
-from yapo.steering.methods.dspa.method import Options
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.methods.dspa.variants import own_values
 from yapo.studies.dspa_study import STUDY
 from yapo.studies.dspa_study.chat_table import CHAT, EVERY, chat_cells, chat_table
@@ -35,7 +35,7 @@ def main(config: Config) -> None:
     rows = read_rows(config, NAME, NAME)
     cells = study_cells(rows, options)
     available = round(cells.loc[cells["change"] == OWN, "pairs"].mean())
-    cells = with_own(cells, own_values(read_options(Options, config.method.options), available))
+    cells = with_own(cells, own_values(read_options(DspaOptions, config.method.options), available))
     chat, flops = chat_cells(read_rows(config, NAME, "dspa_chat"), chat_options), read_rows(config, NAME, "dspa_flops")
     tables = {
         NAME: study_table(cells, options, skipped_sizes(rows, config.studies.dspa_study.pairs)),

@@ -19,7 +19,8 @@ from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.steering.method import FitInputs, Models, read_options
 from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
-from yapo.steering.methods.dspa.method import DSPA, Options
+from yapo.steering.methods.dspa.method import DSPA
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.methods.dspa.variants import VariantMap, fit_variants, variants
 from yapo.studies.trainings import TrainingCell, TrainingSetup
 
@@ -63,7 +64,7 @@ def main(config: Config) -> None:
     wanted = config.studies.dspa_study
     check_vectors(config, method=METHOD)
     check_vectors(config, "studies.dspa_study.setting", setting=wanted.setting)
-    setup, options = TrainingSetup.open(config, NAME), read_options(Options, config.method.options)
+    setup, options = TrainingSetup.open(config, NAME), read_options(DspaOptions, config.method.options)
     layers = wanted.layers or layers_to_read(config)
     for layer in layers:
         setup.lm.check_layer(layer)

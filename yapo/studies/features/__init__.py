@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.checks import SETTINGS, TASKS, distinct, one_of, require
+from yapo.checks import Setting, Task, check_words, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 
@@ -13,8 +13,8 @@ class FeaturesConfig:
     """Settings of the study. Vectors of all settings are compared; those of ``settings`` have pages and examples."""
 
     countries: list[str] = field(default_factory=list)
-    tasks: list[str] = field(default_factory=list)  # empty: all of the experiment
-    settings: list[str] = field(default_factory=lambda: ["both"])
+    tasks: list[Task] = field(default_factory=list)  # empty: all of the experiment
+    settings: list[Setting] = field(default_factory=lambda: ["both"])
     top: int = 16  # strongest features of a vector
     examples: int = 10  # facts on which a feature fires hardest
 
@@ -22,10 +22,7 @@ class FeaturesConfig:
         for key, values in (("countries", self.countries), ("tasks", self.tasks), ("settings", self.settings)):
             distinct(f"studies.features.{key}", values)
         require(bool(self.settings), "studies.features.settings", self.settings, "name at least one")
-        for name in self.tasks:
-            one_of("studies.features.tasks", name, TASKS)
-        for name in self.settings:
-            one_of("studies.features.settings", name, SETTINGS)
+        check_words("studies.features", self)
         require(self.top > 0, "studies.features.top", self.top, "at least 1")
         require(self.examples > 0, "studies.features.examples", self.examples, "at least 1")
 
@@ -41,4 +38,5 @@ STUDY = Study(
     rows=["features", "features_top"],
     task_keys=("studies.features.tasks",),
     setting_keys=("studies.features.settings",),
+    kind="directions",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from yapo.reporting.tables import Table
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
 from yapo.stages.tables import table_options
-from yapo.studies.checks import methods_with_vectors
+from yapo.studies.checks import of_kind
 from yapo.studies.features import STUDY
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
 from yapo.studies.features.pages import INDEX, index_page
@@ -34,7 +34,9 @@ def main(config: Config) -> None:
     """Write ``tables/features*``, ``figures/features_*``, ``features/index.html`` and ``studies/features.json``."""
     wanted, options = config.studies.features, table_options(config)
     vectors, tops = (sorted_rows(read_rows(config, NAME, name)) for name in (NAME, TOP))
-    left_out = ", ".join(label("method", method) for method in config.methods if method not in methods_with_vectors(config))
+    left_out = ", ".join(
+        label("method", method) for method in config.methods if method not in of_kind("directions", config.methods)
+    )
     if left_out:
         options = replace(options, note=f"Left out: {left_out}, a map and no vector. {options.note}".strip())
     tables = features_tables(vectors, tops, wanted.top, options)
@@ -51,7 +53,7 @@ def main(config: Config) -> None:
     write_report(config, NAME, STUDY.title, template, values, tables, figures, pages=(f"{NAME}/{INDEX}",))
 
 
-def finding_parts(tables: Mapping[str, Table], settings: list[str]) -> list[dict[str, Any]]:
+def finding_parts(tables: Mapping[str, Table], settings: Sequence[str]) -> list[dict[str, Any]]:
     """Return for each task and setting the values of some metrics, by method."""
     cells = pd.concat([tables[NAME].data, tables[COHERENCE].data])
     cells = cells[cells["metric"].isin(METRICS) & cells["setting"].isin(settings) & cells["value"].notna()]

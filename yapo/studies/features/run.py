@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from yapo.stages.vectors import check_vectors
 from yapo.steering.activations import ActivationStore
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector
-from yapo.studies.checks import check_methods, methods_with_vectors
+from yapo.studies.checks import check_methods, of_kind
 from yapo.studies.features.effects import Texts, VectorEffects, effective_number, measure_effects
 from yapo.studies.features.examples import FeatureExamples, find_examples
 from yapo.studies.features.page_contents import LogitLens, SourceTexts, by_weight, compare_methods, feature_cards, head_facts
@@ -62,7 +63,7 @@ class CountryPages:
         """Return the chosen vector of each method whose edit does not depend on the prompt."""
         return {
             method: SteeringVector.load(self.paths.vector(self.language, self.country, method, task, setting))
-            for method in methods_with_vectors(self.config)
+            for method in of_kind("directions", self.config.methods)
         }
 
     def write(
@@ -112,7 +113,11 @@ class CountryPages:
     def _links(self, method: str, task: str, setting: str, methods: list[str]) -> tuple[Any, ...]:
         """Return links to the pages of other methods, tasks and settings."""
         here, wanted = {"method": method, "task": task, "setting": setting}, self.config.studies.features
-        keys = {"method": methods, "task": wanted.tasks or self.config.tasks, "setting": wanted.settings}
+        keys: dict[str, Sequence[str]] = {
+            "method": methods,
+            "task": wanted.tasks or self.config.tasks,
+            "setting": wanted.settings,
+        }
         return tuple(
             (kind.capitalize(), tuple((file_name(**{**here, kind: key}), label(kind, key), key == here[kind]) for key in names))
             for kind, names in keys.items()

@@ -25,6 +25,7 @@ from lm_eval.api.registry import model_registry
 from lm_eval.models.huggingface import HFLM
 from torch import Tensor
 
+from yapo.checks import Attention, Dtype
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel, load_language_model
@@ -61,8 +62,8 @@ class SteeredLM(HFLM):  # type: ignore[misc]  # lm-eval is not typed
         vector: str | Path | SteeringVector | None = None,
         multiplier: float | None = None,
         sae: SAE | str | Path | Mapping[int, SAE] | None = None,
-        dtype: str = "float32",
-        attention: str = "auto",
+        dtype: Dtype = "float32",
+        attention: Attention = "auto",
         batch_size: int | str = 1,
         max_batch_size: int | None = 64,
         device: str | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import SETTINGS, distinct, one_of, require
+from yapo.checks import Setting, check_words, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -17,15 +17,14 @@ class LambdaSweepConfig:
     """All methods on one grid of multipliers; ``settings`` says which vectors, by what they were trained on."""
 
     countries: list[str] = field(default_factory=list)
-    settings: list[str] = field(default_factory=lambda: ["both", "nonlocalized"])
+    settings: list[Setting] = field(default_factory=lambda: ["both", "nonlocalized"])
     multipliers: list[float] = field(default_factory=lambda: [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0])
 
     def __post_init__(self) -> None:
+        check_words("studies.lambda_sweep", self)
         distinct("studies.lambda_sweep.countries", self.countries)
         distinct("studies.lambda_sweep.settings", self.settings)
         require(bool(self.settings), "studies.lambda_sweep.settings", self.settings, "name at least one")
-        for name in self.settings:
-            one_of("studies.lambda_sweep.settings", name, SETTINGS)
         distinct("studies.lambda_sweep.multipliers", self.multipliers)
         require(
             0.0 in self.multipliers, "studies.lambda_sweep.multipliers", self.multipliers, "must contain 0, the unsteered model"

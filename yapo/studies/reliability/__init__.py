@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import SETTINGS, distinct, one_of
+from yapo.checks import Setting, check_words, distinct
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ class ReliabilityConfig:
     """Reliability of the vectors chosen on validation, measured on training pairs and test answers that are there already."""
 
     countries: list[str] = field(default_factory=list)
-    setting: str = "nonlocalized"  # what the vectors were trained on
+    setting: Setting = "nonlocalized"  # what the vectors were trained on
 
     def __post_init__(self) -> None:
         distinct("studies.reliability.countries", self.countries)
-        one_of("studies.reliability.setting", self.setting, SETTINGS)
+        check_words("studies.reliability", self)
 
 
 def _vectors(config: Config) -> list[tuple[str, str]]:

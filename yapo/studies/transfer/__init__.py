@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import SETTINGS, VARIANTS, distinct, one_of, require
+from yapo.checks import VARIANTS, Setting, check_words, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class TransferConfig:
     """Vectors of one country on the questions of another, and of all countries of a language but one on the one left out."""
 
     countries: list[str] = field(default_factory=list)
-    setting: str = "nonlocalized"  # what the vectors were trained on
+    setting: Setting = "nonlocalized"  # what the vectors were trained on
     cross_language_facts: int | None = 16  # test facts on which a vector of another language is tried; null: all
     left_out_methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo"])  # those of the experiment
 
@@ -25,7 +25,7 @@ class TransferConfig:
         key = "studies.transfer."
         distinct(key + "countries", self.countries)
         distinct(key + "left_out_methods", self.left_out_methods)
-        one_of(key + "setting", self.setting, SETTINGS)
+        check_words("studies.transfer", self)
         few = self.cross_language_facts is None or self.cross_language_facts >= 0
         require(few, key + "cross_language_facts", self.cross_language_facts, "0 (no other languages) or more, or null for all")
 
@@ -35,6 +35,8 @@ STUDY = Study(
     files=lambda config: [*table_files("transfer", "transfer_pairs"), *figure_files(*_figures(config))],
     rows=["transfer"],
     setting_keys=("studies.transfer.setting",),
+    kind="directions",
+    method_keys=("studies.transfer.left_out_methods",),
 )
 
 

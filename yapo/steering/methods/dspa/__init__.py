@@ -1,5 +1,1 @@
 """DSPA, dynamic SAE steering (arXiv 2603.21461): an edit that depends on the prompt."""
-
-from yapo.steering.methods.dspa.method import DSPA
-
-METHOD = DSPA()

@@ -13,7 +13,6 @@ All of it is sparse and stays so: no array of input features times output featur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +20,8 @@ from scipy import sparse
 from torch import Tensor
 
 from yapo.models.sae import SAE
+from yapo.steering.methods.dspa.options import Normalise, Sparsify
 
-Normalise = Literal["pairs", "gate"]
-Sparsify = Literal["threshold", "rows"]
 BLOCK = 1024  # features whose densities, or rows of A, are held at once
 
 

@@ -21,7 +21,8 @@ import torch
 
 from yapo.models.sae import SAE
 from yapo.steering.methods.dspa.map import MapInfo
-from yapo.steering.methods.dspa.method import Options, counted_pairs, prompt_counts
+from yapo.steering.methods.dspa.method import counted_pairs, prompt_counts
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.pair_batch import TokenPair, batch_pairs
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class FitCost:
 
 
 def fit_cost(
-    lm: LanguageModel, pairs: Sequence[TokenPair], options: Options, sae_in: SAE, sae_out: SAE, batch_size: int
+    lm: LanguageModel, pairs: Sequence[TokenPair], options: DspaOptions, sae_in: SAE, sae_out: SAE, batch_size: int
 ) -> FitCost:
     """Count the operations of ``yapo.steering.methods.dspa.method.count`` on these pairs.
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -18,14 +18,12 @@ from yapo.checks import one_of
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.models.template import Template
+from yapo.steering.methods.dspa.options import Edits, Mode, Turns
 
 MAP_CONVENTION = (
     "edit with u = multiplier * vector at the last prompt token and every generated one (at every token if the map's `edits` is"
     " `all`), the features that the map gives for the prompt, in the output of decoder block `layer` (0-based)"
 )
-Mode = Literal["ablate", "augment", "both"]
-Edits = Literal["answer", "all"]  # the last prompt token and what follows, or every token
-Turns = Literal["all", "last"]  # what the prompt of a later turn is: the conversation so far, or the last user's turn
 TENSORS = ("map_rows", "map_columns", "map_values")
 GATES = ("gate_pairs", "gate_features")
 

@@ -12,13 +12,13 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from yapo.checks import check_seed, require
 from yapo.errors import YapoError
 from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.steering.method import FitInputs, read_options
 from yapo.steering.methods.dspa.edit import Conditional
-from yapo.steering.methods.dspa.fit_map import Normalise, Sparsify, conditional_map, densities, gates
-from yapo.steering.methods.dspa.map import MAP_CONVENTION, ConditionalMap, Edits, Entries, MapInfo, Mode, Turns
+from yapo.steering.methods.dspa.fit_map import conditional_map, densities, gates
+from yapo.steering.methods.dspa.map import MAP_CONVENTION, ConditionalMap, Entries, MapInfo
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.methods.dspa.space import MapSpace
 from yapo.steering.objective import chunks
 from yapo.steering.pair_batch import TokenPair, batch_pairs
@@ -30,43 +30,6 @@ if TYPE_CHECKING:
     from yapo.models.sae import SAE
 
 
-@dataclass(frozen=True)
-class Options:
-    """``method.options``; what each means: conf/method/dspa.yaml."""
-
-    layer_in: int
-    layer_out: int
-    alpha: float
-    mode: Mode
-    k_prompt: int
-    k_diff: int
-    percentile: float
-    normalise: Normalise
-    sparsify: Sparsify
-    demix: bool
-    pairs: int | None
-    seed: int
-    gate_fires: bool
-    count_template: bool
-    count_end: bool
-    edits: Edits
-    signed: bool
-    turns: Turns
-
-    def __post_init__(self) -> None:
-        key = "method.options."
-        require(self.layer_in >= 0, key + "layer_in", self.layer_in, "layers count from 0")
-        require(self.layer_in <= self.layer_out, key + "layer_in", self.layer_in, f"at most layer_out={self.layer_out}")
-        require(self.alpha > 0, key + "alpha", self.alpha, "a positive strength")
-        require(self.k_prompt > 0, key + "k_prompt", self.k_prompt, "at least 1")
-        require(self.k_diff > 0, key + "k_diff", self.k_diff, "at least 1")
-        require(0 < self.percentile < 100, key + "percentile", self.percentile, "between 0 and 100")
-        theory = "de-mixing is defined for method.options.normalise=pairs"
-        require(not self.demix or self.normalise == "pairs", key + "demix", self.demix, theory)
-        require(self.pairs is None or self.pairs > 0, key + "pairs", self.pairs, "at least 1, or null for all")
-        check_seed(key + "seed", self.seed)
-
-
 class DSPA:
     """Closed form: counts of which features fire. The vector is α alone; the map goes beside it."""
 
@@ -75,7 +38,7 @@ class DSPA:
 
     def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
         """Return ``[1, 1]`` for each set, α, with the map. Runs the model up to ``layer_out`` once over every training pair."""
-        options, models = read_options(Options, inputs.options), inputs.models
+        options, models = read_options(DspaOptions, inputs.options), inputs.models
         lm = models.language_model(0)
         lm.check_layer(options.layer_out)
         sae_in, sae_out = (models.autoencoder(layer).to(lm.device) for layer in (options.layer_in, options.layer_out))
@@ -114,7 +77,13 @@ class Densities:
 
 @torch.inference_mode()
 def count(
-    lm: LanguageModel, pairs: Sequence[TokenPair], options: Options, sae_in: SAE, sae_out: SAE, batch_size: int, explained: float
+    lm: LanguageModel,
+    pairs: Sequence[TokenPair],
+    options: DspaOptions,
+    sae_in: SAE,
+    sae_out: SAE,
+    batch_size: int,
+    explained: float,
 ) -> Densities:
     """Count the densities of every pair. Its prompt runs once for both answers.
 
@@ -164,27 +133,27 @@ def displacement(lm: LanguageModel, edit: Conditional, pairs: Sequence[TokenPair
     return float(torch.cat(moved).mean())
 
 
-def counted_pairs(pairs: Sequence[TokenPair], options: Options) -> Sequence[TokenPair]:
+def counted_pairs(pairs: Sequence[TokenPair], options: DspaOptions) -> Sequence[TokenPair]:
     """Return pairs whose last answer token, which a pass leaves out, is one that does not count."""
     if not options.count_end:
         return pairs
     return [replace(p, chosen=p.chosen + p.chosen[-1:], rejected=p.rejected + p.rejected[-1:]) for p in pairs]
 
 
-def prompt_counts(lm: LanguageModel, pair: TokenPair, options: Options) -> Tensor:
+def prompt_counts(lm: LanguageModel, pair: TokenPair, options: DspaOptions) -> Tensor:
     """True on the tokens of a pair's prompt, one user's turn, that count in its densities."""
     ids = torch.tensor([pair.prompt])
     return torch.ones_like(ids[0], dtype=torch.bool) if options.count_template else lm.tokenizer.template.content(ids)[0]
 
 
-def _sides(lm: LanguageModel, pair: TokenPair, options: Options) -> Tensor:
+def _sides(lm: LanguageModel, pair: TokenPair, options: DspaOptions) -> Tensor:
     """Return what each token of a pair counts for: 1 the prompt, 2 the chosen answer, 3 the rejected one, 0 nothing."""
     prompt = prompt_counts(lm, pair, options).long()
     answers = [torch.full((len(answer) - 1,), side) for side, answer in ((2, pair.chosen), (3, pair.rejected))]
     return torch.cat([prompt, *answers]).to(lm.device)
 
 
-def _training_pairs(part: TrainSet, options: Options) -> list[int]:
+def _training_pairs(part: TrainSet, options: DspaOptions) -> list[int]:
     """Return the pairs of a set that its map is made of: all, or N of them drawn by the seed."""
     if options.pairs is None:
         return part.train
@@ -196,7 +165,7 @@ def _training_pairs(part: TrainSet, options: Options) -> list[int]:
     return [part.train[i] for i in sorted(order[: options.pairs])]
 
 
-def _map(name: str, counts: Densities, options: Options, lm: LanguageModel, sae_in: SAE, sae_out: SAE) -> ConditionalMap:
+def _map(name: str, counts: Densities, options: DspaOptions, lm: LanguageModel, sae_in: SAE, sae_out: SAE) -> ConditionalMap:
     opens = gates(counts.prompts, options.percentile, options.gate_fires)
     if not opens.nnz:
         raise YapoError(
@@ -223,3 +192,6 @@ def _map(name: str, counts: Densities, options: Options, lm: LanguageModel, sae_
 
 
 _MAP_KEYS = {item.name for item in fields(MapInfo)}
+
+
+METHOD = DSPA()

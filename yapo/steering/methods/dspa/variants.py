@@ -17,7 +17,8 @@ import numpy as np
 from yapo.checks import require
 from yapo.steering.method import FitInputs, read_options
 from yapo.steering.methods.dspa.map import ConditionalMap
-from yapo.steering.methods.dspa.method import DSPA, Options
+from yapo.steering.methods.dspa.method import DSPA
+from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.training.train_sets import TrainSet
 
 OWN, PAIRS, LAYERS = "setting", "pairs", "layers"
@@ -36,7 +37,7 @@ class MapVariant:
 
     change: str
     value: str
-    options: Options
+    options: DspaOptions
     draw: int = 0
 
 
@@ -49,7 +50,7 @@ class VariantMap:
 
 
 def variants(
-    options: Options,
+    options: DspaOptions,
     changes: Mapping[str, Sequence[Any]],
     layers: Sequence[int],
     pairs: Sequence[int],
@@ -72,7 +73,7 @@ def variants(
     made += [MapVariant(PAIRS, str(n), options, draw) for n in sorted(pairs) if n < available for draw in range(subsets)]
     for name, values in changes.items():
         others = [value for value in values if value != getattr(options, name)]
-        made += [MapVariant(name, shown(value), read_options(Options, {**asdict(options), name: value})) for value in others]
+        made += [MapVariant(name, shown(value), read_options(DspaOptions, {**asdict(options), name: value})) for value in others]
     grid = [(low, high) for low in sorted(layers) for high in sorted(layers) if low <= high]
     for low, high in grid:
         if (low, high) != (options.layer_in, options.layer_out):
@@ -80,7 +81,7 @@ def variants(
     return made
 
 
-def own_values(options: Options, available: int) -> dict[str, str]:
+def own_values(options: DspaOptions, available: int) -> dict[str, str]:
     """Return the experiment's own value of each change, as a table shows it; ``available``: how many pairs there are."""
     own = {name: shown(value) for name, value in asdict(options).items()}
     return own | {PAIRS: str(available), LAYERS: f"{options.layer_in} to {options.layer_out}"}
@@ -102,8 +103,8 @@ def fit_variants(inputs: FitInputs, part: TrainSet, wanted: Sequence[MapVariant]
         wanted: the variants.
         seed: of the draws.
     """
-    made: dict[tuple[Options, str], ConditionalMap] = {}
-    sets: dict[Options, dict[str, TrainSet]] = {}
+    made: dict[tuple[DspaOptions, str], ConditionalMap] = {}
+    sets: dict[DspaOptions, dict[str, TrainSet]] = {}
     for variant in wanted:
         name = _set_name(variant)
         sets.setdefault(_counted(variant.options), {})[name] = replace(part, name=name, train=_drawn(part, variant, seed))
@@ -115,12 +116,12 @@ def fit_variants(inputs: FitInputs, part: TrainSet, wanted: Sequence[MapVariant]
     return [VariantMap(v, _used(made[_counted(v.options), _set_name(v)], v.options)) for v in wanted]
 
 
-def _counted(options: Options) -> Options:
+def _counted(options: DspaOptions) -> DspaOptions:
     """Return the options without those that say only how a map is used."""
     return replace(options, k_prompt=1, mode="ablate", alpha=1.0, edits="answer", signed=True, turns="all")
 
 
-def _used(made: ConditionalMap, options: Options) -> ConditionalMap:
+def _used(made: ConditionalMap, options: DspaOptions) -> ConditionalMap:
     """Return the map, used as the options say."""
     used = {name: getattr(options, name) for name in ("k_prompt", "mode", "edits", "signed", "turns")}
     return replace(made, info=replace(made.info, **used))
