@@ -152,7 +152,7 @@ def test_methods_without_any_vector_are_refused_before_anything_is_read(config: 
     changed = replace(config, results=str(tmp_path), methods=["dspa"])
     for stage in (features, features_table):
         with pytest.raises(
-            YapoError, match=r"^methods=\[dspa\]: none of them has a vector that learns from pairs, which features needs; add"
+            YapoError, match=r"^methods=\[dspa\]: none of them has a vector that learns from pairs, which features needs"
         ):
             stage.main(changed)
     assert of_kind("directions", ["dspa", "yapo", "caa"]) == ["yapo", "caa"]
