@@ -6,7 +6,9 @@ Only what the tests of each loader do not refuse already; see there for columns,
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -80,18 +82,11 @@ CSV_TABLES = [
     (TABLE.encode("utf-16-le"), "columns are not UTF-8; save the file as UTF-8"),
     (TABLE.encode("utf-32"), "is UTF-32; save the file as UTF-8"),
     (TABLE.encode("utf-16")[:-1], "not UTF-16 at byte .*cut off there; save the file"),
-    (
-        TABLE.replace("Quoi", "ماذا").replace("é", "e").replace("ù", "u").encode("cp1256"),
-        "row 2: not UTF-8; save the file as UTF-8",
-    ),
     (TABLE.replace("question,", "quéstion,").encode("latin-1"), "columns are not UTF-8; save"),
     (gzip.compress(TABLE.encode()), "is compressed .gzip.; unpack it"),
     (b"PK\x03\x04 a workbook", "is a zip archive or Excel workbook; unpack it, or save it as csv"),
-    (HEADER[:20], "(no items; give at least one row|missing)"),
     (TABLE[:-9], "row 2: the file is cut off in it; mend or remove the row"),
-    (TABLE[: TABLE.rindex("Quoi") + 2], "row 2: the file is cut off in it"),
     (TABLE[: TABLE.rindex("café") + 2], "row 2: a quote opened in line 3 or below is never closed; close it, or mend"),
-    (TABLE[: TABLE.rindex(",0,thé") + 1], "row 2: the file is cut off"),
     ((HEADER + SECOND + FIRST).encode()[: len((HEADER + SECOND).encode()) + 46], "row 2: the file is cut off in it"),
     (last(ASKED), "row 4: the file is cut off in it"),
     (csv(question=LONG), "row 2: line 3: a cell of more than 131,072 characters; shorten it"),
@@ -99,131 +94,76 @@ CSV_TABLES = [
     (TABLE.replace("question,", "Question,"), "column question missing; found"),
     (FIRST + SECOND, "the header names column '0' twice; rename or remove one"),
     (csv(country="France"), "row 2: country 'France' must be lower-case letters .*write france"),
-    (csv(country='"france\n"'), r"row 2: country 'france\\n' has a line end"),
-    (csv(country="../x"), "row 2: country '../x' has a slash"),
-    (csv(country="."), "row 2: country '.' begins with a dot"),
-    (csv(country=""), "column country fails 'not_empty' .*first value '' in row 2"),
-    (csv(country="x" * 300), "row 2: country 'xxx.* has 300 characters; use at most 100"),
-    (csv(country="9lives"), "row 2: country '9lives' must be lower-case letters .*a letter first"),
-    (csv(country="مصر"), "row 2: country 'مصر' must be lower-case letters"),
-    (csv(language=""), "column language fails 'not_empty' .*in row 2; give a text"),
     (csv(language="\u200b"), "column language fails 'not_empty'"),
     (csv(language="../../evil"), "row 2: language '../../evil' has a slash"),
-    (csv(language="/etc/x"), "row 2: language '/etc/x' has a slash"),
-    (csv(language='"French\n"'), r"row 2: language 'French\\n' has a line end"),
-    (csv(language="Fr\u200fench"), "row 2: language .* invisible character; take it out"),
-    (csv(language="y" * 300), "row 2: language .* has 300 characters"),
     (csv(language="Breton"), "country 'france' has two languages, 'French' and 'Breton'; give it one"),
     (csv(language="french", country="canada"), "languages 'French' and 'french' are one name; spell it one way"),
     (csv(question="\u200b\u200f"), "column question fails 'not_empty' .*row 2"),
-    (csv(question="\u00a0"), "column question fails 'not_empty'"),
-    (csv(question_id=" "), "column question_id fails 'not_empty'"),
     (csv(question_id="f1", variant="localized", phrasing="1", question="où  ?\u200f"), "1 duplicated questions, first row 2"),
-    (csv(question_id="f1", variant="localized", phrasing="1", question="Où\u00a0?"), "1 duplicated questions, first row 2"),
     (csv(question_id="f3", variant="localized", question="Où ?"), "1 duplicated questions, first row 2 .*keep one row of each"),
-    (csv(question_id="f1", variant="localized"), "1 duplicated items, first row 2"),
     (alike("thé "), "row 2, item f2 .*options repeat .*; make them distinct"),
-    (alike("Thé"), "options repeat"),
-    (alike("the\u0301"), "options repeat"),
     (alike("thé\u200f"), "options repeat"),
-    (alike("\u00a0thé."), "options repeat"),
     (alike("ｔｈé"), "options repeat"),
-    (alike("«thé»"), "options repeat"),
-    (alike("شايـ", "شاي"), "options repeat"),
-    (alike("شَاي", "شاي"), "options repeat"),
     (alike("\ufeb7\ufe8e\ufef1", "شاي"), "options repeat"),
     (alike("٣", "3"), "options repeat"),
-    (csv(options=options("thé", "\u200b")), "give a list of texts, none of them empty"),
     (csv(options=options("thé", ["café"])), "give a list of texts"),
-    (csv(options=options("thé", None)), "give a list of texts"),
     (csv(options=options("thé", float("nan"))), "give a list of texts"),
     (csv(options='"{""a"": 1}"'), "row 2: options are .*; write a JSON list"),
-    (csv(options="null"), "row 2: options are 'null'; write a JSON list"),
     (csv(options='"' + "[" * 5000 + '"'), "row 2: options are .*; write a JSON list"),
-    (csv(options=options("thé")), "give at least two"),
-    (csv(options="[]"), "give at least two"),
-    (csv(answer="eau"), "the answer 'eau' is not option 0 of .*; fix answer or answer_index"),
-    (csv(answer="thé "), "the answer 'thé ' is not option 0"),
-    (csv(answer_index="1"), "the answer 'thé' is not option 1"),
-    (csv(answer_index="7"), "the answer 'thé' is not option 7"),
     (csv(answer_index=""), "column answer_index fails .*in row 2; give a whole number from 0"),
     (csv(answer_index="inf"), "column answer_index fails .*'inf' in row 2"),
-    (csv(answer_index="1e30"), "column answer_index fails"),
     (csv(answer_index="9" * 40), "column answer_index fails .*row 2; give a whole number"),
-    (csv(phrasing="-1"), "column phrasing fails .*row 2"),
-    (csv(phrasing="first"), "column phrasing fails .*'first' in row 2"),
-    (csv(control_index="2"), "control_index 2 is none of the 2 options; give its position, or -1"),
-    (csv(control_index="-"), "column control_index fails .*'-' in row 2"),
     (csv(variant="Localized"), "column variant fails .*first value 'Localized' in row 2; give localized or nonlocalized"),
-    (csv(variant=""), "column variant fails"),
 ]
 JSONL_TABLES = [
     (jsonl()[:-9], "row 2: not JSON .*the file is cut off in it"),
     (jsonl().replace('"topic"', '"country"', 1), "row 1: an object that names a key twice; remove one"),
-    (jsonl(question="\0"), "row 2: a NUL character"),
     (jsonl(question={"fr": "Quoi ?"}), "column question fails .*fr.* in row 2; give a text"),
     (jsonl(question=None), "column question fails 'not_nullable' .*row 2"),
     (jsonl(question=[["deep"]] * 99), "column question fails .*row 2; give a text"),
     (jsonl(answer_index=True), "column answer_index fails .*True in row 2; give a whole number"),
-    (jsonl(answer_index=0.5), "column answer_index fails .*0.5 in row 2; give a whole number"),
-    (jsonl(answer_index=None), "column answer_index fails"),
     (jsonl(answer_index=10**30), "column answer_index fails"),
     (jsonl(answer_index=[0]), r"column answer_index fails .*\[0\] in row 2; give a whole number"),
     (jsonl(control_index=float("inf")), "control_index"),
     (jsonl(options="thé"), "row 2, item f2 .*options are 'thé'; give a list of texts"),
-    (jsonl(options=[["thé", "café"]]), "give a list of texts"),
-    (jsonl(options=["thé", LONG, 3]), "give a list of texts"),
-    (jsonl(country=None), "column country fails"),
     (jsonl(country=33), "column country fails .*33 in row 2; give lower-case letters"),
-    (json.dumps([ROW]), "row 1: list where an object belongs"),
     ("[" * 100_000 + "\n", "row 1: not JSON"),
     (jsonl().encode("utf-16-be"), "not JSON|not UTF-8"),
 ]
 
 
-def tables() -> list[pytest.param]:  # type: ignore[valid-type]
-    return [
-        pytest.param(f"mine.{kind}", content, message, id=f"{kind}-{n}")
-        for kind, rows in (("csv", CSV_TABLES), ("jsonl", JSONL_TABLES))
-        for n, (content, message) in enumerate(rows)
-    ]
-
-
-@pytest.mark.parametrize(("name", "content", "message"), tables())
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [(f"mine.{kind}", *row) for kind, rows in (("csv", CSV_TABLES), ("jsonl", JSONL_TABLES)) for row in rows],
+    ids=itertools.count(),
+)
 def test_tables(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    before(tmp_path)
-    refused(lambda: prepare(path, tmp_path), str(path), message)
-    assert kept(tmp_path)
+    the_stage_refuses(path, tmp_path, message)
 
 
-def prepare(path: Path, folder: Path, source: str = "table") -> None:
-    """Run the stage that reads the data."""
-    config = Config()
-    data.main(replace(config, results=str(folder / "results"), data=DataConfig(source=source, path=str(path))))
-
-
-def before(folder: Path) -> None:
-    """An earlier result."""
-    (folder / "results" / "embedded" / "data").mkdir(parents=True)
-    (folder / "results" / "embedded" / "data" / "items.parquet").write_bytes(b"earlier")
-
-
-def kept(folder: Path) -> bool:
-    files = [path for path in (folder / "results").rglob("*") if path.is_file()]
-    return [(path.name, path.read_bytes()) for path in files] == [("items.parquet", b"earlier")]
+def the_stage_refuses(path: Path, folder: Path, message: str, source: str = "table") -> None:
+    """Run the stage that reads the data; what an earlier run wrote must stay, and nothing be added."""
+    earlier = folder / "results" / "embedded" / "data" / "items.parquet"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"earlier")
+    refused(
+        lambda: data.main(replace(Config(), results=str(folder / "results"), data=DataConfig(source=source, path=str(path)))),
+        str(path) if os.path.exists(path) and source == "table" else "",
+        message,
+    )
+    written = [path for path in (folder / "results").rglob("*") if path.is_file() and path.name != "report.json"]
+    assert [(path, path.read_bytes()) for path in written] == [(earlier, b"earlier")]
 
 
 def parquet(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
     return lambda path: change(items_table()).to_parquet(path)
 
 
-def bad(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
+def wrong(column: str, value: object, then: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy) -> Callable[[Path], None]:
     """A wrong cell in the fourth row."""
-    values = table[column].tolist()
-    values[3] = value
-    return table.assign(**{column: values})
+    return parquet(lambda table: then(table.assign(**{column: [*table[column][:3], value, *table[column][4:]]})))
 
 
 def half(path: Path) -> None:
@@ -231,39 +171,20 @@ def half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
-NAMES = [f"row {n}" for n in range(16)]
 PARQUETS: list[tuple[Callable[[Path], object], str]] = [
     (half, "cannot be read as parquet .*; write it again"),
-    (lambda path: path.write_bytes(b"PAR1" + b"\0" * 500 + b"PAR1"), "cannot be read as parquet"),
     (lambda path: path.write_text(TABLE, encoding="utf-8"), "cannot be read as parquet"),
-    (lambda path: path.write_bytes(gzip.compress(TABLE.encode())), "cannot be read as parquet"),
     (lambda path: path.mkdir(), r"no such file \(data.path\)"),
-    (parquet(lambda table: bad(table, "question", "").set_axis(NAMES)), "first value '' in row 4; give a text"),
-    (
-        parquet(lambda table: bad(table, "variant", "both").sample(frac=1, random_state=0).sort_values("question_id")),
-        "'both' in row",
-    ),
-    (parquet(lambda table: bad(table, "answer", "?").set_axis(NAMES)), r"row 4, item f0 .*the answer '\?' is not option"),
-    (parquet(lambda table: bad(table, "question", "").set_axis(range(100, 116))), "first value '' in row 4"),
-    (parquet(lambda table: bad(table, "question", "").set_index(["question_id", "country"])), "first value '' in row 4"),
-    (parquet(lambda table: bad(table, "answer", None)), "column answer fails 'not_nullable'"),
-    (parquet(lambda table: bad(table, "control_index", np.nan)), "column control_index fails"),
-    (parquet(lambda table: bad(table, "options", ["a", None])), "row 4, item .*give a list of texts"),
+    (wrong("question", "", lambda table: table.set_axis([f"row {n}" for n in range(16)])), "value '' in row 4; give a text"),
+    (wrong("variant", "both", lambda table: table.sample(frac=1, random_state=0)), "'both' in row"),
+    (wrong("answer", "?", lambda table: table.set_axis(range(100, 116))), r"row 4, item f0 .*the answer '\?' is not option"),
+    (wrong("question", "", lambda table: table.set_index(["question_id", "country"])), "first value '' in row 4"),
+    (wrong("control_index", np.nan), "column control_index fails"),
+    (wrong("options", ["a", None]), "row 4, item .*give a list of texts"),
     (parquet(lambda table: table.assign(options=table["options"].map(json.dumps))), "row 1, item .*give a list of texts"),
     (parquet(lambda table: table.assign(question=table["question"].map(str.encode))), "column question fails .*b'.* in row 1"),
-    (
-        parquet(lambda table: table.assign(topic=pd.Timestamp("2020-01-01"))),
-        "topic fails 'text' .*Timestamp",
-    ),
-    (
-        parquet(lambda table: table.assign(answer_index=table["answer_index"] + 0.25)),
-        "answer_index fails .*0.25 in row 1",
-    ),
+    (parquet(lambda table: table.assign(topic=pd.Timestamp("2020"))), "topic fails 'text' .*Timestamp"),
     (parquet(lambda table: table.assign(phrasing=False)), "column phrasing fails .*False in row 1; give a whole number"),
-    (parquet(lambda table: table.assign(country="Egypt")), "row 1: country 'Egypt' must be .*write egypt"),
-    (parquet(lambda table: bad(table, "language", "Coptic")), "country 'egypt' has two languages, 'Arabic' and 'Coptic'"),
-    (parquet(lambda table: table.assign(notes=1)), "unknown column notes; remove it"),
-    (parquet(lambda table: table.head(0)), "no items; give at least one row"),
 ]
 
 
@@ -271,9 +192,7 @@ PARQUETS: list[tuple[Callable[[Path], object], str]] = [
 def test_parquet_tables(tmp_path: Path, write: Callable[[Path], object], message: str) -> None:
     path = tmp_path / "mine.parquet"
     write(path)
-    before(tmp_path)
-    refused(lambda: prepare(path, tmp_path), str(path), message)
-    assert kept(tmp_path)
+    the_stage_refuses(path, tmp_path, message)
 
 
 @pytest.mark.parametrize(
@@ -287,37 +206,23 @@ def test_parquet_tables(tmp_path: Path, write: Callable[[Path], object], message
     ],
 )
 def test_paths_that_are_no_table(tmp_path: Path, path: str, message: str) -> None:
-    before(tmp_path)
-    refused(lambda: prepare(tmp_path / path, tmp_path), "", message)
-    assert kept(tmp_path)
+    the_stage_refuses(tmp_path / path, tmp_path, message)
 
 
 PREFERENCES = "prompt,chosen,rejected\n"
 PREFERENCE_FILES = [
     ("a.csv", PREFERENCES + "Would you?,Yes,No\nCould you?,Ye", "row 2: the file is cut off in it; mend or remove the row"),
-    ("a.csv", PREFERENCES + "Would you?,Yes,No\nCould yo", "row 2: the file is cut off in it"),
     ("a.csv", PREFERENCES + "A?,Yes.,No.\nB?,Yes.,No.\nC?,Yes.,N", "row 3: the file is cut off in it"),
     ("a.csv", PREFERENCES + 'Would you?,Yes,No\n"Could you', "row 2: a quote opened in line 3 or below is never closed"),
     ("a.csv", (PREFERENCES + "هل؟,نعم,لا\nهل؟,نعم,لا").encode()[:-1], "row 2: the file is cut off in it"),
-    ("a.csv", (PREFERENCES + "Would you?,Yes,No\n").encode("utf-16")[:-1], "not UTF-16 at byte .*, or cut off there"),
-    ("a.csv", (PREFERENCES + "Would you?,Yes,No\n").encode("utf-16-le"), "columns are not UTF-8; save the file"),
-    ("a.csv", gzip.compress(PREFERENCES.encode())[:-9], "is compressed .gzip.; unpack it"),
-    ("a.csv", PREFERENCES + "\u200b,Yes,No\n", r"no usable row \(empty 1\)"),
     ("a.csv", PREFERENCES + "Would you?,Yes,yes\u200f.\n", r"no usable row \(equal 1\)"),
     ("a.csv", PREFERENCES + "Would you?,شاي,شـاي،\n", r"no usable row \(equal 1\)"),
-    ("a.csv", PREFERENCES + f"Would you?,{LONG},No\n", r"no usable row \(cells 1\)"),
-    ("a.csv", PREFERENCES + "Would\0 you?,Yes,No\n", r"no usable row \(encoding 1\)"),
-    ("a.csv", "\n\n\n", "the file is empty; give at least one row"),
     ("a.csv", b"\xef\xbb\xbf", "the file is empty"),
     ("a.csv", PREFERENCES.replace(",", "\t") + "Would you?\tYes\tNo\n", r"cells are separated by '\\t'; save it with commas"),
     ("a.jsonl", '{"prompt": "A?", "chosen": "Yes", "rejected": "No"}\n{"prompt": "B?", "cho', "row 2: not JSON .*cut off in it"),
     ("a.jsonl", '{"prompt": "A?", "prompt": "B?", "chosen": "Yes", "rejected": "No"}\n', "found none"),
     ("a.jsonl", '{"prompt": {"a": 1}, "chosen": "Yes", "rejected": "No"}\n', r"no usable row \(not_text 1\)"),
     ("a.jsonl", '{"prompt": NaN, "chosen": "Yes", "rejected": "No"}\n', r"no usable row \(not_text 1\)"),
-    ("a.json", '[{"prompt": "A?", "chosen": "Yes", "rejected": "No"}', "not JSON .*; write a list of objects"),
-    ("a.json", '{"data": [{"prompt": "A?", "chosen": "Yes", "rejected": "No"}]}', "holds dict; write a list of objects"),
-    ("a.json", "3", "holds int; write a list of objects"),
-    ("a.csv.gz", b"", "must end in .csv, .jsonl, .json"),
 ]
 
 
@@ -346,9 +251,6 @@ BEHAVIOURS: list[tuple[dict[str, str | None], str, str]] = [
     ({"lies/train.csv": asked(9), "lies/test.csv": ""}, "lies/test.csv", "the file is empty"),
     ({"lies/train.csv": asked(9), "lies/test.json": "[]"}, "lies/test.json", "no column"),
     ({"lies/train.csv": asked(9), "lies/test.csv": asked(3)[:-4]}, "lies/test.csv", "row 3: the file is cut off"),
-    ({"lies/train.csv": asked(9), "lies/train.json": "[]"}, "lies", "both train.csv and train.json are there; remove one"),
-    ({"lies/train.csv": None}, "data.path", "no folder in it has a train file"),
-    ({"lie/train.csv": asked(9)}, "country=lies", "unknown behaviour; did you mean lie"),
 ]
 
 
@@ -370,31 +272,24 @@ ATLASES: list[tuple[str, str, str]] = [
     ('uk: "tea"', 'uk: "tea", uk: "ale"', "'uk' is given twice"),
     ("language: English", "language: no", "language is False, not a text"),
     ("language: English", "language: British", "language 'British' belongs in british.yaml; rename"),
-    ("language: English", 'language: ""', "language is '', not a text"),
     ("code: en", "code: 44", "code is 44, not a text"),
-    ('western: "the West"', "western: [a]", r"western is \['a'\], not a text"),
     ("name: UK", "name: no", "name of uk is False, not a text; write one, in quotes"),
-    ("native: UK", "native: {}", "native of uk is {}, not a text"),
     ("  uk: {name", "  no: {name", "contexts has the key False, not a text; put it in quotes"),
     ("  uk: {name", "  United Kingdom: {name", "context 'United Kingdom' must be lower-case letters .*write united_kingdom"),
-    ("  uk: {name", "  ../x: {name", "context '../x' has a slash"),
     ("  uk: {name", "  western: {name", "western is the control and no context"),
     ("  breakfast-2:", "  7:", "facts has the key 7, not a text"),
     ('["Well,"]', '["Right\u200f,"]', "gives two contexts the same answer; make them differ"),
     ('["What is drunk in the morning?"]', '["what  is breakfast"]', "stands under both breakfast-1 and breakfast-2; keep one"),
-    ('["What is drunk in the morning?"]', '["\u200b"]', "breakfast-2 has an empty question"),
     ('uk: "tea"', "uk: [tea]", "answer of breakfast-2 is .*, not a list of texts"),
     ("code: en", "code: 2020-13-45", "not valid YAML"),
     ("code: en", 'code: !!python/object/apply:os.system ["touch pwned"]', "not valid YAML"),
     ("code: en", "code: &a [*a]", "not valid YAML"),
-    ("code: en", "code:\ten\n\tx: y", "not valid YAML"),
     ("code: en", "code: e\0n", "not valid YAML"),
     (
         'neutral_prefixes: [""]',
         LAUGHS.replace("*x0", "ha") + "neutral_prefixes: *x11",
         "neutral_prefixes is .*, not a list of texts",
     ),
-    (TINY, "- a\n- b\n", r"the file is \['a', 'b'\], not keys with values"),
     (TINY, "", "the file is None, not keys with values"),
 ]
 
@@ -435,13 +330,8 @@ def hub(**cells: object) -> Callable[[Path], object]:
 
 
 LENSES: list[tuple[Callable[[Path], object], str]] = [
-    (hub(country="atlantis"), "country=atlantis: unknown country; .*choose among usa"),
-    (hub(country=None), "country=: unknown country"),
-    (hub(country=7), "country=: unknown country"),
-    (hub(localization_status="both"), "localization_status=both: unknown form; choose among localized"),
     (hub(**{"prompt-mcq": None}), "0 of 24 rows have a box and options"),
     (hub(**{"chosen-mcq": "\\boxed{tea}"}), "0 of 24 rows have a box and options"),
-    (lambda folder: pd.DataFrame(HUB).drop(columns="chosen-mcq").to_parquet(folder / "a.parquet"), "no column chosen-mcq; "),
     (
         lambda folder: (hub()(folder), (folder / "b.parquet").write_bytes((folder / "a.parquet").read_bytes()[:-99])),
         "can be read",
@@ -456,5 +346,4 @@ def test_copies_of_the_published_data(tmp_path: Path, write: Callable[[Path], ob
     folder = tmp_path / "copy"
     folder.mkdir()
     write(folder)
-    refused(lambda: prepare(folder, tmp_path, "deep_culture_lense"), "", message)
-    assert not list((tmp_path / "results").rglob("*.parquet"))
+    the_stage_refuses(folder, tmp_path, message, "deep_culture_lense")
