@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.study_files import curve, runs, write_curve
+from yapo.errors import YapoError
+from yapo.tracking.__main__ import ingest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,9 +58,8 @@ def test_mistakes_of_the_user_are_named(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "yapo.tracking", "ui", "--results", str(tmp_path), "--port", port]
         done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     assert (done.returncode, f"port {port} cannot be used" in done.stderr) == (2, True)
-    command = [sys.executable, "-m", "yapo.tracking", "ingest", "--results", str(tmp_path / "none")]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
-    assert (done.returncode, "no such study folder" in done.stderr) == (2, True)
+    with pytest.raises(YapoError, match="none: no such study folder; give the results folder of an experiment"):
+        ingest(tmp_path / "none", follow=None)
 
 
 def test_importing_the_view_does_not_import_mlflow() -> None:
