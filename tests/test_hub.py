@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from yapo.hub import Repo, commit_of, is_hub_id, snapshot_commit, snapshot_of, snapshots_with_weights
+from yapo.hub import Repo, commit_of, snapshot_commit, snapshot_of, snapshots_with_weights
+from yapo.names import is_hub_id
 
 from .hub_server import COMMIT, ROOT, Hub, put_in_cache, python, serving
 

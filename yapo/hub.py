@@ -6,7 +6,6 @@ branch such as ``main`` therefore stays at the commit it had when it was downloa
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,8 +28,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 
 from yapo.errors import YapoError
-
-NEWEST = "main"
+from yapo.names import NEWEST
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,6 @@ class Repo:
     def page(self) -> str:
         """Its web page."""
         return f"{constants.ENDPOINT}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
-
-
-def is_hub_id(path: str) -> bool:
-    """Whether a path that is no folder here reads as owner/name; not where its parent is a folder: a file name mistyped."""
-    named = bool(re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path))
-    return named and not os.path.exists(path) and not os.path.isdir(os.path.dirname(path))
 
 
 def cached_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path | None:

@@ -10,6 +10,7 @@ A *name* (of a language) is any text that is readable: ``Nepali Hindi``, ``K'ich
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from yapo.errors import YapoError
 
+NEWEST = "main"  # revision of a repository of the hub
 LONGEST = 100  # characters of a name
 # Folders of a study beside those of its languages.
 STUDY_FOLDERS = frozenset(
@@ -145,3 +147,9 @@ def _simple(text: str) -> str:
     """The nearest key to a text; empty where it has no Latin letters."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9-]+", "_", re.sub(r"['’`]", "", plain)).strip("_-0123456789")
+
+
+def is_hub_id(path: str) -> bool:
+    """Return whether a path that is no folder here reads as owner/name; not where its parent is a folder."""
+    named = bool(re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path))
+    return named and not os.path.exists(path) and not os.path.isdir(os.path.dirname(path))

@@ -10,8 +10,8 @@ import pytest
 
 from yapo.config.compose import compose
 from yapo.config.conf_files import options
+from yapo.dag.downloads import wanted
 from yapo.models.sae_release import listed, releases
-from yapo.stages.download import wanted
 
 from ..hub_server import ROOT, environment
 from ..workflow.test_dag import planned_jobs

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from yapo.config.compose import compose
+from yapo.dag.downloads import wanted
 from yapo.errors import YapoError
-from yapo.stages.download import wanted
 
 from ..data.lense_rows import hub_rows, save
 from ..hub_server import COMMIT, ROOT, Hub, environment, serving

@@ -24,7 +24,7 @@ from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.config.compose import compose, plain
 from yapo.config.conf_files import ROOT
-from yapo.stages.download import wanted
+from yapo.dag.downloads import wanted
 from yapo.dag.command_line import check_targets
 from yapo.dag.options import read_options
 from yapo.dag.reruns import decided_by

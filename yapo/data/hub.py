@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from yapo.errors import YapoError, nearest
 from yapo.files import scratch_folder
-from yapo.hub import NEWEST, Repo, cached_snapshot, download_snapshot
+from yapo.hub import Repo, cached_snapshot, download_snapshot
+from yapo.names import NEWEST
 
 if TYPE_CHECKING:
     from datasets import Dataset

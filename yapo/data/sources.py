@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from yapo.config import DataConfig
 from yapo.data.atlas import ATLAS_DIR, WESTERN, Context, Fact, Language, load_atlas
-from yapo.data.behaviours import LANGUAGE, behaviours_in
 from yapo.data.records import read_records
 from yapo.data.text import shown
 from yapo.errors import YapoError
@@ -64,6 +63,8 @@ def known_countries(config: DataConfig) -> dict[str, str]:
 
         return countries_in(config.path)
     if config.source == "preferences":
+        from yapo.data.behaviours import LANGUAGE, behaviours_in  # likewise
+
         names = [check_key(name, f"data.path={config.path}: folder") for name in behaviours_in(config.path)]
         return dict.fromkeys(names, LANGUAGE)
     if config.source == "table":

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from yapo.errors import YapoError
 from yapo.files import file_digest
-from yapo.hub import NEWEST, Repo, cached_snapshot, download_snapshot, is_hub_id
+from yapo.hub import Repo, cached_snapshot, download_snapshot
+from yapo.names import NEWEST, is_hub_id
 
 # At the top of the repository; not the PyTorch copies of the weights that some have too.
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")

@@ -7,12 +7,11 @@ run this stage there and copy the cache (``HF_HOME``).
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from yapo.config import Config
-from yapo.dag.scope import layers_to_read
+from yapo.dag.downloads import wanted
 from yapo.files import write_json
-from yapo.hub import NEWEST, Repo, commit_of, download_snapshot, is_hub_id
+from yapo.hub import Repo, commit_of, download_snapshot
 from yapo.models.checkpoint import model_folder
 from yapo.models.sae_release import fetch, listed
 from yapo.paths import Paths
@@ -21,24 +20,6 @@ from yapo.stages.app import run
 READS = ("model", "sae", "judge", "methods")
 
 log = logging.getLogger(__name__)
-
-
-def wanted(config: Config) -> dict[str, Any]:
-    """What a study takes from the hub, by the settings that say so; empty where it takes nothing. Downloads nothing.
-
-    Raises:
-        YapoError: SAELens does not list the autoencoder.
-    """
-    things: dict[str, Any] = {}
-    if is_hub_id(config.model.path):
-        things["model"] = {"repo": config.model.path, "revision": config.model.revision}
-    if config.judge.name == "local" and is_hub_id(config.judge.model):
-        things["judge"] = {"repo": config.judge.model, "revision": NEWEST}
-    if config.sae.release:
-        things["sae"] = [_entry(config, layer) for layer in layers_to_read(config)]
-    if config.data.source == "deep_culture_lense" and is_hub_id(config.data.path):
-        things["data"] = {"repo": config.data.path, "revision": config.data.revision or NEWEST}
-    return things
 
 
 def main(config: Config) -> None:
@@ -58,11 +39,6 @@ def main(config: Config) -> None:
         repo = Repo("data.path", things["data"]["repo"], things["data"]["revision"], "dataset")
         things["data"]["commit"] = commit_of(download_snapshot(repo))  # asks the hub, where it can, whether a file is missing
     write_json(Paths.of(config).download, things)
-
-
-def _entry(config: Config, layer: int) -> dict[str, Any]:
-    entry = listed(config.sae, layer)
-    return {"release": entry.release, "id": entry.id, "repo": entry.repo.name, "layer": layer}
 
 
 if __name__ == "__main__":

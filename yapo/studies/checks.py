@@ -50,7 +50,7 @@ def check_methods(config: Config, study: str) -> None:
     record, given = get_study(study), f"methods=[{','.join(config.methods)}]"
     if record.method not in (None, *config.methods):
         raise YapoError(f"{given}: {study} changes what {record.method} does; add {record.method}, or leave {study} out")
-    if record.kind is None:
+    if record.kind is None or _are_defaults(config, record.method_keys or ("methods",)):
         return
     for key in record.method_keys:
         for method in _words(config, key):
@@ -65,6 +65,11 @@ def check_methods(config: Config, study: str) -> None:
         raise YapoError(
             f"{given}: none of them {LACKS[record.kind].replace('has no', 'has a')}, which {study} needs; add one of {fitting}"
         )
+
+
+def _are_defaults(config: Config, keys: Sequence[str]) -> bool:
+    """Return whether settings have their defaults, which every study can take: then no method is imported, nor torch with it."""
+    return all(_words(config, key) == _words(Config(), key) for key in keys)
 
 
 def of_kind(kind: MethodKind, methods: Sequence[str] | None = None) -> list[str]:
