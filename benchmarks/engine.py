@@ -85,7 +85,7 @@ def training(setup: shapes.Setup, space: str, repeats: int, report: measure.Repo
     store = build_store(lm, shape.layer, setup.sae, setup.pairs, 4)
     whole = Dense(lm.d_model) if space == "dense" else Sparse(setup.sae)
     trainer = Trainer(lm, shape.layer, whole, store, replace(CONFIG, engine="plain"))
-    edit, codes = trainer.intervention, trainer.codes if space == "sparse" else None
+    edit, codes = trainer.intervention, trainer.codes
     vector = 0.1 * torch.randn(1, edit.width, generator=torch.Generator().manual_seed(0)).to(lm.device)
     part = TrainSet("all", list(range(len(setup.pairs))), [])
     work = [VectorPairs(batch.rows, batch.d) for step in range(BATCHES) for batch in minibatches(part, CONFIG, step)]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.models.template import Template
-from yapo.steering.sparse_codes import SparseCodes
+from yapo.steering.sparse_codes import FixedCodes, SparseCodes
 from yapo.steering.token_edits import DenseToken, SparseToken, TokenEdit
 
 Threshold = Literal["relu", "jumprelu"]
@@ -106,9 +106,21 @@ class Intervention(ABC):
             dtype: of the model.
         """
 
-    def compact(self, codes: list[SparseCodes]) -> tuple[Intervention, list[SparseCodes]]:
-        """Return the edit that training from u = 0 needs on tokens with these codes, and the codes as it numbers them."""
-        return self, codes
+    def compact(self, codes: list[SparseCodes]) -> tuple[Intervention, list[SparseCodes] | None]:  # noqa: ARG002
+        """Return the edit that training from u = 0 needs on tokens with these codes, and the codes as it reads them."""
+        return self, None
+
+    def code_terms(self, codes: FixedCodes, u: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Return what features that fire add to h beside ``EditState.everywhere``, in fixed shapes; None if they add nothing.
+
+        Args:
+            codes: of a training step; its last row fills the shape.
+            u: displacements, ``[vectors, width]``.
+
+        Returns:
+            ``[tokens + 1, d_model]``.
+        """
+        return None
 
     def expand(self, u: Tensor) -> Tensor:
         """Return what a ``compact`` intervention learned, in the space of the one that it came from."""
@@ -257,13 +269,22 @@ class Sparse(Intervention):
         of_entry = of_token.repeat_interleave(codes.counts.reshape(-1), output_size=len(codes.ids))
         u = state.u.reshape(-1).index_select(0, of_entry * self.width + codes.ids)
         correction = self.correction(codes.values, u, codes.ids)
-        summed = nn.functional.embedding_bag(
-            codes.ids, self.decoder, codes.offsets(), per_sample_weights=correction, mode="sum", include_last_offset=True
-        )
+        summed = self._decoded(codes.ids, codes.offsets(), correction)
         moved = hidden.float() + state.everywhere[owner] + summed.reshape(hidden.shape)
         if not state.u.requires_grad:  # u = 0 is the identity, bit for bit
             live = live & (state.u != 0).any(dim=1)[owner]
         return torch.where(live[..., None], moved.to(hidden.dtype), hidden)
+
+    def code_terms(self, codes: FixedCodes, u: Tensor) -> Tensor:
+        """See ``Intervention.code_terms``."""
+        correction = self.correction(codes.values, codes.take(u), codes.ids)
+        return self._decoded(codes.ids, codes.offsets, correction)
+
+    def _decoded(self, ids: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
+        """Sum weighted decoder rows of each token, ``[tokens, d_model]``."""
+        return nn.functional.embedding_bag(
+            ids, self.decoder, offsets, per_sample_weights=weights, mode="sum", include_last_offset=True
+        )
 
     def correction(self, values: Tensor, u: Tensor, ids: Tensor) -> Tensor:
         """Return what a feature that fires adds to the sum in the cancelled form, beyond ReLU(u)·W_dec, ``[entries]``.

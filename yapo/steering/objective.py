@@ -62,7 +62,7 @@ def steer_pairs(
     layer: int,
     intervention: Intervention,
     store: ActivationStore,
-    codes: Sequence[SparseCodes],
+    codes: Sequence[SparseCodes] | None,
     rows: list[int],
     u: Tensor,
     owner: Tensor,
@@ -72,14 +72,14 @@ def steer_pairs(
 
     Args:
         intervention: on the model's device.
-        codes: of every pair of the store, as ``intervention`` numbers its features.
+        codes: of every pair of the store, as ``intervention`` reads them, if it does.
         rows: the pairs.
         u: displacements, ``[vectors, width]``.
         owner: ``[pairs]``.
         steer_bos: whether the first token is displaced too.
     """
     batch, hidden = store.batch(rows)
-    packed = SparseCodes.packed([codes[i] for i in rows], batch).to(lm.device)
+    packed = None if codes is None else SparseCodes.packed([codes[i] for i in rows], batch).to(lm.device)
     batch, hidden = batch.to(lm.device), hidden.to(lm.device)
     live = batch.real if steer_bos else batch.real & (batch.positions > 0)
     edited = intervention.edit(hidden, packed, intervention.edit_state(u), owner[batch.pair], live)

@@ -21,7 +21,7 @@ from yapo.steering.interventions import Dense, Intervention, Sparse
 from yapo.steering.methods import get_method, method_names
 
 if TYPE_CHECKING:
-    from yapo.steering.vector import VectorInfo
+    from yapo.steering.vector import Vector, VectorInfo
 
 
 class Payload(Protocol):
@@ -36,6 +36,59 @@ class Payload(Protocol):
 
     def header(self) -> dict[str, Any]:
         """Return the keys that it adds to the file's header."""
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """Contents of a vector's file.
+
+    Attributes:
+        path: the file.
+        info: its header.
+        own: keys of the header beside those of ``VectorInfo``.
+        tensors: by name.
+    """
+
+    path: Path | str
+    info: VectorInfo
+    own: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    def refusal(self, fault: str) -> YapoError:
+        """Return the error that names the file and a fault."""
+        return YapoError(f"{self.path}: {fault}; make it again")
+
+    def tensor(self, name: str, shape: tuple[int | None, ...]) -> Tensor:
+        """Return a tensor once it has the expected shape; None stands for any size above 0.
+
+        Raises:
+            YapoError: it is missing, or has another shape or type.
+        """
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            found = ", ".join(sorted(self.tensors)) or "none"
+            raise self.refusal(f"not a steering vector; expected a tensor '{name}', found {found}")
+        right = tensor.ndim == len(shape) and all(n == m if m else n > 0 for n, m in zip(tensor.shape, shape, strict=True))
+        if not right or not tensor.is_floating_point():
+            wanted = ", ".join("n" if size is None else str(size) for size in shape)
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise self.refusal(f"'{name}' is {kind} {list(tensor.shape)}, expected floats of shape [{wanted}]")
+        return tensor
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """The model that a vector is applied to.
+
+    Attributes:
+        d_model: width of the residual stream.
+        autoencoder: returns that of a layer.
+        device: where edits happen; that of the autoencoder if None.
+    """
+
+    d_model: int
+    autoencoder: Callable[[int], SAE]
+    device: torch.device | None = None
 
 
 class Space(ABC):
@@ -57,54 +110,26 @@ class Space(ABC):
         """Return what the header says of ``sae``, the autoencoder of the steered layer."""
         return {}
 
-    def read_payload(
-        self,
-        path: Path | str,
-        described: Mapping[str, Any],
-        tensors: Mapping[str, Tensor],  # noqa: ARG002
-        info: VectorInfo,  # noqa: ARG002
-        entries: int,  # noqa: ARG002
-    ) -> Payload | None:
-        """Read what a file holds beside a vector.
-
-        Args:
-            path: the file.
-            described: keys of its header beside those of ``VectorInfo``.
-            tensors: all tensors of the file.
-            info: the header.
-            entries: of the vector.
+    def read_payload(self, file: VectorFile, entries: int) -> Payload | None:  # noqa: ARG002
+        """Read what a file holds beside a vector of so many entries.
 
         Raises:
             YapoError: a part is missing, foreign or damaged.
         """
-        if described:
-            raise YapoError(f"{path}: its header has {', '.join(described)}, but space={self.name} has none; make it again")
+        if file.own:
+            raise file.refusal(f"its header has {', '.join(file.own)}, but space={self.name} has none")
         return None
 
-    def autoencoders(self, info: VectorInfo, payload: Payload | None) -> dict[int, str]:  # noqa: ARG002
+    def autoencoders(self, vector: Vector) -> dict[int, str]:  # noqa: ARG002
         """Return the layers whose autoencoders an edit needs, and where those were read from."""
         return {}
 
-    def check_model(self, info: VectorInfo, entries: int, d_model: int) -> None:  # noqa: B027
+    def check_model(self, vector: Vector, d_model: int) -> None:  # noqa: B027
         """Refuse a model of another width, as far as the vector alone can tell."""
 
     @abstractmethod
-    def intervention(
-        self,
-        info: VectorInfo,
-        payload: Payload | None,
-        d_model: int,
-        autoencoder: Callable[[int], SAE],
-        device: torch.device | None = None,
-    ) -> Intervention:
+    def intervention(self, vector: Vector, model: TargetModel) -> Intervention:
         """Return the edit of vectors with this header and payload.
-
-        Args:
-            info: the header.
-            payload: what the file holds beside the vector.
-            d_model: width of the residual stream.
-            autoencoder: returns that of a layer.
-            device: where edits happen; that of the autoencoder if None.
 
         Raises:
             YapoError: the autoencoder is not the one that the vector was made with.
@@ -116,23 +141,17 @@ class DenseSpace(Space):
 
     name = "dense"
 
-    def check_model(self, info: VectorInfo, entries: int, d_model: int) -> None:
+    def check_model(self, vector: Vector, d_model: int) -> None:
         """See ``Space.check_model``."""
-        if entries != d_model:
+        if vector.entries != d_model:
             raise YapoError(
-                f"the vector has {entries} entries for {info.model}; this model is {d_model} wide; load the model it was made for"
+                f"the vector has {vector.entries} entries for {vector.info.model}; this model is {d_model} wide; "
+                "load the model it was made for"
             )
 
-    def intervention(
-        self,
-        info: VectorInfo,  # noqa: ARG002
-        payload: Payload | None,  # noqa: ARG002
-        d_model: int,
-        autoencoder: Callable[[int], SAE],  # noqa: ARG002
-        device: torch.device | None = None,  # noqa: ARG002
-    ) -> Dense:
+    def intervention(self, vector: Vector, model: TargetModel) -> Dense:  # noqa: ARG002
         """See ``Space.intervention``."""
-        return Dense(d_model)
+        return Dense(model.d_model)
 
 
 @dataclass(frozen=True)
@@ -163,36 +182,32 @@ class SAESlice:
         return {"carried": {"activation": self.sae.activation, "apply_b_dec_to_input": self.sae.apply_b_dec_to_input}}
 
     @classmethod
-    def read(
-        cls, path: Path | str, described: Mapping[str, Any], tensors: Mapping[str, Tensor], info: VectorInfo, n: int
-    ) -> SAESlice:
+    def read(cls, file: VectorFile, n: int) -> SAESlice:
         """Read the slice of a vector of ``n`` entries; see ``Space.read_payload``."""
+        tensors, kind = file.tensors, file.own["carried"]
         missing = {"features", "W_enc", "b_enc", "W_dec", "b_dec"} - tensors.keys()
         if missing:
-            raise YapoError(f"{path}: lacks {', '.join(sorted(missing))} of the autoencoder it says it carries; make it again")
-        kind = described["carried"]
+            raise file.refusal(f"lacks {', '.join(sorted(missing))} of the autoencoder it says it carries")
         known = isinstance(kind, dict) and kind.get("activation") in ("relu", "jumprelu")
         if not known or not isinstance(kind.get("apply_b_dec_to_input"), bool):
-            raise YapoError(
-                f"{path}: carried={kind!r}: must give activation (relu or jumprelu) and apply_b_dec_to_input; make it again"
-            )
+            raise file.refusal(f"carried={kind!r}: must give activation (relu or jumprelu) and apply_b_dec_to_input")
         d_model = tensors["b_dec"].numel()
         shapes = {"W_enc": (d_model, n), "b_enc": (n,), "W_dec": (n, d_model), "b_dec": (d_model,)}
         shapes |= {"threshold": (n,)} if kind["activation"] == "jumprelu" else {}
-        parts = {name: read_part(path, tensors, name, shape) for name, shape in shapes.items()}
+        parts = {name: file.tensor(name, shape) for name, shape in shapes.items()}
         features = tensors["features"]
         ascending = features.dtype == torch.int64 and features.shape == (n,) and not bool((features.diff() <= 0).any())
         if not ascending or int(features[0]) < 0:
-            raise YapoError(f"{path}: its features are not {n} ascending numbers from 0; make it again")
+            raise file.refusal(f"its features are not {n} ascending numbers from 0")
         sae = SAE(
             **parts if "threshold" in parts else {**parts, "threshold": None},
             activation=kind["activation"],
             k=None,
             apply_b_dec_to_input=kind["apply_b_dec_to_input"],
-            source=str(path),
-            layer=info.layer,
+            source=str(file.path),
+            layer=file.info.layer,
             hook_name=None,
-            model_name=info.model,
+            model_name=file.info.model,
         )
         return cls(features, sae)
 
@@ -207,34 +222,24 @@ class SparseSpace(Space):
         """See ``Space.header``."""
         return {"sae": sae.source, "sae_digest": sae.digest}
 
-    def read_payload(
-        self, path: Path | str, described: Mapping[str, Any], tensors: Mapping[str, Tensor], info: VectorInfo, entries: int
-    ) -> Payload | None:
+    def read_payload(self, file: VectorFile, entries: int) -> Payload | None:
         """See ``Space.read_payload``."""
-        if set(described) != {"carried"}:
-            return super().read_payload(path, described, tensors, info, entries)
-        return SAESlice.read(path, described, tensors, info, entries)
+        return SAESlice.read(file, entries) if set(file.own) == {"carried"} else super().read_payload(file, entries)
 
-    def autoencoders(self, info: VectorInfo, payload: Payload | None) -> dict[int, str]:
+    def autoencoders(self, vector: Vector) -> dict[int, str]:
         """See ``Space.autoencoders``."""
-        return {info.layer: info.sae} if payload is None else {}
+        return {vector.info.layer: vector.info.sae} if vector.payload is None else {}
 
-    def intervention(
-        self,
-        info: VectorInfo,
-        payload: Payload | None,
-        d_model: int,
-        autoencoder: Callable[[int], SAE],
-        device: torch.device | None = None,
-    ) -> Sparse:
+    def intervention(self, vector: Vector, model: TargetModel) -> Sparse:
         """See ``Space.intervention``."""
-        sae = payload.sae if isinstance(payload, SAESlice) else autoencoder(info.layer)
-        check_fits(sae, d_model, info.layer)
+        info, payload = vector.info, vector.payload
+        sae = payload.sae if isinstance(payload, SAESlice) else model.autoencoder(info.layer)
+        check_fits(sae, model.d_model, info.layer)
         if payload is None and sae.digest != info.sae_digest:
             raise YapoError(
                 f"the vector was trained with the autoencoder {info.sae} ({info.sae_digest}), not {sae.source} ({sae.digest})"
             )
-        return Sparse(sae, info.threshold, device=device)
+        return Sparse(sae, info.threshold, device=model.device)
 
 
 DENSE, SPARSE = DenseSpace(), SparseSpace()
@@ -253,21 +258,3 @@ def find_space(name: str, method: str) -> Space:
     if name not in found:
         raise YapoError(f"space={name}: a vector by {method} is {' or '.join(dict.fromkeys(found))}")
     return found[name]
-
-
-def read_part(path: Path | str, tensors: Mapping[str, Tensor], name: str, shape: tuple[int | None, ...]) -> Tensor:
-    """Return a tensor of a vector's file once it has the expected shape; None stands for any size above 0.
-
-    Raises:
-        YapoError: it is missing, or has another shape or type.
-    """
-    tensor = tensors.get(name)
-    if tensor is None:
-        found = ", ".join(sorted(tensors)) or "none"
-        raise YapoError(f"{path}: not a steering vector; expected a tensor '{name}', found {found}; make it again")
-    right = tensor.ndim == len(shape) and all(n == m if m else n > 0 for n, m in zip(tensor.shape, shape, strict=True))
-    if not right or not tensor.is_floating_point():
-        wanted = ", ".join("n" if size is None else str(size) for size in shape)
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise YapoError(f"{path}: '{name}' is {kind} {list(tensor.shape)}, expected floats of shape [{wanted}]; make it again")
-    return tensor

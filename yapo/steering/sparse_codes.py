@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -71,3 +72,44 @@ class SparseCodes:
     def to(self, device: torch.device) -> SparseCodes:
         """Return the same codes on another device."""
         return SparseCodes(self.ids.to(device), self.values.to(device), self.counts.to(device))
+
+
+class FixedCodes(NamedTuple):
+    """Codes of a training step in shapes that recur: E codes, the last of which may only fill the shape.
+
+    Attributes:
+        ids, values: features and activations, token after token, ``[E]``.
+        place: index of each code's entry in the flattened displacements ``[vectors, width]``, ``[E]``.
+        offsets: where each token's codes begin, those that fill the shape, and the end, ``[tokens + 2]``.
+        order: codes sorted by ``place``, ``[E]``.
+        segments: where the codes of each entry begin in ``order``, and the end, ``[vectors * width + 2]``; the last segment is
+            filling.
+    """
+
+    ids: Tensor
+    values: Tensor
+    place: Tensor
+    offsets: Tensor
+    order: Tensor
+    segments: Tensor
+
+    def take(self, u: Tensor) -> Tensor:
+        """Return the entry of ``u [vectors, width]`` that each code meets, ``[E]``; its gradient is summed in a fixed order."""
+        taken: Tensor = _Take.apply(u.reshape(-1), self.place, self.order, self.segments)  # type: ignore[no-untyped-call]
+        return taken
+
+
+class _Take(torch.autograd.Function):
+    """``x[place]`` whose gradient is summed in a fixed order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, place: Tensor, order: Tensor, segments: Tensor) -> Tensor:
+        ctx.save_for_backward(order, segments)
+        ctx.length = len(x)
+        return x.index_select(0, place)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        order, segments = ctx.saved_tensors
+        summed = torch.segment_reduce(grad.index_select(0, order), "sum", offsets=segments, initial=0.0, unsafe=True)
+        return summed[: ctx.length], None, None, None

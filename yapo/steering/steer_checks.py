@@ -79,7 +79,7 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
             f"the vector steers layer {info.layer} of {info.model}, but this model has {config.num_hidden_layers} layers; "
             "load the model it was made for"
         )
-    vector.space.check_model(info, len(vector.values), config.hidden_size)
+    vector.space.check_model(vector, config.hidden_size)
     if config.name_or_path:  # a model made in memory has no weights to compare
         _check_weights(config, info)
 

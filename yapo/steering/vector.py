@@ -6,6 +6,7 @@ What the vector's space keeps beside it, such as a slice of an autoencoder, stan
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
@@ -19,7 +20,7 @@ from yapo.checks import check_types
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Intervention, Threshold
-from yapo.steering.spaces import DENSE, Payload, Space, find_space, read_part
+from yapo.steering.spaces import DENSE, Payload, Space, TargetModel, VectorFile, find_space
 from yapo.tensors import check_finite, load_tensors, save_tensors
 
 CONVENTION = (
@@ -80,11 +81,16 @@ class VectorInfo:
 _KEYS = {item.name for item in fields(VectorInfo)}
 
 
-class _Vector:
-    """Common part of chosen and trained vectors: applying, reading, saving."""
+class Vector(ABC):
+    """Common part of chosen and trained vectors."""
 
     info: VectorInfo
     payload: Payload | None
+
+    @property
+    @abstractmethod
+    def entries(self) -> int:
+        """Number of entries."""
 
     @property
     def space(self) -> Space:
@@ -94,11 +100,11 @@ class _Vector:
     @property
     def autoencoders(self) -> dict[int, str]:
         """The layers whose autoencoders steering by it needs, and where those were read from."""
-        return self.space.autoencoders(self.info, self.payload)
+        return self.space.autoencoders(self)
 
     def intervention(self, d_model: int, autoencoder: Callable[[int], SAE], device: torch.device | None = None) -> Intervention:
-        """Return how it is applied; see ``Space.intervention``."""
-        return self.space.intervention(self.info, self.payload, d_model, autoencoder, device)
+        """Return how it is applied to a model; see ``TargetModel`` and ``Space.intervention``."""
+        return self.space.intervention(self, TargetModel(d_model, autoencoder, device))
 
     def _save(self, path: Path | str, tensors: dict[str, Tensor]) -> None:
         held, header = ({}, {}) if self.payload is None else (self.payload.tensors(), self.payload.header())
@@ -110,15 +116,14 @@ class _Vector:
     ) -> tuple[Tensor, VectorInfo, Payload | None]:
         check_finite(path, tensors)
         info = VectorInfo.of(header, path)
-        space = find_space(info.space, info.method)
-        values = read_part(path, tensors, name, (None,) * ndim)
-        own = {key: value for key, value in header.items() if key not in _KEYS}
-        payload = space.read_payload(path, own, tensors, info, values.shape[-1])
-        return read_part(path, tensors, name, (*(None,) * (ndim - 1), space.width)), info, payload
+        file = VectorFile(path, info, {key: value for key, value in header.items() if key not in _KEYS}, tensors)
+        space, some = find_space(info.space, info.method), (None,) * (ndim - 1)
+        payload = space.read_payload(file, file.tensor(name, (*some, None)).shape[-1])
+        return file.tensor(name, (*some, space.width)), info, payload
 
 
 @dataclass(frozen=True)
-class SteeringVector(_Vector):
+class SteeringVector(Vector):
     """A vector and its header.
 
     Attributes:
@@ -134,6 +139,11 @@ class SteeringVector(_Vector):
     payload: Payload | None = None
     dense: Tensor | None = None
     file: Path | None = field(default=None, compare=False)
+
+    @property
+    def entries(self) -> int:
+        """See ``Vector.entries``."""
+        return len(self.values)
 
     def stand_in(self) -> SteeringVector:
         """Return the dense vector that stands in for this one; what it costs stands in ``info.extra["stand_in"]``."""
@@ -155,12 +165,12 @@ class SteeringVector(_Vector):
         """
         tensors, header = load_tensors(Path(path))
         values, info, payload = cls._read(tensors, header, path, "vector", 1)
-        dense = None if "dense" not in tensors else read_part(path, tensors, "dense", (None,))
+        dense = None if "dense" not in tensors else VectorFile(path, info, {}, tensors).tensor("dense", (None,))
         return cls(values, info, payload, dense, Path(path))
 
 
 @dataclass(frozen=True)
-class TrainedVector(_Vector):
+class TrainedVector(Vector):
     """The result of a method on one set of pairs: a vector after each epoch, before selection.
 
     Attributes:
@@ -172,6 +182,11 @@ class TrainedVector(_Vector):
     epochs: Tensor
     info: VectorInfo
     payload: Payload | None = None
+
+    @property
+    def entries(self) -> int:
+        """See ``Vector.entries``."""
+        return self.epochs.shape[-1]
 
     def chosen(self, epoch: int, multiplier: float) -> SteeringVector:
         """Return the vector of an epoch (counted from 1) at the λ that was chosen for it."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from yapo.config import TrainConfig
 from yapo.steering.activations import ActivationStore
-from yapo.steering.interventions import Intervention, Sparse
+from yapo.steering.interventions import Intervention
 from yapo.steering.objective import chunks
 from yapo.steering.sparse_codes import SparseCodes
 from yapo.steering.training.checkpoint import VectorState
@@ -35,7 +35,7 @@ class PrefetchedSteps:
         layer: 0-based block whose output is steered.
         intervention: as wide as the vectors, on the model's device.
         store: the pairs.
-        codes: of every pair, as ``intervention`` numbers its features.
+        codes: of every pair, as ``intervention`` reads them.
         config: of the training.
     """
 
@@ -45,11 +45,10 @@ class PrefetchedSteps:
         layer: int,
         intervention: Intervention,
         store: ActivationStore,
-        codes: Sequence[SparseCodes],
+        codes: Sequence[SparseCodes] | None,
         config: TrainConfig,
     ) -> None:
-        self.store, self.config, self.width = store, config, intervention.width
-        self.codes = codes if isinstance(intervention, Sparse) else None
+        self.store, self.codes, self.config, self.width = store, codes, config, intervention.width
         self.cuda = lm.device.type == "cuda"
         self.steps = GraphedSteps(lm, layer, intervention, config.beta, capture=self.cuda)
         self.tokens = 0  # shortest row

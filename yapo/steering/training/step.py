@@ -1,17 +1,18 @@
 """One training step on a batch laid out ahead: no data-dependent shape, no synchronisation, no atomic addition.
 
-``yapo.steering.objective.steered`` is the plain twin; ``tests/steering/test_step.py`` holds losses and gradients equal.
+``yapo.steering.objective.steer_pairs`` is the plain twin; ``tests/steering/training/test_step.py`` holds losses and gradients
+equal.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from yapo.steering.interventions import Intervention, Sparse
+from yapo.steering.interventions import Intervention
 from yapo.steering.objective import preference_loss, preference_margin
 from yapo.steering.training.step_batch import StepBatch
 
@@ -34,32 +35,12 @@ class StepResult:
     displacement: Tensor
 
 
-class _Take(torch.autograd.Function):
-    """``x[place]`` whose gradient is summed in a fixed order."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, place: Tensor, order: Tensor, segments: Tensor) -> Tensor:
-        ctx.save_for_backward(order, segments)
-        ctx.length = len(x)
-        return x.index_select(0, place)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        order, segments = ctx.saved_tensors
-        summed = torch.segment_reduce(grad.index_select(0, order), "sum", offsets=segments, initial=0.0, unsafe=True)
-        return summed[: ctx.length], None, None, None
-
-
 def edited(intervention: Intervention, batch: StepBatch, u: Tensor) -> Tensor:
     """h' of a batch, each token displaced by ``u [V, width]`` of its vector; see ``Intervention.edit``."""
     state = intervention.edit_state(u)
     moved = batch.hidden.float() + _everywhere(state.everywhere, batch.vector)
-    if isinstance(intervention, Sparse):
-        own = _Take.apply(state.u.reshape(-1), batch.place, batch.order, batch.segments)  # type: ignore[no-untyped-call]
-        correction = intervention.correction(batch.values, own, batch.ids)
-        summed = nn.functional.embedding_bag(
-            batch.ids, intervention.decoder, batch.offsets, per_sample_weights=correction, mode="sum", include_last_offset=True
-        )
+    summed = intervention.code_terms(batch.codes, state.u)
+    if summed is not None:
         moved = moved + summed[:-1].view(moved.shape)
     return torch.where(batch.live[..., None], moved.to(batch.hidden.dtype), batch.hidden)
 

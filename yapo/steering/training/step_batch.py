@@ -15,7 +15,7 @@ from torch import Tensor
 
 from yapo.steering.activations import ActivationStore
 from yapo.steering.pair_batch import PairBatch
-from yapo.steering.sparse_codes import SparseCodes
+from yapo.steering.sparse_codes import FixedCodes, SparseCodes
 
 TOKENS, PREDICTED, ENTRIES = 64, 64, 8192  # sizes are multiples of these where shapes are to recur
 
@@ -31,7 +31,7 @@ class VectorPairs:
 
 @dataclass(frozen=True, eq=False)
 class StepBatch:
-    """The pairs of one step: R rows of T tokens, B pairs, V vectors, E codes, N predicting tokens.
+    """The pairs of one step: R rows of T tokens, B pairs, V vectors, N predicting tokens.
 
     Attributes:
         hidden: residual stream after the steered block, ``[R, T, d_model]``.
@@ -40,11 +40,7 @@ class StepBatch:
         positions: position of each token in its pair, ``[R, T]``.
         allowed: which keys each query may read, bool ``[R, T, T]``.
         read: the tokens whose logits predict an answer, ``[R, Q]``.
-        ids, values: features and activations of the codes, token after token, ``[E]``.
-        place: index of each code's entry in the flattened vectors, ``[E]``.
-        offsets: where each token's codes begin, those that fill the shape, and the end, ``[R * T + 2]``.
-        order: codes sorted by ``place``, ``[E]``.
-        segments: where the codes of each entry begin in ``order``, and the end, ``[V * width + 2]``; the last segment is filling.
+        ids, values, place, offsets, order, segments: see ``FixedCodes``; empty where codes are not read.
         predicts: index into the flattened ``read`` of each predicting token, ``[N]``.
         targets: the one or two tokens that it predicts, ``[N, 2]``.
         owner: which log-probability each adds to: ``2 * pair`` (chosen), ``2 * pair + 1`` (rejected), or ``2 * B``: none.
@@ -79,6 +75,11 @@ class StepBatch:
         """Sizes of all parts: batches of one shape can share a captured step."""
         return tuple(tuple(part.shape) for part in self.parts())
 
+    @property
+    def codes(self) -> FixedCodes:
+        """The codes of its tokens."""
+        return FixedCodes(self.ids, self.values, self.place, self.offsets, self.order, self.segments)
+
     def parts(self) -> list[Tensor]:
         """All tensors, in order."""
         return [getattr(self, item.name) for item in fields(self)]
@@ -110,7 +111,7 @@ def build_step_batch(
 
     Args:
         store: the pairs.
-        codes: of every pair, as the trained features are numbered; None for a dense edit.
+        codes: of every pair, as the trained features are numbered; None where the edit reads none.
         work: the pairs of each vector.
         width: entries of a vector.
         steer_bos: whether the first token is steered.
@@ -148,11 +149,10 @@ def _entries(
     number: int,
     width: int,
     rounded: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """ids, values, place, offsets, order, segments."""
+) -> FixedCodes:
     none = torch.zeros(0, dtype=torch.long)
     if codes is None:
-        return none, torch.zeros(0), none, none, none, none
+        return FixedCodes(none, torch.zeros(0), none, none, none, none)
     packed = SparseCodes.packed([codes[i] for i in rows], batch)
     counts, flat = packed.counts.reshape(-1), number * width
     size = len(packed.ids)
@@ -166,7 +166,7 @@ def _entries(
     order = place.argsort(stable=True)
     per_place = torch.bincount(place, minlength=flat + 1)
     segments = torch.cat([none.new_zeros(1), per_place.cumsum(0)])
-    return ids, values, place.clamp_max(flat - 1), offsets, order, segments
+    return FixedCodes(ids, values, place.clamp_max(flat - 1), offsets, order, segments)
 
 
 def _predicting(batch: PairBatch, pairs: int, rounded: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -153,10 +153,10 @@ class ConditionalMap:
         if opened is None:
             return cls(info, entries)
         if len(opened[0]) != len(opened[1]):
-            raise YapoError(f"its map has {len(opened[0])} {GATES[0]} but {len(opened[1])} {GATES[1]}; make it again")
+            raise YapoError(f"its map has {len(opened[0])} {GATES[0]} but {len(opened[1])} {GATES[1]}")
         for name, places, most in zip(GATES, opened, (info.pairs, info.width_in), strict=True):
             if len(places) and not 0 <= int(places.min()) <= int(places.max()) < most:
-                raise YapoError(f"the {name} of its map do not fit the {most} that its header states; make it again")
+                raise YapoError(f"the {name} of its map do not fit the {most} that its header states")
         return cls(info, entries, torch.stack(opened))
 
     def header(self) -> dict[str, Any]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from yapo.errors import YapoError
-from yapo.models.sae import SAE, check_fits
+from yapo.models.sae import check_fits
 from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.methods.dspa.map import ConditionalMap
-from yapo.steering.spaces import Payload, Space
+from yapo.steering.spaces import Payload, Space, TargetModel, VectorFile
 
 if TYPE_CHECKING:
-    from yapo.steering.vector import VectorInfo
+    from yapo.steering.vector import Vector
 
 
 class MapSpace(Space):
@@ -26,45 +21,31 @@ class MapSpace(Space):
     width = 1
     reads_prompt = True
 
-    def read_payload(
-        self,
-        path: Path | str,
-        described: Mapping[str, Any],
-        tensors: Mapping[str, Tensor],
-        info: VectorInfo,  # noqa: ARG002
-        entries: int,  # noqa: ARG002
-    ) -> ConditionalMap:
+    def read_payload(self, file: VectorFile, entries: int) -> ConditionalMap:  # noqa: ARG002
         """See ``Space.read_payload``."""
-        if set(described) != {"map"}:
-            raise YapoError(f"{path}: its header has {', '.join(described) or 'no map'}, but space=map has a map; make it again")
-        if not isinstance(described["map"], dict):
-            raise YapoError(f"{path}: the map of its header is {described['map']!r}, not a JSON object; make it again")
+        if set(file.own) != {"map"}:
+            raise file.refusal(f"its header has {', '.join(file.own) or 'no map'}, but space=map has a map")
+        if not isinstance(file.own["map"], dict):
+            raise file.refusal(f"the map of its header is {file.own['map']!r}, not a JSON object")
         try:
-            return ConditionalMap.read(tensors, described["map"])
+            return ConditionalMap.read(file.tensors, file.own["map"])
         except YapoError as error:
-            raise YapoError(f"{path}: {error}; make it again") from None
+            raise file.refusal(str(error)) from None
 
-    def autoencoders(self, info: VectorInfo, payload: Payload | None) -> dict[int, str]:  # noqa: ARG002
+    def autoencoders(self, vector: Vector) -> dict[int, str]:
         """See ``Space.autoencoders``."""
-        held = _map(payload).info
+        held = _map(vector.payload).info
         return {held.layer_in: held.sae_in, held.layer_out: held.sae_out}
 
-    def intervention(
-        self,
-        info: VectorInfo,
-        payload: Payload | None,
-        d_model: int,
-        autoencoder: Callable[[int], SAE],
-        device: torch.device | None = None,
-    ) -> Conditional:
+    def intervention(self, vector: Vector, model: TargetModel) -> Conditional:
         """See ``Space.intervention``."""
-        held = _map(payload)
-        if held.info.layer_out != info.layer:
-            raise YapoError(f"its map edits layer {held.info.layer_out}, but its header says {info.layer}; make it again")
-        saes = {layer: autoencoder(layer) for layer in (held.info.layer_in, held.info.layer_out)}
+        held = _map(vector.payload)
+        if held.info.layer_out != vector.info.layer:
+            raise YapoError(f"its map edits layer {held.info.layer_out}, but its header says {vector.info.layer}; make it again")
+        saes = {layer: model.autoencoder(layer) for layer in (held.info.layer_in, held.info.layer_out)}
         for layer, sae in saes.items():
-            check_fits(sae, d_model, layer)
-        return Conditional(held, saes[held.info.layer_in], saes[held.info.layer_out], device)
+            check_fits(sae, model.d_model, layer)
+        return Conditional(held, saes[held.info.layer_in], saes[held.info.layer_out], model.device)
 
 
 def _map(payload: Payload | None) -> ConditionalMap:
