@@ -21,8 +21,8 @@ from yapo.config import JudgeConfig, KnowledgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.evaluation.judges import Request
-from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.openai_judge import OpenAIJudge
+from yapo.evaluation.judges.rubric import CULTURE
 from yapo.redaction import RedactingFormatter, redact
 from yapo.reporting.html import local_address, render
 from yapo.reporting.main_tables import build_tables

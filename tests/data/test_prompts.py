@@ -7,7 +7,7 @@ import pytest
 from yapo.config import PromptConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
-from yapo.evaluation.mcq import parse_choice
+from yapo.evaluation.exact import parse_choice
 from yapo.models.tokenizer import ChatTokenizer
 
 OPTIONS = ["فول", "{curly} braces", "पोहा"]

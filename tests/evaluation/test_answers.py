@@ -12,11 +12,10 @@ from tests.evaluation.plain_decoding import complete
 from yapo.config import DataConfig, GenerationConfig, JudgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
-from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
-from yapo.evaluation.scoring import score
+from yapo.evaluation.scoring import Answerer, score
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yapo.data.mcq_text import boxed_number
-from yapo.evaluation.mcq import parse_choice
+from yapo.evaluation.exact import parse_choice
 
 # Text that holds no boxed number, whatever it is made of.
 CHATTER = st.text(alphabet=st.characters(exclude_characters="}", exclude_categories=("Cs",)), max_size=20)

@@ -15,7 +15,7 @@ from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import Judge
-from yapo.evaluation.scoring import judge_requests, score
+from yapo.evaluation.scoring import Answerer, score
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Intervention
@@ -50,6 +50,11 @@ class Evaluator:
     generation: GenerationConfig
     judge: Judge
     cache: CompletionCache
+
+    @property
+    def answerer(self) -> Answerer:
+        """What asks and scores items."""
+        return Answerer(self.prompts, self.generation, self.judge, self.cache)
 
     def select(self, candidates: dict[Key, Candidate], multipliers: Sequence[float]) -> tuple[dict[Key, Trial], pd.DataFrame]:
         """Choose epoch and multiplier of every candidate on validation. See ``selection.choose``."""
@@ -120,43 +125,37 @@ class Evaluator:
                     f"{question}, phrasing {phrasing} has no localized form, which the prompt control asks; add it to the data"
                 )
             asked = items.assign(question=questions.to_numpy())
-            completions = self._complete(asked, task, [Condition()])[0]
+            completions = self.answerer.complete(asked, task, [Condition()])[0]
             frame = pd.concat([items, score(items, completions, task, self.judge)], axis=1)
             frames.append(frame.assign(method="prompt", task=task, setting=setting, multiplier=0.0, epoch=0))
         return frames
 
     def _random(self, candidates: dict[Key, Candidate], own: dict[Key, Trial], task: str, setting: str, seed: int) -> Condition:
         """A random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
-        prompts = self._token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
+        prompts = self.answerer.token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
         residual = Residual.of(self.lm, self.layer, prompts)
         moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in own.items()]
         return random_control(moved, self.lm.d_model, seed)
 
     def _score_all(self, requests: Sequence[tuple[str, str, Condition]], split: str) -> list[pd.DataFrame]:
         """Score each (task, setting, condition) on its items of a split. Conditions on the same prompts run together."""
-        answered: list[tuple[int, str, pd.DataFrame, list[str]]] = []
+        asked: list[int] = []
+        answered: list[tuple[pd.DataFrame, str, list[str]]] = []
         for task in dict.fromkeys(task for task, _, _ in requests):
             for variant in VARIANTS:
-                asked = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
+                own = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
                 items = self._items(variant, split)
-                written = self._complete(items, task, [requests[i][2] for i in asked])
-                answered += [(i, task, items, completions) for i, completions in zip(asked, written, strict=True)]
-        # All at once, so that a judge behind a network works on many together; it remembers what it has judged.
-        self.judge.judge([r for _, task, items, texts in answered if task == "open_ended" for r in judge_requests(items, texts)])
+                written = self.answerer.complete(items, task, [requests[i][2] for i in own])
+                asked += own
+                answered += [(items, task, completions) for completions in written]
         frames: list[list[pd.DataFrame]] = [[] for _ in requests]
-        for i, task, items, completions in answered:
-            frames[i].append(pd.concat([items, score(items, completions, task, self.judge)], axis=1))
+        for i, frame in zip(asked, self.answerer.score(answered), strict=True):
+            frames[i].append(frame)
         return [pd.concat(parts, ignore_index=True) for parts in frames]
 
     def _items(self, setting: str, split: str) -> pd.DataFrame:
         items = self.items[self.items["split"] == split]
         return items if setting == "both" else items[items["variant"] == setting]
-
-    def _complete(self, items: pd.DataFrame, task: str, conditions: list[Condition]) -> list[list[str]]:
-        return self.cache.complete(self._token_ids(items, task), conditions, self.generation.max_new_tokens(task))
-
-    def _token_ids(self, items: pd.DataFrame, task: str) -> list[list[int]]:
-        return [self.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, items)]
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float | int]:

@@ -1,18 +1,22 @@
-"""Completions to scores, the same way for every method."""
+"""Completions to scores, the same way for every method, and items asked under several conditions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
-from yapo.evaluation.exact import exact
+from yapo.config import GenerationConfig
+from yapo.data.prompts import PromptFormat
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.decoding import Condition
+from yapo.evaluation.exact import exact, parse_choice
 from yapo.evaluation.judges import Judge, Request
-from yapo.evaluation.mcq import parse_choice
 
 
 def score(items: pd.DataFrame, completions: Sequence[str], task: str, judge: Judge) -> pd.DataFrame:
-    """One row per item: ``completion``, ``score``, ``parsed`` and ``exact``.
+    """Return one row per item: ``completion``, ``score``, ``parsed`` and ``exact``.
 
     Multiple choice scores 1 or 0; a completion without a readable choice is wrong *and* not parsed. Open-ended answers
     score 0 to 10 as the judge says; where it gives no score, ``score`` is missing and ``parsed`` False. ``exact`` asks no
@@ -33,5 +37,46 @@ def score(items: pd.DataFrame, completions: Sequence[str], task: str, judge: Jud
 
 
 def judge_requests(items: pd.DataFrame, completions: Sequence[str]) -> list[Request]:
-    """What a judge is asked about open-ended answers."""
+    """Return what a judge is asked about open-ended answers."""
     return [Request(q, a, c) for q, a, c in zip(items["question"], items["answer"], completions, strict=True)]
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """Asks items under conditions, and scores the completions.
+
+    Attributes:
+        cache: generates, and keeps, completions.
+    """
+
+    prompts: PromptFormat
+    generation: GenerationConfig
+    judge: Judge
+    cache: CompletionCache
+
+    def ask(self, items: pd.DataFrame, task: str, conditions: Sequence[Condition]) -> list[pd.DataFrame]:
+        """Return for each condition the items, in their order and numbered from 0, with ``completion, score, parsed, exact``.
+
+        Args:
+            items: items of the schema of ``yapo.data.schema``, at least one.
+            task: mcq or open_ended.
+            conditions: ways to answer; they share the forward passes below the steered layer.
+        """
+        items = items.reset_index(drop=True)
+        return self.score([(items, task, texts) for texts in self.complete(items, task, conditions)])
+
+    def complete(self, items: pd.DataFrame, task: str, conditions: Sequence[Condition]) -> list[list[str]]:
+        """Return the completions of items, ``[condition][item]``."""
+        return self.cache.complete(self.token_ids(items, task), conditions, self.generation.max_new_tokens(task))
+
+    def score(self, answered: Sequence[tuple[pd.DataFrame, str, list[str]]]) -> list[pd.DataFrame]:
+        """Score items of a task with their completions; add ``completion, score, parsed, exact``.
+
+        All go to the judge at once, so that one behind a network works on many together; it remembers what it has judged.
+        """
+        self.judge.judge([r for items, task, texts in answered if task == "open_ended" for r in judge_requests(items, texts)])
+        return [pd.concat([items, score(items, texts, task, self.judge)], axis=1) for items, task, texts in answered]
+
+    def token_ids(self, items: pd.DataFrame, task: str) -> list[list[int]]:
+        """Return the prompts of items as the model reads them."""
+        return [self.cache.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, items)]

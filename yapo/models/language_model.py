@@ -70,7 +70,7 @@ class KeyValues:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _GivenKeys:
     """Keys and values that a block is to use in place of those of its own input."""
 
     key: Tensor
@@ -181,7 +181,7 @@ class LanguageModel:
             known: Cache | None = cache
             if read is not None and layer == stop - 1:
                 key, value = self._keys_values(layer, hidden, rotary)
-                known = _Known(*(cache.update(key, value, layer) if cache is not None else (key, value)))
+                known = _GivenKeys(*(cache.update(key, value, layer) if cache is not None else (key, value)))
                 hidden, rotary = hidden[rows, read], tuple(part[rows, read] for part in rotary)
                 mask, positions = mask[rows, 0, read][:, None], positions[rows, read]
             block = self._compiled_block(layer) if compiled and known is None else self.model.model.layers[layer]

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.files import read_json
-from yapo.models.finite import not_finite
 from yapo.models.sae_checks import check_arrays, check_finite, input_scale, kept_features, require, switch
+from yapo.tensors import not_finite
 
 Activation = Literal["relu", "jumprelu", "topk"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from yapo.errors import YapoError
-from yapo.models.finite import not_finite
+from yapo.tensors import not_finite
 
 AGAIN = "save the autoencoder again with SAELens 6"
 

@@ -29,7 +29,7 @@ LIST = "https://decoderesearch.github.io/SAELens/latest/pretrained_saes/"
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListEntry:
     """An entry of SAELens' list.
 
     Attributes:
@@ -46,7 +46,7 @@ class Listed:
     format: str | None
 
 
-def listed(config: SaeConfig, layer: int) -> Listed:
+def listed(config: SaeConfig, layer: int) -> ListEntry:
     """The entry of a layer; nothing is downloaded.
 
     Raises:
@@ -56,17 +56,19 @@ def listed(config: SaeConfig, layer: int) -> Listed:
     if config.release not in known:
         raise _unknown("sae.release", config.release, "release", known, LIST)
     release = known[config.release]
-    paths = {str(entry["id"]): str(entry["path"]) for entry in release["saes"]}
+    repo, paths = Repo("sae.release", release["repo_id"]), {str(entry["id"]): str(entry["path"]) for entry in release["saes"]}
     if wanted not in paths:
         page = Repo("sae.release", release["repo_id"]).page
         raise _unknown("sae.id", wanted, f"id in the release {config.release}", paths, page)
-    entry = Listed(config.release, wanted, Repo("sae.release", release["repo_id"]), paths[wanted], release.get("conversion_func"))
+    entry = ListEntry(
+        config.release, wanted, Repo("sae.release", release["repo_id"]), paths[wanted], release.get("conversion_func")
+    )
     if entry.format == GEMMA_SCOPE and not ("-res" in entry.repo.name and re.match(r"layer_\d+/", entry.path)):
         raise YapoError(f"sae.release={config.release}: {wanted} does not read the output of a block; choose one that does")
     return entry
 
 
-def neuronpedia(entry: Listed) -> str:
+def neuronpedia(entry: ListEntry) -> str:
     """The autoencoder's id on Neuronpedia, such as ``gemma-2-9b/28-gemmascope-res-131k``; empty where no list has one.
 
     The list may give the same file several names; the first that says an id is taken, the entry's own before the others.
@@ -81,7 +83,7 @@ def neuronpedia(entry: Listed) -> str:
     return min(same, key=lambda found: found[0])[1] if same else ""
 
 
-def find(entry: Listed) -> Path | None:
+def find(entry: ListEntry) -> Path | None:
     """What ``load_sae`` reads, where it was fetched already."""
     if entry.format == GEMMA_SCOPE:
         return cached_file(entry.repo, _npz(entry))
@@ -89,7 +91,7 @@ def find(entry: Listed) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def fetch(entry: Listed) -> tuple[Path, str]:
+def fetch(entry: ListEntry) -> tuple[Path, str]:
     """Download an autoencoder and, where needed, convert it.
 
     Returns:
@@ -106,7 +108,7 @@ def fetch(entry: Listed) -> tuple[Path, str]:
     return path, (path / COMMIT_FILE).read_text(encoding="utf-8")
 
 
-def _convert(entry: Listed) -> Path:
+def _convert(entry: ListEntry) -> Path:
     """Load it as SAELens does, and save it as SAELens does."""
     from sae_lens import SAE  # takes seconds
 
@@ -127,11 +129,11 @@ def _convert(entry: Listed) -> Path:
     return folder
 
 
-def _npz(entry: Listed) -> str:
+def _npz(entry: ListEntry) -> str:
     return f"{entry.path}/params.npz"
 
 
-def _converted(entry: Listed) -> Path:
+def _converted(entry: ListEntry) -> Path:
     """Where the conversion is kept; another version of sae-lens may convert otherwise."""
     version = importlib.metadata.version("sae-lens")
     return Path(cached_assets_path("yapo", f"sae-{entry.release}", f"{entry.id} sae-lens-{version}")) / "sae"

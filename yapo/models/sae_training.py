@@ -18,9 +18,9 @@ from torch import Tensor
 from yapo.config import SaeTrainConfig
 from yapo.errors import YapoError, require_extra
 from yapo.files import read_json, replacing, scratch_folder, write_json
-from yapo.models.finite import not_finite
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.models.sae import CONFIG_FILE, SAE, WEIGHTS_FILE, load_sae
+from yapo.tensors import not_finite
 
 log = logging.getLogger(__name__)
 LOGGED = 100  # rows of a loss curve, at most

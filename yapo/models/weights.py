@@ -19,8 +19,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as library_logging
 
 from yapo.errors import YapoError
-from yapo.models.finite import not_finite
 from yapo.models.tokenizer import ChatTokenizer
+from yapo.tensors import not_finite
 
 log = logging.getLogger(__name__)
 SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")

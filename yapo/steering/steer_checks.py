@@ -13,9 +13,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from yapo.errors import YapoError
 from yapo.hub import Repo, is_commit, snapshot_commit, snapshot_of, snapshots_with_weights
 from yapo.models.checkpoint import missing_file, weights_digest
-from yapo.models.finite import not_finite
 from yapo.models.weights import check_architecture
 from yapo.steering.vector import SteeringVector, VectorInfo
+from yapo.tensors import not_finite
 
 
 def strength_of(multiplier: object, vector: SteeringVector) -> float:

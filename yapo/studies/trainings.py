@@ -13,10 +13,10 @@ from torch import Tensor
 
 from yapo.config import Config, MethodConfig, TrainConfig
 from yapo.errors import YapoError
-from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
+from yapo.evaluation.scoring import Answerer
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.paths import Paths

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from yapo.config import JudgeConfig
-from yapo.evaluation.judges.request import Request
+from yapo.evaluation.judges.rubric import Request
 
 KEY = "sk-secret-0123456789"
 

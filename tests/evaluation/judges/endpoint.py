@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from yapo.evaluation.judges.request import Grades
+from yapo.evaluation.judges.rubric import Grades
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from yapo.evaluation.judges import Judgement, Request, get_judge
 from yapo.evaluation.judges.behaviour import SCALES, behaviour_rubric, scale_of
-from yapo.evaluation.judges.culture import CULTURE
+from yapo.evaluation.judges.rubric import CULTURE
 
 from .endpoint import Endpoint, says
 from .test_cache import Configure

@@ -15,9 +15,9 @@ import pytest
 from yapo.config import JudgeConfig
 from yapo.errors import YapoError
 from yapo.evaluation.judges import Request
-from yapo.evaluation.judges.cache import ReplyCache
-from yapo.evaluation.judges.culture import CULTURE
+from yapo.evaluation.judges.cached import ReplyCache
 from yapo.evaluation.judges.openai_judge import OpenAIJudge
+from yapo.evaluation.judges.rubric import CULTURE
 
 from .conftest import answers
 from .endpoint import Endpoint, parts_of

@@ -14,7 +14,7 @@ from yapo.config import JudgeConfig
 from yapo.errors import YapoError
 from yapo.evaluation.judges import Judgement, Request
 from yapo.evaluation.judges.openai_judge import IN_A_ROW, OpenAIJudge
-from yapo.evaluation.judges.request import Grades
+from yapo.evaluation.judges.rubric import Grades
 
 from .conftest import KEY, answers
 from .endpoint import Endpoint, Response, grades, parts_of, refuses, says

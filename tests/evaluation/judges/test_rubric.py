@@ -9,9 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from yapo.evaluation.judges.culture import CULTURE
-from yapo.evaluation.judges.request import Request
-from yapo.evaluation.judges.rubric import ask_again
+from yapo.evaluation.judges.rubric import CULTURE, Request, ask_again
 
 SCHEMA, parse, messages, data_block = CULTURE.schema, CULTURE.parse, CULTURE.messages, CULTURE.data_block
 

@@ -13,11 +13,11 @@ from yapo.config.compose import compose
 from yapo.config.conf_files import ROOT
 from yapo.data.questions import load_questions
 from yapo.errors import YapoError
-from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.judges.chat import grade_by_reference
-from yapo.evaluation.judges.request import Request
+from yapo.evaluation.judges.rubric import Request
+from yapo.evaluation.scoring import Answerer
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages import prepare, train

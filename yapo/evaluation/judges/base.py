@@ -7,10 +7,8 @@ from typing import Protocol
 
 from yapo.config import JudgeConfig
 from yapo.errors import require_extra
-from yapo.evaluation.judges.culture import CULTURE
 from yapo.evaluation.judges.offline import OfflineJudge
-from yapo.evaluation.judges.request import Judgement, Request
-from yapo.evaluation.judges.rubric import Rubric
+from yapo.evaluation.judges.rubric import CULTURE, Judgement, Request, Rubric
 
 
 class Judge(Protocol):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yapo.evaluation.judges.request import Request
-from yapo.evaluation.judges.rubric import Rubric
+from yapo.evaluation.judges.rubric import Request, Rubric
 
 LOWEST, HIGHEST = 1, 4
 

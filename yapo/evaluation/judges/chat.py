@@ -12,8 +12,7 @@ from yapo.config import JudgeConfig
 from yapo.evaluation.judges.base import Judge, get_judge
 from yapo.evaluation.judges.label import chat_label
 from yapo.evaluation.judges.offline import overlap
-from yapo.evaluation.judges.request import Judgement, Request
-from yapo.evaluation.judges.rubric import Rubric
+from yapo.evaluation.judges.rubric import Judgement, Request, Rubric
 
 LOWEST, HIGHEST = 1, 10
 TIE, FIRST, SECOND = 0, 1, 2  # verdicts on two answers
@@ -88,17 +87,13 @@ class OfflineChat:
 
 def grade_by_reference(request: Request) -> float:
     """1 + 9·chrF/100: 10 for the reference answer itself, 1 where nothing overlaps."""
-    return round(LOWEST + (HIGHEST - LOWEST) * _overlap(request.completion, request.gold) / 100, 4)
+    return round(LOWEST + (HIGHEST - LOWEST) * overlap(request.completion, request.gold) / 100, 4)
 
 
 def nearer_to_reference(request: Request) -> float:
     """The verdict for the answer with the larger chrF to the reference answer."""
-    first, second = (_overlap(text, request.gold) for text in (request.completion, request.rival))
+    first, second = (overlap(text, request.gold) for text in (request.completion, request.rival))
     return TIE if first == second else FIRST if first > second else SECOND
-
-
-def _overlap(text: str, reference: str) -> float:
-    return overlap(text, reference)
 
 
 def get_grader(config: JudgeConfig) -> Judge:

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from yapo.config import JudgeConfig, ModelConfig
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition, Decoder
-from yapo.evaluation.judges.cached import Asked, CachedJudge
-from yapo.evaluation.judges.culture import CULTURE
-from yapo.evaluation.judges.request import Request
-from yapo.evaluation.judges.rubric import Rubric
+from yapo.evaluation.judges.cached import CachedJudge, Grading
+from yapo.evaluation.judges.rubric import CULTURE, Request, Rubric
 from yapo.models.language_model import LanguageModel, load_language_model
 
 
@@ -29,7 +27,7 @@ class LocalJudge(CachedJudge):
         decides = {"model": self.lm.digest, "dtype": config.dtype, "max_tokens": config.max_tokens}
         super().__init__(config, rubric, decides, system=False)  # not every chat template knows a system turn
 
-    def _ask(self, wanted: Mapping[str, Request]) -> Iterator[Asked]:
+    def _ask(self, wanted: Mapping[str, Request]) -> Iterator[Grading]:
         prompts = {key: self.lm.tokenizer.prompt(self.chat(request)[0]["content"]) for key, request in wanted.items()}
         order = sorted(prompts, key=lambda key: len(prompts[key]))  # rows of like length waste little on padding
         for start in range(0, len(order), self.config.batch_size):
@@ -39,7 +37,7 @@ class LocalJudge(CachedJudge):
             for key, tokens in zip(keys, written, strict=True):
                 reply = self.lm.tokenizer.decode(tokens)
                 finish = "length" if len(tokens) >= self.config.max_tokens else ""
-                yield Asked(key, self.cache.write(key, wanted[key], reply, len(prompts[key]), len(tokens), finish), 1)
+                yield Grading(key, self.cache.write(key, wanted[key], reply, len(prompts[key]), len(tokens), finish), 1)
 
 
 def _load(config: JudgeConfig) -> LanguageModel:

@@ -13,7 +13,7 @@ from sacrebleu.metrics.chrf import CHRF
 from yapo.config import JudgeConfig
 from yapo.data.text import plain_text, text_key
 from yapo.evaluation.judges.label import judge_label
-from yapo.evaluation.judges.request import Judgement, Request
+from yapo.evaluation.judges.rubric import Judgement, Request
 
 
 class OfflineJudge:

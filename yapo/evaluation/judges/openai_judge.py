@@ -22,11 +22,9 @@ from tenacity.nap import sleep_using_event
 
 from yapo.config import JudgeConfig
 from yapo.errors import YapoError
-from yapo.evaluation.judges.cached import Asked, CachedJudge
-from yapo.evaluation.judges.culture import CULTURE
+from yapo.evaluation.judges.cached import CachedJudge, Grading
 from yapo.evaluation.judges.reply import Failure, Reply, connection_failure, read_reply, status_failure
-from yapo.evaluation.judges.request import Request
-from yapo.evaluation.judges.rubric import Messages, Rubric, ask_again
+from yapo.evaluation.judges.rubric import CULTURE, Messages, Request, Rubric, ask_again
 from yapo.redaction import redact, remember
 
 # So many answers without a reply, one after the other, are the endpoint's failure; a few may be theirs.
@@ -59,11 +57,11 @@ class OpenAIJudge(CachedJudge):
         for name in ("openai", "httpx", "httpx2", "httpcore", "httpcore2"):
             logging.getLogger(name).setLevel(logging.WARNING)  # they write lines for every request, headers among them
 
-    def _ask(self, wanted: Mapping[str, Request]) -> Iterator[Asked]:
+    def _ask(self, wanted: Mapping[str, Request]) -> Iterator[Grading]:
         self._stop.clear()
         end: BaseException | None = None
         often = ""
-        failed: list[_Unanswered] = []
+        failed: list[_NoReply] = []
         in_a_row = 0
         with ThreadPoolExecutor(self.config.concurrency) as pool:
             futures = [pool.submit(self._settle, key, request) for key, request in wanted.items()]
@@ -73,13 +71,13 @@ class OpenAIJudge(CachedJudge):
                     if error is None:
                         in_a_row = 0
                         yield future.result()
-                    elif isinstance(error, _Unanswered):
+                    elif isinstance(error, _NoReply):
                         failed.append(error)
                         in_a_row += error.failure.blame == "answer"
                         if in_a_row == IN_A_ROW:
                             self._stop.set()
                             end, often = error.failure, f", for {in_a_row} answers in a row"
-                    elif not isinstance(error, _Stopped):
+                    elif not isinstance(error, _Stop):
                         end = end or error
             finally:  # also on Ctrl-C: nothing new is sent, and what is under way is waited for and kept
                 self._stop.set()
@@ -91,43 +89,43 @@ class OpenAIJudge(CachedJudge):
             raise end
         yield from self._unscored(wanted, failed)
 
-    def _settle(self, key: str, request: Request) -> Asked:
+    def _settle(self, key: str, request: Request) -> Grading:
         """Get one answer judged and kept, unless another request has failed for good."""
         if self._stop.is_set():
-            raise _Stopped
+            raise _Stop
         try:
             with self.cache.asking(key):
                 kept = self.cache.read(key)
-                return Asked(key, kept, 0) if kept is not None and self.grades(kept) is not None else self._grade(key, request)
-        except _Unanswered:
+                return Grading(key, kept, 0) if kept is not None and self.grades(kept) is not None else self._grade(key, request)
+        except _NoReply:
             raise
         except BaseException:
             self._stop.set()
             raise
 
-    def _grade(self, key: str, request: Request) -> Asked:
+    def _grade(self, key: str, request: Request) -> Grading:
         """Ask for grades; an unreadable reply is asked for once more.
 
         Raises:
-            Failure: the endpoint gives no replies; ``_Unanswered``: it gives none for this answer.
+            Failure: the endpoint gives no replies; ``_NoReply``: it gives none for this answer.
         """
         chat = self.chat(request)
         first, requests = self._reply(key, chat)
         record = self.cache.write(key, request, first.text, first.tokens_input, first.tokens_output, first.finish)
         if self.grades(record) is not None:
-            return Asked(key, record, requests)
+            return Grading(key, record, requests)
         try:
             second, more = self._reply(key, ask_again(chat, record.reply))
-        except _Unanswered as error:
-            return Asked(key, record, requests + error.requests)
+        except _NoReply as error:
+            return Grading(key, record, requests + error.requests)
         tokens = (first.tokens_input + second.tokens_input, first.tokens_output + second.tokens_output)
-        return Asked(key, self.cache.write(key, request, second.text, *tokens, second.finish), requests + more)
+        return Grading(key, self.cache.write(key, request, second.text, *tokens, second.finish), requests + more)
 
     def _reply(self, key: str, chat: Messages) -> tuple[Reply, int]:
         """One reply, and how many requests it took.
 
         Raises:
-            Failure, _Unanswered: see ``_grade``.
+            Failure, _NoReply: see ``_grade``.
         """
         longest = self.config.max_wait_s
         retrying = Retrying(
@@ -145,7 +143,7 @@ class OpenAIJudge(CachedJudge):
         except Failure as failure:
             if failure.blame == "endpoint":
                 raise
-            raise _Unanswered(key, failure, int(retrying.statistics["attempt_number"])) from None
+            raise _NoReply(key, failure, int(retrying.statistics["attempt_number"])) from None
         return reply, int(retrying.statistics["attempt_number"])
 
     def _enough(self, state: RetryCallState) -> bool:
@@ -157,7 +155,7 @@ class OpenAIJudge(CachedJudge):
     def _post(self, chat: Messages) -> Reply:
         """Send one request and read the body of its response."""
         if self._stop.is_set():
-            raise _Stopped
+            raise _Stop
         try:
             response = self._client.chat.completions.with_raw_response.create(
                 model=self.config.model, messages=cast(list[ChatCompletionMessageParam], chat), extra_body=self._body
@@ -170,14 +168,14 @@ class OpenAIJudge(CachedJudge):
             raise Failure(f"the request failed ({error})", "check judge.base_url and judge.parameters", "endpoint") from None
         return read_reply(response.content, self.config)
 
-    def _unscored(self, wanted: Mapping[str, Request], failed: list[_Unanswered]) -> Iterator[Asked]:
+    def _unscored(self, wanted: Mapping[str, Request], failed: list[_NoReply]) -> Iterator[Grading]:
         """Answers without a reply, for this run alone: nothing is kept of them, so the next run asks again."""
         if failed:
             reasons = Counter(redact(error.failure.said) for error in failed).most_common(3)
             told = "; ".join(f"{count}: {said}" for said, count in reasons)
             log.warning("%s: %d of %d answers got no reply and stay unscored (%s)", self.label, len(failed), len(wanted), told)
         for error in failed:
-            yield Asked(error.key, self.cache.record(wanted[error.key], "", 0, 0), error.requests)
+            yield Grading(error.key, self.cache.record(wanted[error.key], "", 0, 0), error.requests)
 
     def _refusal(self, failure: Failure, often: str) -> YapoError:
         """What went wrong and what to do."""
@@ -188,11 +186,11 @@ class OpenAIJudge(CachedJudge):
         )
 
 
-class _Stopped(Exception):
+class _Stop(Exception):
     """Another request has failed for good; this one is not sent."""
 
 
-class _Unanswered(Exception):
+class _NoReply(Exception):
     """The endpoint has no reply for one answer."""
 
     def __init__(self, key: str, failure: Failure, requests: int) -> None:

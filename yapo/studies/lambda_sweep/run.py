@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from yapo.config import VARIANTS, Config
-from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import get_judge
+from yapo.evaluation.scoring import Answerer
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths

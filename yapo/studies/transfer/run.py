@@ -14,12 +14,12 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.data.text import text_key
 from yapo.errors import YapoError
-from yapo.evaluation.answers import Answerer
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.exact import exact
 from yapo.evaluation.judges import get_judge
+from yapo.evaluation.scoring import Answerer
 from yapo.evaluation.selection import Key
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
