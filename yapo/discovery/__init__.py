@@ -1,1 +1,1 @@
-"""Which layer to steer."""
+"""Search for the layer to steer."""

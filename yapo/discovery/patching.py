@@ -39,7 +39,7 @@ def make_probe(localized: list[int], nonlocalized: list[int], own: list[int], we
 
 @torch.inference_mode()
 def patch_all_layers(lm: LanguageModel, probes: list[Probe], batch_size: int) -> Tensor:
-    """Probabilities of both answers after patching each layer.
+    """Return probabilities of both answers after patching each layer.
 
     Returns:
         ``[layers + 2, probes, 2]``: rows 0..N-1 patched after that block, then unpatched, then the localized prompt itself;
@@ -62,7 +62,7 @@ def _patch_batch(lm: LanguageModel, probes: list[Probe]) -> Tensor:
 
 
 def _run(lm: LanguageModel, pairs: list[TokenPair]) -> tuple[list[Tensor], tuple[Tensor, Tensor], Tensor]:
-    """States after every block, row and place of the last prompt tokens, and probabilities of both answers, unpatched."""
+    """Return states after every block, row and place of the last prompt tokens, and probabilities of both answers, unpatched."""
     batch = batch_pairs(pairs).to(lm.device)
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in pairs])

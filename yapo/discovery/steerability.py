@@ -14,7 +14,7 @@ from yapo.steering.interventions import Dense
 
 @torch.inference_mode()
 def last_states(lm: LanguageModel, prompts: list[list[int]], batch_size: int) -> Tensor:
-    """Residual stream at the last prompt token after every block, ``[layers, prompts, d_model]``."""
+    """Return the residual stream at the last prompt token after every block, ``[layers, prompts, d_model]``."""
     parts = []
     for start in range(0, len(prompts), batch_size):
         ids, real = pad_left(prompts[start : start + batch_size], lm.tokenizer.pad, lm.device)
@@ -38,7 +38,7 @@ def steer_every_layer(
     batch_size: int,
     right: Callable[[list[str]], list[bool]],
 ) -> list[list[bool]]:
-    """Which questions are answered right under the best multiplier of each layer, ``[layers - 1][questions]``.
+    """Return which questions are answered right under the best multiplier of each layer, ``[layers - 1][questions]``.
 
     Args:
         localized: training prompts that name the country.

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 def fact_weights(facts: int, resamples: int, seed: int) -> Floats:
-    """How often each fact is drawn.
+    """Draw how often each fact occurs.
 
     Args:
         facts: number of distinct facts.
@@ -36,7 +36,7 @@ def fact_weights(facts: int, resamples: int, seed: int) -> Floats:
 
 
 def resampled_means(rows: pd.DataFrame, keys: list[str], *, resamples: int, seed: int) -> pd.DataFrame:
-    """Mean score of every cell, observed and in every resample.
+    """Return the mean score of every cell, observed and in every resample.
 
     Args:
         rows: one row per scored item, with ``keys``, ``question_id`` and ``score`` (NaN: unscored, left out).
@@ -103,7 +103,7 @@ def intervals(
     facts: ArrayLike | None = None,
     span: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> pd.DataFrame:
-    """Observed value and percentile interval of every row of a draws frame.
+    """Return the observed value and percentile interval of every row of a draws frame.
 
     Args:
         draws: column 0 the observed value, the other columns resamples.
@@ -146,7 +146,7 @@ def intervals(
 def differences(
     draws: pd.DataFrame, base: pd.DataFrame, bounds: pd.DataFrame, base_bounds: pd.DataFrame, confidence: float
 ) -> pd.DataFrame:
-    """Difference of every row from its base and the interval of the difference, from resamples that draw the same facts.
+    """Return the difference of every row from its base, with its interval, from resamples that draw the same facts.
 
     Where all facts are alike on both sides, it is Newcombe's interval, made from the intervals of both.
 

@@ -29,7 +29,7 @@ class CompletionCache:
         self.used: dict[str, list[str]] = {}
 
     def complete(self, prompts: Sequence[list[int]], conditions: Sequence[Condition], max_new_tokens: int) -> list[list[str]]:
-        """Decoded completions, ``[condition][prompt]``; generates those that are not kept."""
+        """Return decoded completions, ``[condition][prompt]``; generate those that are not kept."""
         keys = [self._key(prompts, condition, max_new_tokens) for condition in conditions]
         known = self.kept | self.used
         missing = [i for i, key in enumerate(keys) if key not in known]
@@ -67,7 +67,7 @@ class CompletionCache:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
-    """What is kept, without entries that are damaged: a cache may be lost, never wrong."""
+    """Read what is kept, without damaged entries."""
     try:
         kept = read_json(path) if path.exists() else {}
     except YapoError:
@@ -82,5 +82,5 @@ def _read(path: Path) -> dict[str, list[str]]:
 
 
 def _sealed(entries: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """The entries under keys that carry a digest of what is kept, so that a damaged text is not taken for the model's."""
+    """Return the entries under keys that carry a digest of what is kept, so that a damaged text is not taken for the model's."""
     return {f"{key}:{digest([key, texts])}": texts for key, texts in entries.items()}

@@ -30,13 +30,13 @@ class Candidate:
     steer_bos: bool = False
 
     def condition(self, trial: Trial) -> Condition:
-        """Steering by this vector at a point of the grid."""
+        """Return steering by this vector at a point of the grid."""
         return Condition(self.intervention, trial.multiplier * self.epochs[trial.epoch - 1], self.steer_bos)
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """What evaluating one country needs.
+    """Evaluation of one country.
 
     Attributes:
         items: the country's items with a column ``split``.
@@ -71,7 +71,7 @@ class Evaluator:
         return self._score_all(requests, "validation")
 
     def baseline_validation(self, tasks: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
-        """The unsteered model on validation, as multiplier 0."""
+        """Score the unsteered model on validation, as multiplier 0."""
         cells = [(task, setting) for task in tasks for setting in settings]
         scored = self.validate([(task, setting, Condition()) for task, setting in cells])
         return pd.DataFrame(
@@ -113,7 +113,7 @@ class Evaluator:
         return pd.concat([*frames, *self._named(cells)], ignore_index=True)
 
     def _named(self, cells: Sequence[tuple[str, str]]) -> list[pd.DataFrame]:
-        """The prompt control: every question in the form that names the country, scored as the item it stands for."""
+        """Ask the prompt control: every question in the form that names the country, scored as the item it stands for."""
         frames = []
         for task, setting in cells:
             items = self._items(setting, "test")
@@ -131,7 +131,7 @@ class Evaluator:
         return frames
 
     def _random(self, candidates: dict[Key, Candidate], own: dict[Key, Trial], task: str, setting: str, seed: int) -> Condition:
-        """A random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
+        """Return a random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
         prompts = self.answerer.token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
         residual = Residual.of(self.lm, self.layer, prompts)
         moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in own.items()]
@@ -159,7 +159,7 @@ class Evaluator:
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float | int]:
-    """Counts, mean score and parse-failure rate of scored items."""
+    """Return counts, mean score and parse-failure rate of scored items."""
     return {
         "n": len(frame),
         "n_facts": frame["question_id"].nunique(),

@@ -1,4 +1,4 @@
-"""How far steering moves the residual stream: the scale on which vectors of different kinds compare."""
+"""Displacement of the residual stream by steering: the scale on which vectors of different kinds compare."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Residual:
 
     @torch.inference_mode()
     def displacement(self, condition: Condition) -> float:
-        """Mean norm of h' - h over the tokens that the condition steers; 0 for the unsteered model.
+        """Return the mean norm of h' - h over the tokens that the condition steers; 0 for the unsteered model.
 
         An edit at a layer of its own counts as the share of the residual stream there that it moves, in units of this layer.
         """
@@ -64,7 +64,6 @@ class Residual:
         return share * float(self.hidden[live].float().norm(dim=-1).mean())
 
     def _at(self, layer: int) -> Residual:
-        """The same prompts at another layer."""
         masks = self.lm.masks(causal(self.real)[1], self.positions, self.positions)
         hidden = self.lm.blocks(self.lm.embed(self.ids), 0, layer + 1, self.positions, masks)
         return replace(self, layer=layer, hidden=hidden)

@@ -1,4 +1,4 @@
-"""Which completions are the right answer: offline, by text alone, whoever judges the rest."""
+"""Right answers among completions, by text alone: boxed choices, and gold answers."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ PRINTED_DIGITS = {("mcq", "rca"): 1, ("open_ended", "rca"): 2, ("mcq", "pnlg"): 
 
 
 def rca(localized: ArrayLike, nonlocalized: ArrayLike) -> Floats:
-    """Harmonic mean of localized and nonlocalized scores (eq. 6, in the limit of epsilon to 0).
+    """Return the harmonic mean of localized and nonlocalized scores (eq. 6, in the limit of epsilon to 0).
 
     Args:
         localized: scores of any shape, as shares (0..1), in 0..10 or in percent.
@@ -44,7 +44,7 @@ def rca(localized: ArrayLike, nonlocalized: ArrayLike) -> Floats:
 
 
 def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top: float | None = None) -> Floats:
-    """Localization gap relative to mean performance (eq. 5, in the limit of epsilon to 0).
+    """Return the localization gap relative to mean performance (eq. 5, in the limit of epsilon to 0).
 
     Args:
         localized: scores of any shape, as shares (0..1), in 0..10 or in percent.
@@ -77,7 +77,7 @@ def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top:
 
 
 def instance_rca(localized: ArrayLike, nonlocalized: ArrayLike) -> float:
-    """Mean over pairs of prompts of the harmonic mean (eq. 6 as defined).
+    """Return the mean over pairs of prompts of the harmonic mean (eq. 6 as defined).
 
     For 0/1 scores this is the share of pairs with both prompts answered correctly.
 
@@ -92,7 +92,7 @@ def instance_rca(localized: ArrayLike, nonlocalized: ArrayLike) -> float:
 
 
 def instance_pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top: float | None = None) -> float:
-    """Mean over pairs of prompts of the normalized gap (eq. 5 as defined).
+    """Return the mean over pairs of prompts of the normalized gap (eq. 5 as defined).
 
     For 0/1 scores and ``alpha`` 1 this is twice the raw gap.
 
@@ -119,7 +119,7 @@ def round_half_up(values: ArrayLike, digits: int) -> Floats:
 
 
 def country_metrics(scores: pd.DataFrame) -> pd.DataFrame:
-    """RCA and PNLG of every country, task and method from its mean scores (the ``macro`` reading).
+    """Return RCA and PNLG of every country, task and method from its mean scores (the ``macro`` reading).
 
     Args:
         scores: draws frame indexed by ``KEYS``.
@@ -138,7 +138,7 @@ def country_metrics(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_over(draws: pd.DataFrame, level: str, within: list[str]) -> pd.DataFrame:
-    """Unweighted mean over one index level, the paper's rule for averages.
+    """Return the unweighted mean over one index level, the paper's rule for averages.
 
     A mean is given only where it covers every value of ``level`` found in its ``within`` group, so that methods are never
     compared over different sets of countries.
@@ -157,7 +157,7 @@ def mean_over(draws: pd.DataFrame, level: str, within: list[str]) -> pd.DataFram
 
 
 def language_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Language rows of the paper's table 3: mean over countries of the unrounded country metric.
+    """Return the language rows of the paper's table 3: mean over countries of the unrounded country metric.
 
     Args:
         metrics: draws frame with levels ``metric, language, country, task, method``.
@@ -166,7 +166,7 @@ def language_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def overall_metrics(languages: pd.DataFrame) -> pd.DataFrame:
-    """Overall row of the paper's table 3: mean of the *printed* (rounded) language rows, each language counted once.
+    """Return the overall row of the paper's table 3: mean of the *printed* (rounded) language rows, each language counted once.
 
     Args:
         languages: draws frame with levels ``metric, language, task, method`` in the printed units: percent for multiple
@@ -180,18 +180,18 @@ def overall_metrics(languages: pd.DataFrame) -> pd.DataFrame:
 
 
 def minus_baseline(draws: pd.DataFrame) -> pd.DataFrame:
-    """Difference of every cell from the baseline's cell of the same row, draw by draw; NaN without a baseline."""
+    """Return the difference of every cell from the baseline's cell of the same row, draw by draw; NaN without a baseline."""
     return pd.DataFrame(draws.to_numpy() - baseline_rows(draws).to_numpy(), index=draws.index, columns=draws.columns)
 
 
 def _rca(loc: Floats, non: Floats) -> Floats:
-    """RCA of scores that are known to be right; NaN stays NaN."""
+    """Return RCA of scores that are known to be right; NaN stays NaN."""
     total = loc + non
     return np.divide(2 * loc * non, total, out=np.zeros_like(total), where=total != 0)
 
 
 def _pnlg(loc: Floats, non: Floats, alpha: float = 1.0) -> Floats:
-    """PNLG of scores that are known to be right; NaN stays NaN."""
+    """Return PNLG of scores that are known to be right; NaN stays NaN."""
     mean = (loc + non) / 2
     return np.divide(loc - non, mean**alpha, out=np.zeros_like(mean), where=mean != 0)
 
@@ -203,7 +203,6 @@ def _mean(values: Floats) -> float:
 
 
 def _pair(localized: ArrayLike, nonlocalized: ArrayLike, most: float = _MOST) -> tuple[Floats, Floats]:
-    """Both sides as float arrays of one shape."""
     loc, non = _scores("localized", localized, most), _scores("nonlocalized", nonlocalized, most)
     if loc.shape != non.shape and loc.ndim and non.ndim:
         raise YapoError(f"localized has shape {loc.shape} and nonlocalized {non.shape}; give one score of each per pair")

@@ -49,7 +49,7 @@ def table3(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
 
 
 def _checked(scores: pd.DataFrame, top: float | None) -> pd.DataFrame:
-    """The rows in printed units: percent for multiple choice, 0..10 for open-ended."""
+    """Return the rows in printed units: percent for multiple choice, 0..10 for open-ended."""
     if not isinstance(scores, pd.DataFrame):
         raise YapoError(f"scores is a {type(scores).__name__}; give a pandas data frame with the columns {', '.join(NEEDED)}")
     missing = [name for name in NEEDED if name not in scores.columns]

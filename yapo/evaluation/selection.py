@@ -25,7 +25,7 @@ class Trial:
 def choose(
     epochs: dict[Key, int], multipliers: Sequence[float], measure: Callable[[list[Trial]], pd.DataFrame]
 ) -> tuple[dict[Key, Trial], pd.DataFrame]:
-    """First the best epoch at multiplier 1, then the best positive multiplier at that epoch; ties go to the smaller.
+    """Choose the best epoch at multiplier 1, then the best positive multiplier at that epoch; ties go to the smaller.
 
     Args:
         epochs: how many epochs each vector has.

@@ -51,7 +51,7 @@ def softcapped_attention(
     softcap: float,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it.
+    """Compute attention, as transformers calls it.
 
     Args:
         module: the attention block; not used.

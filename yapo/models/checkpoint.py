@@ -1,4 +1,4 @@
-"""Where a language model's files are: a folder here, or the hub's cache. Says which file is missing before anything is loaded."""
+"""Folders with a language model's files, local or in the hub's cache, checked for missing files before anything is loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADAPTER = "adapter_config.json"
 
 
 def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> Path:
-    """A folder with every file of a model; downloaded to the hub's cache if it is not complete there.
+    """Return a folder with every file of a model; downloaded to the hub's cache if it is not complete there.
 
     Args:
         path: a folder in Hugging Face format, or a hub id.
@@ -53,13 +53,13 @@ def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> 
 
 
 def weights_digest(folder: Path) -> str:
-    """Digest of a folder's weights; empty where it has none."""
+    """Return the digest of a folder's weights; empty where it has none."""
     weights = sorted(folder.glob("*.safetensors"))
     return file_digest(*weights) if weights else ""
 
 
 def missing_file(folder: Path) -> str | None:
-    """The first file that loading would not find, or None."""
+    """Return the first file that loading would not find, or None."""
     if not (folder / "config.json").is_file():
         return "config.json"
     if not (folder / WEIGHTS).is_file():
@@ -77,7 +77,7 @@ def missing_file(folder: Path) -> str | None:
 
 
 def _indexed(folder: Path) -> list[str] | None:
-    """The files that the index of the weights names; none where the weights are one file, None where the index is damaged."""
+    """Return the files that the weights' index names; none where they are one file, None where the index is damaged."""
     if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
         return []
     try:
@@ -88,5 +88,5 @@ def _indexed(folder: Path) -> list[str] | None:
 
 
 def _is_own_safetensors(name: str) -> bool:
-    """Whether a name is that of a file at the top of the folder in the one format that is read."""
+    """Return whether a name is that of a file at the top of the folder in the one format that is read."""
     return name == Path(name).name and "\\" not in name and name.endswith(".safetensors")

@@ -24,7 +24,7 @@ LOGITS = 2**26
 
 
 def target_log_probs(x: Tensor, weight: Tensor, rows: Tensor, targets: Tensor, softcap: float | None) -> Tensor:
-    """Log-probabilities of some tokens.
+    """Return log-probabilities of some tokens.
 
     Args:
         x: inputs of the head, ``[n, d_model]``; gradients flow to them.
@@ -76,7 +76,7 @@ class _TargetLogProbs(torch.autograd.Function):
 
 
 def pair_log_probs(x: Tensor, weight: Tensor, targets: Tensor, softcap: float | None, compiled: bool = False) -> Tensor:
-    """Log-probabilities of two tokens after each input; equal to ``target_log_probs`` without any data-dependent shape.
+    """Return log-probabilities of two tokens after each input; equal to ``target_log_probs`` without any data-dependent shape.
 
     Args:
         x: inputs of the head, ``[n, d_model]``; gradients flow to them.
@@ -121,7 +121,7 @@ class _PairLogProbs(torch.autograd.Function):
 def _softmax_parts(
     z: Tensor, targets: Tensor, softcap: float | None, wants_gradient: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """log p and ∂z/∂(uncapped z) at the targets, ``[n, 2]`` each, and softmax(z) ⊙ ∂z/∂(uncapped z), ``[n, vocabulary]``."""
+    """Return log p and ∂z/∂(uncapped z) at the targets, ``[n, 2]``, and softmax(z) ⊙ ∂z/∂(uncapped z), ``[n, vocabulary]``."""
     dtype, z = z.dtype, z.float()
     if softcap is not None:
         z = softcap * torch.tanh(z / softcap)

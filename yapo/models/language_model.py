@@ -31,7 +31,7 @@ SLACK = 16  # tokens that a cache grows by beyond the one it needs
 
 
 class Cache(Protocol):
-    """What transformers' attention asks of a cache."""
+    """The part of a cache that transformers' attention calls."""
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
         """Keep the new keys and values of a layer ``[rows, heads, tokens, head_dim]``, and return those to attend to."""
@@ -64,7 +64,7 @@ class KeyValues:
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
     def select(self, rows: Tensor) -> KeyValues:
-        """A cache whose row i is row ``rows[i]`` of this one."""
+        """Return a cache whose row i is row ``rows[i]`` of this one."""
         keys, values = ({layer: kept[rows] for layer, kept in side.items()} for side in (self.keys, self.values))
         return KeyValues(keys, values, dict(self.tokens))
 
@@ -89,7 +89,7 @@ class Masks:
     sliding: Tensor
 
     def select(self, rows: Tensor) -> Masks:
-        """Masks whose row i is row ``rows[i]`` of these."""
+        """Return masks whose row i is row ``rows[i]`` of these."""
         return Masks(self.full[rows], self.sliding[rows])
 
 
@@ -127,7 +127,7 @@ class LanguageModel:
             raise YapoError(f"layer={layer}: {self.source} has blocks 0..{self.n_layers - 1}; steer at 0..{self.n_layers - 2}")
 
     def masks(self, allowed: Tensor, positions: Tensor, key_positions: Tensor) -> Masks:
-        """Additive masks.
+        """Return additive masks.
 
         Args:
             allowed: which keys each query may read, bool ``[rows, queries, keys]``.
@@ -145,7 +145,7 @@ class LanguageModel:
         return Masks(full, sliding)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Input of block 0, ``[rows, tokens, d_model]``."""
+        """Return the input of block 0, ``[rows, tokens, d_model]``."""
         return cast(Tensor, self.model.model.embed_tokens(ids))
 
     def blocks(
@@ -189,13 +189,13 @@ class LanguageModel:
         return hidden
 
     def _compiled_block(self, layer: int) -> Callable[..., Tensor]:
-        """One block with its small operations fused; compiled once, kept by torch on disk for later jobs."""
+        """Return one block with its small operations fused; compiled once, kept by torch on disk for later jobs."""
         if layer not in self._compiled:
             self._compiled[layer] = torch.compile(self.model.model.layers[layer], dynamic=False)
         return self._compiled[layer]
 
     def _keys_values(self, layer: int, hidden: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Rotated keys, and values, of one block's attention for all of its input, ``[rows, heads, tokens, head_dim]`` each."""
+        """Return rotated keys, and values, of a block's attention for all of its input, ``[rows, heads, tokens, head_dim]``."""
         block = self.model.model.layers[layer]
         attention, x = block.self_attn, block.input_layernorm(hidden)
         key, value = (project(x).view(*x.shape[:-1], -1, attention.head_dim) for project in (attention.k_proj, attention.v_proj))
@@ -217,22 +217,22 @@ class LanguageModel:
             )
 
     def target_log_probs(self, hidden: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
-        """Log-probability of next tokens: token i after the last block's output ``hidden[rows[i]]``, ``[tokens]`` float32.
+        """Return the log-probability of token i after the last block's output ``hidden[rows[i]]``, ``[tokens]`` float32.
 
         Equal to log softmax of ``logits`` at the targets, without holding ``[n, vocabulary]`` at once (see ``yapo.models.head``).
         """
         return target_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, rows, targets, self._softcap)
 
     def pair_log_probs(self, hidden: Tensor, targets: Tensor, compiled: bool = False) -> Tensor:
-        """Log-probabilities of two next tokens ``targets [n, 2]`` after each of the last block's outputs ``[n, d_model]``."""
+        """Return log-probabilities of two tokens ``targets [n, 2]`` after each of the last block's outputs ``[n, d_model]``."""
         return pair_log_probs(self.model.model.norm(hidden), self.model.lm_head.weight, targets, self._softcap, compiled)
 
     def likeliest(self, hidden: Tensor) -> Tensor:
-        """Likeliest next token after the last block's output ``[..., d_model]``; the soft cap keeps the order of logits."""
+        """Return the likeliest token after the last block's output ``[..., d_model]``; the soft cap keeps the order of logits."""
         return cast(Tensor, self.model.lm_head(self.model.model.norm(hidden)).argmax(dim=-1))
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits in float32 from the last block's output, final norm and soft cap included."""
+        """Return the next-token logits in float32 from the last block's output, final norm and soft cap included."""
         logits = self.model.lm_head(self.model.model.norm(hidden)).float()
         if self._softcap is not None:
             logits = self._softcap * torch.tanh(logits / self._softcap)
@@ -240,7 +240,7 @@ class LanguageModel:
 
 
 def causal(real: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions ``[rows, tokens]`` and causal permission ``[rows, tokens, tokens]`` of padded rows.
+    """Return positions ``[rows, tokens]`` and causal permission ``[rows, tokens, tokens]`` of padded rows.
 
     Args:
         real: True where a token is not padding, ``[rows, tokens]``.
@@ -252,7 +252,7 @@ def causal(real: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pad_left(rows: list[list[int]], pad: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Ids ``[rows, longest]`` padded on the left, and a mask that is True on real tokens."""
+    """Return ids ``[rows, longest]`` padded on the left, and a mask that is True on real tokens."""
     longest = max(len(row) for row in rows)
     ids = torch.full((len(rows), longest), pad)
     real = torch.zeros_like(ids, dtype=torch.bool)
@@ -263,7 +263,7 @@ def pad_left(rows: list[list[int]], pad: int, device: torch.device | str = "cpu"
 
 
 def pad_right(rows: list[list[int]], pad: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Ids ``[rows, longest]`` padded on the right, and a mask that is True on real tokens."""
+    """Return ids ``[rows, longest]`` padded on the right, and a mask that is True on real tokens."""
     longest = max(len(row) for row in rows)
     ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
@@ -300,7 +300,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
 
 
 def _attention(choice: str, kind: str) -> str:
-    """The library's name of the attention to run: torch's fused one where that is exact, ours under Gemma-2's soft cap."""
+    """Name the attention to run: torch's fused one where that is exact, ours under Gemma-2's soft cap."""
     if choice == "eager":
         return choice
     return attention.NAME if kind == "gemma2" else "sdpa"

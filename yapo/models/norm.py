@@ -47,7 +47,7 @@ class RMSNorm(nn.Module):
         self.register_buffer("scale", 1.0 + norm.weight.detach().float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[..., d_model]`` to the same."""
+        """Norm ``[..., d_model]``."""
         if torch.compiler.is_compiling():  # fuses these operations by itself, and their gradient
             h = x.float()
             return (h * torch.rsqrt(h.square().mean(dim=-1, keepdim=True) + self.eps) * self.scale).to(x.dtype)

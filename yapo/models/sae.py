@@ -96,14 +96,14 @@ class SAE:
         return total.hexdigest()[:12]
 
     def to(self, device: torch.device) -> SAE:
-        """The same autoencoder on another device; itself, with the digest it may know, where it is there already."""
+        """Return the same autoencoder on another device; itself, with the digest it may know, where it is there already."""
         if self.W_dec.device == device:
             return self
         moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in vars(self).items() if isinstance(tensor, Tensor)}
         return replace(self, **moved)
 
     def encode(self, h: Tensor) -> Tensor:
-        """Feature activations s ≥ 0.
+        """Return feature activations s ≥ 0.
 
         Args:
             h: residual stream of any float type, ``[..., d_model]``.
@@ -121,7 +121,7 @@ class SAE:
         return p.relu()
 
     def encode_sparse(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The features that fire on each row, without holding all dense codes at once.
+        """Return the features that fire on each row, without holding all dense codes at once.
 
         The BOS position of many models activates far more features than any other: leave it out.
 
@@ -142,7 +142,7 @@ class SAE:
         return torch.cat(ids), torch.cat(values), torch.cat(counts)
 
     def decode(self, s: Tensor) -> Tensor:
-        """Reconstruction ĥ of the residual stream.
+        """Return the reconstruction ĥ of the residual stream.
 
         Args:
             s: feature activations, ``[..., d_sae]``.
@@ -153,7 +153,7 @@ class SAE:
         return s @ self.W_dec + self.b_dec
 
     def columns(self, indices: Tensor) -> SAE:
-        """The same autoencoder with only the features ``indices`` (int64, ``[n]``), in that order.
+        """Return the same autoencoder with only the features ``indices`` (int64, ``[n]``), in that order.
 
         Its codes equal those entries of the whole autoencoder's codes, because relu and jumprelu treat features one by one.
 

@@ -1,4 +1,4 @@
-"""How well an autoencoder fits the states it is used on."""
+"""Quality of an autoencoder on the states it is used on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SaeReport:
 
 @torch.no_grad()
 def measure(sae: SAE, hidden: Iterable[Tensor]) -> SaeReport:
-    """Quality of an autoencoder on a model's own states.
+    """Measure an autoencoder on a model's own states.
 
     With the states h_1 .. h_n, their mean h̄, their reconstructions ĥ_i and their codes s_i:
 
@@ -61,7 +61,7 @@ def measure(sae: SAE, hidden: Iterable[Tensor]) -> SaeReport:
 
 
 def reconstruction_quality(sae: SAE, hidden: Iterable[Tensor]) -> tuple[float, float]:
-    """Explained variance and L0 alone; see ``measure``."""
+    """Return the explained variance and L0 alone; see ``measure``."""
     report = measure(sae, hidden)
     return report.explained_variance, report.mean_l0
 

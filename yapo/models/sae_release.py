@@ -47,7 +47,7 @@ class ListEntry:
 
 
 def listed(config: SaeConfig, layer: int) -> ListEntry:
-    """The entry of a layer; nothing is downloaded.
+    """Return the entry of a layer; nothing is downloaded.
 
     Raises:
         YapoError: no such release or id, with the nearest names; or Gemma Scope's of another place than the output of a block.
@@ -58,18 +58,15 @@ def listed(config: SaeConfig, layer: int) -> ListEntry:
     release = known[config.release]
     repo, paths = Repo("sae.release", release["repo_id"]), {str(entry["id"]): str(entry["path"]) for entry in release["saes"]}
     if wanted not in paths:
-        page = Repo("sae.release", release["repo_id"]).page
-        raise _unknown("sae.id", wanted, f"id in the release {config.release}", paths, page)
-    entry = ListEntry(
-        config.release, wanted, Repo("sae.release", release["repo_id"]), paths[wanted], release.get("conversion_func")
-    )
+        raise _unknown("sae.id", wanted, f"id in the release {config.release}", paths, repo.page)
+    entry = ListEntry(config.release, wanted, repo, paths[wanted], release.get("conversion_func"))
     if entry.format == GEMMA_SCOPE and not ("-res" in entry.repo.name and re.match(r"layer_\d+/", entry.path)):
         raise YapoError(f"sae.release={config.release}: {wanted} does not read the output of a block; choose one that does")
     return entry
 
 
 def neuronpedia(entry: ListEntry) -> str:
-    """The autoencoder's id on Neuronpedia, such as ``gemma-2-9b/28-gemmascope-res-131k``; empty where no list has one.
+    """Return the autoencoder's id on Neuronpedia, such as ``gemma-2-9b/28-gemmascope-res-131k``; empty where no list has one.
 
     The list may give the same file several names; the first that says an id is taken, the entry's own before the others.
     """
@@ -84,7 +81,7 @@ def neuronpedia(entry: ListEntry) -> str:
 
 
 def find(entry: ListEntry) -> Path | None:
-    """What ``load_sae`` reads, where it was fetched already."""
+    """Return what ``load_sae`` reads, where it was fetched already."""
     if entry.format == GEMMA_SCOPE:
         return cached_file(entry.repo, _npz(entry))
     folder = _converted(entry)
@@ -109,7 +106,6 @@ def fetch(entry: ListEntry) -> tuple[Path, str]:
 
 
 def _convert(entry: ListEntry) -> Path:
-    """Load it as SAELens does, and save it as SAELens does."""
     from sae_lens import SAE  # takes seconds
 
     folder = _converted(entry)
@@ -134,14 +130,14 @@ def _npz(entry: ListEntry) -> str:
 
 
 def _converted(entry: ListEntry) -> Path:
-    """Where the conversion is kept; another version of sae-lens may convert otherwise."""
+    """Return where the conversion is kept; another version of sae-lens may convert otherwise."""
     version = importlib.metadata.version("sae-lens")
     return Path(cached_assets_path("yapo", f"sae-{entry.release}", f"{entry.id} sae-lens-{version}")) / "sae"
 
 
 @cache
 def releases() -> dict[str, Any]:
-    """SAELens' list, read without importing it."""
+    """Read SAELens' list without importing it."""
     require_extra("sae", "sae_lens")
     spec = importlib.util.find_spec("sae_lens")
     assert spec is not None and spec.origin is not None

@@ -113,7 +113,7 @@ def train_sae(
 
 
 def choose_texts(texts: list[list[int]], max_tokens: int, seed: int) -> list[list[int]]:
-    """Texts in an order drawn by the seed, as many as together have ``max_tokens`` tokens beside their first; at least one."""
+    """Draw texts in the seed's order, as many as together have ``max_tokens`` tokens beside their first; at least one."""
     chosen, total = list[list[int]](), 0
     for i in np.random.default_rng(seed).permutation(len(texts)):
         total += len(texts[i]) - 1
@@ -125,7 +125,7 @@ def choose_texts(texts: list[list[int]], max_tokens: int, seed: int) -> list[lis
 
 @torch.no_grad()
 def residual_states(lm: LanguageModel, layer: int, texts: list[list[int]], batch_size: int, scratch: Path) -> Tensor:
-    """Residual stream after a block at every token but the first of each text.
+    """Return the residual stream after a block at every token but the first of each text.
 
     It is kept in a nameless file of the folder ``scratch``, which the system frees when the tensor goes, or the process dies;
     memory holds one batch.
@@ -172,7 +172,7 @@ def _diverged(config: SaeTrainConfig, found: str) -> YapoError:
 
 
 def _fit(trainer: Any, batches: Iterator[Tensor], config: SaeTrainConfig) -> list[dict[str, float]]:
-    """SAELens' ``fit``, from its public parts, with the curve kept and no progress bar in the log."""
+    """Run SAELens' ``fit`` from its public parts, keeping the curve and without a progress bar."""
     curve, steps = list[dict[str, float]](), config.steps
     every = max(1, steps // LOGGED)
     for step in range(1, steps + 1):
@@ -202,7 +202,7 @@ def _fit(trainer: Any, batches: Iterator[Tensor], config: SaeTrainConfig) -> lis
 
 
 def _batches(states: Tensor, scale: float, config: SaeTrainConfig) -> Iterator[Tensor]:
-    """Endless shuffled batches, ``[batch_size, d_model]``."""
+    """Yield shuffled batches without end, ``[batch_size, d_model]``."""
     generator = torch.Generator().manual_seed(config.seed)
     while True:
         order = torch.randperm(len(states), generator=generator)

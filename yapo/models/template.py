@@ -1,4 +1,4 @@
-"""Which tokens of a chat are scaffolding: written by the template, not by the user or the model."""
+"""The tokens of a chat that its template wrote, not the user or the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Template:
-    """What a chat template writes, as token ids.
+    """The parts that a chat template writes, as token ids.
 
     Attributes:
         special: control tokens, wherever they stand.
@@ -29,11 +29,11 @@ class Template:
 
     @classmethod
     def of(cls, header: dict[str, Sequence[int]]) -> Template:
-        """A template read from JSON."""
+        """Return a template read from JSON."""
         return cls(**{name: tuple(ids) for name, ids in header.items()})
 
     def content(self, ids: Tensor) -> Tensor:
-        """True on tokens that the template did not write, ``[rows, tokens]``."""
+        """Find the tokens that the template did not write, ``[rows, tokens]``."""
         written = torch.isin(ids, torch.tensor(self.special, dtype=ids.dtype, device=ids.device))
         for pattern in (self.opening, self.answering, self.following, self.closing):
             for place in _occurrences(ids, pattern).nonzero().tolist():
@@ -41,7 +41,7 @@ class Template:
         return ~written
 
     def last_turn(self, ids: Tensor, prompt: Tensor) -> Tensor:
-        """True on the tokens of the last user's turn and behind it: on all of a row with one turn.
+        """Find the tokens of the last user's turn and behind it: on all of a row with one turn.
 
         Args:
             ids: ``[rows, tokens]``.
@@ -56,7 +56,7 @@ class Template:
         return place >= begin[:, None]
 
     def answer_starts(self, ids: Tensor, real: Tensor) -> Tensor:
-        """Where each row's last answer begins: behind the last ``closing``, or behind its last token if it has none.
+        """Find where each row's last answer begins: behind the last ``closing``, or behind its last token if it has none.
 
         Args:
             ids: ``[rows, tokens]``.
@@ -75,7 +75,7 @@ class Template:
 
 
 def _occurrences(ids: Tensor, pattern: tuple[int, ...]) -> Tensor:
-    """True where a pattern begins, ``[rows, tokens - len(pattern) + 1]``; without columns where there is nothing to find."""
+    """Find where a pattern begins, ``[rows, tokens - len(pattern) + 1]`` bool; without columns where there is none."""
     if not pattern or ids.shape[1] < len(pattern):
         return torch.zeros(len(ids), 0, dtype=torch.bool, device=ids.device)
     windows = ids.unfold(1, len(pattern), 1)

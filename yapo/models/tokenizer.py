@@ -61,22 +61,22 @@ class ChatTokenizer:
         return self.eos | {self.end_of_turn}
 
     def ending_also_at(self, eos: Iterable[int]) -> ChatTokenizer:
-        """The same, stopping at more tokens."""
+        """Return the same, stopping at more tokens."""
         more = copy.copy(self)
         more.eos = self.eos | frozenset(eos)
         return more
 
     def prompt(self, text: str) -> list[int]:
-        """Ids of a user's turn followed by the opening of the model's turn. BOS occurs once at most."""
+        """Return ids of a user's turn followed by the opening of the model's turn. BOS occurs once at most."""
         return self.conversation([text])
 
     def conversation(self, turns: Sequence[str]) -> list[int]:
-        """Ids of a conversation that waits for the model: the user's and the model's turns by turns, the last one the user's."""
+        """Return ids of a conversation that waits for the model: user and model take turns, and the user has the last."""
         chat = [("assistant" if place % 2 else "user", text) for place, text in enumerate(turns)]
         return self._encode(self._render(chat, add_generation_prompt=True) + self._header)
 
     def response(self, text: str) -> list[int]:
-        """Ids of the model's turn, up to and with the end-of-turn token.
+        """Return ids of the model's turn, up to and with the end-of-turn token.
 
         They are what the template's rendering of prompt and answer has behind the prompt, so an answer behind a line break
         begins without the space that some tokenizers put before a text that stands alone.
@@ -89,7 +89,7 @@ class ChatTokenizer:
         return ids if ids[-1:] == [self.end_of_turn] else [*self._continuing(content), self.end_of_turn]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of a completion up to the first token that ends it."""
+        """Return the text of a completion up to the first token that ends it."""
         ends = self.ends
         length = next((place for place, token in enumerate(ids) if token in ends), len(ids))
         return str(self.tokenizer.decode(list(ids[:length]), skip_special_tokens=True)).strip()
@@ -111,7 +111,7 @@ class ChatTokenizer:
         return {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
 
     def _end_of_turn(self, closing: Sequence[int]) -> int:
-        """The token of a template's closing that ends the turn: not white space before it, nor a line break behind it."""
+        """Return the token of a template's closing that ends the turn: not white space before it, nor a line break behind it."""
         likely: tuple[Collection[int], ...] = (self.eos | self._control, self.tokenizer.added_tokens_decoder, closing)
         for known in likely:
             for token in closing:
@@ -120,7 +120,7 @@ class ChatTokenizer:
         return closing[0]
 
     def _continuing(self, text: str) -> list[int]:
-        """Ids of a text behind a prompt; where its first letters would merge with the prompt's last ones, behind a line break."""
+        """Return ids of a text behind a prompt, or behind a line break where its first letters would merge with the prompt's."""
         for before, known in self._contexts:
             both = self._encode(before + text)
             if both[: len(known)] == known:
@@ -128,7 +128,7 @@ class ChatTokenizer:
         return self._encode(text)
 
     def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text in the tokenization of all of them, one behind the other; a token of two texts is the later's."""
+        """Return ids of each text where all are tokenized one behind the other; a token of two texts is the later's."""
         whole, starts = self._encode("".join(texts)), [0]
         for place in range(1, len(texts)):
             before = self._encode("".join(texts[:place]))
@@ -155,7 +155,7 @@ class ChatTokenizer:
 
 
 def _between(prompt: str, opening: str) -> tuple[str, str]:
-    """What a template writes between a prompt and the answer to it: what belongs to the prompt, and what to the answer.
+    """Return what a template writes between a prompt and the answer to it: what belongs to the prompt, and what to the answer.
 
     Some write a space (Mistral's); a template that ignores ``add_generation_prompt`` writes the header of the model's turn.
     """

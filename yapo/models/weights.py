@@ -163,7 +163,7 @@ def explained(source: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's table of tensors that do not fit, which the error names."""
+    """Silence the library's table of tensors that do not fit; the error names them."""
     level = library_logging.get_verbosity()
     library_logging.set_verbosity_error()
     try:

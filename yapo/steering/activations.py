@@ -254,7 +254,6 @@ def reencode(sae: SAE, store: ActivationStore) -> ActivationStore:
 
 
 def _run(lm: LanguageModel, layer: int, sae: SAE, key: StoreKey, pairs: list[TokenPair]) -> ActivationStore:
-    """Compute the frozen quantities of one batch."""
     batch = batch_pairs(pairs).to(lm.device)
     ids = batch.packed([torch.tensor(pair.tokens, device=lm.device) for pair in pairs])
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
@@ -276,7 +275,7 @@ def _told(key: dict[str, str | int]) -> str:
 
 
 def _divided(order: list[int], sizes: list[int]) -> Iterator[list[int]]:
-    """Consecutive runs of about ``PART_BYTES``."""
+    """Yield consecutive runs of about ``PART_BYTES``."""
     part: list[int] = []
     held = 0
     for i in order:

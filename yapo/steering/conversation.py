@@ -37,7 +37,7 @@ class Conversation:
         self.turn = True  # whether it brings a prompt
 
     def begin(self, ids: Tensor | None, mask: Tensor | None, cached: int) -> None:
-        """Before a pass over ``ids [rows, tokens]``, with the mask that the model was given and the tokens it has cached.
+        """Note a pass over ``ids [rows, tokens]``, with the mask that the model was given and the tokens it has cached.
 
         Raises:
             YapoError: there are no ids, or the cached tokens were not seen.
@@ -66,7 +66,7 @@ class Conversation:
         return torch.cat([self.real, real[:, -ids.shape[1] :]], dim=1)
 
     def _repeats(self, ids: Tensor) -> bool:
-        """Whether a pass is the last one and one token more."""
+        """Return whether a pass is the last one and one token more."""
         before = self.ids
         return ids.shape == (len(before), before.shape[1] + 1) and torch.equal(ids[:, :-1], before)
 
@@ -85,7 +85,7 @@ class Conversation:
             self.context = self.intervention.context(self.states[0], ids, prompt)
 
     def live(self) -> Tensor:
-        """The tokens of the pass that are edited, ``[rows, tokens]``: the last of the prompt and all after it, or all."""
+        """Return the tokens of the pass that are edited, ``[rows, tokens]``: the last of the prompt and all after it, or all."""
         start = self.ids.shape[1] - self.new
         if not self.intervention.answers_only:
             return self.real[:, start:]

@@ -316,6 +316,6 @@ class Sparse(Intervention):
 
 
 def sparse_edit_plain(sae: SAE, hidden: Tensor, u: Tensor) -> Tensor:
-    """YaPO eq. 3 as written: ``Dec(ReLU(Enc(h) + u)) + (h - Dec(Enc(h)))`` for ``h [..., d_model]`` and ``u [d_sae]``."""
+    """Return ``Dec(ReLU(Enc(h) + u)) + (h - Dec(Enc(h)))``, YaPO eq. 3, for ``h [..., d_model]`` and ``u [d_sae]``."""
     codes = sae.encode(hidden)
     return sae.decode(torch.relu(codes + u)) + (hidden - sae.decode(codes))

@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 
 def preference_margin(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor) -> Tensor:
-    """m for each pair, from summed log-probabilities ``[pairs]``."""
+    """Return m of each pair, from summed log-probabilities ``[pairs]``."""
     return (chosen - rejected) - (reference_chosen - reference_rejected)
 
 
 def preference_loss(margin: Tensor, direction: Tensor, beta: float) -> Tensor:
-    """-log σ(d·β·m) for each pair; ``direction`` holds d in {-1, 1}."""
+    """Return -log σ(d·β·m) of each pair; ``direction`` holds d in {-1, 1}."""
     return -nn.functional.logsigmoid(beta * direction * margin)
 
 
@@ -51,7 +51,7 @@ class SteeredPairs:
     pair: Tensor
 
     def displacement(self, group: Tensor, groups: int) -> Tensor:
-        """Mean norm of the change over the tokens of each group of pairs, ``[groups]``; pair i belongs to ``group[i]``."""
+        """Return the mean norm of the change over the tokens of each group, ``[groups]``; pair i belongs to ``group[i]``."""
         member = (group[self.pair] == torch.arange(groups, device=group.device)[:, None]).float()
         norms: Tensor = self.change.float().norm(dim=-1)
         return (member @ norms) / member.sum(dim=1)
@@ -99,7 +99,7 @@ def measure_pairs(
     steer_bos: bool,
     rows_per_pass: int,
 ) -> tuple[Tensor, Tensor]:
-    """Margin of each pair, and how far its steered tokens move on average, all displaced by ``u [width]``; ``[pairs]`` each.
+    """Return margin and mean displacement of each pair under ``u [width]``, ``[pairs]`` each.
 
     Args:
         intervention: the whole edit, with the store's autoencoder where it is sparse.
@@ -119,6 +119,6 @@ def measure_pairs(
 
 
 def chunks(rows: list[T], size: int) -> Iterator[list[T]]:
-    """Consecutive parts of at most ``size``."""
+    """Yield consecutive parts of at most ``size``."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

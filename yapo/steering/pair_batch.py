@@ -112,7 +112,7 @@ def batch_pairs(pairs: Sequence[TokenPair], width: int = 0) -> PairBatch:
 
 
 def _places(lengths: Sequence[int], longest: int) -> list[tuple[int, int]]:
-    """Row and first token of each pair: the longest first, each into the first row with room."""
+    """Return the row and first token of each pair: the longest first, each into the first row with room."""
     places, filled = [(0, 0)] * len(lengths), list[int]()
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         row = next((row for row, tokens in enumerate(filled) if tokens + lengths[i] <= longest), len(filled))

@@ -16,7 +16,7 @@ from yapo.steering.vector import SteeringVector
 
 
 def pruned(values: Tensor, sae: SAE, top_k: int) -> Tensor:
-    """The ``top_k`` features that can move the residual stream furthest, by abs(v_j)·‖W_dec[j]‖; the others become 0.
+    """Keep the ``top_k`` features that can move the residual stream furthest, by abs(v_j)·‖W_dec[j]‖; set the others to 0.
 
     Args:
         values: a sparse vector ``[d_sae]``.
@@ -29,7 +29,7 @@ def pruned(values: Tensor, sae: SAE, top_k: int) -> Tensor:
 
 
 def carry(vector: SteeringVector, sae: SAE) -> SteeringVector:
-    """The same vector together with the features it touches; steering by it needs no autoencoder.
+    """Return the same vector together with the features it touches; steering by it needs no autoencoder.
 
     Raises:
         YapoError: the vector is dense or zero, the autoencoder is not its own, or it is a TopK one, whose features compete.
@@ -60,7 +60,7 @@ class StandIn:
 
 
 def stand_in(sae: SAE, threshold: Threshold, u: Tensor, states: Sequence[Tensor]) -> StandIn:
-    """The constant displacement nearest to the sparse edit by ``u`` (λ·v, ``[d_sae]``), in the mean over tokens.
+    """Return the constant displacement nearest to the sparse edit by ``u`` (λ·v, ``[d_sae]``), in the mean over tokens.
 
     Args:
         sae: the autoencoder, and ``threshold`` that follows the addition.

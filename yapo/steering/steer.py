@@ -131,7 +131,7 @@ def padding_of(given: Any, cached: int, new: Tensor | None) -> Tensor | None:
 
 
 def _opens_row(positions: Tensor, mask: Tensor | None) -> Tensor:
-    """True on the first token of each row, ``[rows, tokens]``.
+    """Find the first token of each row, ``[rows, tokens]``.
 
     The mask finds it under left padding too: positions count the padding when the caller gives none.
     """
@@ -163,7 +163,7 @@ def _intervention(
 
 
 def _of_header(vector: SteeringVector, layer: int, device: torch.device) -> SAE:
-    """The autoencoder that a vector's header names: from here, or from a folder above the vector's file.
+    """Return the autoencoder that a vector's header names: from here, or from a folder above the vector's file.
 
     A study's headers name it from the folder in which the study was run, and its vectors lie below that folder.
     """

@@ -119,13 +119,13 @@ class SparseToken(TokenEdit):
 
 
 def _room(features: int) -> int:
-    """A width that many numbers of features share, so that their steps have one shape."""
+    """Return a width that many numbers of features share, so that their steps have one shape."""
     grain = 64 if features < 1024 else 1024
     return -(-features // grain) * grain
 
 
 def _padded(sae: SAE, width: int) -> SAE:
-    """The same autoencoder with features added that never fire."""
+    """Return the same autoencoder with features added that never fire."""
     if width == sae.d_sae:
         return sae
     return SAE(
@@ -145,5 +145,4 @@ def _padded(sae: SAE, width: int) -> SAE:
 
 
 def _fill(x: Tensor, length: int, value: float) -> Tensor:
-    """Lengthen the first dimension."""
     return x if len(x) == length else torch.cat([x, x.new_full((length - len(x), *x.shape[1:]), value)])

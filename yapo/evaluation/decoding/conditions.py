@@ -43,7 +43,7 @@ class Steering:
     def of_all(
         cls, conditions: Sequence[Condition], interventions: Sequence[Intervention], device: torch.device
     ) -> list[Steering | None]:
-        """The steering of each condition; None where it is unsteered."""
+        """Return the steering of each condition; None where it is unsteered."""
         found: list[Steering | None] = [None] * len(conditions)
         for one in interventions:
             for steer_bos in (False, True):
@@ -61,7 +61,7 @@ class Steering:
 
 
 def by_place(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int | None], list[int]]:
-    """Conditions by the layer that they edit and the one at which they read the prompt; unsteered ones join the first."""
+    """Return conditions by the layer that they edit and the one at which they read the prompt; unsteered ones join the first."""
     places: list[tuple[int, int | None] | None] = []
     for condition in conditions:
         if condition.intervention is None or condition.u is None:
@@ -78,7 +78,7 @@ def by_place(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int
 
 
 def grouped(steering: Sequence[Steering | None]) -> list[int]:
-    """Conditions in an order in which those that share a steering follow one another."""
+    """Return conditions in an order in which those that share a steering follow one another."""
     seen: dict[int, list[int]] = {}
     for i, one in enumerate(steering):
         seen.setdefault(id(one), []).append(i)

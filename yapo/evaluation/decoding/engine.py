@@ -88,11 +88,11 @@ class Decoder:
         return done
 
     def length(self, tokens: int) -> int:
-        """Key length of a step in which the longest row has ``tokens``."""
+        """Return the key length of a step in which the longest row has ``tokens``."""
         return -(-tokens // self.grain) * self.grain
 
     def size(self, live: int, rows: int) -> int:
-        """Rows to go on with when only ``live`` of ``rows`` are left and none waits."""
+        """Return the rows to go on with when only ``live`` of ``rows`` are left and none waits."""
         if self.lm.device.type != "cuda":
             return live if live <= 0.75 * rows else rows
         smaller = rows
@@ -101,7 +101,7 @@ class Decoder:
         return smaller
 
     def shared(self, step: Step) -> tuple[Step, Graphs]:
-        """A step like this one, with the graphs captured of it."""
+        """Return a step like this one, with the graphs captured of it."""
         if step.key in self._captured:
             mine, graphs = self._captured[step.key]
             for kept, new in zip(mine.edits, step.edits, strict=True):
@@ -113,7 +113,7 @@ class Decoder:
         return self._captured[step.key]
 
     def _storage(self, tokens: int, completions: int) -> Slots:
-        """Slots for the longest row and as many rows as asked for, or as there is work for."""
+        """Return slots for the longest row and as many rows as asked for, or as there is work for."""
         rows, capacity = min(self.rows, completions), self.length(tokens + self.steps)
         if self.lm.device.type == "cuda":
             rows = min(self.rows, 1 << (rows - 1).bit_length())
@@ -176,7 +176,7 @@ class _Batch:
             yield from self._collect(steps)
 
     def _chunks(self) -> Iterator[_Chunk]:
-        """Prompts of like length with all their conditions, the longest first."""
+        """Yield prompts of like length with all their conditions, the longest first."""
         for start in range(0, len(self.order), PROMPTS):
             chosen = self.order[start : start + PROMPTS]
             yield _Chunk.of(self, chosen)
@@ -195,11 +195,11 @@ class _Batch:
         chunk.prefill(taken, torch.tensor(rows, device=self.lm.device), steering)
 
     def _remaining(self) -> int:
-        """Steps until the row that may go on longest reaches the limit; a row without tokens has one from its prompt."""
+        """Return steps until the row that may go on longest reaches the limit; a row without tokens has one from its prompt."""
         return max(self.limit - max(1, len(held.tokens)) for held in self.held if held is not None)
 
     def _longest(self) -> int:
-        """Keys of the longest row, the one of its next token included."""
+        """Return keys of the longest row, the one of its next token included."""
         return max(len(self.prompts[h.prompt]) + max(1, len(h.tokens)) for h in self.held if h is not None)
 
     def _advance(self, steps: int) -> None:
@@ -302,14 +302,13 @@ class _Chunk:
             completion.prompt = self.chosen[completion.prompt]
 
     def _read_by(self, steering: Steering) -> tuple[SparseCodes | None, Tensor | None]:
-        """What an intervention needs to know of these prompts, computed once."""
+        """Return what an intervention needs to know of these prompts, computed once."""
         if id(steering) not in self.known:
             codes = steering.intervention.codes(self.hidden)
             self.known[id(steering)] = codes, steering.intervention.context(self.read, self.ids, self.real)
         return self.known[id(steering)]
 
     def _live(self, steering: Steering, which: Tensor) -> Tensor:
-        """The tokens of the prompts that are displaced."""
         live = self.real[which] & (steering.steer_bos | (self.positions[which] > 0))
         if steering.intervention.answers_only:
             live = live & (self.positions[which] == self.last[which][:, None])

@@ -33,7 +33,7 @@ class Sampling:
             raise YapoError(f"temperature={self.temperature}: give a number above 0, or decode greedily")
 
     def row_seed(self, condition: int, prompt: int) -> int:
-        """Seed of one completion."""
+        """Return the seed of one completion."""
         return _mixed_int(_mixed_int(_mixed_int(self.seed & MASK) ^ condition) ^ prompt)
 
 
@@ -60,5 +60,4 @@ def _mixed(x: Tensor) -> Tensor:
 
 
 def _mixed_int(x: int) -> int:
-    """``_mixed`` of one number."""
     return int(_mixed(torch.tensor(x)))

@@ -40,7 +40,7 @@ class Slots:
 
     @classmethod
     def empty(cls, lm: LanguageModel, rows: int, capacity: int, steps: int) -> Slots:
-        """Slots without completions."""
+        """Return slots without completions."""
         config = lm.model.config
         heads = int(config.num_key_value_heads)
         head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
@@ -63,7 +63,7 @@ class Slots:
         return self.keys[0].shape[2]
 
     def first(self, rows: int) -> Slots:
-        """The first rows alone, in the same storage."""
+        """Return the first rows alone, in the same storage."""
         keys, values = ([kept[:rows] for kept in side] for side in (self.keys, self.values))
         token, position, owner, noise = (part[:rows] for part in (self.token, self.position, self.owner, self.noise))
         return Slots(keys, values, token, position, owner, noise, self.written[:, :rows], self.column)
@@ -98,7 +98,7 @@ class Slots:
 
 
 class StepCache:
-    """What blocks take as cache in one step: writes each row's key at its position, and returns the first ``length`` keys."""
+    """The blocks' cache in one step: writes each row's key at its position, and returns the first ``length`` keys."""
 
     def __init__(self, slots: Slots, length: int) -> None:
         self.slots, self.length = slots, length
@@ -107,7 +107,7 @@ class StepCache:
         self.at = (base + slots.position[:, None]).reshape(-1)
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
-        """The call that transformers' attention makes, ``[rows, heads, 1, head_dim]`` each."""
+        """Take keys and values ``[rows, heads, 1, head_dim]`` as transformers' attention gives them."""
         for kept, new in ((self.slots.keys[layer], key), (self.slots.values[layer], value)):
             kept.view(-1, kept.shape[-1]).index_copy_(0, self.at, new.reshape(-1, new.shape[-1]))
         return self.slots.keys[layer][:, :, : self.length], self.slots.values[layer][:, :, : self.length]

@@ -17,7 +17,7 @@ from yapo.steering.token_edits import TokenEdit
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a step does beside reading and writing slots.
+    """One decoding step of all rows.
 
     Attributes:
         lm: the model.
@@ -61,7 +61,7 @@ class Step:
         slots.token.copy_(self.choose(top[:, -1], slots.noise, slots.position))
 
     def choose(self, hidden: Tensor, noise: Tensor, positions: Tensor) -> Tensor:
-        """Next token of each row from the last block's output ``[rows, d_model]``; ``positions [rows]`` is where it goes."""
+        """Return each row's next token from the last block's output ``[rows, d_model]``; it goes to ``positions [rows]``."""
         if self.temperature is None:
             return self.lm.likeliest(hidden)
         return sample(self.lm.logits(hidden), self.temperature, noise, positions)

@@ -1,4 +1,4 @@
-"""What a judge is."""
+"""The protocol of judges, and the configured one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Judge(Protocol):
     label: str
 
     def judge(self, requests: Sequence[Request]) -> list[Judgement]:
-        """One judgement per request, in order; an answer that could not be scored has score None, never 0."""
+        """Return one judgement per request, in order; an answer that could not be scored has score None, never 0."""
         ...
 
     def report(self) -> dict[str, object]:
-        """What was judged since the judge was made, and what it took, as JSON-like values."""
+        """Return what was judged since the judge was made, and what it took, as JSON-like values."""
         ...
 
 
 def get_judge(config: JudgeConfig, rubric: Rubric = CULTURE) -> Judge:
-    """The configured judge. A wrong key or model is refused here, before anything is asked.
+    """Return the configured judge. A wrong key or model is refused here, before anything is asked.
 
     Imports wait until a judge is chosen: ``openai`` and the model code take their time, and the default needs neither.
     """

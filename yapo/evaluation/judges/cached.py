@@ -29,7 +29,7 @@ from yapo.redaction import redact
 
 
 class Record(BaseModel):
-    """What is kept of one judgement: the judge, what was asked, the reply without keys, how it ended, and its tokens.
+    """One judgement on disk: the judge, what was asked, the reply without keys, how it ended, and its tokens.
 
     ``tokens_input`` and ``tokens_output`` count every reply that was asked for, an unreadable first one included. ``digest``
     is of all the rest and of the key: a damaged or exchanged file is not taken for a judgement.
@@ -69,12 +69,12 @@ class ReplyCache:
             folder.mkdir(parents=True, exist_ok=True)
 
     def key(self, messages: Messages) -> str:
-        """The SHA-256 of judge, schema and messages; these hold the rubric's whole wording, so it needs no version number."""
+        """Return the SHA-256 of judge, schema and messages; these hold the rubric's wording, so it needs no version number."""
         text = json.dumps([self.judge, self.schema, messages], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def read(self, key: str) -> Record | None:
-        """What is kept under a key; a file that cannot be read as a record counts as lost, and is replaced later."""
+        """Return what is kept under a key; a file that cannot be read as a record counts as lost, and is replaced later."""
         try:
             with self._usable("read"):
                 record = Record.model_validate_json(self._path(key).read_bytes())
@@ -141,7 +141,7 @@ class ReplyCache:
 
 
 def _encodable(text: str) -> str:
-    """The text with what UTF-8 cannot hold, half a character of UTF-16, written as an escape."""
+    """Return the text with what UTF-8 cannot hold, half a character of UTF-16, written as an escape."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -149,7 +149,7 @@ log = logging.getLogger(__name__)
 
 
 class Grading(NamedTuple):
-    """What came of one answer: its record, and how often the model was asked; 0 where another job had just got a reply."""
+    """Record of one answer, and how often the model was asked; 0 where another job had just got a reply."""
 
     key: str
     record: Record
@@ -163,7 +163,12 @@ class CachedJudge(ABC):
     """
 
     def __init__(self, config: JudgeConfig, rubric: Rubric, decides: Mapping[str, object], system: bool) -> None:
-        """``decides``: what decides a reply beside the rubric (see ``ReplyCache``). ``system``: the chat has a system turn."""
+        """Open the cache.
+
+        Args:
+            decides: what decides a reply beside the rubric; see ``ReplyCache``.
+            system: whether the chat has a system turn.
+        """
         self.label = judge_label(config)
         self.config, self.rubric, self.system = config, rubric, system
         self.cache = ReplyCache(Path(config.cache), decides, rubric.schema)
@@ -201,11 +206,11 @@ class CachedJudge(ABC):
         return [self._judgement(self._known[key]) for key in keys]
 
     def chat(self, request: Request) -> Messages:
-        """What the model is sent to grade one answer."""
+        """Return what the model is sent to grade one answer."""
         return self.rubric.messages(request, self.system)
 
     def grades(self, record: Record) -> Grades | None:
-        """The grades kept, read anew each time: a better parser also reads what was kept before it.
+        """Return the grades kept, read anew each time: a better parser also reads what was kept before it.
 
         A reply that was cut off has none: what it says may be a draft.
         """

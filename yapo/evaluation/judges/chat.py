@@ -86,21 +86,21 @@ class OfflineChat:
 
 
 def grade_by_reference(request: Request) -> float:
-    """1 + 9·chrF/100: 10 for the reference answer itself, 1 where nothing overlaps."""
+    """Return 1 + 9·chrF/100: 10 for the reference answer itself, 1 where nothing overlaps."""
     return round(LOWEST + (HIGHEST - LOWEST) * overlap(request.completion, request.gold) / 100, 4)
 
 
 def nearer_to_reference(request: Request) -> float:
-    """The verdict for the answer with the larger chrF to the reference answer."""
+    """Return the verdict for the answer with the larger chrF to the reference answer."""
     first, second = (overlap(text, request.gold) for text in (request.completion, request.rival))
     return TIE if first == second else FIRST if first > second else SECOND
 
 
 def get_grader(config: JudgeConfig) -> Judge:
-    """Grades single answers. A local judge holds its model as long as this lives; do not keep it beside a comparer."""
+    """Return a judge of single answers. A local one holds its model as long as it lives; do not keep it beside a comparer."""
     return OfflineChat(config, grade_by_reference) if config.name == "offline" else get_judge(config, GRADE)
 
 
 def get_comparer(config: JudgeConfig) -> Judge:
-    """Compares ``completion`` with ``rival``; a score is one of ``TIE``, ``FIRST`` and ``SECOND``."""
+    """Return a judge that compares ``completion`` with ``rival``; a score is ``TIE``, ``FIRST`` or ``SECOND``."""
     return OfflineChat(config, nearer_to_reference) if config.name == "offline" else get_judge(config, COMPARE)

@@ -1,4 +1,4 @@
-"""What the tables call a judge. Apart from the judges, so that naming one needs no key and loads no model."""
+"""Names of judges in tables. Apart from the judges, so that naming one needs no key and loads no model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from yapo.config import JudgeConfig
 
 
 def judge_label(config: JudgeConfig) -> str:
-    """The model and where it runs; for the offline scorer, what it measures."""
+    """Name the model and where it runs; for the offline scorer, what it measures."""
     if config.name == "openai":
         return f"judge {config.model} at {urlsplit(config.base_url).hostname}"
     if config.name == "local":
@@ -18,12 +18,12 @@ def judge_label(config: JudgeConfig) -> str:
 
 
 def chat_label(config: JudgeConfig) -> str:
-    """The same where whole conversations are graded, or two answers compared."""
+    """Name the judge where conversations are graded, or two answers compared."""
     nearer = "offline reference, chrF overlap with the reference answer, unscored where there is none"
     return nearer if config.name == "offline" else judge_label(config)
 
 
 def behaviour_label(config: JudgeConfig) -> str:
-    """The same where an answer is graded between two."""
+    """Name the judge where an answer is graded between two."""
     nearer = "offline reference, which of the two given answers it is nearer to by chrF"
     return nearer if config.name == "offline" else judge_label(config)

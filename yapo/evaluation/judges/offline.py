@@ -42,7 +42,7 @@ def _judge(gold: str, opposite: str, completion: str) -> Judgement:
 
 
 def between(gold: str, opposite: str, completion: str) -> float:
-    """4 for the gold answer, 1 for the opposite one, 2.5 for a text as near to one as to the other.
+    """Return 4 for the gold answer, 1 for the opposite one, 2.5 for a text as near to one as to the other.
 
     The difference of the two overlaps, as a share of what it is for the answer on that side itself.
     """

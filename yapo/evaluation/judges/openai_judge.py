@@ -122,7 +122,7 @@ class OpenAIJudge(CachedJudge):
         return Grading(key, self.cache.write(key, request, second.text, *tokens, second.finish), requests + more)
 
     def _reply(self, key: str, chat: Messages) -> tuple[Reply, int]:
-        """One reply, and how many requests it took.
+        """Return one reply, and how many requests it took.
 
         Raises:
             Failure, _NoReply: see ``_grade``.
@@ -147,7 +147,6 @@ class OpenAIJudge(CachedJudge):
         return reply, int(retrying.statistics["attempt_number"])
 
     def _enough(self, state: RetryCallState) -> bool:
-        """Whether a request has been repeated as often as it may be."""
         error = state.outcome.exception() if state.outcome else None
         retries = error.retries if isinstance(error, Failure) else 0
         return state.attempt_number > min(self.config.max_retries, retries)
@@ -169,7 +168,7 @@ class OpenAIJudge(CachedJudge):
         return read_reply(response.content, self.config)
 
     def _unscored(self, wanted: Mapping[str, Request], failed: list[_NoReply]) -> Iterator[Grading]:
-        """Answers without a reply, for this run alone: nothing is kept of them, so the next run asks again."""
+        """Yield answers without a reply, for this run alone: nothing is kept of them, so the next run asks again."""
         if failed:
             reasons = Counter(redact(error.failure.said) for error in failed).most_common(3)
             told = "; ".join(f"{count}: {said}" for said, count in reasons)
@@ -178,7 +177,6 @@ class OpenAIJudge(CachedJudge):
             yield Grading(error.key, self.cache.record(wanted[error.key], "", 0, 0), error.requests)
 
     def _refusal(self, failure: Failure, often: str) -> YapoError:
-        """What went wrong and what to do."""
         done = sum(self.grades(record) is not None for record in self._known.values())
         return YapoError(
             f"judge.model={self.config.model}, judge.base_url={self.config.base_url}: {failure.said}{often}; {failure.fix}. "
@@ -199,7 +197,7 @@ class _NoReply(Exception):
 
 
 def _read_key(variable: str) -> str:
-    """The key of the endpoint; empty where it asks for none."""
+    """Return the key of the endpoint; empty where it asks for none."""
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()

@@ -120,7 +120,7 @@ def status_failure(error: APIStatusError, config: JudgeConfig) -> Failure:
 
 
 def _error_in_body(error: object, config: JudgeConfig) -> Failure:
-    """The failure told in a response whose own status is 200. Unless it is of key or credit, it is this answer's."""
+    """Return the failure told in a response whose own status is 200. Unless it is of key or credit, it is this answer's."""
     told: Mapping[str, Any] = error if isinstance(error, dict) else {"message": error}
     code = told.get("code")
     digits = str(code)
@@ -135,7 +135,6 @@ def _error_in_body(error: object, config: JudgeConfig) -> Failure:
 
 
 def _is_busy(status: int) -> bool:
-    """Whether a later attempt may do better."""
     return status in _BUSY_STATUSES or status >= 500
 
 
@@ -163,20 +162,20 @@ def _no_completion(detail: str) -> Failure:
 
 
 def _part(part: object) -> str:
-    """The text of one part of a reply; nothing for a part of another kind, such as a thought."""
+    """Return the text of one part of a reply; nothing for a part of another kind, such as a thought."""
     if isinstance(part, dict) and part.get("type", "text") in _PARTS and isinstance(part.get("text"), str):
         return str(part["text"])
     return part if isinstance(part, str) else ""
 
 
 def _count(value: object) -> int:
-    """A number of tokens; 0 where the endpoint does not count them."""
+    """Return a number of tokens; 0 where the endpoint does not count them."""
     known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
     return int(value) if known else 0  # type: ignore[call-overload]  # the check stands in ``known``
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that the endpoint asks to wait, as a number or a date; 0 where it does not say."""
+    """Return seconds that the endpoint asks to wait, as a number or a date; 0 where it does not say."""
     value = headers.get("retry-after", "")
     try:
         return max(0.0, float(value))

@@ -74,7 +74,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Rubric:
-    """What an answer is graded by.
+    """Instructions, ranges and data of a judge's grades.
 
     Attributes:
         instructions: what each grade means, and that everything between the markers is data.
@@ -105,14 +105,14 @@ class Rubric:
         }
 
     def data_block(self, request: Request) -> str:
-        """The request as three lines: a marker, one line of JSON, a marker. The markers carry a digest of that line."""
+        """Return the request as three lines: a marker, one line of JSON, a marker. The markers carry a digest of that line."""
         line = json.dumps(self.data(request), ensure_ascii=False)
         line = _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
         fence = hashlib.sha256(line.encode()).hexdigest()[:16]
         return f"BEGIN DATA {fence}\n{line}\nEND DATA {fence}"
 
     def messages(self, request: Request, system: bool = True) -> Messages:
-        """A chat that asks for the grades of one answer; without ``system``, for models that know no such role, in one turn."""
+        """Return a chat that asks for the grades of one answer; in one turn without ``system``, which some models do not know."""
         form = json.dumps({"reason": "one short sentence", **{name: low for name, (low, _) in self.ranges.items()}})
         task = f"{self.data_block(request)}\n\n{self.task} Reply with one JSON object and nothing else, in this form: {form}"
         if not system:
@@ -120,7 +120,7 @@ class Rubric:
         return [{"role": "system", "content": self.instructions}, {"role": "user", "content": task}]
 
     def parse(self, reply: str) -> Grades | None:
-        """The grades in a reply, or None: no readable object, a grade out of range, or two objects that differ.
+        """Return the grades in a reply, or None: no readable object, a grade out of range, or two objects that differ.
 
         A number out of range is not pulled into it, and a missing one is not 0: such a reply says nothing. Text around the
         object (a code fence, an explanation, a closed block of thought) does no harm. Of a reply that ends inside a thought
@@ -137,12 +137,12 @@ class Rubric:
 
 
 def ask_again(asked: Messages, reply: str) -> Messages:
-    """The same chat after a reply that could not be read."""
+    """Return the same chat after a reply that could not be read."""
     return [*asked, {"role": "assistant", "content": reply or "(no text)"}, {"role": "user", "content": AGAIN}]
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
-    """The JSON objects of a text, outermost ones only, in order; none of those in a thought or before its end."""
+    """Return the JSON objects of a text, outermost ones only, in order; none of those in a thought or before its end."""
     decoder, found = json.JSONDecoder(object_pairs_hook=_once), []
     mark = _MARK.search(text)
     while mark:
@@ -166,7 +166,7 @@ def _objects(text: str) -> list[dict[str, Any]]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose names are distinct: of two grades for one part neither counts."""
+    """Return an object whose names are distinct: of two grades for one part neither counts."""
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError("a name occurs twice")
     return dict(pairs)

@@ -51,7 +51,7 @@ class SAS:
 
 
 def sas_vector(positive: Tensor, negative: Tensor, tau: float) -> Tensor:
-    """v = v⁺ - v⁻ with shared features removed.
+    """Return v = v⁺ - v⁻ with shared features removed.
 
     v⁺ holds, for each feature active in at least a share ``tau`` of the positive codes, the mean over its non-zero entries;
     v⁻ likewise. Features left on both sides are set to zero on both.

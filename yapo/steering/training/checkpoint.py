@@ -89,7 +89,7 @@ def resume(
 
 
 def _complete(tensors: dict[str, Tensor], header: dict[str, Any], states: Sequence[VectorState]) -> bool:
-    """Whether a checkpoint has every part, in the shapes that these vectors need."""
+    """Return whether a checkpoint has every part, in the shapes that these vectors need."""
     step, rows = header.get("step"), header.get("rows")
     if not isinstance(step, int) or step < 1 or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return False

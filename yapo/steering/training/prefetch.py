@@ -75,7 +75,6 @@ class PrefetchedSteps:
         return torch.cat(measured)
 
     def _parts(self, work: Assigned) -> list[Assigned]:
-        """Minibatches that share a forward pass."""
         return list(chunks(work, max(1, self.config.rows_per_pass // self.config.batch_size)))
 
     def _batches(self, work: Assigned) -> list[StepBatch]:

@@ -36,7 +36,7 @@ class StepResult:
 
 
 def edited(intervention: Intervention, batch: StepBatch, u: Tensor) -> Tensor:
-    """h' of a batch, each token displaced by ``u [V, width]`` of its vector; see ``Intervention.edit``."""
+    """Return h' of a batch, each token displaced by ``u [V, width]`` of its vector; see ``Intervention.edit``."""
     state = intervention.edit_state(u)
     moved = batch.hidden.float() + _everywhere(state.everywhere, batch.vector)
     summed = intervention.code_terms(batch.codes, state.u)
@@ -46,7 +46,7 @@ def edited(intervention: Intervention, batch: StepBatch, u: Tensor) -> Tensor:
 
 
 def _everywhere(each: Tensor, vector: Tensor) -> Tensor:
-    """``each[vector]``, whose gradient is a product instead of an addition token by token."""
+    """Return ``each[vector]``, whose gradient is a product instead of an addition token by token."""
     if len(each) == 1:
         return each
     return (vector[..., None] == torch.arange(len(each), device=each.device)).float() @ each

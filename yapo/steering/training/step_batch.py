@@ -81,15 +81,15 @@ class StepBatch:
         return FixedCodes(self.ids, self.values, self.place, self.offsets, self.order, self.segments)
 
     def parts(self) -> list[Tensor]:
-        """All tensors, in order."""
+        """Return all tensors, in order."""
         return [getattr(self, item.name) for item in fields(self)]
 
     def to(self, device: torch.device) -> StepBatch:
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         return StepBatch(*(part.to(device, non_blocking=True) for part in self.parts()))
 
     def pinned(self) -> StepBatch:
-        """The same batch in memory from which a GPU copies while the host goes on."""
+        """Return the same batch in memory from which a GPU copies while the host goes on."""
         return StepBatch(*(part.pin_memory() for part in self.parts()))
 
     def copy_(self, other: StepBatch) -> None:
@@ -170,7 +170,7 @@ def _entries(
 
 
 def _predicting(batch: PairBatch, pairs: int, rounded: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """predicts, targets, owner: the last prompt token predicts the first token of both answers, every other token one."""
+    """Return predicts, targets and owner: the last prompt token predicts the first of both answers, every other token one."""
     source, target, owner = batch.source, batch.target, batch.owner
     tokens, inverse = torch.unique(source, return_inverse=True)
     n = _up(len(tokens), PREDICTED) if rounded else len(tokens)

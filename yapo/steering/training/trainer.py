@@ -96,7 +96,7 @@ class Trainer:
         return {state.part.name: self.intervention.expand(torch.stack(state.epochs)) for state in states}
 
     def _run(self, states: list[VectorState], log: Callable[[LogRow], None], checkpoint: Path | None, identity: str) -> None:
-        """All steps; each state receives its vector after every epoch."""
+        """Run all steps; each state receives its vector after every epoch."""
         groups, cuda = [{"params": [state.vector]} for state in states], self.lm.device.type == "cuda"
         optimizer = torch.optim.AdamW(groups, lr=self.config.lr, weight_decay=self.config.weight_decay, fused=cuda or None)
         first, rows_so_far = resume(checkpoint, identity, states, optimizer)
@@ -184,13 +184,13 @@ class Trainer:
         return measured, partial(self._rows, active, work, step)
 
     def _work(self, active: list[VectorState], step: int) -> list[tuple[VectorState, Minibatch]]:
-        """The minibatches of a step, each with the vector that it moves."""
+        """Return the minibatches of a step, each with the vector that it moves."""
         return [(state, batch) for state in active for batch in minibatches(state.part, self.config, step)]
 
     def _rows(
         self, active: list[VectorState], work: list[tuple[VectorState, Minibatch]], step: int, measured: Tensor
     ) -> list[LogRow]:
-        """One row to log for each vector, from what ``_step`` measured."""
+        """Return one row to log for each vector, from what ``_step`` measured."""
         rows: list[LogRow] = []
         grouped = measured.reshape(len(active), self.config.processes, -1).tolist()
         for i, (state, of_state) in enumerate(zip(active, grouped, strict=True)):
@@ -230,12 +230,11 @@ class Trainer:
         return torch.stack([loss.detach(), margin, norm, done.displacement(owner, len(work))], dim=1)
 
     def _steered(self, rows: list[int], u: Tensor, owner: Tensor) -> SteeredPairs:
-        """Pairs of the store, steered by ``u[owner]``."""
         return steer_pairs(self.lm, self.layer, self.intervention, self.store, self.codes, rows, u, owner, self.config.steer_bos)
 
     @torch.no_grad()
     def _epoch_row(self, state: VectorState) -> LogRow:
-        """Validation loss at d = +1 and size of the vector."""
+        """Return the validation loss at d = +1 and size of the vector."""
         losses, moved = [], []
         u = state.part.multiplier * state.vector.detach()[None]
         by_length = sorted(state.part.validation, key=lambda i: len(self.store.hidden[i]))
@@ -263,7 +262,6 @@ class Trainer:
                 )
 
     def _identity(self, sets: list[TrainSet], starts: Mapping[str, Tensor] | None) -> str:
-        """Digest of everything that decides the result."""
         parts = [asdict(part) for part in sets]
         first = None if starts is None else {part.name: starts[part.name].tolist() for part in sets}
         edit = [self.intervention.digest, self.intervention.width]
@@ -271,7 +269,7 @@ class Trainer:
 
 
 def _without_bos(codes: SparseCodes) -> SparseCodes:
-    """Codes of one row without those of its first token, which is not steered."""
+    """Return codes of one row without those of its first token, which is not steered."""
     steered = torch.ones_like(codes.counts, dtype=torch.bool)
     steered[:, 0] = False
     return codes.live(steered)

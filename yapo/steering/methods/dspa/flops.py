@@ -45,7 +45,7 @@ class Tokens:
         return cls(len(pairs), *sums)
 
     def accounted(self, parameters: int, prompt_passes: int) -> int:
-        """2P Σ (prompt_passes·p + c + r); the paper passes over each prompt three times."""
+        """Return 2P Σ (prompt_passes·p + c + r); the paper passes over each prompt three times."""
         return 2 * parameters * (prompt_passes * self.prompt + self.chosen + self.rejected)
 
 

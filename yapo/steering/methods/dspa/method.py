@@ -141,7 +141,7 @@ def counted_pairs(pairs: Sequence[TokenPair], options: DspaOptions) -> Sequence[
 
 
 def prompt_counts(lm: LanguageModel, pair: TokenPair, options: DspaOptions) -> Tensor:
-    """True on the tokens of a pair's prompt, one user's turn, that count in its densities."""
+    """Find the tokens of a pair's prompt, one user's turn, that count in its densities."""
     ids = torch.tensor([pair.prompt])
     return torch.ones_like(ids[0], dtype=torch.bool) if options.count_template else lm.tokenizer.template.content(ids)[0]
 
