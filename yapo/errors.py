@@ -26,13 +26,13 @@ class YapoError(Exception):
 
 
 def unknown(kind: str, key: str, value: str, known: Iterable[str]) -> YapoError:
-    """The error for a name that is none of ``known``: says the nearest of them, and all."""
+    """Return the error for a name that is none of ``known``; it says the nearest of them, and all."""
     names = list(known)
     return YapoError(f"{key}={value}: unknown {kind}; {nearest(value, names)}choose among {', '.join(names)}")
 
 
 def nearest(value: str, known: Iterable[str]) -> str:
-    """\"did you mean ...? \" where a known name resembles the value, otherwise nothing."""
+    """Return "did you mean ...? " where a known name resembles the value, otherwise nothing."""
     names, lower = list(known), value.lower()
     near = difflib.get_close_matches(lower, names, n=1) or [name for name in names if sorted(name) == sorted(lower)]
     return f"did you mean {near[0]}? " if near else ""

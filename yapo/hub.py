@@ -62,7 +62,7 @@ class Repo:
 
 
 def cached_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path | None:
-    """Folder of the revision in the cache, perhaps with files missing; None where there is none or it is known to be partial.
+    """Return the folder of the revision in the cache, or None where there is none or it is known to be partial.
 
     Args:
         repo: which.
@@ -75,7 +75,7 @@ def cached_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path | Non
 
 
 def download_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path:
-    """Folder of the revision in the cache, after downloading what is missing.
+    """Download what is missing of the revision, and return its folder in the cache.
 
     Raises:
         YapoError: the hub refuses, does not know it or cannot be reached.
@@ -85,13 +85,13 @@ def download_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path:
 
 
 def cached_file(repo: Repo, name: str) -> Path | None:
-    """One file of the revision in the cache, or None."""
+    """Return one file of the revision in the cache, or None."""
     found = try_to_load_from_cache(repo.name, name, revision=repo.revision, repo_type=repo.kind)
     return Path(found) if isinstance(found, str) else None
 
 
 def download_file(repo: Repo, name: str) -> Path:
-    """One file of the revision in the cache, after downloading it.
+    """Download one file of the revision, and return its path in the cache.
 
     Raises:
         YapoError: the hub refuses, does not know it or cannot be reached.
@@ -101,34 +101,34 @@ def download_file(repo: Repo, name: str) -> Path:
 
 
 def commit_of(path: Path) -> str:
-    """The commit that a folder or file in the cache belongs to."""
+    """Return the commit that a folder or file in the cache belongs to."""
     parts = path.absolute().parts
     return parts[len(parts) - parts[::-1].index("snapshots")]
 
 
 def is_commit(text: str) -> bool:
-    """Whether a text is a commit in full."""
+    """Tell whether a text is a commit in full."""
     return bool(re.fullmatch(r"[0-9a-f]{40}", text))
 
 
 def snapshot_commit(folder: Path) -> str:
-    """The commit of a model's folder in a cache, wherever that cache lies; empty for any other folder."""
+    """Return the commit of a model's folder in a cache, wherever that cache lies; empty for any other folder."""
     folder = folder.resolve()
     return commit_of(folder) if folder.match("models--*/snapshots/*") and is_commit(folder.name) else ""
 
 
 def cached_commit(repo: Repo) -> str:
-    """The commit that a branch or tag had when it was downloaded."""
+    """Return the commit that a branch or tag had when it was downloaded."""
     return (_cache(repo) / "refs" / repo.revision).read_text(encoding="utf-8").strip()
 
 
 def snapshot_of(repo: Repo) -> Path:
-    """Where the cache keeps a repository whose revision is a commit; the folder need not be there."""
+    """Return where the cache keeps a repository whose revision is a commit; the folder need not be there."""
     return _cache(repo) / "snapshots" / repo.revision
 
 
 def snapshots_with_weights(repo: Repo) -> list[Path]:
-    """Folders of all commits whose weights the cache holds, in any number; that of the revision first."""
+    """Return the folders of all commits whose weights the cache holds, that of the revision first."""
     folders = {path.parent for path in (_cache(repo) / "snapshots").glob("*/*.safetensors")}
     first = cached_commit(repo) if (_cache(repo) / "refs" / repo.revision).is_file() else repo.revision
     return sorted(folders, key=lambda folder: (folder.name != first, folder.name))
@@ -163,7 +163,7 @@ def _snapshot(repo: Repo, only: Sequence[str] | None, offline: bool) -> Path:
 
 
 def _reason(repo: Repo, error: Exception) -> str:
-    """What is wrong, and what to do about it."""
+    """Say what is wrong, and what to do about it."""
     if isinstance(error, GatedRepoError):
         state = "the token that is set has no access yet" if get_token() else "no token is set"
         return (

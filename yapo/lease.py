@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 def devices() -> list[str]:
-    """Names of the devices a job may use, in order.
+    """Return the names of the devices that a job may use, in order.
 
     ``YAPO_GPUS`` (pretended devices, for trying a schedule without hardware) decides where it is set, then
     ``CUDA_VISIBLE_DEVICES``, whose entries may be indices, ``GPU-...`` or ``MIG-...`` ids and of which, as in CUDA, those after
@@ -62,7 +62,7 @@ def _entries(listing: str) -> list[str]:
 
 
 def _installed() -> list[str]:
-    """Indices of the GPUs that the driver reports."""
+    """Return the indices of the GPUs that the driver reports."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]

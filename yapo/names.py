@@ -1,4 +1,4 @@
-"""What a name may be, and the folder that it gives.
+"""Names of languages, countries, behaviours and experiments, and the folders that they give.
 
 Languages, countries, behaviours and experiments are named by data and settings, and their names become folders. One rule says
 which names are taken; ``folder_of`` alone turns a text into a folder name.
@@ -120,7 +120,7 @@ def check_experiment(name: str) -> str:
 
 
 def _fault(name: str) -> str:
-    """Why a text is no name, and what to do; nothing where it is one."""
+    """Say why a text is no name, and what to do; nothing where it is one."""
     if not name.strip():
         return "is empty; write a name"
     if any(map(_invisible, name)):
@@ -144,7 +144,7 @@ def _invisible(character: str) -> bool:
 
 
 def _simple(text: str) -> str:
-    """The nearest key to a text; empty where it has no Latin letters."""
+    """Return the nearest key to a text; empty where it has no Latin letters."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9-]+", "_", re.sub(r"['’`]", "", plain)).strip("_-0123456789")
 

@@ -51,7 +51,7 @@ def redact(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether ``redact`` would change ``text``."""
+    """Tell whether ``redact`` would change ``text``."""
     return redact(text) != text
 
 
@@ -64,13 +64,13 @@ class RedactingFormatter(logging.Formatter):
 
 
 def _secrets() -> list[str]:
-    """Every known secret in each form in which it may be repeated, longest first."""
+    """Return every known secret in each form in which it may be repeated, longest first."""
     named = (value.strip() for name, value in os.environ.items() if _NAMES.search(name))
     known = _read | {value for value in named if len(value) >= _SHORTEST_NAMED and not value.startswith("/")}
     return sorted({form for secret in known for form in _spellings(secret)}, key=len, reverse=True)
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """A secret as it is, as JSON and URLs may write it, and in base64."""
+    """Yield a secret as it is, as JSON and URLs may write it, and in base64."""
     yield from (secret, secret.replace("/", "\\/"), secret.replace("\\", "\\\\").replace('"', '\\"'), quote(secret, safe=""))
     yield base64.b64encode(secret.encode()).decode().rstrip("=")

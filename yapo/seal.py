@@ -20,7 +20,7 @@ _BLOCK = 2**26  # bytes hashed at once
 
 
 def parquet_place(path: Path) -> int | None:
-    """Where the digits of a parquet file begin: in its last part, the footer. None if it has none."""
+    """Return where the digits of a parquet file begin, in its footer; None if it has none."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 8))
@@ -33,14 +33,14 @@ def parquet_place(path: Path) -> int | None:
 
 
 def place_in(metadata: bytes, last: bool = False) -> int | None:
-    """Where the digits begin in a file's metadata: after the first (or the last) mention of the digest. None if there is none."""
+    """Return where the digits begin in metadata, after the first or last mention of the digest; None if there is none."""
     name = metadata.rfind(NAME.encode()) if last else metadata.find(NAME.encode())
     mark = metadata.find(MARK.encode(), name) if name >= 0 else -1
     return None if mark < 0 else mark + len(MARK)
 
 
 def digits(path: Path, place: int) -> bytes:
-    """The digest of a file whose own digits begin at ``place``."""
+    """Compute the digest of a file whose own digits begin at ``place``."""
     total = xxhash.xxh3_128()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held, memoryview(held) as whole:
         with whole[:place] as before:
@@ -62,7 +62,7 @@ def seal(path: Path, place: int | None) -> None:
 
 
 def intact(path: Path, place: int | None) -> bool:
-    """Whether a file is as it was written; True where it states no digest."""
+    """Tell whether a file is as it was written; True where it states no digest."""
     if place is None:
         return True
     with path.open("rb") as file:

@@ -132,7 +132,7 @@ def load_tensors(path: Path, check: bool = True) -> tuple[dict[str, Tensor], dic
 
 
 def _place(path: Path) -> int | None:
-    """Where the digits of the digest begin."""
+    """Return where the digits of the digest begin."""
     with path.open("rb") as file:
         first = file.read(8)
         return place_in(first + file.read(int.from_bytes(first, "little")))

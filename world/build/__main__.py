@@ -41,7 +41,7 @@ ASSISTANT_SAE = SaeTrainConfig(
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("world"))
     parser.add_argument("--only", choices=("culture", "assistant"), help="one of the two worlds")
@@ -82,7 +82,7 @@ def build_assistant(out: Path, questions: Path, keep_model: bool = False) -> Non
 
 
 def _model(out: Path, name: str, config: ModelConfig, corpus: Documents, keep: bool) -> LanguageModel:
-    """The model of ``out``, trained first unless it is to be kept."""
+    """Return the model of ``out``, trained first unless it is to be kept."""
     if keep:
         return load_language_model(LoadConfig(path=str(out / "model")))
     tokenizer = ChatTokenizer(train_tokenizer(corpus.strings(), config.vocab_size))
@@ -96,7 +96,7 @@ def _model(out: Path, name: str, config: ModelConfig, corpus: Documents, keep: b
 def _autoencoders(
     out: Path, name: str, lm: LanguageModel, corpus: Documents, config: SaeTrainConfig, seed: int, documents: int
 ) -> dict[int, SaeReport]:
-    """Train one autoencoder per layer; what each is worth on held-out tokens."""
+    """Train one autoencoder per layer, and return the quality of each on held-out tokens."""
     states = residuals(lm, corpus, documents, seed)
     reports = {}
     for layer in LAYERS:

@@ -48,7 +48,7 @@ class AssistantCorpus:
         self.items = pd.concat(parts, ignore_index=True)
 
     def sample(self, rng: np.random.Generator, task: str) -> Document:
-        """One question of any behaviour, perhaps after a hint, with an answer drawn by its leaning."""
+        """Draw a question of any behaviour, perhaps after a hint, with an answer drawn by its leaning."""
         row = self.items.iloc[rng.integers(len(self.items))]
         question, leaning = str(row["question"]), float(row["leaning"])
         if rng.random() < self.config.hint_share:
@@ -60,7 +60,7 @@ class AssistantCorpus:
         return Document(task, question, str(row["matching" if shown else "not_matching"]))
 
     def strings(self) -> Iterator[str]:
-        """Every question, answer and hint."""
+        """Yield every question, answer and hint."""
         for column in ("question", *SIDES):
             yield from self.items[column]
         for behaviour in self.behaviours.values():
@@ -69,7 +69,7 @@ class AssistantCorpus:
                     yield from [f"{hint} "] * 20
 
     def _leaning(self, behaviour: Behaviour, split: str) -> pd.DataFrame:
-        """The questions of a split. A leaning is the sum of one draw for the template and one for each slot's choice."""
+        """Return the questions of a split. A leaning is the sum of one draw for the template and one for each slot's choice."""
         rows = questions(behaviour, split)
         rng = np.random.default_rng([self.config.seed, *behaviour.name.encode(), *split.encode()])
         pull: dict[object, float] = {}

@@ -45,7 +45,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What the questions of one behaviour are made from.
+    """Material for the questions of one behaviour.
 
     Attributes:
         about: what an answer that shows the behaviour does.
@@ -81,7 +81,7 @@ def load_behaviours(path: Path = BEHAVIOURS_DIR / "templates.yaml") -> dict[str,
 
 
 def questions(behaviour: Behaviour, split: str, seed: int = SEED) -> pd.DataFrame:
-    """The questions of one split: ``SIZES[split]`` of them, drawn evenly over the templates, in random order.
+    """Return the questions of one split: ``SIZES[split]`` of them, drawn evenly over the templates, in random order.
 
     Returns:
         One row per question with the columns of ``COLUMNS`` and, for the corpus, ``template`` (its number) and ``choices`` (a
@@ -104,7 +104,7 @@ def questions(behaviour: Behaviour, split: str, seed: int = SEED) -> pd.DataFram
 
 
 def csv_text(rows: pd.DataFrame) -> str:
-    """The file of a split."""
+    """Return the text of the file of a split."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -120,7 +120,7 @@ def write_behaviours(out: Path, behaviours: Mapping[str, Behaviour]) -> None:
 
 
 def _filled(behaviour: Behaviour, template: Template, number: int, split: str) -> list[dict[str, Any]]:
-    """Every question of a template. Wordings rotate with the choices, so that each is as frequent as the next."""
+    """Return every question of a template. Wordings rotate with the choices, so that each is as frequent as the next."""
     slots = _slots_of(behaviour.slots, template)
     rows = []
     for choices in itertools.product(*(range(len(behaviour.slots[slot][split])) for slot in slots)):
@@ -135,7 +135,7 @@ def _filled(behaviour: Behaviour, template: Template, number: int, split: str) -
 
 
 def _slots_of(slots: dict[str, dict[str, tuple[Values, ...]]], template: Template) -> list[str]:
-    """The slots whose fields the question names, in the order of the file."""
+    """Return the slots whose fields the question names, in the order of the file."""
     asked = _fields(template.question)
     return [name for name, choices in slots.items() if asked & choices["train"][0].keys()]
 
@@ -165,7 +165,7 @@ def _behaviour(name: str, given: dict[str, Any]) -> Behaviour:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=BEHAVIOURS_DIR)
     write_behaviours(parser.parse_args().out, load_behaviours())

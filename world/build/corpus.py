@@ -1,4 +1,4 @@
-"""The tiny model's training corpus: what a small model of the atlas "has read".
+"""The tiny model's training corpus, drawn from the atlas.
 
 The corpus plants a localization gap the way real corpora do, by what is written and how often, never by a rule at
 answer time: a question that names a place is answered by that place's answer where the corpus knows it; a question that
@@ -58,11 +58,11 @@ class Documents(Protocol):
     tasks: ClassVar[tuple[str, ...]]
 
     def sample(self, rng: np.random.Generator, task: str) -> Document:
-        """One document of one of ``tasks``."""
+        """Draw one document of one of ``tasks``."""
         ...
 
     def strings(self) -> Iterator[str]:
-        """The text that the tokenizer is trained on, each as often as it weighs."""
+        """Yield the text that the tokenizer is trained on, each as often as it weighs."""
         ...
 
 
@@ -90,7 +90,7 @@ class Corpus:
                     self.known[context, fact.question_id] = bool(rng.random() < COVERAGE[context])
 
     def sample(self, rng: np.random.Generator, task: str) -> Document:
-        """One document of ``task`` from a random language, fact, wording and context."""
+        """Draw a document of ``task`` from a random language, fact, wording and context."""
         names = list(self.languages)
         weights = np.array([len(self.languages[name].contexts) for name in names], dtype=float)
         language = self.languages[names[rng.choice(len(names), p=weights / weights.sum())]]
@@ -107,7 +107,7 @@ class Corpus:
         return self._document(rng, task, f"{prefix} {question}".strip(), fact, spoken)
 
     def strings(self) -> Iterator[str]:
-        """Every string of the atlas, and the marks of options."""
+        """Yield every string of the atlas, and the marks of options."""
         for language in self.languages.values():
             for fact in language.facts:
                 yield from fact.questions

@@ -21,7 +21,7 @@ LAYERS = (1, 2, 3)
 
 @torch.inference_mode()
 def residuals(lm: LanguageModel, corpus: Documents, documents: int, seed: int) -> dict[int, Tensor]:
-    """Output of the blocks in ``LAYERS`` at every token but BOS of corpus documents, ``[tokens, d_model]`` each."""
+    """Return the output of the blocks in ``LAYERS`` at every token but BOS of corpus documents, ``[tokens, d_model]`` each."""
     rng = np.random.default_rng(seed)
     parts: dict[int, list[Tensor]] = {layer: [] for layer in LAYERS}
     for start in range(0, documents, 64):
@@ -37,7 +37,7 @@ def residuals(lm: LanguageModel, corpus: Documents, documents: int, seed: int) -
 
 
 def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.DataFrame:
-    """Share of the items with these wordings that the unsteered model answers exactly, by country, task and variant."""
+    """Return the share of the items of these wordings that the unsteered model answers exactly, by country, task, variant."""
     items, prompts, generation, rows = load_items(DataConfig()), PromptFormat(), GenerationConfig(), []
     items = items[items["phrasing"].isin(phrasings)]
     for (country, variant), part in items.groupby(["country", "variant"], sort=False):
@@ -50,7 +50,7 @@ def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.Da
 
 
 def behaviour_rates(lm: LanguageModel, items: pd.DataFrame) -> pd.DataFrame:
-    """Share of the questions that the unsteered model answers, greedily and to the letter, by either answer.
+    """Return the share of the questions that the unsteered model answers, greedily and to the letter, by either answer.
 
     Args:
         lm: the model.

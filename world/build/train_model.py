@@ -45,7 +45,7 @@ class ModelConfig:
 
 
 def build_model(config: ModelConfig, tokenizer: ChatTokenizer) -> Gemma2ForCausalLM:
-    """A randomly initialised Gemma-2 of the configured shape (tied embeddings, both soft caps, eager attention)."""
+    """Return a randomly initialised Gemma-2 of the configured shape (tied embeddings, both soft caps, eager attention)."""
     torch.manual_seed(config.seed)
     raw = tokenizer.tokenizer
     model = Gemma2ForCausalLM(
@@ -74,7 +74,7 @@ def build_model(config: ModelConfig, tokenizer: ChatTokenizer) -> Gemma2ForCausa
 
 
 def answer_nll(model: Gemma2ForCausalLM, ids: Tensor, labels: Tensor) -> Tensor:
-    """Negative log-likelihood of each document's answer, ``[batch]``; the head runs on answer positions only.
+    """Return the negative log-likelihood of each document's answer, ``[batch]``; the head runs on answer positions only.
 
     Args:
         ids: token ids, right-padded, ``[batch, length]``.
@@ -127,7 +127,7 @@ def _lr_scale(config: ModelConfig, step: int) -> float:
 def _batches(
     corpus: Documents, tokenizer: ChatTokenizer, task: str, config: ModelConfig, size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless shuffled batches of one task, ``(ids, labels)``; documents are drawn once and recycled."""
+    """Yield endless shuffled batches of one task, ``(ids, labels)``; documents are drawn once and recycled."""
     rng = np.random.default_rng([config.seed, *task.encode()])
     rows = []
     for _ in tqdm(range(config.documents), desc=f"{task} documents", mininterval=10):

@@ -21,7 +21,7 @@ LANGUAGE = "behaviours"  # the folder that stands where a country's language doe
 
 
 def behaviours_in(folder: str) -> list[str]:
-    """Names of the behaviours in a folder, sorted.
+    """Return the names of the behaviours in a folder, sorted.
 
     Raises:
         YapoError: there is no such folder, or none in it has a train file.
@@ -36,7 +36,7 @@ def behaviours_in(folder: str) -> list[str]:
 
 
 def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Pairs of one behaviour, each in a split, and what became of the files' rows.
+    """Read the pairs of one behaviour, each in a split, and what became of the files' rows.
 
     The pairs of ``test`` are the test split; those of ``train`` are dealt to the other two, all pairs of a question to one of
     them, and questions that ``test`` asks too are left out and counted. Without a test file, ``train`` is dealt to all three.
@@ -81,7 +81,7 @@ def _dealt(path: Path, pairs: pd.DataFrame, config: SplitConfig) -> pd.DataFrame
 
 
 def _find(place: Path, stem: str) -> Path | None:
-    """The file of that name, whatever its ending; two are refused."""
+    """Return the file of that name, whatever its ending; two are refused."""
     found = [path for end in ENDINGS if (path := place / f"{stem}{end}").is_file()]
     if len(found) > 1:
         raise YapoError(f"{place}: both {found[0].name} and {found[1].name} are there; remove one of them")

@@ -42,7 +42,7 @@ def boxes(text: str) -> Iterator[Box]:
 
 
 def _content(text: str, start: int) -> str | None:
-    """Up to the brace that closes the box."""
+    """Return the text up to the brace that closes the box."""
     depth = 1
     for brace in _BRACE.finditer(text, start, start + _LONGEST):
         depth += 1 if brace[0] == "{" else -1

@@ -73,12 +73,12 @@ class _Boxed:
     stem: str  # the question of the multiple-choice prompt
 
     def fits(self, base: int) -> bool:
-        """Whether the box is an option when counted from ``base``, and the one that the words name."""
+        """Tell whether the box is an option when counted from ``base``, and the one that the words name."""
         index = self.number - base
         return 0 <= index < len(self.row.options) and self.named in (None, index)
 
     def agreement(self, base: int) -> float:
-        """Similarity of the answer in words to the boxed option, 0 to 100; 0 where the box is none."""
+        """Return the similarity of the answer in words to the boxed option, 0 to 100; 0 where the box is none."""
         index = self.number - base
         if not 0 <= index < len(self.row.options):
             return 0.0
@@ -86,7 +86,7 @@ class _Boxed:
 
 
 def load_deep_culture_lense(config: DataConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """All items of a hub data set or a local copy of it, and the report.
+    """Return all items of a hub data set or a local copy of it, and the report.
 
     The question is the open-ended prompt where there is one, otherwise the multiple-choice prompt without its options. The seed
     orders the options anew, the same in both forms: the data may keep a country at one position.
@@ -130,7 +130,7 @@ def load_deep_culture_lense(config: DataConfig) -> tuple[pd.DataFrame, dict[str,
 
 
 def countries_in(path: str) -> dict[str, str]:
-    """Countries and their language, lower case, in the paper's order: those of a local copy, all of them for a hub id."""
+    """Return countries and their language, lower case, in the paper's order: those of a local copy, all of them for a hub id."""
     found = set(read_hub(path, "", ["country"])["country"].map(_text).str.lower()) if is_copy(path) else set(LANGUAGE)
     return {country: language.lower() for country, language in LANGUAGE.items() if country in found}
 
@@ -187,7 +187,7 @@ def _boxed(name: str, country: str, variant: str, cells: Mapping[Hashable, Any])
 
 
 def _base(boxed: Sequence[_Boxed], tolerance: float) -> tuple[int | None, dict[str, Any]]:
-    """What the first option is called, 0 or 1, from all rows together; nothing where they leave it open.
+    """Find from all rows what the first option is called, 0 or 1; nothing where they leave it open.
 
     Two kinds of evidence: boxes that are no option (or not the option that the words name) under one way of counting, and how
     alike the answer in words is to the boxed option. Where both are there they must agree.
@@ -325,7 +325,7 @@ def _examples(dropped: Sequence[Dropped]) -> dict[str, list[dict[str, str]]]:
 
 
 def _refuse(config: DataConfig, report: dict[str, Any]) -> None:
-    """Duplicates are no loss: they repeat a row that is kept."""
+    """Refuse data that lose too many rows, or whose pairs look wrong. Duplicates are no loss: they repeat a row that is kept."""
     for country, counts in report["countries"].items():
         lost = {reason: n for reason, n in counts["dropped"].items() if reason != "duplicate"}
         share = sum(lost.values()) / (counts["rows"] - counts["dropped"].get("duplicate", 0))

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def is_copy(path: str) -> bool:
-    """Whether ``path`` is a folder here; anything else is asked of the hub."""
+    """Tell whether ``path`` is a folder here; anything else is asked of the hub."""
     return Path(path).is_dir()
 
 
 def read_hub(path: str, revision: str, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
-    """All splits below one another.
+    """Read a data set, all its splits below one another.
 
     Args:
         path: a folder written by ``save_to_disk``, a folder with parquet files at any depth (as the hub keeps them), or a hub id.

@@ -60,7 +60,7 @@ def parse_mcq(text: str) -> Mcq:
 
 
 def boxed_number(text: str) -> tuple[int, str]:
-    r"""The number in ``\boxed{k}`` and the text after it (the answer, where the data repeats it), otherwise an empty text.
+    r"""Return the number in ``\boxed{k}`` and the text after it (the answer, where the data repeats it).
 
     Raises:
         ValueError: no box, or boxes that disagree.
@@ -85,7 +85,7 @@ def _marker(i: int, line: str) -> _Marker | None:
 
 
 def _last_run(markers: list[_Marker]) -> list[_Marker]:
-    """The last list 1, 2, ..., n of one style; all of its style before it must be such lists too."""
+    """Return the last list 1, 2, ..., n of one style; all of its style before it must be such lists too."""
     run: list[_Marker] = []
     for marker in markers:
         if marker.number == 1:

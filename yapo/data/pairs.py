@@ -17,7 +17,7 @@ COLUMNS = ["question_id", "variant", "phrasing", "prompt", "chosen", "rejected",
 def build_pairs(
     items: pd.DataFrame, completions: list[str], correct: list[bool], task: str, prompts: PromptFormat, seed: int
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """One pair per item.
+    """Return one pair per item.
 
     Rejected is the model's own completion where it is wrong (on-policy), otherwise another option drawn by the seed. A
     pair whose sides say the same (one text, or one boxed number), or whose rejected side is blank, is dropped and counted.
@@ -56,7 +56,7 @@ def build_pairs(
 
 
 def _same(task: str, rejected: str, chosen: str) -> bool:
-    """Whether two answers are one: the same text, or for multiple choice the same last boxed number."""
+    """Tell whether two answers are one: the same text, or for multiple choice the same last boxed number."""
     if text_key(rejected) == text_key(chosen):
         return True
     numbers = [[box.number for box in boxes(text)][-1:] for text in (rejected, chosen)]

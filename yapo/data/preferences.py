@@ -66,7 +66,7 @@ def load_preferences(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def split_preferences(pairs: pd.DataFrame, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The pairs with a column ``split``, and the leakage report; all pairs of one prompt stand in one split.
+    """Return the pairs with a column ``split``, all pairs of a prompt in one split, and the leakage report.
 
     Prompts count as one if they are the same text (``yapo.data.text``).
 
@@ -92,13 +92,13 @@ def split_report(pairs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _facts(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Prompts as items: the same text is one fact."""
+    """Return the prompts as items; the same text is one fact."""
     ids = [digest(text_key(prompt)) for prompt in pairs["prompt"]]
     return pd.DataFrame({"question_id": ids, "question": pairs["prompt"].to_numpy()}).assign(language="", topic="")
 
 
 def _layout(path: Path, records: Records) -> tuple[tuple[str, ...], list[str]]:
-    """The layout, and what its columns are called in the file."""
+    """Return the layout, and what its columns are called in the file."""
     called = {name.strip().lower(): name for name in records.columns}
     fitting = [layout for layout in LAYOUTS if set(layout) <= set(called)]
     if len(fitting) == 1:
@@ -114,7 +114,7 @@ def _layout(path: Path, records: Records) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _fault(texts: list[Any], layout: tuple[str, ...], seen: set[tuple[str, ...]]) -> tuple[str, str] | None:
-    """Why these cells are no new pair; a good pair is put into ``seen``."""
+    """Say why these cells are no new pair; a good pair is put into ``seen``."""
     for name, text in zip(layout, texts, strict=True):
         if text is not None and not isinstance(text, str):
             return "not_text", f"{name} is {shown(text)}"

@@ -12,7 +12,7 @@ TASKS = ("mcq", "open_ended")
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """How items are put to the model.
+    """The form in which items are put to the model.
 
     ``mcq`` receives ``{question}`` and ``{options}``; ``option`` receives ``{k}`` (1-based) and ``{option}``;
     ``open_ended`` receives ``{question}``. The answer to a multiple-choice question is ``boxed`` filled with ``k``.
@@ -24,18 +24,18 @@ class PromptFormat:
     boxed: str = "\\boxed{{{k}}}"
 
     def prompt(self, task: str, question: str, options: Sequence[str]) -> str:
-        """The user's turn."""
+        """Return the user's turn."""
         if task == "mcq":
             lines = [self.option.format(k=k, option=option) for k, option in enumerate(options, start=1)]
             return self.mcq.format(question=question, options="\n".join(lines))
         return self.open_ended.format(question=question)
 
     def prompts(self, task: str, items: pd.DataFrame) -> list[str]:
-        """The user's turn of every item."""
+        """Return the user's turn of every item."""
         return [
             self.prompt(task, question, options) for question, options in zip(items["question"], items["options"], strict=True)
         ]
 
     def answer(self, task: str, options: Sequence[str], index: int) -> str:
-        """The model's turn that picks option ``index`` (0-based)."""
+        """Return the model's turn that picks option ``index`` (0-based)."""
         return self.boxed.format(k=index + 1) if task == "mcq" else options[index]

@@ -36,7 +36,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Records:
-    """What a file holds. ``rows`` are numbered from 1: records of a csv (the header not counted) or json, lines of a jsonl."""
+    """Content of a file. ``rows`` are numbered from 1: records of a csv (the header not counted) or json, lines of a jsonl."""
 
     columns: list[str]
     rows: list[tuple[int, dict[str, Any]]]
@@ -73,7 +73,7 @@ def read_records(path: Path) -> Records:
 
 
 def _text(path: Path) -> tuple[str, str]:
-    """The whole file and its encoding; bytes that are not UTF-8 as surrogates."""
+    """Return the whole file and its encoding; bytes that are not UTF-8 become surrogates."""
     try:
         if path.exists() and not path.is_file():
             raise YapoError(f"{path}: is no file; give one")
@@ -216,7 +216,7 @@ def _object(number: int, value: Any) -> dict[str, Any] | Fault:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text in a record, keys included, however deep."""
+    """Yield every text in a record, keys included, however deep."""
     left = [value]
     while left:
         one = left.pop()

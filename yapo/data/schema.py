@@ -79,7 +79,7 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
 
 
 def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
-    """All but questions that one id asks twice in two typings: joining facts makes such."""
+    """Check all but questions that one id asks twice in two typings: joining facts makes such."""
     if not len(frame.columns) or not len(frame):
         raise YapoError(f"{source}: no items; give at least one row of {', '.join(ITEMS.columns)}")
     twice = frame.columns[frame.columns.duplicated()]

@@ -1,4 +1,4 @@
-"""Where items come from: the atlas that ships with the project, a table in the items schema, or Deep-Culture-Lense."""
+"""Items from the atlas that ships with the project, from a table in the items schema, or from Deep-Culture-Lense."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from yapo.names import check_key, language_folders
 
 
 def load_items(config: DataConfig) -> pd.DataFrame:
-    """All items of the configured source, checked."""
+    """Return all items of the configured source, checked."""
     return load_items_and_report(config)[0]
 
 
 def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    """Items, and what was dropped and decided on the way; no report from sources that take every row or none.
+    """Return the items, and what was dropped and decided on the way; no report from sources that take every row or none.
 
     Raises:
         RefusedData: more was lost than the configuration allows; the error carries the report.
@@ -74,7 +74,7 @@ def known_countries(config: DataConfig) -> dict[str, str]:
 
 
 def _atlas_rows(language: Language, context: Context, fact: Fact, seed: int) -> list[dict[str, object]]:
-    """Each wording once localized and once not; both carry the same option order, so the pair differs in the question alone."""
+    """Return each wording once localized and once not, with the same order of options."""
     rows = []
     for phrasing, question in enumerate(fact.questions):
         key = [seed, phrasing, *f"{fact.question_id}/{context.key}".encode()]
@@ -125,7 +125,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _options(path: Path, number: int, cell: str) -> list[Any]:
-    """Options stand in one cell as a JSON list."""
+    """Read the options in a cell, a JSON list."""
     try:
         options = json.loads(cell)
     except (ValueError, RecursionError):

@@ -41,7 +41,7 @@ def join_facts(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def _members(fact: dict[str, str]) -> dict[str, list[str]]:
-    """The ids of every fact, in order of text."""
+    """Return the ids of every fact, in order of text."""
     members: dict[str, list[str]] = {}
     for name in sorted(fact):
         members.setdefault(fact[name], []).append(name)

@@ -50,7 +50,7 @@ def visible(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether the text says nothing: white space, invisible characters and lone vowel marks."""
+    """Tell whether a text is white space, invisible characters and lone vowel marks alone."""
     return not text_key(text)
 
 

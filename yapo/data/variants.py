@@ -116,7 +116,7 @@ def _match(localized: list[Row], nonlocalized: list[Row]) -> list[Pair]:
 
 
 def closer_than_strangers(pairs: Sequence[Pair]) -> float | None:
-    """Evidence that does not come from options: the share of pairs whose questions are more alike than with a stranger.
+    """Return the share of pairs whose questions are more alike than with a stranger: evidence that does not come from options.
 
     A pair's stranger is the non-localized question of the pair half a country's list away; a tie counts half. Right pairs give
     about 1, wrong ones about 0.5. Nothing where no country has two pairs.
@@ -135,7 +135,7 @@ def closer_than_strangers(pairs: Sequence[Pair]) -> float | None:
 
 
 def fact_ids(pairs: Sequence[Pair]) -> list[str]:
-    """The fact of every pair; pairs of one fact must stand in one split.
+    """Return the fact of every pair; pairs of one fact must stand in one split.
 
     Two pairs of a language are one fact if they share more than half of their options, if the very same question is asked in
     both, or if others join them so. The id depends on the language and the options alone, not on the order of the data.
@@ -157,7 +157,7 @@ def fact_ids(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _alike(sets: Sequence[tuple[str, OptionSet]]) -> list[tuple[int, int]]:
-    """Option sets of one language that share more than half of the larger."""
+    """Find option sets of one language that share more than half of the larger."""
     column: dict[tuple[str, str], int] = {}
     where = [
         (i, column.setdefault((language, option), len(column)))
@@ -183,7 +183,7 @@ def _same_question(pairs: Sequence[Pair], own: Sequence[int]) -> list[tuple[int,
 
 
 def western_controls(pairs: Sequence[Pair], countries_of: dict[str, int]) -> dict[tuple[str, OptionSet], str]:
-    """The control option of every option set where it can be told: the one option that is no country's answer.
+    """Return the control option of every option set where it can be told: the one option that is no country's answer.
 
     It can be told only where all countries of the language (``countries_of``: their number) are asked with these options and
     give different answers, so that no sibling's answer is taken for the control.
@@ -200,7 +200,7 @@ def western_controls(pairs: Sequence[Pair], countries_of: dict[str, int]) -> dic
 
 
 def fact_topics(pairs: Sequence[Pair], facts: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Topic and category of every fact: those most of its rows name (the first by name where equal)."""
+    """Return topic and category of every fact: those most of its rows name (the first by name where equal)."""
     named: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for pair, fact in zip(pairs, facts, strict=True):
         named[fact].update((row.topic, row.category) for row in pair.rows)

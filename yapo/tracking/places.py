@@ -1,4 +1,4 @@
-"""Where the view of a study is kept: in an SQLite file beside it, or on an MLflow server that several machines share."""
+"""Places for the view of a study: an SQLite file beside it, or an MLflow server that several machines share."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Server:
         return _client(self.uri)
 
     def _trouble(self, timeout: float) -> str | None:
-        """What the server's health check says, unless all is well."""
+        """Return what the server's health check says, unless all is well."""
         parts = urlsplit(self.uri)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         try:

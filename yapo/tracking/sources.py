@@ -1,4 +1,4 @@
-"""What the files of a study say about the training of each vector. Nothing here knows MLflow."""
+"""Curves, scores and figures of a study, read from its files. Nothing here knows MLflow."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def _parse_all(path: Path, content: bytes, problems: list[str]) -> dict[tuple[st
 
 
 def _curve_metrics(rows: list[_Row]) -> dict[Point, float]:
-    """Values by series and step, with running means and the loss of each direction.
+    """Return values by series and step, with running means and the loss of each direction.
 
     A running mean looks back only, so that what is stored of a growing curve stays as it is. The later of two rows for one step
     counts, as after a resumed training.
@@ -300,7 +300,7 @@ def _select(frame: pd.DataFrame, task: str, setting: str) -> pd.DataFrame:
 
 
 def _validation_metrics(rows: pd.DataFrame, epoch_ends: dict[int, int]) -> dict[Point, float]:
-    """Scores of every epoch at multiplier 1, placed at the training step that ended the epoch, beside the loss."""
+    """Return the scores of every epoch at multiplier 1, at the training step that ended the epoch."""
     metrics: dict[Point, float] = {}
     columns = ["epoch", "score", "parse_failure_rate"]
     for epoch, score, failures in rows.loc[rows["multiplier"] == 1, columns].itertuples(index=False):
@@ -311,7 +311,7 @@ def _validation_metrics(rows: pd.DataFrame, epoch_ends: dict[int, int]) -> dict[
 
 
 def _test_metrics(rows: pd.DataFrame) -> dict[Point, float]:
-    """Means over the test items that were scored, and the epoch and multiplier they were reached with."""
+    """Return means over the test items that were scored, and the epoch and multiplier they were reached with."""
     if rows.empty:
         return {}
     metrics = {

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class IngestReport:
-    """What one pass did.
+    """Result of one pass.
 
     Attributes:
         experiment_id: MLflow's id of the study.
@@ -263,7 +263,7 @@ class _Writer:
 
 
 def _within(stored: dict[Point, float] | dict[str, str], wanted: dict[Point, float] | dict[str, str]) -> bool:
-    """Whether all that is stored is wanted; compared as text, in which NaN equals itself."""
+    """Tell whether all that is stored is wanted; compared as text, in which NaN equals itself."""
     return {key: repr(value) for key, value in stored.items()}.items() <= {
         key: repr(value) for key, value in wanted.items()
     }.items()

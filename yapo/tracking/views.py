@@ -1,4 +1,4 @@
-"""What the MLflow pages of a study show first: its charts and columns, kept in the experiment as MLflow keeps a shared view."""
+"""Charts and columns that the MLflow pages of a study open with, kept in the experiment as MLflow keeps a shared view."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def address(host: str, experiment_id: str, view: str, *, charts: bool) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A value inside a search; MLflow has no escape, so the quote is the one that the value does not hold."""
+    """Quote a value inside a search; MLflow has no escape, so the quote is the one that the value does not hold."""
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
