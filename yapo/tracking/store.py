@@ -39,8 +39,8 @@ class IngestReport:
 
     Attributes:
         experiment_id: MLflow's id of the study.
-        runs: Number of runs by what happened to them: created, extended, rewritten or unchanged.
-        problems: One sentence for each file that could not be read, or not whole. What depends on it is not up to date.
+        runs: number of runs by what happened to them: created, extended, rewritten or unchanged.
+        problems: one sentence for each file that could not be read, or not whole. What depends on it is not up to date.
     """
 
     experiment_id: str
@@ -48,40 +48,29 @@ class IngestReport:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass
 class Tracker:
-    """Keeps the MLflow view of one study up to date, pass by pass."""
+    """The MLflow view of one study, brought up to date pass by pass.
 
-    def __init__(
-        self,
-        results: Path,
-        place: Place,
-        experiment: str,
-        wait: float = 60.0,
-        turn: float = 3600.0,
-        say: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """Name the places; nothing is opened yet.
+    Attributes:
+        results: folder of the study.
+        place: where the view is kept; nothing is opened before the first pass.
+        experiment: name of the MLflow experiment.
+        wait: seconds to wait for another program to let go of the place, and for a server to answer.
+        turn: seconds to wait for other ingests of this study. One that dies lets go at once.
+        say: told what goes on where that takes long: a wait, and how many methods have been read.
+        example: tags of the run whose country, task and setting the page of all methods shows; empty before there is one.
+    """
 
-        Args:
-            results: Folder of the study.
-            place: Where the view is kept.
-            experiment: Name of the MLflow experiment.
-            wait: Seconds to wait for another program to let go of the place, and for a server to answer.
-            turn: Seconds to wait for other ingests of this study. One that dies lets go at once.
-            say: Told what goes on where that takes long: a wait, and how many methods have been read.
-
-        Attributes:
-            example: Tags of the run whose country, task and setting the page of all methods shows; empty before there is one.
-        """
-        self.results = results
-        self.place = place
-        self.experiment = experiment
-        self.wait = wait
-        self.turn = turn
-        self.say = say
-        self._seen: dict[Path, FileState] = {}
-        self._last_warning = ""
-        self.example: dict[str, str] = {}
+    results: Path
+    place: Place
+    experiment: str
+    wait: float = 60.0
+    turn: float = 3600.0
+    say: Callable[[str], None] = lambda _: None
+    example: dict[str, str] = field(default_factory=dict, init=False)
+    _seen: dict[Path, FileState] = field(default_factory=dict, init=False)
+    _last_warning: str = field(default="", init=False)
 
     def ingest(self) -> IngestReport:
         """Bring the view up to date with the files.
@@ -91,7 +80,7 @@ class Tracker:
         which an interrupted one left half-written.
 
         Raises:
-            YapoError: There is no such study, or the place is locked or unusable. Errors of MLflow itself pass as they are.
+            YapoError: there is no such study, or the place is locked or unusable. Errors of MLflow itself pass as they are.
         """
         if not self.results.is_dir():
             raise YapoError(f"{self.results}: no such study folder; give the results folder of an experiment")
