@@ -23,7 +23,7 @@ from yapo.models.sae import check_fits, load_sae
 from yapo.models.sae_quality import measure
 from yapo.models.sae_training import choose_texts
 from yapo.paths import Paths
-from yapo.stages import data, train_sae
+from yapo.stages import autoencoders, data, train_sae
 from yapo.stages.inputs import read_sae
 
 OWN = [
@@ -99,7 +99,7 @@ def test_quality_is_measured_on_the_validation_split(results: Path) -> None:
     assert 150 < quality["n_tokens"] <= 300
     lm = load_language_model(config.model)
     items = read_table(paths.items).merge(read_table(paths.split), on="question_id")
-    texts = train_sae.texts_of(config, lm.tokenizer, items[items["split"] == "validation"], "validation")
+    texts = autoencoders.texts_of(config, lm.tokenizer, items[items["split"] == "validation"], "validation")
     with torch.no_grad():
         parts = [
             lm.model.model(input_ids=torch.tensor([text], device=lm.device), output_hidden_states=True).hidden_states[2][0, 1:]
@@ -147,7 +147,7 @@ def test_every_item_with_its_right_answer_for_every_task(results: Path) -> None:
     config = compose([f"results={results}", *OWN])
     tokenizer = load_language_model(config.model).tokenizer
     items = read_table(Paths.of(config).items).iloc[:3]
-    texts = [tokenizer.tokenizer.decode(ids) for ids in train_sae.texts_of(config, tokenizer, items, "train")]
+    texts = [tokenizer.tokenizer.decode(ids) for ids in autoencoders.texts_of(config, tokenizer, items, "train")]
     assert len(texts) == 6
     for text, item in zip(texts[:3], items.to_dict("records"), strict=True):
         assert item["question"] in text
@@ -162,10 +162,10 @@ def test_long_prompts_are_left_out(results: Path) -> None:
     items = read_table(Paths.of(config).items).iloc[:20]
     lengths = [len(tokenizer.prompt(question)) for question in items["question"]]
     config = compose([*OWN, "tasks=[open_ended]", f"model.max_prompt_tokens={sorted(lengths)[9]}"])
-    kept = train_sae.texts_of(config, tokenizer, items, "train")
+    kept = autoencoders.texts_of(config, tokenizer, items, "train")
     assert len(kept) == sum(length <= sorted(lengths)[9] for length in lengths) < 20
     with pytest.raises(YapoError, match=r"^model.max_prompt_tokens=2: no train prompt is that short"):
-        train_sae.texts_of(compose([*OWN, "model.max_prompt_tokens=2"]), tokenizer, items, "train")
+        autoencoders.texts_of(compose([*OWN, "model.max_prompt_tokens=2"]), tokenizer, items, "train")
 
 
 @pytest.mark.slow

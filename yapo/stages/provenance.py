@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from yapo.paths import Paths
 from yapo.reporting.names import label
 
 SAFE = r"[\w.,=\[\]/+~@%-]+"  # texts that mean the same to the shell within double quotes, to Snakemake's YAML and to Hydra
+
+
+PACKAGES = ("torch", "transformers", "sae-lens", "numpy", "pandas")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,20 @@ class TrainingRun:
             return cls(found["method"], trained, found["layer"], found["config"], found["versions"])
         except (OSError, StopIteration, KeyError, TypeError, ValueError):
             raise YapoError(f"{folder}: not the training of a method; delete it and run the stage train again") from None
+
+
+def run_record(config: Config, language: str, layer: int, data_hash: str) -> dict[str, Any]:
+    """Return the contents of ``run.json``, which the stage ``train`` leaves beside its vectors."""
+    return {
+        "method": config.method.name,
+        "country": config.country,
+        "language": language,
+        "seed": config.train.seed,
+        "layer": layer,
+        "config": {name: asdict(getattr(config, name)) for name in ("method", "train", "model", "sae")},
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "data_hash": data_hash,
+    }
 
 
 def training_runs(paths: Paths, language: str, country: str, methods: Sequence[str]) -> list[TrainingRun]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from yapo.config import Config
 from yapo.paths import Paths
 from yapo.stages.app import run
+from yapo.stages.autoencoders import States, gather_states, write_sae
 from yapo.stages.inputs import read_layer
-from yapo.stages.train_sae import States, gather_states, write_sae
 from yapo.studies.ablations.variants import autoencoders_of
 
 READS = ("prompts", "model", "discovery.layer", "sae.train", "tasks", "studies.ablations.variants")
