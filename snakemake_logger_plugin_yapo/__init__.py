@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from textwrap import wrap
 
+import pandas as pd
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -161,8 +162,18 @@ def plan(jobs: list[Job]) -> Iterable[str]:
 
 
 def figures(outputs: list[str]) -> Iterable[str]:
-    """Return the loss in a job's curves: the mean over its vectors, each at its last epoch."""
+    """Return the loss in a job's curves, or the scores in what it chose on validation.
+
+    The loss is the mean over the job's vectors, each at its last epoch; a score is the mean over settings.
+    """
     for path in outputs:
+        if path.endswith("/validation.parquet"):
+            frame = pd.read_parquet(path)
+            if "selected" in frame:
+                means = frame[frame["selected"]].groupby(["task", "method"])["score"].mean()
+                for task, scores in means.groupby("task"):
+                    best = scores.drop((task, "baseline"))
+                    yield f"{task} {scores[task, 'baseline']:.2f} unsteered, {best.max():.2f} {best.idxmax()[1]}"
         if path.endswith(".jsonl"):
             last = {}
             for line in Path(path).read_text(encoding="utf-8").splitlines():

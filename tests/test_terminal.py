@@ -9,12 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from snakemake.jobs import Reason
 from snakemake.persistence import ParamsChange
 from snakemake.settings.types import OutputSettings
 
-from snakemake_logger_plugin_yapo import WIDTH, LogHandler, span
+from snakemake_logger_plugin_yapo import WIDTH, LogHandler, figures, span
 from snakemake_logger_plugin_yapo.reasons import clauses
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,13 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("run")
     (folder / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
     return folder, snakemake(folder, names=["good", "bad"])
+
+
+def test_scores_of_what_validation_chose(tmp_path: Path) -> None:
+    rows = [("mcq", "baseline", True, 0.5), ("mcq", "yapo", True, 0.75), ("mcq", "caa", True, 0.25), ("mcq", "caa", False, 1.0)]
+    frame = pd.DataFrame(rows, columns=["task", "method", "selected", "score"])
+    frame.to_parquet(tmp_path / "validation.parquet")
+    assert list(figures([str(tmp_path / "validation.parquet")])) == ["mcq 0.50 unsteered, 0.75 yapo"]
 
 
 def test_a_run_prints_a_line_a_finished_job_and_a_sentence_a_failed_one(ended: tuple[Path, str]) -> None:
