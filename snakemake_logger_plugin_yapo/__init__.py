@@ -170,10 +170,10 @@ def figures(outputs: list[str]) -> Iterable[str]:
         if path.endswith("/validation.parquet"):
             frame = pd.read_parquet(path)
             if "selected" in frame:
-                means = frame[frame["selected"]].groupby(["task", "method"])["score"].mean()
-                for task, scores in means.groupby("task"):
-                    best = scores.drop((task, "baseline"))
-                    yield f"{task} {scores[task, 'baseline']:.2f} unsteered, {best.max():.2f} {best.idxmax()[1]}"
+                for task, rows in frame[frame["selected"]].groupby("task"):
+                    scores = rows.groupby("method")["score"].mean()
+                    steered = scores.drop("baseline")
+                    yield f"{task} {scores['baseline']:.2f} unsteered, {steered.max():.2f} {steered.idxmax()}"
         if path.endswith(".jsonl"):
             last = {}
             for line in Path(path).read_text(encoding="utf-8").splitlines():
