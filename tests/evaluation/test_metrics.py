@@ -17,11 +17,8 @@ from yapo.errors import YapoError
 from yapo.evaluation.metrics import (
     KEYS,
     country_metrics,
-    instance_pnlg,
-    instance_rca,
     language_metrics,
     mean_over,
-    minus_baseline,
     overall_metrics,
     pnlg,
     rca,
@@ -100,21 +97,15 @@ def test_uk_baseline_as_printed() -> None:
 @given(kinds)
 def test_instance_metrics_of_right_and_wrong_answers(counts: tuple[int, int, int, int]) -> None:
     loc, non = answers(counts)
-    assert instance_rca(loc, non) == pytest.approx((loc * non).mean())
-    assert instance_pnlg(loc, non) == pytest.approx(2 * (loc - non).mean())
+    assert rca(loc, non).mean() == pytest.approx((loc * non).mean())
+    assert pnlg(loc, non).mean() == pytest.approx(2 * (loc - non).mean())
 
 
 @checked
 @given(kinds)
 def test_macro_rca_is_never_below_the_instance_rca(counts: tuple[int, int, int, int]) -> None:
     loc, non = answers(counts)
-    assert float(rca(loc.mean(), non.mean())) >= instance_rca(loc, non) - 1e-12
-
-
-def test_macro_and_instance_readings_differ_where_the_paper_leaves_it_open() -> None:
-    loc, non = np.array([1.0, 0, 0, 0]), np.array([0.0, 1, 0, 0])
-    assert instance_rca(loc, non) == 0
-    assert float(rca(loc.mean(), non.mean())) == 0.25
+    assert float(rca(loc.mean(), non.mean())) >= rca(loc, non).mean() - 1e-12
 
 
 BAD_SCORES: dict[str, tuple[Any, Any, str]] = {
@@ -138,7 +129,7 @@ BAD_SCORES: dict[str, tuple[Any, Any, str]] = {
 @pytest.mark.parametrize("case", BAD_SCORES.values(), ids=BAD_SCORES)
 def test_scores_that_cannot_be_are_refused(case: tuple[Any, Any, str]) -> None:
     localized, nonlocalized, said = case
-    for call in (rca, pnlg, instance_rca, instance_pnlg):
+    for call in (rca, pnlg):
         refused(lambda call=call: call(localized, nonlocalized), said)
 
 
@@ -149,12 +140,9 @@ BAD_OPTIONS: dict[str, tuple[Callable[[], object], str]] = {
     "alpha in words": (lambda: pnlg(0.1, 0.2, "1"), "alpha of PNLG is 1;"),  # type: ignore[arg-type]
     "percents below alpha 1": (lambda: pnlg(80.0, 40.0, 0.5), "a score of 80 is no share; give top=100"),
     "grades at alpha 0": (lambda: pnlg([8.0], [4.0], 0.0), "a score of 8 is no share"),
-    "percents of pairs": (lambda: instance_pnlg([100.0], [0.0], 0.5), "a score of 100 is no share"),
     "top 0": (lambda: pnlg(0.1, 0.2, 0.5, top=0), "top of PNLG is 0"),
     "top beyond every unit": (lambda: pnlg(0.1, 0.2, 0.5, top=1000), "top of PNLG is 1000"),
     "a score above top": (lambda: pnlg(80.0, 4.0, 0.5, top=10), "localized scores hold 80; each must be a number from 0 to 10"),
-    "no pairs": (lambda: instance_rca([], []), "got no pairs"),
-    "no pairs, PNLG": (lambda: instance_pnlg([], []), "got no pairs"),
 }
 
 
@@ -214,18 +202,6 @@ def test_a_method_that_lacks_a_country_gets_no_average() -> None:
     )
     means = mean_over(scores, "country", ["language", "task"])
     assert means[0].to_dict() == {("Hindi", "mcq", "both", "baseline"): 20.0}
-
-
-def test_difference_from_the_baseline_of_the_same_row() -> None:
-    scores = frame(
-        {
-            ("Hindi", "india", "mcq", "both", "baseline"): 10.0,
-            ("Hindi", "india", "mcq", "both", "yapo"): 90.0,
-            ("Hindi", "nepal", "mcq", "both", "yapo"): 50.0,
-        }
-    )
-    assert minus_baseline(scores)[0].tolist()[:2] == [0.0, 80.0]
-    assert np.isnan(minus_baseline(scores)[0].iloc[2])
 
 
 def test_country_metrics_need_both_settings() -> None:

@@ -15,7 +15,7 @@ from yapo.data.atlas import load_atlas
 from yapo.errors import YapoError
 from yapo.evaluation.exact import exact
 from yapo.evaluation.judges import Judgement, Request, get_judge
-from yapo.evaluation.judges.offline import OfflineJudge, between
+from yapo.evaluation.judges.offline import between
 from yapo.evaluation.scoring import score
 
 from ..data.test_schema import OPTIONS, items_table
@@ -146,7 +146,7 @@ def test_the_offline_score_between_two_answers_stays_on_its_scale(completion: st
 
 def test_the_offline_score_between_two_answers_has_its_ends_and_its_middle() -> None:
     yes, no = "I would take the money", "No, thank you"
-    judge = OfflineJudge(JudgeConfig())
+    judge = get_judge(JudgeConfig())
     texts = [yes, no, "", "Yes, I would take all the money"]
     scores = [j.score for j in judge.judge([Request("q", yes, text, opposite=no) for text in texts])]
     assert scores[:3] == [4.0, 1.0, 2.5]

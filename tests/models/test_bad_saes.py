@@ -18,6 +18,7 @@ from ..refusals import contents, refused
 from .test_sae import D_SAE, config, weights, write_folder, write_npz
 
 SCALED = {"normalize_activations": "expected_average_only_in"}
+NEEDED = ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata", "k")
 Case = tuple[str, Callable[[Path], object] | dict[str, Any], tuple[str, ...]]
 
 
@@ -62,11 +63,15 @@ FOLDERS: dict[str, Case] = {
     "k that is a list": ("topk", {"k": [18]}, ("k is [18]",)),
     "k that is NaN": ("topk", {"k": float("nan")}, ("k is nan",)),
     "k that is infinite": ("topk", {"k": float("inf")}, ("k is inf",)),
-    "no k": ("topk", {"k": None}, ("key k is missing",)),
+    **{f"no {key}": ("topk", {key: None}, (f"key {key} is missing",)) for key in NEEDED},
+    "no hook": ("standard", {"metadata": {"model_name": "tiny"}}, ("key hook_name is missing",)),
     "a switch in words": ("standard", {"apply_b_dec_to_input": "false"}, ("apply_b_dec_to_input is 'false'", "true or false")),
     "a switch of 1": ("standard", {"apply_b_dec_to_input": 1}, ("apply_b_dec_to_input is 1",)),
     "rescaling in words": ("topk", {"rescale_acts_by_decoder_norm": "no"}, ("rescale_acts_by_decoder_norm is 'no'",)),
     "an architecture in a list": ("standard", {"architecture": ["standard"]}, ("architecture ['standard'] is not supported",)),
+    "batchtopk": ("jumprelu", {"architecture": "batchtopk"}, ("architecture batchtopk", "save_inference_model")),
+    "normalisation by layer": ("standard", {"normalize_activations": "layer_norm"}, ("layer_norm is not supported",)),
+    "no scaler": ("jumprelu", SCALED, ("activation_scaler.json: no such file",)),
     "transcoder": ("standard", {"architecture": "transcoder"}, ("architecture transcoder is not supported",)),
     "normalisation in a list": ("standard", {"normalize_activations": ["none"]}, ("normalize_activations ['none']",)),
     "d_in in words": ("standard", {"d_in": "twelve"}, ("d_in, d_sae are twelve, 40",)),
@@ -78,7 +83,7 @@ FOLDERS: dict[str, Case] = {
     "a hook of two lines": ("standard", {"metadata": {"hook_name": "blocks.3\n"}}, (r"hook_name is blocks.3\n;",)),
     "settings that are a list": ("standard", text("cfg.json", "[]"), ("cfg.json", "key architecture is missing")),
     "settings that are not JSON": ("standard", text("cfg.json", "{"), ("cfg.json", "not valid JSON")),
-    "settings in another encoding": ("standard", text("cfg.json", "{}".encode("utf-16")), ("cfg.json", "not valid JSON")),
+    "settings in another encoding": ("standard", text("cfg.json", "{}".encode("utf-16")), ("cfg.json", "not UTF-8")),
     "no settings": ("standard", lambda f: (f / "cfg.json").unlink(), ("cfg.json: no such file",)),
     "no weights": ("standard", lambda f: (f / "sae_weights.safetensors").unlink(), ("sae_weights.safetensors: no such file",)),
     "weights that are a pickle": (
@@ -93,6 +98,12 @@ FOLDERS: dict[str, Case] = {
     ),
     "a threshold too many": ("topk", array(threshold=torch.ones(D_SAE)), ("threshold", "check the source")),
     "an array of another name": ("standard", array(encoder=torch.ones(3)), ("encoder",)),
+    "no threshold": ("jumprelu", array(threshold=None), ("threshold", "check the source")),
+    "a decoder on its side": (
+        "jumprelu",
+        array(W_dec=torch.ones(12, D_SAE)),
+        ("W_dec has shape (12, 40), expected (40, 12)",),
+    ),
     "no encoder bias": ("standard", array(b_enc=None), ("b_enc",)),
     "a bias in two dimensions": ("standard", array(b_enc=torch.ones(1, D_SAE)), ("b_enc has shape (1, 40), expected (40,)",)),
     "nothing in the arrays": (

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from yapo.evaluation.metrics import KEYS, PRINTED_DIGITS, country_metrics, minus_baseline, round_half_up
+from yapo.evaluation.bootstrap import baseline_rows
+from yapo.evaluation.metrics import KEYS, PRINTED_DIGITS, country_metrics, round_half_up
 from yapo.reporting.cells import country_draws, dataset_totals, language_draws, score_draws
 
 PAPER = Path(__file__).resolve().parents[2] / ".." / "shared" / "paper_tables"
@@ -53,7 +54,7 @@ def test_rca_and_pnlg_of_every_language_and_overall() -> None:
 @pytest.mark.parametrize("task", list(DIGITS))
 def test_language_averages_and_differences(task: str) -> None:
     draws = score_draws(accuracies())
-    made, delta = values(draws), values(minus_baseline(draws))
+    made, delta = values(draws), values(draws - baseline_rows(draws).to_numpy())
     rows = printed(task)
     averages = rows[rows["row_type"] == "average"]
     wrong = pd.read_csv(PAPER / "inconsistencies.csv").query("task == @task and what == 'value'")

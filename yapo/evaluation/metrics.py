@@ -1,8 +1,8 @@
 """Robust cultural accuracy (RCA) and the performance-normalized localization gap (PNLG), with the paper's averages.
 
 Equations 5 and 6 of YaPO (arXiv 2601.08441). Both are defined there as means over *instances*; the printed tables,
-however, follow from *mean accuracies*, one pair per country. Both readings are here: ``rca`` and ``pnlg`` applied to mean
-accuracies are the ``macro`` reading (the paper's tables), ``instance_rca`` and ``instance_pnlg`` the definition.
+however, follow from *mean accuracies*, one pair per country. ``rca`` and ``pnlg`` give either: of mean accuracies they are the
+``macro`` reading (the paper's tables), and their mean over pairs of prompts is the definition.
 
 The averages work on a *draws frame*: one row per cell, indexed by ``language, country, task, setting, method`` (or some of
 these and ``metric``), one column per draw. Column 0 holds the observed values, the others bootstrap resamples
@@ -18,7 +18,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from yapo.errors import YapoError
-from yapo.evaluation.bootstrap import baseline_rows
 
 Floats = NDArray[np.float64]
 
@@ -74,38 +73,6 @@ def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top:
             )
         loc, non = loc / (top or 1.0), non / (top or 1.0)
     return _pnlg(loc, non, alpha)
-
-
-def instance_rca(localized: ArrayLike, nonlocalized: ArrayLike) -> float:
-    """Return the mean over pairs of prompts of the harmonic mean (eq. 6 as defined).
-
-    For 0/1 scores this is the share of pairs with both prompts answered correctly.
-
-    Args:
-        localized: one score per pair, shape (pairs,).
-        nonlocalized: the score of the other prompt of each pair, shape (pairs,).
-
-    Raises:
-        YapoError: as ``rca``, or there are no pairs.
-    """
-    return _mean(rca(localized, nonlocalized))
-
-
-def instance_pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top: float | None = None) -> float:
-    """Return the mean over pairs of prompts of the normalized gap (eq. 5 as defined).
-
-    For 0/1 scores and ``alpha`` 1 this is twice the raw gap.
-
-    Args:
-        localized: one score per pair, shape (pairs,).
-        nonlocalized: the score of the other prompt of each pair, shape (pairs,).
-        alpha: see ``pnlg``.
-        top: see ``pnlg``.
-
-    Raises:
-        YapoError: as ``pnlg``, or there are no pairs.
-    """
-    return _mean(pnlg(localized, nonlocalized, alpha, top))
 
 
 def round_half_up(values: ArrayLike, digits: int) -> Floats:
@@ -179,11 +146,6 @@ def overall_metrics(languages: pd.DataFrame) -> pd.DataFrame:
     return mean_over(printed, "language", ["task"])
 
 
-def minus_baseline(draws: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of every cell from the baseline's cell of the same row, draw by draw; NaN without a baseline."""
-    return pd.DataFrame(draws.to_numpy() - baseline_rows(draws).to_numpy(), index=draws.index, columns=draws.columns)
-
-
 def _rca(loc: Floats, non: Floats) -> Floats:
     """Return RCA of scores that are known to be right; NaN stays NaN."""
     total = loc + non
@@ -194,12 +156,6 @@ def _pnlg(loc: Floats, non: Floats, alpha: float = 1.0) -> Floats:
     """Return PNLG of scores that are known to be right; NaN stays NaN."""
     mean = (loc + non) / 2
     return np.divide(loc - non, mean**alpha, out=np.zeros_like(mean), where=mean != 0)
-
-
-def _mean(values: Floats) -> float:
-    if values.size == 0:
-        raise YapoError("RCA and PNLG of pairs got no pairs; give one score per pair and side")
-    return float(np.mean(values))
 
 
 def _pair(localized: ArrayLike, nonlocalized: ArrayLike, most: float = _MOST) -> tuple[Floats, Floats]:

@@ -244,13 +244,11 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
     _fold_scale(weights, str(config["normalize_activations"]), folder)
     if rescales:
         _fold_decoder_norm(weights)
+    threshold = weights.pop("threshold", None)
     return SAE(
-        W_enc=weights["W_enc"],
-        b_enc=weights["b_enc"],
-        W_dec=weights["W_dec"],
-        b_dec=weights["b_dec"],
+        **weights,
         activation=activation,
-        threshold=weights.get("threshold"),
+        threshold=threshold,
         k=k,
         apply_b_dec_to_input=subtracts,
         source=str(folder),
@@ -272,12 +270,8 @@ def _load_npz(path: Path, device: torch.device) -> SAE:
     check_finite(raw, path)
     layer = re.search(r".*layer_(\d+)", str(path.absolute()))
     return SAE(
-        W_enc=raw["W_enc"],
-        b_enc=raw["b_enc"],
-        W_dec=raw["W_dec"],
-        b_dec=raw["b_dec"],
+        **raw,
         activation="jumprelu",
-        threshold=raw["threshold"],
         k=None,
         apply_b_dec_to_input=False,
         source=str(path),

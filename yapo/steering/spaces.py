@@ -199,8 +199,10 @@ class SAESlice:
         ascending = features.dtype == torch.int64 and features.shape == (n,) and not bool((features.diff() <= 0).any())
         if not ascending or int(features[0]) < 0:
             raise file.refusal(f"its features are not {n} ascending numbers from 0")
+        threshold = parts.pop("threshold", None)
         sae = SAE(
-            **parts if "threshold" in parts else {**parts, "threshold": None},
+            **parts,
+            threshold=threshold,
             activation=kind["activation"],
             k=None,
             apply_b_dec_to_input=kind["apply_b_dec_to_input"],

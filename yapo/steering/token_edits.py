@@ -9,6 +9,7 @@ condition it does not serve, so the edits of different methods add up and all co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -128,19 +129,11 @@ def _padded(sae: SAE, width: int) -> SAE:
     """Return the same autoencoder with features added that never fire."""
     if width == sae.d_sae:
         return sae
-    return SAE(
+    return replace(
+        sae,
         W_enc=_fill(sae.W_enc.T, width, 0.0).T.contiguous(),
         b_enc=_fill(sae.b_enc, width, -1.0),
-        W_dec=sae.W_dec,
-        b_dec=sae.b_dec,
-        activation=sae.activation,
         threshold=None if sae.threshold is None else _fill(sae.threshold, width, torch.inf),
-        k=sae.k,
-        apply_b_dec_to_input=sae.apply_b_dec_to_input,
-        source=sae.source,
-        layer=sae.layer,
-        hook_name=sae.hook_name,
-        model_name=sae.model_name,
     )
 
 

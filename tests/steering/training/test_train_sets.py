@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yapo.errors import YapoError
@@ -26,6 +26,7 @@ def facts(part: TrainSet) -> set[str]:
     return set(ROWS.loc[part.train, "question_id"])
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.integers(0, 99))
 def test_whole_facts_and_nested_shares(a: float, b: float, seed: int) -> None:
     small, large = (fewer_facts(WHOLE, ROWS, share, seed) for share in sorted((a, b)))

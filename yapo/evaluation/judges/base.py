@@ -7,7 +7,8 @@ from typing import Protocol
 
 from yapo.config import JudgeConfig
 from yapo.errors import require_extra
-from yapo.evaluation.judges.offline import OfflineJudge
+from yapo.evaluation.judges.label import judge_label
+from yapo.evaluation.judges.offline import OfflineJudge, likeness
 from yapo.evaluation.judges.rubric import CULTURE, Judgement, Request, Rubric
 
 
@@ -39,4 +40,4 @@ def get_judge(config: JudgeConfig, rubric: Rubric = CULTURE) -> Judge:
         from yapo.evaluation.judges.local import LocalJudge
 
         return LocalJudge(config, rubric)
-    return OfflineJudge(config)
+    return OfflineJudge(judge_label(config), likeness)

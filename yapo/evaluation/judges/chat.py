@@ -6,13 +6,11 @@ so grades compare with neither's published ones. Where a reference answer is kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from yapo.config import JudgeConfig
 from yapo.evaluation.judges.base import Judge, get_judge
 from yapo.evaluation.judges.label import chat_label
-from yapo.evaluation.judges.offline import overlap
-from yapo.evaluation.judges.rubric import Judgement, Request, Rubric
+from yapo.evaluation.judges.offline import OfflineJudge, overlap
+from yapo.evaluation.judges.rubric import Request, Rubric
 
 LOWEST, HIGHEST = 1, 10
 TIE, FIRST, SECOND = 0, 1, 2  # verdicts on two answers
@@ -66,41 +64,26 @@ GRADE = Rubric(_GRADE, {"grade": (LOWEST, HIGHEST)}, _graded)
 COMPARE = Rubric(_COMPARE, {"better": (TIE, SECOND)}, _compared, task="Compare the two answers in the data above.")
 
 
-class OfflineChat:
-    """Stands in for a chat judge where none can be reached: wording against the reference answer, nothing where there is none."""
-
-    def __init__(self, config: JudgeConfig, measure: Callable[[Request], float]) -> None:
-        self.label, self.measure = chat_label(config), measure
-        self.answers = self.unscored = 0
-
-    def judge(self, requests: Sequence[Request]) -> list[Judgement]:
-        """See ``Judge.judge``."""
-        judged = [Judgement(self.measure(request) if request.gold else None) for request in requests]
-        self.answers += len(judged)
-        self.unscored += sum(judgement.score is None for judgement in judged)
-        return judged
-
-    def report(self) -> dict[str, object]:
-        """See ``Judge.report``."""
-        return {"judge": self.label, "answers": self.answers, "unscored": self.unscored}
-
-
-def grade_by_reference(request: Request) -> float:
-    """Return 1 + 9·chrF/100: 10 for the reference answer itself, 1 where nothing overlaps."""
+def grade_by_reference(request: Request) -> float | None:
+    """Return 1 + 9·chrF/100: 10 for the reference answer, 1 where nothing overlaps; None without a reference answer."""
+    if not request.gold:
+        return None
     return round(LOWEST + (HIGHEST - LOWEST) * overlap(request.completion, request.gold) / 100, 4)
 
 
-def nearer_to_reference(request: Request) -> float:
-    """Return the verdict for the answer with the larger chrF to the reference answer."""
+def nearer_to_reference(request: Request) -> float | None:
+    """Return the verdict for the answer with the larger chrF to the reference answer; None without a reference answer."""
+    if not request.gold:
+        return None
     first, second = (overlap(text, request.gold) for text in (request.completion, request.rival))
     return TIE if first == second else FIRST if first > second else SECOND
 
 
 def get_grader(config: JudgeConfig) -> Judge:
     """Return a judge of single answers. A local one holds its model as long as it lives; do not keep it beside a comparer."""
-    return OfflineChat(config, grade_by_reference) if config.name == "offline" else get_judge(config, GRADE)
+    return OfflineJudge(chat_label(config), grade_by_reference) if config.name == "offline" else get_judge(config, GRADE)
 
 
 def get_comparer(config: JudgeConfig) -> Judge:
     """Return a judge that compares ``completion`` with ``rival``; a score is ``TIE``, ``FIRST`` or ``SECOND``."""
-    return OfflineChat(config, nearer_to_reference) if config.name == "offline" else get_judge(config, COMPARE)
+    return OfflineJudge(chat_label(config), nearer_to_reference) if config.name == "offline" else get_judge(config, COMPARE)

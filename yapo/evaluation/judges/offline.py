@@ -5,40 +5,50 @@ A stand-in where no judge can be reached. It measures wording, not cultural qual
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from sacrebleu.metrics.chrf import CHRF
 
-from yapo.config import JudgeConfig
 from yapo.data.text import plain_text, text_key
-from yapo.evaluation.judges.label import judge_label
 from yapo.evaluation.judges.rubric import Judgement, Request
 
 
 class OfflineJudge:
-    """chrF (Popović 2015) of the completion against the gold answer, divided by ten; the gold answer itself scores 10.
+    """Stands in for a judge where none can be reached.
 
-    Where a request knows the opposite answer too, the score runs from 1 (that one) to 4 (the gold one): see ``between``.
+    Args:
+        label: what tables call it.
+        measure: score of a request; None where there is no answer to compare with.
     """
 
-    def __init__(self, config: JudgeConfig) -> None:
-        self.label = judge_label(config)
-        self.answers = 0
+    def __init__(self, label: str, measure: Callable[[Request], float | None]) -> None:
+        self.label, self.measure = label, measure
+        self.answers = self.unscored = 0
 
     def judge(self, requests: Sequence[Request]) -> list[Judgement]:
         """See ``Judge.judge``."""
-        self.answers += len(requests)
-        return [_judge(request.gold, request.opposite, request.completion) for request in requests]
+        judged = [Judgement(self.measure(request)) for request in requests]
+        self.answers += len(judged)
+        self.unscored += sum(judgement.score is None for judgement in judged)
+        return judged
 
     def report(self) -> dict[str, object]:
         """See ``Judge.report``."""
-        return {"judge": self.label, "answers": self.answers, "unscored": 0}
+        return {"judge": self.label, "answers": self.answers, "unscored": self.unscored}
+
+
+def likeness(request: Request) -> float:
+    """Return chrF (Popović 2015) against the gold answer, divided by ten; the gold answer itself scores 10.
+
+    Where a request knows the opposite answer too, the score runs from 1 (that one) to 4 (the gold one): see ``between``.
+    """
+    return _likeness(request.gold, request.opposite, request.completion)
 
 
 @lru_cache(maxsize=200_000)
-def _judge(gold: str, opposite: str, completion: str) -> Judgement:
-    return Judgement(round(between(gold, opposite, completion) if opposite else overlap(completion, gold) / 10, 4))
+def _likeness(gold: str, opposite: str, completion: str) -> float:
+    return round(between(gold, opposite, completion) if opposite else overlap(completion, gold) / 10, 4)
 
 
 def between(gold: str, opposite: str, completion: str) -> float:
