@@ -108,7 +108,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize(
+    "name", [name if "narrow" in name or name == "summary" else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES]
+)
 def test_no_text_is_clipped_and_the_legend_hides_no_panel(name: str) -> None:
     figure = FIGURES[name]()
     canvas = FigureCanvasAgg(figure)
@@ -126,7 +128,7 @@ def test_no_text_is_clipped_and_the_legend_hides_no_panel(name: str) -> None:
         assert not any(box.overlaps(panel) for panel in around)
 
 
-@pytest.mark.parametrize("name", ["narrow training", "summary"])
+@pytest.mark.parametrize("name", ["narrow training", "narrow summary"])
 def test_equal_frames_give_equal_files(name: str, tmp_path: Path) -> None:
     first = write_figure(FIGURES[name](), tmp_path / "one.two")
     second = write_figure(FIGURES[name](), tmp_path / "again")

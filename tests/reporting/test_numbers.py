@@ -1,11 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-from jinja2 import UndefinedError
-
-from yapo.reporting.finding import render_blocks
 from yapo.reporting.numbers import change, interval, number, number_cell, percent, plural, short, with_interval
 from yapo.reporting.render import Cell
 
@@ -33,17 +27,3 @@ def test_an_interval_that_is_missing_prints_nothing() -> None:
 
 def test_counts_agree_with_their_noun() -> None:
     assert [plural(1, "country"), plural(2, "country"), plural(1395, "answer")] == ["1 country", "2 countries", "1,395 answers"]
-
-
-def test_a_template_prints_numbers_and_refuses_what_is_missing(tmp_path: Path) -> None:
-    path = tmp_path / "text.j2"
-    path.write_text("{% block a %}{{ task }}, {{ task | label('task') }}: {{ gain | change(1) }} <b>{% endblock %}")
-    assert render_blocks(path, task="mcq", gain=-2.0) == {"a": "mcq, Multiple choice: −2.0 <b>"}
-    with pytest.raises(UndefinedError, match="task"):
-        render_blocks(path, gain=1.0)
-
-
-def test_blocks_of_a_template_are_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "text.j2"
-    path.write_text("{% block a %}\n  one\n\n  {% if more %}two{% endif %}\n{% endblock %}\n{% block b %}{% endblock %}")
-    assert render_blocks(path, more=True) == {"a": "one\ntwo", "b": ""}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.plain_decoding import complete
@@ -137,6 +137,7 @@ def test_answers_that_do_not_refuse(text: str) -> None:
     assert not refuses(text)
 
 
+@settings(max_examples=25)
 @given(st.text(max_size=40))
 def test_only_the_opening_counts(text: str) -> None:
     assert not refuses(f"Sure: {text}")

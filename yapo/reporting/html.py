@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from yapo.reporting.render import DAGGER, DASH, MINUS, Sheet
@@ -18,9 +19,14 @@ _DELTAS = "Small numbers after a value: difference from the baseline of the same
 
 def render(template: Path, **values: Any) -> str:
     """Fill a Jinja template with every value escaped; a missing value is an error."""
+    return _compiled(template).render(**values)
+
+
+@cache
+def _compiled(path: Path) -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters |= {"local": local_address, "direction": _direction}
-    return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
+    return environment.from_string(path.read_text(encoding="utf-8"))
 
 
 def local_address(path: str) -> str:
