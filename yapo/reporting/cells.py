@@ -26,7 +26,7 @@ _NEEDED = (*KEYS, "variant", "question_id", "phrasing", "score", "parsed")
 
 
 def printed_units(evaluation: pd.DataFrame) -> pd.DataFrame:
-    """Test rows with multiple-choice scores in percent and open-ended scores in 0..10.
+    """Return test rows with multiple-choice scores in percent and open-ended scores in 0..10.
 
     Raises:
         YapoError: a column is missing or holds what cannot be, or there are no rows.
@@ -42,7 +42,7 @@ def printed_units(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 
 def _printed(rows: pd.DataFrame, evaluation: pd.DataFrame) -> pd.Series:
-    """Scores in printed units, after a check of every column that a table is made from."""
+    """Return scores in printed units, after a check of every column that a table is made from."""
     for name in (*KEYS, "variant", "question_id"):
         if rows[name].isna().any():
             raise YapoError(
@@ -73,7 +73,7 @@ def _printed(rows: pd.DataFrame, evaluation: pd.DataFrame) -> pd.Series:
 
 
 def instance_pairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """RCA and PNLG of every pair of prompts: the localized and nonlocalized form of one phrasing of one fact (eq. 5 and 6).
+    """Return RCA and PNLG (eq. 5 and 6) of every pair of prompts: the localized and nonlocalized form of one phrasing.
 
     Returns:
         Columns ``metric, language, country, task, method, question_id, phrasing, score``; a pair with an unscored side is
@@ -88,7 +88,7 @@ def instance_pairs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def instance_draws(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Draws frame of instance-wise RCA and PNLG by metric, language, country, task and method; may be empty."""
+    """Return the draws frame of instance-wise RCA and PNLG by metric, language, country, task and method; may be empty."""
     keys = ["metric", *(name for name in KEYS if name != "setting")]
     pairs = instance_pairs(rows)
     if pairs.empty:
@@ -97,31 +97,31 @@ def instance_draws(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataF
 
 
 def score_draws(scores: pd.DataFrame) -> pd.DataFrame:
-    """Country rows and language averages of the paper's tables 1 and 2."""
+    """Return country rows and language averages of the paper's tables 1 and 2."""
     return pd.concat([scores, _named(metrics.mean_over(scores, "country", ["language", "task"]), country="Average")])
 
 
 def language_draws(country: pd.DataFrame) -> pd.DataFrame:
-    """Language rows and the Overall row of the paper's table 3, from country metrics."""
+    """Return language rows and the Overall row of the paper's table 3, from country metrics."""
     languages = metrics.language_metrics(country)
     return pd.concat([languages, _named(metrics.overall_metrics(languages), language="Overall")])
 
 
 def country_draws(country: pd.DataFrame) -> pd.DataFrame:
-    """Country rows of the paper's table 5, where open-ended RCA is printed as percent of 10."""
+    """Return country rows of the paper's table 5, where open-ended RCA is printed as percent of 10."""
     open_rca = (country.index.get_level_values("task") == "open_ended") & (country.index.get_level_values("metric") == "rca")
     return country.mul(pd.Series(open_rca, index=country.index).map({True: 10.0, False: 1.0}), axis=0)
 
 
 def summary_draws(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean over all countries, each counted once, per task, setting and method."""
+    """Return the mean over all countries, each counted once, per task, setting and method."""
     keys = scores.index.to_frame(index=False)
     keys["country"] = keys.pop("language") + "/" + keys["country"]  # one country may appear under two languages
     return metrics.mean_over(scores.set_axis(pd.MultiIndex.from_frame(keys)), "country", ["task"])
 
 
 def corners(scores: pd.DataFrame, rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Scores at the ends of their intervals where all facts are alike, at their value elsewhere.
+    """Return scores at the ends of their intervals where all facts are alike, at their value elsewhere.
 
     Returns:
         A frame like the draws frame ``scores`` (by ``KEYS``) with four columns: every pairing of ends of a localized and a
@@ -134,7 +134,7 @@ def corners(scores: pd.DataFrame, rows: pd.DataFrame, confidence: float) -> pd.D
 
 
 def _span(draws: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Lowest and highest score of each row, in printed units; PNLG of a pair lies between -2 and 2."""
+    """Return the lowest and highest score of each row, in printed units; PNLG of a pair lies between -2 and 2."""
     keys = draws.index.to_frame(index=False)
     least: Floats = np.zeros(len(keys), dtype=np.float64)
     most: Floats = np.array([TOP[task] for task in keys["task"]], dtype=np.float64)
@@ -148,7 +148,7 @@ def _span(draws: pd.DataFrame) -> tuple[Floats, Floats]:
 
 
 def _facts(draws: pd.DataFrame, rows: pd.DataFrame) -> Floats:
-    """Number of distinct facts behind each row of a draws frame."""
+    """Return the number of distinct facts behind each row of a draws frame."""
     keys = draws.index.to_frame(index=False)
     counts = _all_counts(rows, keys)
     shared = [name for name in counts.columns if name in keys.columns]
@@ -156,7 +156,7 @@ def _facts(draws: pd.DataFrame, rows: pd.DataFrame) -> Floats:
 
 
 def cells(draws: pd.DataFrame, rows: pd.DataFrame, confidence: float, ends: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Tidy cells of a draws frame.
+    """Return tidy cells of a draws frame.
 
     Args:
         draws: draws frame; its index levels become columns.
@@ -186,12 +186,12 @@ def cells(draws: pd.DataFrame, rows: pd.DataFrame, confidence: float, ends: pd.D
 
 
 def country_scores(rows: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Draws frame of mean scores by ``KEYS``."""
+    """Return the draws frame of mean scores by ``KEYS``."""
     return resampled_means(rows, KEYS, resamples=resamples, seed=seed)
 
 
 def dataset_cells(items: pd.DataFrame) -> pd.DataFrame:
-    """Number of items per country and variant.
+    """Return the number of items per country and variant.
 
     Returns:
         Columns ``language, country, localized, nonlocalized``, one row per country, in display order.
@@ -202,7 +202,7 @@ def dataset_cells(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def dataset_totals(counts: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the paper's table 7: countries, a subtotal per language, the total.
+    """Return the rows of the paper's table 7: countries, a subtotal per language, the total.
 
     Args:
         counts: columns ``language, country, localized, nonlocalized``.
@@ -218,7 +218,7 @@ def dataset_totals(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries."""
+    """Return rows as dictionaries."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
@@ -232,7 +232,7 @@ def _counts(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _all_counts(rows: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
-    """Counts of the cells that ``keys`` name, those of rows that sum up others included."""
+    """Return the counts of the cells that ``keys`` name, those of rows that sum up others included."""
     kept = rows[rows["setting"].isin(["localized", "nonlocalized"])] if "setting" not in keys else rows
     counted = [name for name in keys if name in KEYS]
     counts = _counts(kept, counted)

@@ -18,7 +18,7 @@ _OWN, _WESTERN, _PLAIN, _CHOSEN = "#0072b2", "#d55e00", "#6b7280", "#009e73"
 
 @rc_context(style.STYLE)
 def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "") -> Figure:
-    """Where culture is decided (the paper's Figure 3): patching and steerability by layer, one row per country.
+    """Draw patching and steerability by layer, one row per country (the paper's Figure 3).
 
     Args:
         curves: the ``curves`` of ``layer.json``: ``curve`` (patching, patching_western, steerability), ``task``, ``country``,
@@ -86,7 +86,7 @@ def _layer_curve(axes: Axes, rows: pd.DataFrame, tone: str, scale: float, *, bou
 
 @rc_context(style.STYLE)
 def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
-    """Validation score over the multiplier, with parse failures beneath; mean over the countries in the frame.
+    """Draw the validation score over the multiplier, with parse failures beneath; mean over the countries in the frame.
 
     Every vector is taken at its chosen epoch; all curves meet in the unsteered model at λ = 0. Dots mark chosen multipliers,
     larger where more countries chose the same.
@@ -157,7 +157,7 @@ def _multiplier_lines(score: Axes, failures: Axes, rows: pd.DataFrame, method: s
 
 @rc_context(style.STYLE)
 def summary(scores: pd.DataFrame, note: str = "") -> Figure:
-    """Test score of every method with its bootstrap interval, one panel per task and setting.
+    """Draw the test score of every method with its bootstrap interval, one panel per task and setting.
 
     Args:
         scores: ``task, setting, method, value, low, high`` in printed units, one row per dot: the ``data`` of the ``summary``

@@ -52,7 +52,7 @@ _RIGHT_TO_LEFT = {"Arabic"}
 
 
 def label(kind: str, key: str) -> str:
-    """Name to show for a key of column ``kind``, for example ``label("country", "ksa") == "KSA"``."""
+    """Return the name to show for a key of column ``kind``, for example ``label("country", "ksa") == "KSA"``."""
     if key in AGGREGATES:
         return key
     made = key.upper() if len(key) <= 4 else key.replace("_", " ").capitalize()
@@ -60,7 +60,7 @@ def label(kind: str, key: str) -> str:
 
 
 def ordered(kind: str, keys: Iterable[str]) -> list[str]:
-    """Distinct keys in display order: known ones, unknown ones, aggregate rows."""
+    """Return distinct keys in display order: known ones, unknown ones, aggregate rows."""
     present = set(keys)
     known = [key for key in NAMES[kind] if key in present]
     last = [key for key in AGGREGATES if key in present]
@@ -68,7 +68,7 @@ def ordered(kind: str, keys: Iterable[str]) -> list[str]:
 
 
 def in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Rows in display order of ``columns``, the first one slowest."""
+    """Return rows in display order of ``columns``, the first one slowest."""
 
     def rank(column: pd.Series) -> pd.Series:
         places = {key: place for place, key in enumerate(ordered(str(column.name), column))}
@@ -78,7 +78,7 @@ def in_order(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def writing(language: str) -> tuple[str, str]:
-    """HTML ``lang`` and ``dir`` of a language; an unknown language leaves the direction to the browser."""
+    """Return HTML ``lang`` and ``dir`` of a language; an unknown language leaves the direction to the browser."""
     if language in _CODES:
         return _CODES[language], "rtl" if language in _RIGHT_TO_LEFT else "ltr"
     return "und", "auto"

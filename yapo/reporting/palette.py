@@ -48,7 +48,7 @@ def look(method: str) -> tuple[str, str]:
 
 
 def _colour(first: int, place: int) -> str:
-    """The listed colours in a circle from ``first``; then new ones without end."""
+    """Return the listed colours in a circle from ``first``; then new ones without end."""
     if place < len(_OTHERS):
         return _OTHERS[(first + place) % len(_OTHERS)]
     red, green, blue = colorsys.hls_to_rgb((place * _GOLDEN) % 1.0, (0.32, 0.45, 0.58)[place % 3], 0.7)

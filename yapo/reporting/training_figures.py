@@ -28,7 +28,7 @@ _X = {"step": "Training step", "displacement": "Mean change of the residual stre
 def training_curves(
     curves: pd.DataFrame, validation: pd.DataFrame, x: Literal["step", "displacement"] = "step", note: str = ""
 ) -> Figure:
-    """Loss of the trained methods with validation score and parse failures beneath, one block per task and setting.
+    """Draw the loss of the trained methods with validation score and parse failures beneath, one block per task and setting.
 
     With one country the raw loss is light and its moving average bold. With several, each country's average is light and
     their mean bold, up to where the shortest run ends.
@@ -115,7 +115,7 @@ def _epoch_lines(score: Axes, failures: Axes, curves: pd.DataFrame, validation: 
 
 @rc_context(style.STYLE)
 def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
-    """Validation score over epochs, one column per language, one row per task and setting.
+    """Draw the validation score over epochs, one column per language, one row per task and setting.
 
     Trained methods: mean over countries with a band from the lowest to the highest country. Methods with one epoch: dashed
     line. All at multiplier 1 where a method was scored there, so that no curve profits from a tuned multiplier.
@@ -169,14 +169,14 @@ def _at(frame: pd.DataFrame, task: str, setting: str) -> pd.DataFrame:
 
 
 def _at_unit_multiplier(validation: pd.DataFrame) -> pd.DataFrame:
-    """Rows at multiplier 1; for a cell never scored there (baseline, prompt), the selected rows."""
+    """Return rows at multiplier 1; for a cell never scored there (baseline, prompt), the selected rows."""
     unit = validation["multiplier"] == 1
     has_unit = unit.groupby([validation[name] for name in _CELL]).transform("any")
     return validation[unit | (~has_unit & validation["selected"])]
 
 
 def _places(rows: pd.DataFrame, steps: pd.Series, x: str) -> Floats:
-    """Where training steps lie on the x axis; for the displacement, its mean over countries."""
+    """Return the x values of training steps; of the displacement, its mean over countries."""
     if x == "step" or steps.empty:
         return steps.to_numpy(dtype=np.float64)
     mean = rows[rows["kind"] == "step"].groupby("step")["displacement"].mean()

@@ -58,7 +58,6 @@ def _refuse(config: Config, name: str, key: str) -> Any:
 def write_report(
     config: Config,
     name: str,
-    title: str,
     template: Path,
     values: Mapping[str, Any],
     tables: Mapping[str, Table],
@@ -70,7 +69,6 @@ def write_report(
     Args:
         config: the configuration of the study's report.
         name: the study.
-        title: heading of the finding.
         template: its text, see ``Finding.from_template``.
         values: what the template prints.
         tables, figures: by name. A table with a page in ``pages`` is linked there and not shown.
@@ -81,4 +79,4 @@ def write_report(
     for figure_name, figure in figures.items():
         write_figure(figure, paths.root / "figures" / figure_name)
     shown = [table for table in tables if f"tables/{table}.html" not in pages]
-    Finding.from_template(name, title, template, values, shown, figures, pages).save(paths.finding(name))
+    Finding.from_template(name, get_study(name).title, template, values, shown, figures, pages).save(paths.finding(name))

@@ -16,7 +16,7 @@ from yapo.reporting.tables import TableOptions
 from yapo.studies.dspa_study import report
 from yapo.studies.dspa_study.chat_table import EVERY, chat_cells, chat_table
 from yapo.studies.dspa_study.figure import study_figure
-from yapo.studies.dspa_study.flops_table import flops_table, operations
+from yapo.studies.dspa_study.report import flops_table, operations
 from yapo.studies.dspa_study.table import OWN, skipped_sizes, study_cells, study_table, with_own
 
 OPTIONS = TableOptions(resamples=200, scorer="a scorer", note="a note")

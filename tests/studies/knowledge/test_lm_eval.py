@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -20,17 +21,19 @@ from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel, load_language_model
-from yapo.models.sae import load_sae
+from yapo.models.sae import SAE, load_sae
 from yapo.steering.interventions import sparse_edit_plain
+from yapo.steering.methods.dspa.map import ConditionalMap
 from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.knowledge.steered_lm import SteeredLM, main
 from yapo.studies.knowledge.tasks import Questions, check_same_questions, write_culture_tasks
 
 from ...hub_server import COMMIT, put_in_cache
+from ...steering.methods.test_dspa_map import block_output, make_map, plain_edit, plain_sets
 
 ROOT = Path(__file__).resolve().parents[3]
 LAYER = 2
-SAE = ROOT / "world" / "sae" / "layer_2"
+SAE_PATH = ROOT / "world" / "sae" / "layer_2"
 QUESTIONS = ["What is a typical breakfast?", "I am from Nepal. Which dish is cooked for the evening meal, and by whom?", "Why?"]
 ANSWERS = ["Fry-up with beans", "Tea", "Cereal"]
 
@@ -40,28 +43,57 @@ def tiny() -> LanguageModel:
     return load_language_model(ModelConfig(path=str(ROOT / "world" / "model")), device="cpu")
 
 
+@cache
+def saes() -> dict[int, SAE]:
+    return {layer: load_sae(ROOT / "world" / "sae" / f"layer_{layer}") for layer in (1, LAYER, 3)}
+
+
 def make_vector(space: str, tiny: LanguageModel) -> SteeringVector:
     g = torch.Generator().manual_seed(1)
     if space == "dense":
         return SteeringVector(torch.randn(96, generator=g), VectorInfo("caa", "dense", LAYER, "tiny", tiny.digest))
-    sae = load_sae(SAE)
+    if space == "map":
+        template, early, late = tiny.tokenizer.template, saes()[1], saes()[3]
+        made = make_map(early, late, layer_in=1, layer_out=3, mode="both", k_prompt=32, k_diff=200, template=template)
+        return SteeringVector(torch.tensor([0.5]), VectorInfo("dspa", "map", 3, "tiny", tiny.digest, "out", late.digest), made)
+    sae = saes()[LAYER]
     values = 0.5 * torch.randn(sae.d_sae, generator=g)
-    info = VectorInfo("yapo", "sparse", LAYER, "tiny", tiny.digest, str(SAE), sae.digest)
-    return SteeringVector(values, info)
+    return SteeringVector(values, VectorInfo("yapo", "sparse", LAYER, "tiny", tiny.digest, str(SAE_PATH), sae.digest))
 
 
-def plain_logits(tiny: LanguageModel, ids: list[int], vector: SteeringVector | None, multiplier: float) -> Tensor:
-    """One unpadded row through the whole model, every token but the first displaced by definition."""
+def steered_lm(
+    lm: LanguageModel | str, vector: SteeringVector | None, multiplier: float | None = None, batch: int = 4
+) -> SteeredLM:
+    mapped = vector is not None and vector.info.space == "map"
+    return SteeredLM(lm, vector, multiplier, saes() if mapped else None, batch_size=batch, device="cpu")
+
+
+def plain_logits(
+    tiny: LanguageModel, ids: list[int], vector: SteeringVector | None, multiplier: float, context: int = 0
+) -> Tensor:
+    """One unpadded row through the whole model, edited by definition: all but its first token, or from its context's last on."""
+    layer, first = LAYER if vector is None else vector.info.layer, 1
 
     def edit(hidden: Tensor) -> Tensor:
-        assert vector is not None
+        if vector is None:
+            return hidden
         u = multiplier * vector.values
-        return hidden + u if vector.info.space == "dense" else sparse_edit_plain(load_sae(SAE), hidden, u)
+        return hidden + u if vector.info.space == "dense" else sparse_edit_plain(saes()[LAYER], hidden, u)
+
+    if vector is not None and isinstance(vector.payload, ConditionalMap):
+        first = context - 1
+        content = tiny.tokenizer.template.content(torch.tensor([ids]))[0].tolist()
+        read = [place for place in range(context) if content[place]]
+        sets = plain_sets(vector.payload, saes()[1], block_output(tiny, torch.tensor([ids]), 1)[0][read])
+        alpha = multiplier * float(vector.values)
+
+        def edit(hidden: Tensor) -> Tensor:
+            return torch.stack([plain_edit(saes()[3], row, *sets, alpha) for row in hidden[0]])[None]
 
     def hook(_module: object, _args: object, hidden: Tensor) -> Tensor:
-        return hidden if vector is None else torch.cat([hidden[:, :1], edit(hidden[:, 1:])], dim=1)
+        return torch.cat([hidden[:, :first], edit(hidden[:, first:])], dim=1)
 
-    handle = tiny.model.model.layers[LAYER].register_forward_hook(hook)
+    handle = tiny.model.model.layers[layer].register_forward_hook(hook)
     with torch.no_grad():
         logits: Tensor = tiny.model(input_ids=torch.tensor([ids])).logits[0]
     handle.remove()
@@ -82,7 +114,7 @@ def scored(model: SteeredLM) -> list[tuple[float, bool]]:
     return model.loglikelihood(requests("loglikelihood", [*pairs(model)]), disable_tqdm=True)
 
 
-@pytest.mark.parametrize("space", ["dense", "sparse"])
+@pytest.mark.parametrize("space", ["dense", "sparse", "map"])
 def test_a_model_of_the_hub_is_steered_as_its_folder_is(
     tiny: LanguageModel, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,31 +123,44 @@ def test_a_model_of_the_hub_is_steered_as_its_folder_is(
     put_in_cache(tmp_path, "own/tiny", ROOT / "world" / "model")
     lm = load_language_model(ModelConfig(path="own/tiny"), device="cpu")
     assert lm.digest == COMMIT
-    asked = scored(SteeredLM(lm, make_vector(space, lm), batch_size=4))
-    assert asked == scored(SteeredLM(tiny, make_vector(space, tiny), batch_size=4))
-    assert asked == scored(SteeredLM("own/tiny", make_vector(space, lm), batch_size=4, device="cpu"))
     vector = make_vector(space, lm)
+    asked = scored(steered_lm(lm, vector))
+    assert asked == scored(steered_lm(tiny, make_vector(space, tiny)))
+    assert asked == scored(steered_lm("own/tiny", vector))
     other = replace(vector, info=replace(vector.info, model_digest="f" * 40))
     with pytest.raises(YapoError, match=f"made for tiny .{'f' * 40}.; .* has other weights .{COMMIT}."):
-        scored(SteeredLM(lm, other))
+        scored(steered_lm(lm, other))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-@pytest.mark.parametrize("space", ["none", "dense", "sparse"])
-def test_log_likelihoods_equal_one_plain_pass_each(tiny: LanguageModel, space: str, batch_size: int) -> None:
+@pytest.mark.parametrize(
+    ("space", "chat"), [("none", True), ("dense", True), ("sparse", True), ("sparse", False), ("map", True), ("map", False)]
+)
+def test_log_likelihoods_equal_one_plain_pass_each(tiny: LanguageModel, space: str, chat: bool, batch_size: int) -> None:
     """Rows of unequal length, padded on the right and without a mask; BOS stands once, first, and is not steered."""
     vector = None if space == "none" else make_vector(space, tiny)
-    model = SteeredLM(tiny, vector, multiplier=1.5, batch_size=batch_size)
-    values = scored(model)
-    for (value, greedy), (question, answer) in zip(values, [(q, a) for q in QUESTIONS for a in ANSWERS], strict=True):
-        prompt = tiny.tokenizer.prompt(question)
-        ids = prompt + tiny.tokenizer.tokenizer.encode(answer, add_special_tokens=False)
-        first = len(prompt) - 1  # lm-eval scores the line end that closes the prompt, too
-        assert ids.count(tiny.tokenizer.tokenizer.bos_token_id) == 1
-        log_probs = plain_logits(tiny, ids, vector, 1.5).log_softmax(dim=-1)[first - 1 : -1]
-        targets = torch.tensor(ids[first:])
-        assert value == pytest.approx(float(log_probs.gather(1, targets[:, None]).sum()), rel=1e-4, abs=1e-4)
-        assert greedy == bool((log_probs.argmax(dim=-1) == targets).all())
+    model = steered_lm(tiny, vector, 1.5, batch_size)
+    asked = pairs(model) if chat else [(f"Q: {question}\nA:", f" {answer}") for question in QUESTIONS for answer in ANSWERS]
+    values = model.loglikelihood(requests("loglikelihood", [*asked]), disable_tqdm=True)
+    moved = 0.0
+    for (value, greedy), (context, answer) in zip(values, asked, strict=True):
+        before, after = model._encode_pair(context, answer)  # lm-eval's own division of a text
+        ids, start = before + after, len(before) - 1
+        if chat:
+            assert ids.count(tiny.tokenizer.tokenizer.bos_token_id) == 1
+            prompt = tiny.tokenizer.prompt(next(question for question in QUESTIONS if question in context))
+            assert ids == prompt + tiny.tokenizer.tokenizer.encode(answer, add_special_tokens=False)
+            assert len(before) == len(prompt) - 1  # lm-eval scores the line end that closes the prompt, too
+        targets = torch.tensor(after)
+        steered, plain = (plain_logits(tiny, ids, own, 1.5, len(before)).log_softmax(dim=-1)[start:-1] for own in (vector, None))
+        assert value == pytest.approx(float(steered.gather(1, targets[:, None]).sum()), rel=1e-4, abs=1e-4)
+        assert greedy == bool((steered.argmax(dim=-1) == targets).all())
+        moved = max(moved, abs(value - float(plain.gather(1, targets[:, None]).sum())))
+    assert (moved > 0.01) == (space != "none")
+
+
+def test_batch_sizes_that_lm_eval_tries_are_no_error(tiny: LanguageModel) -> None:
+    assert steered_lm(tiny, make_vector("map", tiny))._answer_starts(torch.ones(2, 5, dtype=torch.long)).tolist() == [5, 5]
 
 
 @pytest.mark.parametrize("space", ["dense", "sparse"])
@@ -277,9 +322,11 @@ def test_a_score_that_is_no_mean_of_answers_keeps_lm_evals_error(tiny: LanguageM
     assert row["stderr"] > 0
 
 
-@pytest.mark.parametrize("name", ["mmluu", "culture_mqc"])
-def test_an_unknown_task_names_its_neighbours(folder: Path, name: str) -> None:
-    near = {"mmluu": "mmlu", "culture_mqc": "culture_mcq"}[name]
+@pytest.mark.parametrize(
+    ("name", "near"), [("mmluu", "mmlu"), pytest.param("culture_mqc", "culture_mcq", marks=pytest.mark.slow)]
+)
+def test_an_unknown_task_names_its_neighbours(folder: Path, name: str, near: str) -> None:
+    """lm-eval reads the files of all its tasks for it, which takes seconds."""
     with pytest.raises(YapoError, match=f"^knowledge.tasks={name}: unknown task; did you mean {near}, "):
         Questions(KnowledgeConfig(tasks=[name]), folder)
 
@@ -336,6 +383,7 @@ def test_the_command_line_says_what_to_do(words: list[str], said: str) -> None:
         main(words)
 
 
+@pytest.mark.slow  # lm-eval reads the files of all its tasks
 def test_a_task_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["run", "--model", "yapo", "--include_path", str(tmp_path), "--tasks", "culture_mcq_nepal"]
     monkeypatch.setattr("sys.argv", ["knowledge", *words])

@@ -20,7 +20,6 @@ from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
-from yapo.studies.ablations import STUDY
 from yapo.studies.means import Records, by_key, country_means, failure_rate, highest_scores, printed_scores, with_changes
 from yapo.studies.write_report import read_rows, write_report
 
@@ -48,7 +47,7 @@ def main(config: Config) -> None:
     cells = ablation_cells(rows, options)
     table = ablation_table(cells, rows["country"].nunique(), changes, settings.setting, options)
     figure = ablations_figure(cells, options.note)
-    write_report(config, NAME, STUDY.title, FINDING, finding_values(cells), {NAME: table}, {NAME: figure})
+    write_report(config, NAME, FINDING, finding_values(cells), {NAME: table}, {NAME: figure})
 
 
 def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:

@@ -44,7 +44,7 @@ COLUMNS = [
 
 
 def main(config: Config) -> None:
-    """Writes ``studies/ablations_<method>.parquet`` for ``country``: one row per validation item, change, seed and λ = 1 or -1.
+    """Write ``studies/ablations_<method>.parquet`` for ``country``: one row per validation item, change, seed and λ = 1 or -1.
 
     Vectors are those after the last epoch. Columns beside the usual ones:
         change: the variant; "default" is the experiment's setting, and "unsteered" (λ = 0) the model itself.
@@ -81,7 +81,7 @@ def main(config: Config) -> None:
 def _measured(
     cell: TrainingCell, variant: Variant, intervention: Intervention, vectors: dict[int, Tensor], default: dict[int, Tensor]
 ) -> pd.DataFrame:
-    """Answers and pairs of validation, steered by every seed's vector both ways."""
+    """Return answers and pairs of validation, steered by every seed's vector both ways."""
     steer_bos = variant.train.steer_bos
     points = [(seed, multiplier) for seed in vectors for multiplier in (1.0, -1.0)]
     answers = cell.answers([Condition(intervention, multiplier * vectors[seed], steer_bos) for seed, multiplier in points])

@@ -13,7 +13,7 @@ READS = ("prompts", "model", "discovery.layer", "sae.train", "tasks", "studies.a
 
 
 def main(config: Config) -> None:
-    """Writes ``studies/ablations/<variant>/``, as the stage ``train_sae`` does; variants on the same tokens share them."""
+    """Write ``studies/ablations/<variant>/``, as the stage ``train_sae`` does; variants on the same tokens share them."""
     paths, layer = Paths.of(config), read_layer(config)
     gathered: dict[tuple[int, int], States] = {}
     for name, settings in autoencoders_of(config).items():

@@ -35,7 +35,7 @@ class Variant:
 
 
 def variants_of(config: Config) -> list[Variant]:
-    """What ``config.method`` trains: the experiment's setting, named "default", and the variants that apply to the method.
+    """Return the experiment's setting, named "default", and the variants that apply to ``config.method``.
 
     A variant applies where the method has all its options; one of ``sae.train`` where its vectors are of features.
 
@@ -58,7 +58,7 @@ def variants_of(config: Config) -> list[Variant]:
 
 
 def autoencoders_of(config: Config) -> dict[str, SaeTrainConfig]:
-    """How the autoencoder of each variant that has one is trained."""
+    """Return the training settings of the autoencoder of each variant that has its own."""
     made = {}
     for name in config.studies.ablations.own_autoencoders:
         changes = _part(config.studies.ablations.changes[name], "sae.train.")
@@ -67,7 +67,7 @@ def autoencoders_of(config: Config) -> dict[str, SaeTrainConfig]:
 
 
 def known_options() -> list[str]:
-    """Every option that some method has."""
+    """Return every option that some method has."""
     from omegaconf import OmegaConf
 
     files = [OmegaConf.load(CONF / "method" / f"{method}.yaml") for method in options("method")]

@@ -29,7 +29,6 @@ from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.provenance import autoencoder_name, learning_rates, model_name, schedule, training_runs
 from yapo.stages.tables import table_options
-from yapo.studies.behaviours import STUDY
 from yapo.studies.behaviours.refusal import refuses
 from yapo.studies.means import by_key
 from yapo.studies.write_report import write_report
@@ -56,7 +55,7 @@ def main(config: Config) -> None:
     figures = {NAME: behaviours_figure(cells, config.report.note)}
     values = {"parts": finding_parts(cells), "scorer": options.scorer, "made": trained_with}
     template = Path(__file__).with_name("finding.md.j2")
-    write_report(config, NAME, STUDY.title, template, values, tables, figures)
+    write_report(config, NAME, template, values, tables, figures)
 
 
 def finding_parts(cells: pd.DataFrame) -> list[dict[str, Any]]:

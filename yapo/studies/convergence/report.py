@@ -20,7 +20,6 @@ from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
-from yapo.studies.convergence import STUDY
 from yapo.studies.convergence.figure import convergence_figure
 from yapo.studies.means import country_means, highest_scores, printed_scores
 from yapo.studies.write_report import read_rows, write_report
@@ -44,7 +43,7 @@ def main(config: Config) -> None:
     table = convergence_table(rows, cells, settings.losses, settings.window, settings.setting, options)
     figure = convergence_figure(rows, runs, settings.window, options.note)
     values = {**finding_values(rows, runs, cells, options), "window": settings.window}
-    write_report(config, NAME, STUDY.title, FINDING, values, {NAME: table}, {NAME: figure})
+    write_report(config, NAME, FINDING, values, {NAME: table}, {NAME: figure})
 
 
 def smoothed(rows: pd.DataFrame, window: int) -> pd.DataFrame:

@@ -44,7 +44,7 @@ COLUMNS = [
 
 
 def main(config: Config) -> None:
-    """Writes ``studies/convergence_<method>.parquet`` for ``country``. Three kinds of rows:
+    """Write ``studies/convergence_<method>.parquet`` for ``country``, with three kinds of rows:
 
     step: minibatch loss, direction d, margin, norm, and the displacement of the residual stream by d·v.
     epoch: validation loss at d = 1 and, ``reversed``, at d = -1; displacement of the validation pairs by v; norm; l0.
@@ -75,7 +75,7 @@ def main(config: Config) -> None:
 
 
 def _reversed(cell: TrainingCell, vectors: dict[int, TrainedVector]) -> pd.DataFrame:
-    """Mean validation loss at d = -1 after every epoch."""
+    """Return the mean validation loss at d = -1 after every epoch."""
     intervention = cell.intervention(vectors)
     return pd.DataFrame(
         {
@@ -90,7 +90,7 @@ def _reversed(cell: TrainingCell, vectors: dict[int, TrainedVector]) -> pd.DataF
 
 
 def _answers(cell: TrainingCell, config: Config, vectors: dict[int, TrainedVector], ends: pd.DataFrame) -> pd.DataFrame:
-    """Questions answered by the unsteered model and after some epochs, early ones closer together.
+    """Return questions answered by the unsteered model and after some epochs, early ones closer together.
 
     Args:
         ends: logged rows of the epochs.

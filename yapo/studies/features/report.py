@@ -19,7 +19,6 @@ from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
 from yapo.stages.tables import table_options
 from yapo.studies.checks import of_kind
-from yapo.studies.features import STUDY
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
 from yapo.studies.features.pages import INDEX, index_page
 from yapo.studies.features.table import COHERENCE, NAME, TOP, features_tables, sorted_rows
@@ -50,7 +49,7 @@ def main(config: Config) -> None:
     write_text(Paths.of(config).root / NAME / INDEX, index)
     values = {"parts": finding_parts(tables, wanted.settings)}
     template = Path(__file__).with_name("finding.md.j2")
-    write_report(config, NAME, STUDY.title, template, values, tables, figures, pages=(f"{NAME}/{INDEX}",))
+    write_report(config, NAME, template, values, tables, figures, pages=(f"{NAME}/{INDEX}",))
 
 
 def finding_parts(tables: Mapping[str, Table], settings: Sequence[str]) -> list[dict[str, Any]]:

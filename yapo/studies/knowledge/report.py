@@ -23,7 +23,6 @@ from yapo.reporting.numbers import CHANGE, VALUE, number, number_cell, plural, w
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
-from yapo.studies.knowledge import STUDY
 from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "methods", "knowledge", "studies.knowledge")
@@ -52,7 +51,7 @@ def main(config: Config) -> None:
         "note": options.note,
     }
     tables, figures = {NAME: knowledge_table(cells, vector, options)}, {NAME: knowledge_changes(cells, report.note)}
-    write_report(config, NAME, STUDY.title, Path(__file__).with_name("finding.md.j2"), values, tables, figures)
+    write_report(config, NAME, Path(__file__).with_name("finding.md.j2"), values, tables, figures)
 
 
 def knowledge_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:

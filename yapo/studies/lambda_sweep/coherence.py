@@ -1,4 +1,4 @@
-"""Is a completion still language? Two measures that no judge is asked for.
+"""Coherence of a completion: two measures that need no judge.
 
 ``log_prob``: mean over the completion's tokens of log p(token | prompt, tokens before it) under the *unsteered* model, in nats;
 the perplexity is exp(-log_prob). The tokens are those of the completion's text and the end of the turn, so that an empty
@@ -23,7 +23,7 @@ NGRAM = 3
 
 
 def coherence(lm: LanguageModel, prompts: Sequence[list[int]], texts: Sequence[str], batch_size: int) -> pd.DataFrame:
-    """``log_prob`` and ``repeated`` of every completion, in order.
+    """Return ``log_prob`` and ``repeated`` of every completion, in order.
 
     Args:
         lm: the model, which nothing steers here.
@@ -39,7 +39,7 @@ def coherence(lm: LanguageModel, prompts: Sequence[list[int]], texts: Sequence[s
 
 
 def repeated(tokens: Sequence[int], n: int = NGRAM) -> float:
-    """Share of n-grams that occurred before in the same text."""
+    """Return the share of n-grams that occurred before in the same text."""
     grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
     return 1.0 - len(set(grams)) / len(grams) if grams else 0.0
 

@@ -31,7 +31,6 @@ from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
-from yapo.studies.lambda_sweep import STUDY
 from yapo.studies.means import Records, by_key, country_means, printed_scores, with_changes
 from yapo.studies.write_report import read_rows, write_report
 
@@ -63,7 +62,7 @@ def main(config: Config) -> None:
         for over in ("", "_displacement")
     }
     values, tables = finding_values(rows, cells, best), {NAME: lambda_sweep_table(rows, cells, best, options)}
-    write_report(config, NAME, STUDY.title, FINDING, values, tables, figures)
+    write_report(config, NAME, FINDING, values, tables, figures)
 
 
 def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:

@@ -53,7 +53,7 @@ class Point:
 
 
 def main(config: Config) -> None:
-    """Writes ``studies/lambda_sweep.parquet`` for ``country``: one row per validation item and point of the grid.
+    """Write ``studies/lambda_sweep.parquet`` for ``country``: one row per validation item and point of the grid.
 
     Columns beside the usual ones:
         setting: what the vector was trained on. λ = 0 is the method "baseline", once for each setting.
@@ -85,7 +85,7 @@ def main(config: Config) -> None:
 
 
 def _points(config: Config, setting: str, vectors: dict[str, ChosenVector], residuals: Sequence[Residual]) -> list[Point]:
-    """The grid of every method, and of a random direction that at λ = 1 moves as far as the strongest of them."""
+    """Return the grid of every method, and of a random direction that at λ = 1 moves as far as the strongest of them."""
     grid = [multiplier for multiplier in config.studies.lambda_sweep.multipliers if multiplier != 0]
     points = [Point("baseline", setting)]
     for method, vector in vectors.items():
@@ -98,7 +98,7 @@ def _points(config: Config, setting: str, vectors: dict[str, ChosenVector], resi
 def _answers(
     answerer: Answerer, items: pd.DataFrame, task: str, points: Sequence[Point], residual: Residual
 ) -> list[pd.DataFrame]:
-    """One frame per point: the items with score, coherence and displacement."""
+    """Return one frame per point: the items with score, coherence and displacement."""
     answered = answerer.ask(items, task, [point.condition for point in points])
     prompts = answerer.token_ids(items, task)
     right = [answerer.prompts.answer(task, o, i) for o, i in zip(items["options"], items["answer_index"], strict=True)]

@@ -21,7 +21,6 @@ from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
 from yapo.studies.means import country_means, printed_scores
-from yapo.studies.reliability import STUDY
 from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "judge", "methods", "studies.reliability.setting")
@@ -38,7 +37,7 @@ def main(config: Config) -> None:
     values = {"setting": setting, "countries": rows["country"].nunique(), "tasks": finding_values(cells, countries)}
     tables = {NAME: reliability_table(cells, countries, setting, options)}
     figures = {NAME: reliability_figure(countries, setting, options.note)}
-    write_report(config, NAME, STUDY.title, FINDING, values, tables, figures)
+    write_report(config, NAME, FINDING, values, tables, figures)
 
 
 def reliability_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes ``left_out/<method>.safetensors`` of the language of ``country``: ``<country>/<task>``, ``[epochs, width]`` each.
+    """Write ``left_out/<method>.safetensors`` of the language of ``country``: ``<country>/<task>``, ``[epochs, width]`` each.
 
     A vector has seen no pair of the country that it is named after. A language with one country has none.
     """
@@ -71,19 +71,19 @@ def main(config: Config) -> None:
 
 
 def pools_of(config: Config, known: dict[str, str], language: str) -> dict[str, list[str]]:
-    """For each country of the study with that language, all of its others; empty where there is only one."""
+    """Return for each country of the study with that language all of its others; empty where there is only one."""
     countries = [c for c, spoken in studied(config, known, config.studies.transfer.countries).items() if spoken == language]
     pools = {country: [other for other in countries if other != country] for country in countries}
     return pools if len(countries) > 1 else {}
 
 
 def left_out_path(paths: Paths, language: str, method: str) -> Path:
-    """Where a method's vectors of a language lie."""
+    """Return the file of a method's vectors of a language."""
     return paths.root / language / "left_out" / f"{method}.safetensors"
 
 
 def read_left_out(paths: Paths, language: str, method: str, country: str, task: str) -> TrainedVector:
-    """The vector of all countries of a language but one."""
+    """Return the vector of all countries of a language but one."""
     path, name = left_out_path(paths, language, method), f"{country}/{task}"
     tensors, header = load_tensors(path)
     if name not in tensors:
@@ -95,7 +95,7 @@ def read_left_out(paths: Paths, language: str, method: str, country: str, task: 
 
 
 def _unlogged(row: LogRow) -> None:
-    """Training curves of these vectors are not kept."""
+    """Drop a row of the training curves, which are not kept."""
 
 
 if __name__ == "__main__":

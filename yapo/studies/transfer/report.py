@@ -7,7 +7,6 @@ from pathlib import Path
 from yapo.config import VARIANTS, Config
 from yapo.stages.app import run
 from yapo.stages.tables import table_options
-from yapo.studies.transfer import STUDY
 from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.studies.transfer.table import NAME, PAIRS, finding_values, transfer_cells, transfer_pairs_table, transfer_table
 from yapo.studies.write_report import read_rows, study_countries, write_report
@@ -27,7 +26,7 @@ def main(config: Config) -> None:
         figures[f"{NAME}_relations_{variant}"] = transfer_relations(cells, variant, options.note)
         figures[f"{NAME}_answers_{variant}"] = transfer_adoption(cells, variant, options.note)
     pages = [f"tables/{PAIRS}.html"]  # the figures' numbers, hundreds of lines
-    write_report(config, NAME, STUDY.title, FINDING, finding_values(cells), tables, figures, pages)
+    write_report(config, NAME, FINDING, finding_values(cells), tables, figures, pages)
 
 
 if __name__ == "__main__":

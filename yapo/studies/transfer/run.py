@@ -40,7 +40,7 @@ COLUMNS = [
 
 
 def main(config: Config) -> None:
-    """Writes ``studies/transfer.parquet`` for ``country``: one row per test item and condition.
+    """Write ``studies/transfer.parquet`` for ``country``: one row per test item and condition.
 
     Every condition was fixed on validation: that of the vector's own country, and for a vector of all countries but this one
     that of those countries. Columns beside the usual ones:
@@ -84,7 +84,7 @@ def main(config: Config) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a condition comes from.
+    """Origin of a condition: whose vector, and what that country is to the one asked.
 
     ``relation`` is none (unsteered), own, same language, other languages, or left out (all of the language but the country).
     """
@@ -98,7 +98,7 @@ class Source:
 
 
 def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[str]:
-    """Some facts of the items, the same for every country that is asked the same facts; all of them if ``number`` is None."""
+    """Draw some facts of the items, the same for every country that is asked the same ones; all if ``number`` is None."""
     facts = sorted(set(items["question_id"]))
     if number is None or number >= len(facts):
         return facts
@@ -109,7 +109,7 @@ def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[st
 def _sources(
     config: Config, reader: VectorReader, countries: dict[str, str], language: str, task: str, *, near: bool
 ) -> list[Source]:
-    """The chosen vectors of every country of this language, or of every other one."""
+    """Return the chosen vectors of every country of this language, or of every other one."""
     found = []
     for country, spoken in countries.items():
         if (spoken == language) == near:
@@ -123,7 +123,7 @@ def _sources(
 def _left_out(
     config: Config, reader: VectorReader, answerer: Answerer, siblings: dict[str, pd.DataFrame], language: str, task: str
 ) -> list[Source]:
-    """Vectors of this country's siblings together, at the epoch and λ that are best on the siblings' validation items."""
+    """Return vectors of this country's siblings together, at the epoch and λ that are best on the siblings' validation items."""
     setting = config.studies.transfer.setting
     candidates: dict[Key, Candidate] = {}
     for method in config.studies.transfer.left_out_methods:
@@ -156,7 +156,7 @@ def _left_out(
 
 
 def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequence[Source]) -> list[pd.DataFrame]:
-    """The items under each source's vector."""
+    """Answer the items under each source's vector."""
     frames = answerer.ask(items, task, [source.condition for source in sources])
     return [
         frame.assign(
@@ -172,14 +172,14 @@ def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequen
 
 
 def _prompt_control(paths: Paths, language: str, country: str, task: str, setting: str, variant: str) -> pd.DataFrame:
-    """The prompt that names the country, as the stage evaluate asked it."""
+    """Return the answers to the prompt that names the country, from the stage evaluate."""
     rows = read_table(paths.evaluation(language, country))
     own = (rows["method"] == "prompt") & (rows["task"] == task) & (rows["setting"] == setting) & (rows["variant"] == variant)
     return rows[own].assign(source="", relation="prompt", epoch=0, multiplier=0.0)
 
 
 def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.DataFrame, task: str) -> pd.DataFrame:
-    """Adds ``change``, ``adopted`` and ``adopted_before`` to the answers of one task and variant."""
+    """Add ``change``, ``adopted`` and ``adopted_before`` to the answers of one task and variant."""
     base = rows[rows["method"] == "baseline"].set_index(ITEM)[["score", "completion"]]
     place = pd.MultiIndex.from_frame(rows[ITEM])
     before = base.reindex(place)
@@ -194,7 +194,7 @@ def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.D
 
 
 def answers_of(items: pd.DataFrame, other: pd.DataFrame) -> list[str | None]:
-    """What another country answers to each item, or None where it is not asked the same.
+    """Return another country's answer to each item, or None where it is not asked the same.
 
     Args:
         items: the items that were answered.
@@ -205,7 +205,7 @@ def answers_of(items: pd.DataFrame, other: pd.DataFrame) -> list[str | None]:
 
 
 def adopted(items: pd.DataFrame, completions: Sequence[str], task: str, answers: Sequence[str | None]) -> list[float]:
-    """1 where a completion is the other country's answer, 0 where it is not, as ``yapo.evaluation.exact`` compares.
+    """Return 1 where a completion is the other country's answer and 0 where not, as ``yapo.evaluation.exact`` compares.
 
     NaN where that says nothing: the other country has no answer or the same one, or its answer is no option of the item.
 
@@ -228,7 +228,7 @@ def adopted(items: pd.DataFrame, completions: Sequence[str], task: str, answers:
 
 
 def _place(text: str, options: Sequence[str]) -> int:
-    """The option that says the same, or -1."""
+    """Return the place of the option that says the same, or -1."""
     return next((i for i, option in enumerate(options) if text_key(option) == text_key(text)), -1)
 
 
