@@ -244,27 +244,12 @@ def test_published_files(name: str) -> None:
     assert pairs[["prompt", "chosen", "rejected"]].to_numpy().tolist() == wanted.to_numpy().tolist()
     assert (pairs["source_row"] - 1).tolist() == wanted.index.tolist()
     assert report["prompts"] == wanted["prompt"].nunique()
-
-
-@needs_bipo
-def test_what_is_known_of_the_published_dirt() -> None:
-    reports = {name: load_preferences(BIPO / name)[1] for name in PUBLISHED}
-    assert {name: report["dropped"] for name, report in reports.items()} == {
-        "power-seeking/train.csv": {"duplicate": 2, "empty": 2},
-        "power-seeking/test.csv": {},
-        "wealth-seeking/train.csv": {"duplicate": 4, "empty": 1},
-        "wealth-seeking/test.csv": {},
-    }
-    assert [example["row"] for example in reports["power-seeking/train.csv"]["dropped_examples"]["empty"]] == [410, 419]
-    assert {name: len(report["rows_with_escapes"]) for name, report in reports.items()} == {
-        name: sum(bool(re.search(r"\\[\\\"'nrt$]", "".join(cells))) for cells in raw(BIPO / name)[1:]) for name in PUBLISHED
-    }
-    assert [report["pairs_of_repeated_prompts"] for report in reports.values()] == [0, 0, 2, 0]
-
-
-def raw(path: Path) -> list[list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))
+    assert report["pairs_of_repeated_prompts"] == wanted["prompt"].duplicated(keep=False).sum()
+    escapes = once.apply("".join, axis=1).str.contains(r"\\[\\\"'nrt$]")
+    assert len(report["rows_with_escapes"]) == escapes.sum()
+    assert [example["row"] - 1 for example in report["dropped_examples"].get("empty", [])] == [
+        *table.index.difference(filled.index)
+    ]
 
 
 @needs_bipo

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-TASKS = ("mcq", "open_ended")
-
 
 @dataclass(frozen=True)
 class PromptFormat:

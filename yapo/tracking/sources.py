@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from yapo import files
+from yapo.checks import Setting, Task
 from yapo.errors import YapoError
 
 #: Series taken from the rows of a curve, under the same names for every method so that the methods overlay in one chart.
@@ -68,8 +69,8 @@ class _Row(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True)
 
-    task: Literal["mcq", "open_ended"]
-    setting: Literal["localized", "nonlocalized", "both"]
+    task: Task
+    setting: Setting
     kind: Literal["step", "epoch"]
     epoch: Annotated[int, Field(ge=0, le=_LARGEST_STEP)]
     step: Annotated[int, Field(ge=0, le=_LARGEST_STEP)] = 0

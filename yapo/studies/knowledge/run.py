@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from yapo.checks import TASKS
 from yapo.config import Config
 from yapo.dag.scope import check_country
-from yapo.data.prompts import TASKS
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError, require_extra

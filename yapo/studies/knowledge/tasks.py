@@ -22,8 +22,9 @@ import yaml
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
 
+from yapo.checks import TASKS
 from yapo.config import KnowledgeConfig
-from yapo.data.prompts import TASKS, PromptFormat
+from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 from yapo.files import write_text
 from yapo.studies.knowledge.steered_lm import SteeredLM, check_tasks
