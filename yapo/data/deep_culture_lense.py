@@ -19,6 +19,7 @@ from rapidfuzz import fuzz
 from yapo.config import DataConfig
 from yapo.data.hub import is_copy, read_hub
 from yapo.data.mcq_text import boxed_number, parse_mcq
+from yapo.data.records import Fault, examples
 from yapo.data.text import text_key
 from yapo.data.variants import Pair, Pairing, Row, closer_than_strangers, fact_ids, fact_topics, pair_variants, western_controls
 from yapo.errors import YapoError, unknown
@@ -41,7 +42,6 @@ UNKNOWN = "unknown"
 CLEAR_MARGIN = 5.0
 # ... and so many pairs must be more alike in their questions than strangers are (0.5 by chance).
 TRUSTED_PAIRS = 0.9
-EXAMPLES = 5
 
 
 class RefusedData(YapoError):
@@ -53,13 +53,10 @@ class RefusedData(YapoError):
 
 
 @dataclass(frozen=True)
-class Dropped:
+class Dropped(Fault):
     """A row that makes no item, and why."""
 
-    row: str
     country: str
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def load_deep_culture_lense(config: DataConfig) -> tuple[pd.DataFrame, dict[str,
     report = _describe_source(config, table, boxed)
     base, report["boxes"] = _base(boxed, config.max_dropped)
     if base is None:
-        report["dropped_examples"] = _examples(dropped)
+        report["dropped_examples"] = examples(dropped)
         raise RefusedData(
             f"data.path={config.path}: {len(boxed)} of {len(table)} rows have a box and options, and these do not tell whether "
             "\\boxed{k} counts from 0 or from 1; give the whole data, with chosen_open_ended",
@@ -119,9 +116,9 @@ def load_deep_culture_lense(config: DataConfig) -> tuple[pd.DataFrame, dict[str,
             rows.append(replace(one.row, answer_index=one.number - base))
         else:
             detail = f"box {one.number} of {len(one.row.options)} options, in words '{one.gold[:60]}'"
-            dropped.append(Dropped(one.row.name, one.row.country, "contradiction", detail))
+            dropped.append(Dropped(one.row.name, "contradiction", detail, one.row.country))
     pairing = pair_variants(rows)
-    dropped += [Dropped(row.name, row.country, reason, row.question) for row, reason in pairing.dropped]
+    dropped += [Dropped(row.name, reason, row.question, row.country) for row, reason in pairing.dropped]
     facts = fact_ids(pairing.pairs)
     items = _items(pairing.pairs, facts, config.seed)
     report |= _describe(table, pairing, facts, items, dropped)
@@ -150,7 +147,8 @@ def _parse(table: pd.DataFrame) -> tuple[list[_Boxed], list[Dropped]]:
         try:
             rows.append(_boxed(name, country.lower(), VARIANTS[status.lower()], cells))
         except _Unreadable as fault:
-            dropped.append(Dropped(name, country.lower(), *fault.args))
+            reason, detail = fault.args
+            dropped.append(Dropped(name, reason, detail, country.lower()))
     return rows, dropped
 
 
@@ -294,7 +292,7 @@ def _describe(
             for country in LANGUAGE
             if country in rows
         },
-        "dropped_examples": _examples(dropped),
+        "dropped_examples": examples(dropped),
         "pairs": {
             "pairs": len(pairs),
             "chosen_by_similarity": pairing.ties,
@@ -314,14 +312,6 @@ def _describe(
         "items_with_a_control": int((items["control_index"] >= 0).sum()) if len(items) else 0,
         "topics": int(items["topic"].nunique()) if len(items) and "topic" in table else UNKNOWN,
     }
-
-
-def _examples(dropped: Sequence[Dropped]) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for one in dropped:
-        if len(found[one.reason]) < EXAMPLES:
-            found[one.reason].append({"row": one.row, "country": one.country, "detail": one.detail})
-    return dict(sorted(found.items()))
 
 
 def _refuse(config: DataConfig, report: dict[str, Any]) -> None:

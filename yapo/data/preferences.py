@@ -7,21 +7,20 @@ but for spaces around them.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from yapo.config import SplitConfig
-from yapo.data.records import ENDINGS, Fault, Records, read_records
+from yapo.data.records import ENDINGS, Fault, Records, examples, read_records
 from yapo.data.split import leakage_report, split_facts
 from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError, nearest
 from yapo.files import digest
 
 LAYOUTS = (("prompt", "chosen", "rejected"), ("question", "matching", "not_matching"))
-EXAMPLES = 5
 
 # An index written by a spreadsheet or by pandas; other columns that are not needed are ignored too, and named.
 _INDEX = re.compile(r"^(unnamed: ?\d+|index|id|)$", re.IGNORECASE)
@@ -140,10 +139,6 @@ def _report(
 ) -> dict[str, Any]:
     ignored = [name for name in records.columns if name not in names]
     prompts = Counter(text_key(row["prompt"]) for row in rows)
-    examples: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for fault in sorted(faults, key=lambda fault: fault.row):
-        if len(examples[fault.reason]) < EXAMPLES:
-            examples[fault.reason].append({"row": fault.row, "detail": fault.detail})
     return {
         "source": str(path),
         "encoding": records.encoding,
@@ -153,7 +148,7 @@ def _report(
         "rows": len(records.rows) + len(records.faults),
         "pairs": len(rows),
         "dropped": dict(sorted(Counter(fault.reason for fault in faults).items())),
-        "dropped_examples": dict(sorted(examples.items())),
+        "dropped_examples": examples(sorted(faults, key=lambda fault: fault.row)),
         "prompts": len(prompts),
         "pairs_of_repeated_prompts": sum(n for n in prompts.values() if n > 1),
         "rows_with_escapes": [

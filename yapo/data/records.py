@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ _LINE_END = re.compile("\r\n|\r|\n")
 _CLOSES = re.compile(r"[.!?…؟۔।॥。！？][\"'”’»)\]]*$")
 
 _PACKED = {b"\x1f\x8b": "compressed (gzip)", b"PK\x03\x04": "a zip archive or Excel workbook", b"PAR1": "parquet"}
+_EXAMPLES = 5  # of each kind of fault, in a report
 _ENOUGH = 3  # rows that show how the last column ends
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A record that cannot be read: its number from 1, a word for the kind of fault, and what it is."""
+    """A record that cannot be used: its number from 1 (or its name), a word for the kind of fault, and what it is."""
 
-    row: int
+    row: int | str
     reason: str
     detail: str
 
@@ -42,6 +44,15 @@ class Records:
     rows: list[tuple[int, dict[str, Any]]]
     faults: list[Fault]
     encoding: str
+
+
+def examples(faults: Iterable[Fault]) -> dict[str, list[dict[str, Any]]]:
+    """Return the first faults of each reason, by reason, as a report shows them."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for fault in faults:
+        if len(found[fault.reason]) < _EXAMPLES:
+            found[fault.reason].append({name: value for name, value in vars(fault).items() if name != "reason"})
+    return dict(sorted(found.items()))
 
 
 def read_records(path: Path) -> Records:
