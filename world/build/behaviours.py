@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from yapo.data.atlas import read_yaml
 from yapo.errors import YapoError
 from yapo.files import write_text
 
@@ -67,13 +67,7 @@ def load_behaviours(path: Path = BEHAVIOURS_DIR / "templates.yaml") -> dict[str,
         YapoError: the file is missing or not YAML, lacks a key, or a template uses a field that no slot has.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except FileNotFoundError:
-        raise YapoError(f"{path}: no such file; copy the folder again") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise YapoError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it there") from None
-    try:
-        return {name: _behaviour(name, given) for name, given in content.items()}
+        return {name: _behaviour(name, given) for name, given in read_yaml(path).items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise YapoError(f"{path}: not of the form of the other behaviours ({error!r}); compare with the shipped file") from None
     except ValueError as error:

@@ -64,7 +64,7 @@ def load_atlas(folder: Path = ATLAS_DIR) -> dict[str, Language]:
     """
     path = folder / "topics.yaml"
     category_of: dict[str, str] = {}
-    for category, names in _yaml(path).items():
+    for category, names in read_yaml(path).items():
         for topic in _texts(path, category, names):
             if category_of.setdefault(topic, category) != category:
                 raise YapoError(f"{path}: topic {topic} stands under both {category_of[topic]} and {category}; keep one")
@@ -91,11 +91,16 @@ def _once(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _once)
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of keys with values.
+
+    Raises:
+        YapoError: no such file, not valid YAML, a key that is given twice, or something else than keys with values.
+    """
     try:
         return _mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
     except FileNotFoundError:
-        raise YapoError(f"{path}: no such file; copy the whole atlas folder") from None
+        raise YapoError(f"{path}: no such file; copy its whole folder") from None
     except OSError as error:
         raise YapoError(f"{path}: cannot be read ({error.strerror}); give a file") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date that does not exist
@@ -126,7 +131,7 @@ def _name(path: Path, key: str, value: Any) -> str:
 
 
 def _language(path: Path, category_of: dict[str, str]) -> Language:
-    raw = _yaml(path)
+    raw = read_yaml(path)
     try:
         contexts = {
             key: Context(
