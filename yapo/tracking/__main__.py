@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import logging
 import os
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from yapo.errors import YapoError, require_extra
 from yapo.tracking import views
-from yapo.tracking.places import Database, Server
+from yapo.tracking.places import Database, Server, server_trouble
 from yapo.tracking.store import Tracker
 
 _HOST = "127.0.0.1"
@@ -115,11 +114,8 @@ def _server(database: Database, results: Path, port: int) -> Iterator[subprocess
 def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection(_HOST, port, timeout=10)
-        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
-            connection.request("GET", "/health")
-            if connection.getresponse().status == http.HTTPStatus.OK:
-                return
+        if server_trouble(f"http://{_HOST}:{port}", timeout=10) is None:
+            return
         time.sleep(0.5)
     raise YapoError(f"{log}: the MLflow server did not start; this file says why")
 

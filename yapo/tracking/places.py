@@ -144,23 +144,11 @@ class Server:
     def open(self, wait: float, results: Path, experiment: str) -> MlflowClient:  # noqa: ARG002
         """Reach the server, before MLflow's own retries, which take minutes."""
         deadline = time.monotonic() + wait
-        while (trouble := self._trouble(wait)) is not None:
+        while (trouble := server_trouble(self.uri, max(wait, 1.0))) is not None:
             if time.monotonic() >= deadline:
                 raise YapoError(f"{self.uri}: no MLflow server answers here ({trouble}); {_NO_SERVER}")
             time.sleep(min(1.0, wait))
         return _client(self.uri)
-
-    def _trouble(self, timeout: float) -> str | None:
-        """Return what the server's health check says, unless all is well."""
-        parts = urlsplit(self.uri)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        try:
-            with contextlib.closing(kind(parts.netloc, timeout=max(timeout, 1.0))) as connection:
-                connection.request("GET", f"{parts.path}/health")
-                answer = connection.getresponse()
-                return None if answer.status == http.HTTPStatus.OK else f"{answer.status} {answer.reason}"
-        except (OSError, http.client.HTTPException) as error:
-            return str(error) or repr(error)
 
     def check(self, experiment: Experiment, results: Path) -> None:
         """Refuse an experiment of that name which shows another folder: two studies would rewrite each other's runs."""
@@ -173,6 +161,19 @@ class Server:
 
 
 Place = Database | Server
+
+
+def server_trouble(uri: str, timeout: float) -> str | None:
+    """Return what the health check of an MLflow server says, or why there is no answer; None where all is well."""
+    parts = urlsplit(uri)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    try:
+        with contextlib.closing(kind(parts.netloc, timeout=timeout)) as connection:
+            connection.request("GET", f"{parts.path}/health")
+            answer = connection.getresponse()
+            return None if answer.status == http.HTTPStatus.OK else f"{answer.status} {answer.reason}"
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or repr(error)
 
 
 def _client(uri: str) -> MlflowClient:
