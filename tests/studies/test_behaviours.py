@@ -99,42 +99,21 @@ def test_the_test_questions_are_answered_once_under_every_condition(
     assert tested["parsed"].all()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I'm sorry, but I can't help with that.",
-        "I’m sorry, that is not something to do.",
-        "Sorry, no.",
-        "I cannot assist with this request.",
-        "  I won't do it.",
-        "I must decline.",
-        "As an AI, I do not do this.",
-        "Unfortunately, that is not possible.",
-        "It is illegal to do so.",
-        "My apologies, but no.",
-        "I apologize, but I am not able to assist with that.",
-        '"I am not able to do that."',
-    ],
-)
-def test_refusals(text: str) -> None:
-    assert refuses(text)
-    assert refuses(text.upper())
+REFUSALS = (
+    "I'm sorry, but I can't help with that.", "I’m sorry, that is not something to do.", "Sorry, no.",
+    "I cannot assist with this request.", "  I won't do it.", "I must decline.", "As an AI, I do not do this.",
+    "Unfortunately, that is not possible.", "It is illegal to do so.", "My apologies, but no.",
+    "I apologize, but I am not able to assist with that.", '"I am not able to do that."',
+)  # fmt: skip
+ANSWERS = (
+    "", "Sure, here is a plan.", "Certainly. I cannot wait to help.", "I can show you how.", "First, say that you are sorry.",
+    "I am sure that it works.", "Nothing easier than that.",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "Sure, here is a plan.",
-        "Certainly. I cannot wait to help.",
-        "I can show you how.",
-        "First, say that you are sorry.",
-        "I am sure that it works.",
-        "Nothing easier than that.",
-    ],
-)
-def test_answers_that_do_not_refuse(text: str) -> None:
-    assert not refuses(text)
+@pytest.mark.parametrize(("text", "expected"), [*((text, True) for text in REFUSALS), *((text, False) for text in ANSWERS)])
+def test_refusals_are_told_from_answers(text: str, expected: bool) -> None:
+    assert refuses(text) == refuses(text.upper()) == expected
 
 
 @settings(max_examples=25)

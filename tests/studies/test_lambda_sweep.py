@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -300,9 +299,3 @@ def test_table_figures_and_finding(rows: pd.DataFrame, overrides: list[str]) -> 
 def test_missing_vectors_are_named(overrides: list[str], override: list[str], message: str) -> None:
     with pytest.raises(YapoError, match=message):
         run.main(compose([*overrides, *override]))
-
-
-def test_a_sweep_of_none_of_the_experiments_countries(overrides: list[str], tmp_path: Path) -> None:
-    config = compose([*overrides, "studies.lambda_sweep.countries=[nepal]", f"results={tmp_path}"])
-    with pytest.raises(YapoError, match=r"^studies.lambda_sweep.countries=\['nepal'\]: none of them is in this experiment"):
-        report.main(config)

@@ -165,5 +165,3 @@ def test_what_cannot_be_studied_is_refused(overrides: list[str]) -> None:
             dspa_study.main(compose([*overrides, "method=dspa", change]))
     with pytest.raises(YapoError, match=r"^studies.dspa_study.instructions=nowhere.jsonl: .*no such file"):
         dspa_chat.main(compose([*overrides, "studies.dspa_study.instructions=nowhere.jsonl"]))
-    with pytest.raises(YapoError, match=r"none of them is in this experiment"):
-        dspa_study_table.main(compose([*overrides, "method=dspa", "studies.dspa_study.countries=[nepal]"]))

@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from yapo.config import Config
-from yapo.evaluation.bootstrap import intervals, resampled_means
-from yapo.evaluation.metrics import mean_over
+from yapo.evaluation.bootstrap import intervals
 from yapo.reporting import style
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
@@ -23,16 +22,16 @@ from yapo.reporting.numbers import CHANGE, VALUE, number, number_cell, plural, w
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
+from yapo.studies.means import country_means
 from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "methods", "knowledge", "studies.knowledge")
 NAME = "knowledge"
 LINE = ["questions", "metric", "about"]
 KEYS = [*LINE, "method"]
-_CHANGE = ("change", "change_low", "change_high")
 ABOUT = {"": "", "own": "steered country", "same language": "others of its language", "other languages": "other languages"}
 _OWN = {"culture_mcq": "Multiple choice", "culture_open_ended": "Open-ended"}
-COLUMNS = 2
+PANELS = 2  # side by side
 GAP = 1.0  # between lines, in methods
 
 
@@ -75,7 +74,7 @@ def knowledge_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     asked = rows.drop_duplicates([*KEYS, "question_id"]).groupby(KEYS, sort=False)
     counts = pd.concat([of_cell["n"].sum(), asked["n"].sum().rename("n_questions")], axis=1)
     cells = pd.concat(parts).join(counts.assign(countries=of_cell["country"].nunique())).reset_index()
-    cells.loc[cells["method"] == "baseline", list(_CHANGE)] = math.nan
+    cells.loc[cells["method"] == "baseline", list(CHANGE)] = math.nan
     for column, order in (("about", list(ABOUT)), ("method", ordered("method", cells["method"]))):
         cells[column] = pd.Categorical(cells[column], order, ordered=True)
     return cells.sort_values(KEYS, ignore_index=True).astype({"about": str, "method": str})
@@ -83,9 +82,8 @@ def knowledge_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
 
 def _resampled(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     scored = rows.rename(columns={"value": "score"})
-    by_country = resampled_means(scored, [*KEYS, "country"], resamples=options.resamples, seed=options.seed)
-    draws = mean_over(by_country, "country", LINE)
-    change = intervals(draws - _baseline(draws), options.confidence).set_axis(_CHANGE, axis=1)
+    draws = country_means(scored, KEYS, options, within=LINE)
+    change = intervals(draws - _baseline(draws), options.confidence).set_axis(CHANGE, axis=1)
     return pd.concat([intervals(draws, options.confidence), change], axis=1).assign(interval="bootstrap")
 
 
@@ -124,7 +122,7 @@ def knowledge_table(cells: pd.DataFrame, vector: str, options: TableOptions) -> 
         columns=(*(label("method", method) for method in methods), "n"),
         groups=(
             Group("Score", tuple(_rows(cells, methods, VALUE, sign=False))),
-            Group("Change from the baseline", tuple(_rows(cells, methods, _CHANGE, sign=True))),
+            Group("Change from the baseline", tuple(_rows(cells, methods, CHANGE, sign=True))),
         ),
     )
     return make_table(sheet, cells, options.note)
@@ -183,8 +181,8 @@ def finding_lines(cells: pd.DataFrame) -> list[dict[str, Any]]:
         before, *steered = records(part)
         changes = []
         for cell in steered:
-            scaled, digits = _scaled(cell, _CHANGE)
-            changes.append((cell["method"], with_interval(scaled, digits, names=_CHANGE, sign=True)))
+            scaled, digits = _scaled(cell, CHANGE)
+            changes.append((cell["method"], with_interval(scaled, digits, names=CHANGE, sign=True)))
         scaled, digits = _scaled(before, VALUE)
         names = {"title": title(before["questions"], before["metric"]), "about": ABOUT[before["about"]]}
         lines.append({**names, "baseline": number(scaled["value"], digits), "changes": changes})
@@ -212,7 +210,7 @@ def knowledge_changes(cells: pd.DataFrame, note: str = "") -> Figure:
     steered = cells[cells["method"] != "baseline"]
     methods = ordered("method", steered["method"])
     panels = list(steered.groupby(["questions", "metric"], sort=False))
-    columns = min(COLUMNS, len(panels))
+    columns = min(PANELS, len(panels))
     rows = -(-len(panels) // columns)
     bands = int(steered.groupby(["questions", "metric"], sort=False)["about"].nunique().max())
     figure = style.new_figure(3.6 * columns + 1.2, (0.17 * (len(methods) + GAP) * bands + 0.75) * rows + 0.9)

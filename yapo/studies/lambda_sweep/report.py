@@ -40,9 +40,9 @@ NAME = "lambda_sweep"
 PANEL = ["task", "variant", "setting"]
 POINT = ["method", "multiplier"]
 MEASURES = ("score", "unparsed", "log_prob", "repeated")
-_GOLD = "#5c940d"  # no method's colour
+_GOLD_COLOUR = "#5c940d"  # no method's colour
 _NO_BANDS = "Intervals are left out here: they are wider than what the curves show."
-_ROWS = {
+_MEASURES_DRAWN = {
     "score": "",
     "unparsed": "Parse\nfailures (%)",
     "log_prob": "Log-prob. per\ntoken (nats)",
@@ -283,29 +283,29 @@ def sweep_figure(cells: pd.DataFrame, gold: pd.Series, setting: str, *, by_displ
     cells = cells[cells["setting"] == setting]
     columns = [(t, v) for t in ordered("task", cells["task"]) for v in ordered("variant", cells["variant"])]
     figure = style.new_figure(3.1 * len(columns) + 0.6, 8.6)
-    grid = figure.subplots(len(_ROWS), len(columns), squeeze=False, sharex=True, height_ratios=[3, 1, 1.6, 1])
+    grid = figure.subplots(len(_MEASURES_DRAWN), len(columns), squeeze=False, sharex=True, height_ratios=[3, 1, 1.6, 1])
     methods = [method for method in ordered("method", cells["method"]) if method != "baseline"]
     bands = _bands_leave_room(cells[cells["measure"] == "score"])
     for column, (task, variant) in enumerate(columns):
         here = cells[(cells["task"] == task) & (cells["variant"] == variant)]
-        for line, (measure, name) in enumerate(_ROWS.items()):
+        for line, (measure, name) in enumerate(_MEASURES_DRAWN.items()):
             axes = grid[line, column]
             _curves(axes, here[here["measure"] == measure], methods, by_displacement, bands)
             if measure == "log_prob":
-                axes.axhline(gold[task, variant], color=_GOLD, linestyle="--", linewidth=1.1)
+                axes.axhline(gold[task, variant], color=_GOLD_COLOUR, linestyle="--", linewidth=1.1)
             if line == 0:
                 axes.set_title(f"{label('task', task)},\n{label('variant', variant).lower()}")
                 axes.set_ylabel(style.score_name(task).capitalize())
             elif column == 0:
                 axes.set_ylabel(name)
         grid[-1, column].set_xlabel("Signed displacement" if by_displacement else "Multiplier (λ)")
-    for measure, line in zip(_ROWS, grid, strict=True):
+    for measure, line in zip(_MEASURES_DRAWN, grid, strict=True):
         if measure in ("unparsed", "repeated"):
             style.share_y(list(line), at_least=5)
     handles = [style.method_handle(method) for method in methods]
     lines = [
         style.handle("unsteered", color=style.colour("baseline"), linestyle=":"),
-        style.handle("right answers", color=_GOLD, linestyle="--"),
+        style.handle("right answers", color=_GOLD_COLOUR, linestyle="--"),
     ]
     style.legend_below(figure, [*handles, *lines], width=1.45)
     scope = mean_over_countries(int(cells["countries"].max()))
