@@ -53,7 +53,7 @@ def test_no_language_takes_a_folder_of_the_study(name: str) -> None:
     assert folder_of(name) not in STUDY_FOLDERS
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1, max_size=120))
 def test_any_text_is_refused_or_gives_one_safe_folder(text: str) -> None:
     try:

@@ -195,7 +195,7 @@ def test_files_without_pairs_are_one_clear_error(tmp_path: Path, name: str, cont
         load_preferences(tmp_path / "b.csv")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     prompts=st.lists(st.sampled_from([f"Question {n}?" for n in range(9)]), min_size=12, max_size=40),
     seed=st.integers(0, 1000),
