@@ -99,7 +99,7 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     # files
     "no config": (gone("config.json"), ("config.json is missing",)),
     "no weights": (gone(WEIGHTS), (WEIGHTS, "other formats are not read")),
-    "no tokenizer": (gone("tokenizer.json"), ("tokenizer.json", "missing")),
+    "no tokenizer": (gone("tokenizer.json"), ("the tokenizer (tokenizer.json or tokenizer.model or vocab.json) is missing",)),
     "pickled weights alone": (lambda f: (f / WEIGHTS).rename(f / "pytorch_model.bin"), (WEIGHTS, "not read")),
     "empty weights": (text(WEIGHTS, b""), ("cannot be loaded",)),
     "weights that are a pickle": (lambda f: torch.save({"a": torch.ones(1)}, f / WEIGHTS), ("cannot be loaded",)),
@@ -114,6 +114,11 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "an index of numbers": (both(indexed(), text(INDEX, '{"weight_map": {"a": 3}}')), (INDEX, "damaged")),
     "an index without files": (both(indexed(), text(INDEX, '{"weight_map": {}}')), (INDEX, "damaged")),
     "an index that is not JSON": (both(indexed(), text(INDEX, "{")), (INDEX, "damaged")),
+    "an index that is a list": (both(indexed(), text(INDEX, "[]")), (INDEX, "damaged")),
+    "a shard that is cut": (
+        both(indexed(), lambda f: (f / "a.safetensors").write_bytes((f / "a.safetensors").read_bytes()[:-50])),
+        ("cannot be loaded",),
+    ),
     "an adapter beside it": (text("adapter_config.json", "{}"), ("adapter_config.json", "merge")),
     # configuration
     "config that is not JSON": (text("config.json", '{"a": '), ("config.json", "not valid JSON")),

@@ -50,35 +50,6 @@ def test_a_missing_shard_is_named(sharded: Path) -> None:
     )
 
 
-def test_a_truncated_shard(sharded: Path) -> None:
-    shard = sorted(sharded.glob("*.safetensors"))[1]
-    shard.write_bytes(shard.read_bytes()[:-100])
-    with pytest.raises(YapoError, match=f"model.path={sharded}: cannot be loaded"):
-        load_language_model(ModelConfig(path=str(sharded)))
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("config.json", "config.json is missing"),
-        ("model.safetensors", r"model.safetensors \(weights in other formats are not read\) is missing"),
-        ("tokenizer.json", r"the tokenizer \(tokenizer.json or tokenizer.model or vocab.json\) is missing"),
-    ],
-)
-def test_missing_files(gemma: LanguageModel, tmp_path: Path, name: str, message: str) -> None:
-    (save(gemma, tmp_path) / name).unlink()
-    (tmp_path / "pytorch_model.bin").write_bytes(b"another format")
-    with pytest.raises(YapoError, match=f"model.path={tmp_path}: {message}"):
-        model_folder(str(tmp_path))
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}'])
-def test_a_damaged_index(sharded: Path, text: str) -> None:
-    (sharded / "model.safetensors.index.json").write_text(text)
-    with pytest.raises(YapoError, match=r"a readable model.safetensors.index.json \(.* is damaged\) is missing"):
-        model_folder(str(sharded))
-
-
 def test_a_folder_has_no_revisions(sharded: Path) -> None:
     with pytest.raises(YapoError, match=r"model.revision=v1: .* is a folder, which has no revisions"):
         load_language_model(ModelConfig(path=str(sharded), revision="v1"))

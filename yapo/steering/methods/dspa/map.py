@@ -7,18 +7,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
 
-from yapo.checks import one_of
+from yapo.checks import check_types
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.models.template import Template
-from yapo.steering.methods.dspa.options import Edits, Mode, Turns
+from yapo.steering.methods.dspa.options import Edits, Mode, Normalise, Sparsify, Turns
 
 MAP_CONVENTION = (
     "edit with u = multiplier * vector at the last prompt token and every generated one (at every token if the map's `edits` is"
@@ -86,8 +86,8 @@ class MapInfo:
     k_diff: int
     demix: bool
     percentile: float
-    normalise: str
-    sparsify: str
+    normalise: Normalise
+    sparsify: Sparsify
     template: Template = field(default_factory=Template)
     gate_fires: bool = True
     count_template: bool = False
@@ -96,17 +96,17 @@ class MapInfo:
     signed: bool = True
     turns: Turns = "all"
 
+    def __post_init__(self) -> None:
+        check_types("", MapInfo, vars(self))
+
     @classmethod
     def of(cls, header: dict[str, Any]) -> MapInfo:
         """Read from JSON.
 
         Raises:
-            YapoError: it asks for an edit that there is not.
+            YapoError: a value is of another type, or asks for an edit that there is not.
         """
-        info = cls(**{**header, "template": Template.of(header["template"])})
-        for name, words in (("mode", Mode), ("edits", Edits), ("turns", Turns)):
-            one_of(name, getattr(info, name), get_args(words))
-        return info
+        return cls(**{**header, "template": Template.of(header["template"])})
 
     def counts(self, ids: Tensor, prompt: Tensor) -> Tensor:
         """Find the tokens of the prompts that count in their densities; both ``[rows, tokens]``."""
