@@ -187,7 +187,7 @@ def test_a_method_with_a_map_instead_of_a_vector_is_left_out_and_named(config: C
     shutil.copytree(config.results, tmp_path / "copy")
     changed = replace(config, results=str(tmp_path / "copy"), methods=["bipo", "dspa"], settings=["both"], countries=["egypt"])
     paths = Paths.of(changed)
-    place = MapInfo(LAYER, LAYER, "it", "", 8, "it", "", 8, 3, "ablate", 2, 2, False, 90.0, "pairs", "none")
+    place = MapInfo(LAYER, LAYER, "it", "", 8, "it", "", 8, 3, "ablate", 2, 2, False, 90.0, "pairs", "rows")
     entries = Entries(torch.tensor([1]), torch.tensor([2]), torch.tensor([0.5]))
     vector = SteeringVector(torch.ones(1), VectorInfo("dspa", "map", LAYER, "it", ""), ConditionalMap(place, entries))
     vector.save(paths.vector("arabic", "egypt", "dspa", "open_ended", "both"))
