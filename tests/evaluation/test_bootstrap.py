@@ -105,13 +105,13 @@ def test_phrasings_of_one_fact_widen_the_interval() -> None:
 def test_intervals_cover_the_true_mean_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
     covered = 0
-    for repeat in range(150):
+    for repeat in range(60):
         truth = rng.beta(4, 4, size=40)  # the mean over all facts is 0.5
         rows = pd.DataFrame({"cell": "x", "question_id": np.repeat(np.arange(40).astype(str), 3)})
         rows["score"] = (rng.random(120) < np.repeat(truth, 3)).astype(float)
         bounds = intervals(resampled_means(rows, ["cell"], resamples=300, seed=repeat), 0.9).iloc[0]
         covered += bool(bounds["low"] <= 0.5 <= bounds["high"])
-    assert 0.82 <= covered / 150 <= 0.96
+    assert 0.8 <= covered / 60 <= 0.98
 
 
 def test_a_method_compared_with_itself_has_no_spread() -> None:

@@ -95,6 +95,7 @@ def test_names_that_no_model_can_have(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_is_the_folder_it_was_made_from(gemma: LanguageModel, tmp_path: Path) -> None:
     """Loaded by id from a cache, in a process without a network: the same logits, and the commit as its digest."""
     files = save(gemma, tmp_path / "files", "60KB")

@@ -49,6 +49,7 @@ def scores(requests: list[Request]) -> list[float]:
     return [float(sum(parts_of(request.completion).values())) for request in requests]
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_folder_ask_for_each_answer_once(configure: Configure) -> None:
     requests = answers(20)
     with Endpoint(delay=0.1) as endpoint:
@@ -59,6 +60,7 @@ def test_processes_that_share_a_folder_ask_for_each_answer_once(configure: Confi
         assert len(endpoint.sent) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_job_that_ends_early_loses_at_most_what_was_under_way(configure: Configure, tmp_path: Path, how: int) -> None:
     requests, cache = answers(30), tmp_path / "cache"

@@ -71,7 +71,7 @@ def counts(draw: st.DrawFn) -> tuple[Rows, Rows]:
     return draw(rho), draw(difference)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     sides=counts(),
     p=st.sampled_from([50, 75, 90]),

@@ -26,7 +26,7 @@ def facts(part: TrainSet) -> set[str]:
     return set(ROWS.loc[part.train, "question_id"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.integers(0, 99))
 def test_whole_facts_and_nested_shares(a: float, b: float, seed: int) -> None:
     small, large = (fewer_facts(WHOLE, ROWS, share, seed) for share in sorted((a, b)))
