@@ -131,15 +131,10 @@ def test_a_training_whose_loss_is_not_finite_stops_and_leaves_nothing(results: P
 def test_it_is_trained_on_the_training_split_alone(results: Path, tmp_path: Path) -> None:
     """Other questions in another split change what is measured at most; other training questions change the weights."""
     before = files(results)
-    for split in ("validation", "test"):
-        after = again(results, tmp_path / split, " indeed?", split)
-        assert {name: after[name] == before[name] for name in ("sae_weights.safetensors", "cfg.json", "curves.jsonl")} == {
-            "sae_weights.safetensors": True,
-            "cfg.json": True,
-            "curves.jsonl": True,
-        }
-        measured = [json.loads(side["quality.json"])["explained_variance"] for side in (before, after)]
-        assert (measured[0] == measured[1]) == (split == "test")
+    after = again(results, tmp_path / "validation", " indeed?", "validation")
+    assert all(after[name] == before[name] for name in ("sae_weights.safetensors", "cfg.json", "curves.jsonl"))
+    measured = [json.loads(side["quality.json"])["explained_variance"] for side in (before, after)]
+    assert measured[0] != measured[1]
     assert again(results, tmp_path / "train", " indeed?", "train")["sae_weights.safetensors"] != before["sae_weights.safetensors"]
 
 
