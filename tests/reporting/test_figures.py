@@ -128,7 +128,7 @@ def test_no_text_is_clipped_and_the_legend_hides_no_panel(name: str) -> None:
         assert not any(box.overlaps(panel) for panel in around)
 
 
-@pytest.mark.parametrize("name", ["narrow training", "narrow summary"])
+@pytest.mark.parametrize("name", [pytest.param("narrow training", marks=pytest.mark.slow), "narrow summary"])
 def test_equal_frames_give_equal_files(name: str, tmp_path: Path) -> None:
     first = write_figure(FIGURES[name](), tmp_path / "one.two")
     second = write_figure(FIGURES[name](), tmp_path / "again")

@@ -322,11 +322,9 @@ def test_a_score_that_is_no_mean_of_answers_keeps_lm_evals_error(tiny: LanguageM
     assert row["stderr"] > 0
 
 
-@pytest.mark.parametrize(
-    ("name", "near"), [("mmluu", "mmlu"), pytest.param("culture_mqc", "culture_mcq", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # lm-eval reads the files of all its tasks
+@pytest.mark.parametrize(("name", "near"), [("mmluu", "mmlu"), ("culture_mqc", "culture_mcq")])
 def test_an_unknown_task_names_its_neighbours(folder: Path, name: str, near: str) -> None:
-    """lm-eval reads the files of all its tasks for it, which takes seconds."""
     with pytest.raises(YapoError, match=f"^knowledge.tasks={name}: unknown task; did you mean {near}, "):
         Questions(KnowledgeConfig(tasks=[name]), folder)
 
