@@ -44,7 +44,7 @@ def main(config: Config) -> None:
 
     Every condition was fixed on validation: that of the vector's own country, and for a vector of all countries but this one
     that of those countries. Columns beside the usual ones:
-        source, relation: whose vector, and what that country is to this one; see ``Source``. "prompt" is the prompt control.
+        source, relation: whose vector, and what that country is to this one; see ``Origin``. "prompt" is the prompt control.
         change: score minus the unsteered model's score on the same item.
         adopted: 1 where the answer is the source country's, 0 where it is not; NaN where that says nothing
             (``yapo.studies.transfer.run``), which is so for sources of another language.
@@ -69,7 +69,7 @@ def main(config: Config) -> None:
     with cache:
         for task in config.tasks:
             left_out = _left_out(config, reader, answerer, siblings, language, task) if siblings else []
-            near = [Source("baseline"), *left_out, *_sources(config, reader, countries, language, task, near=True)]
+            near = [Origin("baseline"), *left_out, *_sources(config, reader, countries, language, task, near=True)]
             far = _sources(config, reader, countries, language, task, near=False) if few.any() else []
             for variant in VARIANTS:
                 side = items[items["variant"] == variant]
@@ -83,7 +83,7 @@ def main(config: Config) -> None:
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """Origin of a condition: whose vector, and what that country is to the one asked.
 
     ``relation`` is none (unsteered), own, same language, other languages, or left out (all of the language but the country).
@@ -108,7 +108,7 @@ def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[st
 
 def _sources(
     config: Config, reader: VectorReader, countries: dict[str, str], language: str, task: str, *, near: bool
-) -> list[Source]:
+) -> list[Origin]:
     """Return the chosen vectors of every country of this language, or of every other one."""
     found = []
     for country, spoken in countries.items():
@@ -116,13 +116,13 @@ def _sources(
             relation = "own" if country == config.country else "same language" if near else "other languages"
             for method in config.methods:
                 vector = reader.read(spoken, country, method, task, config.studies.transfer.setting)
-                found.append(Source(method, country, relation, vector.epoch, vector.multiplier, vector.chosen))
+                found.append(Origin(method, country, relation, vector.epoch, vector.multiplier, vector.chosen))
     return found
 
 
 def _left_out(
     config: Config, reader: VectorReader, answerer: Answerer, siblings: dict[str, pd.DataFrame], language: str, task: str
-) -> list[Source]:
+) -> list[Origin]:
     """Return vectors of this country's siblings together, at the epoch and λ that are best on the siblings' validation items."""
     setting = config.studies.transfer.setting
     candidates: dict[Key, Candidate] = {}
@@ -150,12 +150,12 @@ def _left_out(
     )
     chosen, _ = evaluator.select(candidates, config.selection.multipliers)
     return [
-        Source(key[0], "", "left out", trial.epoch, trial.multiplier, candidates[key].condition(trial))
+        Origin(key[0], "", "left out", trial.epoch, trial.multiplier, candidates[key].condition(trial))
         for key, trial in chosen.items()
     ]
 
 
-def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequence[Source]) -> list[pd.DataFrame]:
+def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequence[Origin]) -> list[pd.DataFrame]:
     """Answer the items under each source's vector."""
     frames = answerer.ask(items, task, [source.condition for source in sources])
     return [
