@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measure import Cell
 from benchmarks.page import table
 from benchmarks.paper_costs import completions, stages
-from benchmarks.paper_runs import ASSUMED, GB, HOUR, MODELS, Device, Prices, embedded, experiment, jobs, makespan
+from benchmarks.paper_prices import ASSUMED, GB, HOUR, MODELS, Device, Prices, embedded, experiment, jobs, makespan
 from benchmarks.paper_space import disk, memory
 from benchmarks.paper_study import TRAINED, Lengths, Study
 from yapo.files import read_json

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from benchmarks import profile_step, shapes
 from benchmarks.measure import RESULTS
 from benchmarks.paper_costs import Work, completions, seen, trials, upper
-from benchmarks.paper_runs import DEVICES, MODELS, PAGE, TINY, Device, Job, Prices, embedded, makespan, rendered
+from benchmarks.paper_prices import DEVICES, MODELS, TINY, Device, Job, Prices, embedded, makespan
+from benchmarks.paper_runs import PAGE, rendered
 from benchmarks.paper_space import kept_per_pass, memory, store_bytes
 from benchmarks.paper_study import Lengths
 from benchmarks.paper_tables import fitting
