@@ -174,7 +174,7 @@ def main() -> None:
         record(report, name, sweep)
     titles = {
         "pairs": "one epoch",
-        "epochs": "32 pairs",
+        "epochs": "all pairs",
         "prompt tokens": "one step",
         "features of the SAE": "one step",
         "vectors": "one epoch of each",

@@ -138,6 +138,8 @@ class LogHandler(LogHandlerBase):
     def _fail(self, said: dict[str, object], now: float) -> Iterable[str]:
         job = self.jobs.pop(int(str(said["jobid"])), None)
         logs = [str(path) for path in said["log"]]  # type: ignore[attr-defined]
+        if job:
+            self.left[job.rule] -= 1
         name, took = (job.name, f" after {span(now - job.start)}") if job else (str(said["rule_name"]), "")
         yield f"{clock(now)}  FAILED  {name}{took}" + (f"; log: {' '.join(logs)}" if logs else "")
         yield from (f"    {line}" for line in map(error_of, logs) if line)
@@ -172,7 +174,9 @@ def figures(outputs: list[str]) -> Iterable[str]:
             if "selected" in frame:
                 for task, rows in frame[frame["selected"]].groupby("task"):
                     scores = rows.groupby("method")["score"].mean()
-                    steered = scores.drop("baseline")
+                    steered = scores.drop("baseline", errors="ignore")
+                    if len(steered) in (0, len(scores)):
+                        continue
                     yield f"{task} {scores['baseline']:.2f} unsteered, {steered.max():.2f} {steered.idxmax()}"
         if path.endswith(".jsonl"):
             last = {}

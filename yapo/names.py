@@ -25,6 +25,9 @@ STUDY_FOLDERS = frozenset(
     {"behaviours", "data", "features", "figures", "knowledge", "logs", "mlartifacts", "sae", "studies", "tables"}
 )
 
+# Folders of a country.
+COUNTRY_FOLDERS = frozenset({"pairs", "portable", "prepared", "studies", "train", "vectors"})
+
 _KEY = re.compile(r"[a-z][a-z0-9_-]*")
 _JOINERS = "\u200c\u200d"  # belong to the spelling of some scripts; every other invisible character is refused
 

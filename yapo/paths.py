@@ -1,4 +1,4 @@
-"""Where every file of a study is, for the stages, the rules and the tracking."""
+"""Paths of every file of a study."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Paths:
 
     @property
     def split(self) -> Path:
-        """Which split each fact belongs to."""
+        """Split of each fact."""
         return self.root / "data" / "split.parquet"
 
     @property
@@ -36,16 +36,16 @@ class Paths:
 
     @property
     def data_report(self) -> Path:
-        """What became of the rows of a source that drops some; not there for the others."""
+        """Report on dropped rows, for sources that drop some."""
         return self.root / "data" / "report.json"
 
     @property
     def download(self) -> Path:
-        """What was fetched from the hub, with its commits; not there where nothing is."""
+        """Record of downloads from the hub; absent if there are none."""
         return self.root / "download.json"
 
     def sae(self, layer: int) -> Path:
-        """Folder of the autoencoder that the study trained for a layer; not there where it was given one."""
+        """Folder of the autoencoder that the study trained for a layer; absent if it was given one."""
         return self.root / "sae" / f"layer_{layer}"
 
     @property
@@ -82,14 +82,14 @@ class Paths:
         return self.country(language, country) / "portable" / method / f"{task}-{setting}.safetensors"
 
     def portable_scores(self, language: str, country: str) -> Path:
-        """What each form of a sparse vector scores on validation."""
+        """Validation scores of each form of a sparse vector."""
         return self.country(language, country) / "portable" / "validation.parquet"
 
     def judged(self, language: str, country: str) -> Path:
-        """What the judge was asked, and what that took."""
+        """Report of the judge: requests and cost."""
         return self.country(language, country) / "judge.json"
 
-    def of_study(self, name: str, language: str, country: str) -> Path:
+    def study_rows(self, name: str, language: str, country: str) -> Path:
         """Rows of one of the studies around the tables, for one country."""
         return self.country(language, country) / "studies" / f"{name}.parquet"
 
@@ -98,7 +98,7 @@ class Paths:
         return self.root / "studies" / "ablations" / variant
 
     def finding(self, name: str) -> Path:
-        """What a study found, for the report."""
+        """Finding of a study, for the report."""
         return self.root / "studies" / f"{name}.json"
 
     def validation(self, language: str, country: str) -> Path:

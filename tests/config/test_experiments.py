@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from yapo.config.compose import compose
-from yapo.config.conf_files import options
-from yapo.dag.downloads import wanted
+from yapo.config.conf_files import group_options
+from yapo.dag.downloads import hub_downloads
 from yapo.models.sae_release import listed, releases
 
 from ..hub_server import ROOT, environment
 from ..workflow.test_dag import planned_jobs
 
-OF_THE_HUB = [name for name in options("experiment") if wanted(compose([f"experiment={name}"]))]
+OF_THE_HUB = [name for name in group_options("experiment") if hub_downloads(compose([f"experiment={name}"]))]
 # The model that the autoencoders were trained on: blocks, width.
 BASES = {
     "gemma-2-2b": (26, 2304),
@@ -59,10 +59,10 @@ def test_autoencoders_are_of_the_models_family(name: str) -> None:
     layers = config.discovery.candidates if config.discovery.layer is None else [config.discovery.layer]
     assert all(layer < blocks - 1 for layer in [*layers, *config.discovery.candidates])
     own = (config.dspa.layer_in, config.dspa.layer_out)
-    assert [entry["layer"] for entry in wanted(config)["sae"]] == list(dict.fromkeys([*layers, *own]))
+    assert [entry["layer"] for entry in hub_downloads(config)["sae"]] == list(dict.fromkeys([*layers, *own]))
     assert own[0] < own[1] < blocks - 1
     alone = compose([f"experiment={name}", "methods=[caa,yapo]"])
-    assert [entry["layer"] for entry in wanted(alone)["sae"]] == layers
+    assert [entry["layer"] for entry in hub_downloads(alone)["sae"]] == layers
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 
 from yapo.config import Config, DataConfig, DiscoveryConfig
 from yapo.config.compose import compose, plain
-from yapo.dag.reruns import code_of, decided_by
-from yapo.dag.scope import check_country, countries_of, measured
-from yapo.dag.source import PACKAGE, parse, source
+from yapo.dag.reruns import code_of, result_inputs
+from yapo.dag.scope import check_country, countries_of, discovery_countries
+from yapo.dag.source import PACKAGE, facts_of, parse
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.paths import Paths
@@ -41,11 +41,7 @@ def known() -> dict[str, str]:
     [
         (
             "data.seed=3",
-            {
-                "report",
-                "data",
-                "layer",
-            },
+            {"report", "data", "layer", "prepare", "evaluate"},
         ),
         ("split.train=0.4", {"data"}),
         (
@@ -60,34 +56,15 @@ def known() -> dict[str, str]:
         ),
         (
             "model.dtype=bfloat16",
-            {
-                "report",
-                "train_sae",
-                "layer",
-                "prepare",
-                "train",
-                "evaluate",
-            },
+            {"train_sae", "layer", "prepare", "train", "evaluate"},
         ),
         (
             "sae.path=elsewhere/LAYER",
-            {
-                "report",
-                "layer",
-                "prepare",
-                "train",
-                "evaluate",
-            },
+            {"prepare", "train", "evaluate"},
         ),
         (
             "sae.min_explained_variance=0.1",
-            {
-                "report",
-                "layer",
-                "prepare",
-                "train",
-                "evaluate",
-            },
+            {"prepare", "train", "evaluate"},
         ),
         ("discovery.multipliers=[4.0]", {"layer"}),
         (
@@ -153,16 +130,16 @@ def test_a_setting_changes_the_stages_that_read_it_and_no_others(
 ) -> None:
     after = plain(compose([override]))
     assert after != default
-    assert {name for name, module in STAGES.items() if decided_by(module, default) != decided_by(module, after)} == reads_it
+    assert {name for name, module in STAGES.items() if result_inputs(module, default) != result_inputs(module, after)} == reads_it
 
 
 def test_what_decides_a_stage_is_one_text_for_each_setting_and_file(default: dict[str, Any]) -> None:
-    found = decided_by("yapo.stages.train", default)
+    found = result_inputs("yapo.stages.train", default)
     assert found["train.lr"] == json.dumps(default["train"]["lr"])
     assert found["method.name"] == '"yapo"'
     assert {"yapo/steering/methods/yapo.py", "yapo/steering/interventions.py"} <= set(found)
     assert "yapo/steering/methods/dspa/method.py" not in found
-    assert decided_by("yapo.stages.train", dict(reversed(default.items()))) == found
+    assert result_inputs("yapo.stages.train", dict(reversed(default.items()))) == found
 
 
 @pytest.mark.parametrize(
@@ -211,18 +188,18 @@ def test_prose_and_layout_change_no_digest() -> None:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/*.py"))[::9], ids=lambda path: path.name)
 def test_what_is_kept_of_a_file_is_what_stands_in_it(path: Path) -> None:
-    assert source(path) == parse(path.read_bytes())
+    assert facts_of(path) == parse(path.read_bytes())
 
 
 def test_a_method_that_is_not_used_decides_nothing(default: dict[str, Any]) -> None:
     two = {**default, "methods": ["caa", "yapo"]}
-    files = {name for name in decided_by("yapo.stages.evaluate", two) if "/methods/" in name}
+    files = {name for name in result_inputs("yapo.stages.evaluate", two) if "/methods/" in name}
     assert {"yapo/steering/methods/caa.py", "yapo/steering/methods/yapo.py"} <= files
     assert not any("dspa" in name for name in files)
 
 
 def test_a_method_that_derives_a_setting_decides(default: dict[str, Any]) -> None:
-    assert "GenerationConfig" in decided_by("yapo.stages.evaluate", default)
+    assert "GenerationConfig" in result_inputs("yapo.stages.evaluate", default)
 
 
 def test_a_change_to_a_template_reruns_what_prints_it() -> None:
@@ -247,7 +224,7 @@ def test_unknown_countries(country: str, known: dict[str, str]) -> None:
 
 def test_countries_that_discovery_measures(known: dict[str, str]) -> None:
     def found(**settings: Any) -> list[str]:
-        return measured(Config(discovery=DiscoveryConfig(**settings)), known)
+        return discovery_countries(Config(discovery=DiscoveryConfig(**settings)), known)
 
     assert found() == list(known)
     assert found(layer=2) == found(layer=2, countries=[]) == []

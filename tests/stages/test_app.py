@@ -27,14 +27,14 @@ from yapo.config import (
     TrainConfig,
 )
 from yapo.config.compose import compose, plain
-from yapo.config.conf_files import CONF, ROOT, options
+from yapo.config.conf_files import CONF, ROOT, group_options
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages import data, evaluate, train
-from yapo.stages.app import OnlyReads, run
+from yapo.stages.app import DeclaredSettings, run
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
-CHOICES = [(group, name) for group in GROUPS for name in options(group)]
+CHOICES = [(group, name) for group in GROUPS for name in group_options(group)]
 
 
 def nothing(config: Config) -> None:
@@ -45,14 +45,14 @@ def nothing(config: Config) -> None:
 def test_defaults_are_the_embedded_study() -> None:
     config = compose([])
     assert (config.experiment, config.folder) == ("embedded", Path("results/embedded"))
-    assert sorted(config.methods) == options("method")
+    assert sorted(config.methods) == group_options("method")
     assert config.model.path == "world/model"
     assert isinstance(config, Config)
 
 
 @pytest.mark.parametrize("experiment", ["embedded", "gemma2_2b_published"])
 def test_the_choice_of_a_method_gives_what_hydra_alone_gives(experiment: str) -> None:
-    for name in [*options("method"), "yapo"]:
+    for name in [*group_options("method"), "yapo"]:
         short = plain(compose([f"experiment={experiment}", f"method={name}"]))
         whole = plain(compose([f"experiment={experiment}", f"method={name}", f"method.name={name}"]))  # not among the short cuts
         assert short == whole
@@ -96,8 +96,8 @@ def test_every_file_in_conf_composes(group: str, name: str) -> None:
     assert {key: held[key] for key in values} == values
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
-@pytest.mark.parametrize("method", options("method"))
+@pytest.mark.parametrize("experiment", group_options("experiment"))
+@pytest.mark.parametrize("method", group_options("method"))
 def test_every_experiment_with_every_method(experiment: str, method: str) -> None:
     config = compose([f"experiment={experiment}", f"method={method}"])
     assert (config.experiment, config.method.name) == (experiment, method)
@@ -107,7 +107,7 @@ def test_every_experiment_with_every_method(experiment: str, method: str) -> Non
     assert plain(config)["method"] == {"name": method, "options": filled_in(asked, config)}
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+@pytest.mark.parametrize("experiment", group_options("experiment"))
 def test_countries_of_every_experiment_are_in_its_data(experiment: str) -> None:
     config = compose([f"experiment={experiment}"])
     if config.data.source == "table":
@@ -347,7 +347,7 @@ def test_compose_raises_what_run_prints() -> None:
 
 def test_a_stage_reads_the_settings_that_it_names_and_no_others() -> None:
     config = compose([])
-    seen = OnlyReads(config, ["train.lr", "generation.max_new_tokens_mcq", "studies.ablations.variants"])
+    seen = DeclaredSettings(config, ["train.lr", "generation.max_new_tokens_mcq", "studies.ablations.variants"])
     assert seen.train.lr == config.train.lr
     assert seen.generation.max_new_tokens("mcq") == config.generation.max_new_tokens("mcq")
     assert seen.studies.ablations.changes == config.studies.ablations.changes

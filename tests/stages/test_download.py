@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from yapo.config.compose import compose
-from yapo.dag.downloads import wanted
+from yapo.dag.downloads import hub_downloads
 from yapo.errors import YapoError
 
 from ..data.lense_rows import hub_rows, save
@@ -75,18 +75,18 @@ def test_a_refusal_names_the_setting_and_leaves_no_marker(tmp_path: Path, hub: H
 
 
 def test_a_study_of_files_here_wants_nothing() -> None:
-    assert wanted(compose([])) == {}
-    assert wanted(compose(["judge=local", "judge.model=world/model"])) == {}
+    assert hub_downloads(compose([])) == {}
+    assert hub_downloads(compose(["judge=local", "judge.model=world/model"])) == {}
 
 
 def test_every_layer_that_may_be_chosen_is_wanted() -> None:
-    things = wanted(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]", "methods=[yapo]"]))
+    things = hub_downloads(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]", "methods=[yapo]"]))
     assert [entry["id"] for entry in things["sae"]] == ["l3r_8x", "l5r_8x"]
-    more = wanted(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]", "dspa.layer_in=5", "dspa.layer_out=9"]))
+    more = hub_downloads(compose(["sae=llama_scope_8b", "discovery.candidates=[3,5]", "dspa.layer_in=5", "dspa.layer_out=9"]))
     assert [entry["id"] for entry in more["sae"]] == ["l3r_8x", "l5r_8x", "l9r_8x"]
     study = ["sae=llama_scope_8b", "discovery.layer=3", "dspa.layer_in=5", "dspa.layer_out=9", "studies.dspa_study.layers=[7,9]"]
-    assert [entry["layer"] for entry in wanted(compose(study))["sae"]] == [3, 5, 9, 7]
-    assert [entry["layer"] for entry in wanted(compose([*study, "methods=[yapo]"]))["sae"]] == [3]
+    assert [entry["layer"] for entry in hub_downloads(compose(study))["sae"]] == [3, 5, 9, 7]
+    assert [entry["layer"] for entry in hub_downloads(compose([*study, "methods=[yapo]"]))["sae"]] == [3]
     assert set(things) == {"sae"}
     with pytest.raises(YapoError, match=r"sae.id=l99r_8x: no such id in the release llama_scope_lxr_8x"):
-        wanted(compose(["sae=llama_scope_8b", "discovery.layer=99"]))
+        hub_downloads(compose(["sae=llama_scope_8b", "discovery.layer=99"]))

@@ -12,7 +12,7 @@ from snakemake.cli import parse_config
 
 from yapo.config.compose import compose, plain
 from yapo.errors import YapoError
-from yapo.stages.provenance import TrainingRun, autoencoder_name, commands, learning_rates, own_settings, schedule, typed
+from yapo.stages.provenance import TrainingRun, as_overrides, autoencoder_name, commands, learning_rates, own_settings, schedule
 
 OVERRIDES = ["experiment=smoke", "train.epochs=3"]
 
@@ -53,7 +53,7 @@ def test_settings_of_one_method_alone_are_found() -> None:
     own = ["train.beta=0.2", "method.options.threshold=jumprelu"]
     found = own_settings([made("bipo"), made("yapo", *own)], OVERRIDES)
     assert found == {"yapo": {"method.options.threshold": "jumprelu", "train.beta": 0.2}}
-    assert sorted(shlex.split(typed(found["yapo"]))) == sorted(own)
+    assert sorted(shlex.split(as_overrides(found["yapo"]))) == sorted(own)
     assert own_settings([made("bipo"), made("yapo")], OVERRIDES) == {}
 
 

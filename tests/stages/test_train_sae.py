@@ -13,7 +13,7 @@ import torch
 from tests.refusals import contents, refused
 from yapo.config.compose import compose, plain
 from yapo.config.conf_files import ROOT
-from yapo.dag.reruns import decided_by
+from yapo.dag.reruns import result_inputs
 from yapo.dag.scope import layers_to_read
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
@@ -203,8 +203,8 @@ def test_where_it_does_not_belong(tmp_path: Path) -> None:
 def test_a_limit_on_its_quality_trains_nothing_again() -> None:
     before, other, limit = (plain(compose([*OWN, *more])) for more in ([], ["sae.train.k=7"], ["sae.min_explained_variance=0.1"]))
     assert (
-        decided_by("yapo.stages.train_sae", before)
-        == decided_by("yapo.stages.train_sae", limit)
-        != decided_by("yapo.stages.train_sae", other)
+        result_inputs("yapo.stages.train_sae", before)
+        == result_inputs("yapo.stages.train_sae", limit)
+        != result_inputs("yapo.stages.train_sae", other)
     )
-    assert len({str(decided_by("yapo.stages.prepare", config)) for config in (before, other, limit)}) == 3
+    assert len({str(result_inputs("yapo.stages.prepare", config)) for config in (before, other, limit)}) == 3

@@ -296,7 +296,7 @@ def test_training_questions_are_the_same_for_all_and_trained_on(curves: pd.DataF
 
 @pytest.mark.usefixtures("curves")
 def test_training_questions_can_be_left_out(overrides: list[str]) -> None:
-    path = Paths.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
+    path = Paths.of(compose(overrides)).study_rows("convergence_yapo", "arabic", "egypt")
     kept = path.read_bytes()
     run.main(compose([*overrides, "method=yapo", "studies.convergence.train_facts=0"]))
     rows = pd.read_parquet(path)
@@ -315,7 +315,7 @@ def test_seeds_are_paired_over_methods_and_rates(curves: pd.DataFrame) -> None:
 
 @pytest.mark.usefixtures("curves")
 def test_a_rerun_writes_the_same_bytes(overrides: list[str]) -> None:
-    path = Paths.of(compose(overrides)).of_study("convergence_yapo", "arabic", "egypt")
+    path = Paths.of(compose(overrides)).study_rows("convergence_yapo", "arabic", "egypt")
     before = path.read_bytes()
     run.main(compose([*overrides, "method=yapo"]))
     assert path.read_bytes() == before

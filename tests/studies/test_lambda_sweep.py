@@ -221,7 +221,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def rows(overrides: list[str]) -> pd.DataFrame:
     config = compose([*overrides, "country=egypt"])
     run.main(config)
-    return pd.read_parquet(Paths.of(config).of_study("lambda_sweep", "arabic", "egypt"))
+    return pd.read_parquet(Paths.of(config).study_rows("lambda_sweep", "arabic", "egypt"))
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_answers_are_those_of_the_vector_at_that_strength(
 
 def test_again_gives_the_same_bytes(rows: pd.DataFrame, overrides: list[str]) -> None:
     config = compose([*overrides, "country=egypt"])
-    path = Paths.of(config).of_study("lambda_sweep", "arabic", "egypt")
+    path = Paths.of(config).study_rows("lambda_sweep", "arabic", "egypt")
     before = path.read_bytes()
     assert len(rows)
     run.main(config)

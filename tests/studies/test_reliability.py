@@ -90,7 +90,7 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
     config = compose([*overrides, "country=egypt"])
     paths = Paths.of(config)
     run.main(config)
-    path = paths.of_study("reliability", "arabic", "egypt")
+    path = paths.study_rows("reliability", "arabic", "egypt")
     rows, before = pd.read_parquet(path), path.read_bytes()
     assert set(rows["method"]) == set(config.methods)
     assert set(rows.loc[rows["method"] == "yapo", "score"] - rows.loc[rows["method"] == "yapo", "baseline"]) == {2.0}

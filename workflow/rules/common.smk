@@ -24,12 +24,12 @@ from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.config.compose import compose, plain
 from yapo.config.conf_files import ROOT
-from yapo.dag.downloads import wanted
+from yapo.dag.downloads import hub_downloads
 from yapo.dag.command_line import check_targets
 from yapo.dag.options import read_options
-from yapo.dag.reruns import decided_by
+from yapo.dag.reruns import result_inputs
 from yapo.paths import Paths
-from yapo.dag.scope import countries_of, layers_to_read, measured, studied
+from yapo.dag.scope import countries_of, layers_to_read, discovery_countries, studied
 from yapo.studies.base import FOLDER as STUDY_FOLDER
 from yapo.studies.base import get_study, table_files
 from yapo.studies.registry import STUDIES
@@ -49,12 +49,12 @@ try:
     PLAIN_CONFIG = plain(CONFIG)
     KNOWN = known_countries(CONFIG.data)
     COUNTRIES = countries_of(CONFIG, KNOWN)
-    measured(CONFIG, KNOWN)
+    discovery_countries(CONFIG, KNOWN)
     STUDIED = {
         name: studied(CONFIG, KNOWN, PLAIN_CONFIG["studies"][name].get("countries", []))
         for name in STUDIES
     }
-    WANTED = wanted(CONFIG)
+    WANTED = hub_downloads(CONFIG)
     for method in OPTIONS.method_overrides:
         if method not in CONFIG.methods:
             raise YapoError(
@@ -85,31 +85,31 @@ onstart:
         start_warm_process()
 
 
-def one_of(names):
+def alternatives(names):
     """A pattern of these texts and no others, whatever is in them."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 wildcard_constraints:
-    language=one_of(sorted(set(COUNTRIES.values()))),
-    country=one_of(COUNTRIES),
-    method=one_of(METHODS),
+    language=alternatives(sorted(set(COUNTRIES.values()))),
+    country=alternatives(COUNTRIES),
+    method=alternatives(METHODS),
 
 
 put_interpreter_first()
-SETTINGS_OF = {method: shlex.join(OPTIONS.of_method(method)) for method in METHODS}
+OVERRIDES_OF = {method: shlex.join(OPTIONS.of_method(method)) for method in METHODS}
 
 
-def settings_of_all(wildcards, threads):
-    """The settings of every stage, for a command. Snakemake does not compare what depends on ``threads``: the settings that
-    decide a job's result stand in its ``params`` one by one, and another one of the study must not rerun it.
+def overrides_of_all(wildcards, threads):
+    """Overrides of every stage, for a command. A function of ``threads``, so Snakemake does not compare it; ``params`` lists what
+    decides the result.
     """
     return shlex.join(OVERRIDES)
 
 
-def of_method(wildcards):
+def overrides_of_method(wildcards):
     """The settings of one method's training, for a command."""
-    return SETTINGS_OF[wildcards.method]
+    return OVERRIDES_OF[wildcards.method]
 
 
 def for_model(minutes):
@@ -130,13 +130,15 @@ def settings_and_code(module, config=PLAIN_CONFIG):
     """What decides a stage's result, one text each, for ``params``: Snakemake tells which of them changed."""
     return [
         constant(f"{name} = {value}")
-        for name, value in decided_by(module, config).items()
+        for name, value in result_inputs(module, config).items()
     ]
 
 
 def settings_and_code_by_method(module, configs=METHOD_CONFIG):
-    """The same for a stage that works on one method: texts that differ between methods are functions of the wildcards."""
-    found = {method: decided_by(module, config) for method, config in configs.items()}
+    """Texts for ``params`` of a stage that works on one method; those that differ between methods are functions of the wildcards."""
+    found = {
+        method: result_inputs(module, config) for method, config in configs.items()
+    }
     params = []
     for name in dict.fromkeys(name for part in found.values() for name in part):
         texts = {method: f"{name} = {part.get(name)}" for method, part in found.items()}
@@ -153,8 +155,8 @@ def constant(text):
     return (lambda wildcards: text) if "{" in text else text
 
 
-def on_top(overrides, more):
-    """Overrides with others in their place. Hydra takes a group's choice once; its settings go with the choice they were for."""
+def replace_overrides(overrides, more):
+    """Replace overrides by key. A replaced group also loses its settings."""
     keys = {override.partition("=")[0] for override in more}
     kept = [
         override
@@ -197,7 +199,7 @@ def model_files(config):
 
 
 def sae_files(config):
-    """The autoencoders of all layers, likewise."""
+    """Weight files of the autoencoders of all layers."""
     return sorted(
         path
         for place in glob(escape(config.sae.path).replace("LAYER", "*"))
@@ -216,7 +218,7 @@ TRAINED_SAES = [
 SAE_FILES = [*SAE_FILES, *TRAINED_SAES, *DOWNLOADED]
 
 
-def of_country(pattern, **more):
+def country_files(pattern, **more):
     """Files of one country's jobs: ``pattern`` with its language and country left as wildcards."""
     return expand(
         str(PATHS.root / "{{language}}/{{country}}" / pattern),
@@ -228,14 +230,14 @@ def of_country(pattern, **more):
 
 def chosen_vectors(pairs):
     """The chosen vectors of a country, of every method, for some tasks and settings."""
-    return of_country(
+    return country_files(
         "vectors/{method}/{cell}.safetensors",
         method=METHODS,
         cell=[f"{task}-{setting}" for task, setting in pairs],
     )
 
 
-def of_every(names, pattern, **more):
+def behaviour_files(names, pattern, **more):
     """Files of every behaviour; a folder of behaviours that cannot be read is refused when they are asked for."""
 
     def ask(wildcards):
@@ -247,19 +249,18 @@ def of_every(names, pattern, **more):
     return ask
 
 
-def checked(studies, files):
+def refuse_unless_possible(studies, files):
     """Input files, refused if one of the studies cannot be made of the experiment's methods, tasks and settings.
 
     The check imports torch, so it waits until it is asked.
     """
 
     def ask(wildcards):
-        from yapo.studies.checks import check_methods, check_study
+        from yapo.studies.checks import check_study
 
         try:
-            for check in [check_methods, check_study]:
-                for study in studies:
-                    check(CONFIG, study)
+            for study in studies:
+                check_study(CONFIG, study)
         except YapoError as error:
             refuse(error)
         return files(wildcards) if callable(files) else files
@@ -267,12 +268,12 @@ def checked(studies, files):
     return ask
 
 
-def keep(files):
+def temp_unless_kept(files):
     """Activations can be large: kept only where the study says so."""
     return files if CONFIG.keep_activations else temp(files)
 
 
-def of_study(name):
+def of_all_countries(name):
     """One file of every country."""
     return [
         PATHS.country(language, country) / name
@@ -299,7 +300,7 @@ def kept_files(country):
     ]
 
 
-def asked_for():
+def command_line_targets():
     """The targets of the command line. They are not known while this file is read, so a doubtful command is parsed again."""
     names = {rule.name for rule in workflow.rules}
     words = [word for word in sys.argv[1:] if not word.startswith("-")]

@@ -10,7 +10,7 @@ rule data:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.data"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Items and their split"
     shell:

@@ -9,7 +9,7 @@ if WANTED:
         threads: THREADS
         params:
             wanted=lambda wildcards: json.dumps(WANTED, sort_keys=True),
-            settings=settings_of_all,
+            settings=overrides_of_all,
         message:
             "Download from the hub: {params.wanted}"
         shell:

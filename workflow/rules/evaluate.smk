@@ -4,11 +4,11 @@ rule evaluate:
         model=MODEL_FILES,
         sae=SAE_FILES,
         layer=rules.layer.output.layer,
-        vectors=of_country(
+        vectors=country_files(
             "train/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
     output:
-        vectors=of_country(
+        vectors=country_files(
             "vectors/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
         validation=PATHS.root / "{language}/{country}/validation.parquet",
@@ -21,7 +21,7 @@ rule evaluate:
         **for_model(minutes=1440),
     params:
         *settings_and_code("yapo.stages.evaluate"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Select on validation and test: {wildcards.country}"
     shell:

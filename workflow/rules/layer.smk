@@ -11,7 +11,7 @@ rule layer:
         **for_model(minutes=1080),
     params:
         *settings_and_code("yapo.stages.layer"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Layer discovery: activation patching and steerability"
     shell:

@@ -8,7 +8,7 @@ rule portable:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        vectors=of_country(
+        vectors=country_files(
             "portable/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
         scores=PATHS.root / "{language}/{country}/portable/validation.parquet",
@@ -19,7 +19,7 @@ rule portable:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.portable.run"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Free-standing vectors: {wildcards.country}"
     shell:
@@ -28,7 +28,9 @@ rule portable:
 
 rule portable_table:
     input:
-        scores=checked(["portable"], of_study("portable/validation.parquet")),
+        scores=refuse_unless_possible(
+            ["portable"], of_all_countries("portable/validation.parquet")
+        ),
     output:
         [PATHS.root / name for name in table_files("portable")],
     log:
@@ -36,7 +38,7 @@ rule portable_table:
     threads: THREADS
     params:
         *settings_and_code("yapo.studies.portable.report"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Table of free-standing vectors"
     shell:

@@ -5,9 +5,9 @@ rule prepare:
         sae=SAE_FILES,
         layer=rules.layer.output.layer,
     output:
-        pairs=of_country("pairs/{task}.parquet"),
-        counts=of_country("pairs/{task}.json"),
-        store=keep(of_country("prepared/{task}.safetensors")),
+        pairs=country_files("pairs/{task}.parquet"),
+        counts=country_files("pairs/{task}.json"),
+        store=temp_unless_kept(country_files("prepared/{task}.safetensors")),
     log:
         PATHS.root / "logs/prepare/{language}-{country}.log",
     threads: THREADS
@@ -15,7 +15,7 @@ rule prepare:
         **for_model(minutes=120),
     params:
         *settings_and_code("yapo.stages.prepare"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Preference pairs and activations: {wildcards.country}"
     shell:

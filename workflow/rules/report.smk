@@ -1,11 +1,11 @@
 rule report:
     input:
-        checked(CONFIG.studies.reported, PATHS.items),
+        refuse_unless_possible(CONFIG.studies.reported, PATHS.items),
         PATHS.split,
         PATHS.layer,
         rules.tables.output,
         rules.figures.output,
-        of_study("validation.parquet"),
+        of_all_countries("validation.parquet"),
         [
             PATHS.trained(COUNTRIES[country], country, method) / name
             for country in list(COUNTRIES)[:1]
@@ -20,7 +20,7 @@ rule report:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.report"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Report"
     shell:

@@ -15,7 +15,7 @@ if CONFIG.sae.trained:
             **for_model(minutes=480),
         params:
             *settings_and_code("yapo.stages.train_sae"),
-            settings=settings_of_all,
+            settings=overrides_of_all,
         message:
             "Train the autoencoder of layer {wildcards.layer}"
         shell:

@@ -4,7 +4,7 @@
 REPORTS = {
     name: {
         "rows": [
-            PATHS.of_study(rows, language, country)
+            PATHS.study_rows(rows, language, country)
             for country, language in STUDIED[name].items()
             for rows in get_study(name).row_names(CONFIG)
         ],
@@ -53,7 +53,7 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
             ),
         output:
             [
-                PATHS.of_study(rows, "{language}", "{country}")
+                PATHS.study_rows(rows, "{language}", "{country}")
                 for rows in get_study(name).row_names(CONFIG)
             ],
         log:
@@ -64,7 +64,7 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
         params:
             *settings_and_code(f"yapo.studies.{name}.run"),
             stage=f"yapo.studies.{name}.run",
-            settings=settings_of_all,
+            settings=overrides_of_all,
         message:
             f"{get_study(name).title}: {{wildcards.country}}"
         shell:
@@ -77,7 +77,7 @@ for name in STUDIES:
         name:
             f"{name}_table"
         input:
-            checked([name], REPORTS[name]["rows"]),
+            refuse_unless_possible([name], REPORTS[name]["rows"]),
             REPORTS[name]["inputs"],
         output:
             [PATHS.root / file for file in get_study(name).file_names(CONFIG)],

@@ -13,7 +13,7 @@ FIGURES = [
 rule tables:
     input:
         PATHS.items,
-        evaluation=of_study("evaluation.parquet"),
+        evaluation=of_all_countries("evaluation.parquet"),
     output:
         expand(
             str(PATHS.root / "tables/{table}.{kind}"),
@@ -36,7 +36,7 @@ rule tables:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.tables"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Tables"
     shell:
@@ -47,7 +47,7 @@ rule figures:
     input:
         PATHS.layer,
         PATHS.root / "tables/summary.csv",
-        validation=of_study("validation.parquet"),
+        validation=of_all_countries("validation.parquet"),
         curves=[
             PATHS.trained(language, country, method) / "curves.jsonl"
             for country, language in COUNTRIES.items()
@@ -65,7 +65,7 @@ rule figures:
     threads: THREADS
     params:
         *settings_and_code("yapo.stages.figures"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Figures"
     shell:

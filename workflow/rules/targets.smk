@@ -32,7 +32,7 @@ rule study:
 
 try:
     check_targets(
-        asked_for(),
+        command_line_targets(),
         [rule.name for rule in workflow.rules],
         lambda path: Path(path).exists()
         or any(rule.is_producer(path) for rule in workflow.rules),

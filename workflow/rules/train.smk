@@ -5,7 +5,7 @@ rule train:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        vectors=of_country("train/{{method}}/{task}-{setting}.safetensors"),
+        vectors=country_files("train/{{method}}/{task}-{setting}.safetensors"),
         curves=PATHS.root / "{language}/{country}/train/{method}/curves.jsonl",
         run=PATHS.root / "{language}/{country}/train/{method}/run.json",
     log:
@@ -15,8 +15,8 @@ rule train:
         **for_model(minutes=240),
     params:
         *settings_and_code_by_method("yapo.stages.train"),
-        method=of_method,
-        settings=settings_of_all,
+        method=overrides_of_method,
+        settings=overrides_of_all,
     message:
         "Train {wildcards.method}: {wildcards.country}"
     shell:

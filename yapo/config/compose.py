@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from yapo.config import Config, MethodConfig
-from yapo.config.conf_files import CONF, Stamp, as_text, groups, kinds, options, read_conf, stamp_of
-from yapo.config.schema import schema, typed
+from yapo.config.conf_files import CONF, Stamp, as_text, group_options, groups, kinds, read_conf, stamp_of
+from yapo.config.schema import build, schema
 from yapo.errors import YapoError, nearest, unknown
 
 if TYPE_CHECKING:
@@ -26,19 +27,19 @@ ALSO_CALLED = {
     "max_new_tokens": "max_new_tokens_open_ended", "name_or_path": "path", "torch_dtype": "dtype",
     "attn_implementation": "attention", "commit": "revision", "n_features": "width",
 }  # fmt: skip
-# Which data a study is about. Lists of countries that an experiment names are for its own.
+# Keys that choose the data.
 _DATA = ("data", "data.source", "data.path")
-_stored: dict[Path, Stamp] = {}  # files of ``conf/`` that Hydra has, as they were
-_methods: dict[str, dict[str, Any]] = {}  # the settings of those in ``conf/method``
-_mention_methods: set[Path] = set()  # those of another group that say something of the method
-_compositions: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}  # with the method of config.yaml, which stands beside
+_stored: dict[Path, Stamp] = {}  # files of ``conf/`` given to Hydra, with their state
+_methods: dict[str, dict[str, Any]] = {}  # settings of each file in ``conf/method``
+_mention_methods: set[Path] = set()  # other files that choose or change the method
+_compositions: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}  # by overrides without ``method=``
 
 
 def compose(overrides: Sequence[str]) -> Config:
     """Return the study that ``conf/`` and the overrides describe, typed and checked.
 
-    Lists of countries in an experiment's file are for the experiment's data. Where the overrides name other data, such a list
-    counts as unset, which means all countries of the data, unless it is among the overrides too.
+    Lists of countries in an experiment's file belong to its data. If the overrides choose other data, they are unset unless they
+    are typed too.
 
     Raises:
         YapoError: an unknown key or group option, or an impossible value; the message names the nearest valid name.
@@ -51,8 +52,8 @@ def compose(overrides: Sequence[str]) -> Config:
         if (own.data.source, own.data.path) != (config.data.source, config.data.path):
             _forget_countries(config, typed)
     for name in config.methods:
-        if name not in options("method"):
-            raise unknown("method", "methods", name, options("method"))
+        if name not in group_options("method"):
+            raise unknown("method", "methods", name, group_options("method"))
     return config
 
 
@@ -70,7 +71,7 @@ def changed(settings: T, changes: Mapping[str, Any]) -> T:
         merged = OmegaConf.merge(OmegaConf.structured(schema(kind)), asdict(settings), dict(changes))
     except OmegaConfBaseException as error:
         raise YapoError(str(error).splitlines()[0]) from None
-    return typed(kind, asdict(cast(Any, OmegaConf.to_object(merged))))
+    return build(kind, asdict(cast(Any, OmegaConf.to_object(merged))))
 
 
 def _composed(overrides: Sequence[str]) -> Config:
@@ -80,7 +81,7 @@ def _composed(overrides: Sequence[str]) -> Config:
 
     faults = _store_conf()
     try:
-        return typed(Config, asdict(cast(Any, OmegaConf.to_object(_with_method(overrides)))))
+        return build(Config, asdict(cast(Any, OmegaConf.to_object(_with_method(overrides)))))
     except (HydraException, OmegaConfBaseException) as error:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
@@ -95,7 +96,7 @@ def _with_method(overrides: Sequence[str]) -> DictConfig:
     chosen = [override for override in overrides if override.startswith("method=")]
     rest = tuple(override for override in overrides if override not in chosen)
     method = chosen[-1].partition("=")[2] if chosen else None
-    touched = any(override.lstrip("+~").startswith("method") for override in rest)
+    touched = any(re.match(r"[+~]*method\b", override) for override in rest)
     if touched or _mention_methods or len(chosen) > 1 or (method and method not in _methods):
         return _by_hydra(overrides)
     if rest not in _compositions:
@@ -145,7 +146,7 @@ def _forget_countries(config: Config, typed: set[str]) -> None:
     parts = {f"studies.{name}": getattr(config.studies, name) for name in vars(config.studies)}
     for prefix, part in {"": config, "discovery": config.discovery, **parts}.items():
         name = f"{prefix}.countries".lstrip(".")
-        if hasattr(part, "countries") and not {name, prefix, "studies"} & typed:
+        if hasattr(part, "countries") and not {name, prefix, prefix.partition(".")[0]} & typed:
             part.countries = None if prefix == "discovery" else []
 
 
@@ -177,8 +178,8 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         if name in kinds().lists and not value.startswith(("[", "${")):
             raise YapoError(f"{override}: give a list, as {name}=[{value}]")
         group = "method" if name == "method.name" else name
-        if equals and group in groups() and not value.startswith(("{", "[", "$")) and value not in options(group):
-            raise unknown(group, name, value, options(group))
+        if equals and group in groups() and not value.startswith(("{", "[", "$")) and value not in group_options(group):
+            raise unknown(group, name, value, group_options(group))
 
 
 def _nearest_key(name: str, known: Sequence[str]) -> str:

@@ -70,7 +70,7 @@ def groups() -> list[str]:
     return sorted(path.name for path in CONF.iterdir() if path.is_dir())
 
 
-def options(group: str) -> list[str]:
+def group_options(group: str) -> list[str]:
     """Names that can be chosen in a config group."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 

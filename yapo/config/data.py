@@ -12,7 +12,7 @@ Source = Literal["atlas", "table", "deep_culture_lense", "preferences"]
 
 @dataclass
 class DataConfig:
-    """Where items come from."""
+    """Source of the items."""
 
     source: Source = "atlas"
     path: str = ""  # table: a parquet, csv or jsonl file in the items schema; deep_culture_lense: a folder or a hub id

@@ -49,7 +49,7 @@ class GenerationConfig:
 
 @dataclass
 class JudgeConfig:
-    """Who scores open-ended answers; what the keys after ``name`` mean to the judges that read them: docs/judges.md."""
+    """The judge of open-ended answers; docs/judges.md explains the keys after ``name``."""
 
     name: Literal["offline", "openai", "local"] = "offline"  # openai: any endpoint that speaks its protocol; local: a model here
     model: str = ""  # openai: the endpoint's name for it; local: a folder or hub id

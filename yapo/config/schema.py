@@ -1,4 +1,4 @@
-"""The settings' classes as OmegaConf takes them, which knows no ``Literal``, and back."""
+"""Conversion of settings classes to OmegaConf schemas, which have no ``Literal``, and back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def schema(kind: type) -> type:
     return make_dataclass(kind.__name__, [(item.name, _plain(hints[item.name]), _default(item)) for item in fields(kind)])
 
 
-def typed(kind: type[T], values: Mapping[str, Any]) -> T:
+def build(kind: type[T], values: Mapping[str, Any]) -> T:
     """Make settings of nested dictionaries, which checks them.
 
     Raises:
         YapoError: a value is impossible.
     """
     hints = get_type_hints(kind)
-    return kind(**{name: typed(hints[name], value) if is_dataclass(hints[name]) else value for name, value in values.items()})
+    return kind(**{name: build(hints[name], value) if is_dataclass(hints[name]) else value for name, value in values.items()})
 
 
 def _plain(hint: Any) -> Any:

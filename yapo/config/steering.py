@@ -41,7 +41,7 @@ class DiscoveryConfig:
 
 @dataclass
 class StoreConfig:
-    """What the preparation of a country keeps for training: residual stream, sparse codes, reference log-probabilities."""
+    """Limit on what preparation keeps for training: residual stream, sparse codes, reference log-probabilities."""
 
     max_gigabytes: float = 100.0  # of one country and task; preparation that would need more stops before it starts
 

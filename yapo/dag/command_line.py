@@ -1,18 +1,19 @@
-"""What is typed after ``snakemake``, checked where Snakemake's own answer would be a traceback or a page of options."""
+"""Checks of the Snakemake command line, for mistakes that Snakemake answers with a traceback."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from yapo.errors import YapoError, nearest
+from yapo.names import COUNTRY_FOLDERS, STUDY_FOLDERS
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 
 
 def check_command_line(words: Sequence[str], *, slurm: bool = False) -> None:
-    """End with status 2 and one line where the words cannot be what was meant; the profiles call this.
+    """Refuse a command line that cannot be right: one line, status 2. The profiles call this.
 
     Args:
         words: all that stands after ``snakemake``.
@@ -27,7 +28,7 @@ def check_command_line(words: Sequence[str], *, slurm: bool = False) -> None:
         sys.exit(2)
 
 
-def check_targets(targets: Iterable[str], rules: Iterable[str], is_made: Callable[[str], bool], names: Iterable[str]) -> None:
+def check_targets(targets: Iterable[str], rules: Iterable[str], is_made: Callable[[str], bool], names: Collection[str]) -> None:
     """Refuse a target that nothing makes.
 
     Args:
@@ -46,8 +47,9 @@ def check_targets(targets: Iterable[str], rules: Iterable[str], is_made: Callabl
         if "/" not in target:
             hint = nearest(target, known) or "docs/run.md lists them; "
             raise YapoError(f"{target}: no such target; {hint}a country is made by country_NAME, a file by its path")
-        folders = list(names)
-        hint = "".join(nearest(part, folders) for part in target.split("/") if part not in folders)
+        known_parts = {*names, *STUDY_FOLDERS, *COUNTRY_FOLDERS}
+        *folders, _ = target.split("/")
+        hint = "".join(nearest(part, names) for part in folders if part not in known_parts)
         raise YapoError(
             f"{target}: no job of this study makes this file; {hint or 'see docs/run.md; '}mind experiment and countries"
         )

@@ -9,8 +9,8 @@ from yapo.dag.scope import layers_to_read
 from yapo.names import NEWEST, is_hub_id
 
 
-def wanted(config: Config) -> dict[str, Any]:
-    """What a study takes from the hub, by the settings that say so; empty where it takes nothing. Downloads nothing.
+def hub_downloads(config: Config) -> dict[str, Any]:
+    """Return what a study needs from the hub, by setting. Downloads nothing.
 
     Raises:
         YapoError: SAELens does not list the autoencoder.

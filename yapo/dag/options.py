@@ -1,4 +1,4 @@
-"""What a whole study is asked for on top of its files: the keys of ``snakemake --config``, checked before anything is planned."""
+"""The keys of ``snakemake --config``, checked before anything is planned."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from yapo.config import Config
-from yapo.config.conf_files import options
+from yapo.config.conf_files import group_options
 from yapo.errors import YapoError, nearest, unknown
 from yapo.names import check_key
 from yapo.studies.registry import STUDIES
@@ -20,7 +20,7 @@ OF_A_METHOD = (
     "train",
     "method.options",
     "learning_rate",
-    *(part.name for part in fields(Config) if part.name in options("method")),
+    *(part.name for part in fields(Config) if part.name in group_options("method")),
 )
 
 
@@ -59,8 +59,8 @@ def read_options(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Option
             hint = nearest(key, KEYS) or 'settings go into overrides, as overrides="train.epochs=10"; '
             raise YapoError(f"--config {key}={value}: unknown key; {hint}choose among {', '.join(KEYS)}")
     experiment = _text(config, texts, "experiment", "embedded")
-    if experiment not in options("experiment"):
-        raise unknown("experiment", "experiment", experiment, options("experiment"))
+    if experiment not in group_options("experiment"):
+        raise unknown("experiment", "experiment", experiment, group_options("experiment"))
     study = _text(config, texts, "study", TARGETS[0])
     if study not in TARGETS:
         raise unknown("study", "study", study, TARGETS)
@@ -85,7 +85,7 @@ def _text(config: Mapping[str, Any], texts: Mapping[str, str], key: str, default
 
 
 def _words(key: str, text: str, typed: str = "") -> list[str]:
-    """Split overrides as a shell does. Snakemake takes a quote at the end of a text away: then the text as typed has it."""
+    """Split overrides as a shell does. Snakemake strips a closing quote, so the typed text is tried second."""
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -111,8 +111,8 @@ def _method_overrides(value: Any) -> dict[str, list[str]]:
         raise YapoError(f"method_overrides={value}: give overrides by method, as 'method_overrides={{yapo: train.lr=1e-3}}'")
     found = {}
     for method, text in value.items():
-        if method not in options("method"):
-            raise unknown("method", "method_overrides", str(method), options("method"))
+        if method not in group_options("method"):
+            raise unknown("method", "method_overrides", str(method), group_options("method"))
         if not isinstance(text, str):
             raise YapoError(f"method_overrides.{method}={text}: give one text, as 'method_overrides={{{method}: train.lr=1e-3}}'")
         found[str(method)] = _words(f"method_overrides.{method}", text)

@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from yapo.config import JUDGE_MEANS, Config
-from yapo.dag.source import PACKAGE, file_of, source
+from yapo.dag.source import PACKAGE, facts_of, file_of
 
 # Files that decide no result: they read, write, name, refuse, or hold settings, whose values are compared themselves.
-NEUTRAL = {
+NO_EFFECT_ON_RESULTS = {
     "config", "checks.py", "dag/command_line.py", "dag/options.py", "dag/reruns.py", "errors.py", "files.py", "names.py",
-    "stages/app.py", "studies/__init__.py", "studies/checks.py", "studies/registry.py",
+    "stages/app.py", "studies/__init__.py", "studies/base.py", "studies/checks.py", "studies/registry.py",
 }  # fmt: skip
 # Code that makes items: they reach later stages as files.
-ITEMS = {"data/atlas.py", "data/schema.py", "data/sources.py"}
-MAKES_ITEMS = "yapo.stages.data"
+ITEM_SOURCES = {"data/atlas.py", "data/schema.py", "data/sources.py"}
+DATA_STAGE = "yapo.stages.data"
 
 
-def decided_by(module: str, config: Mapping[str, Any]) -> dict[str, str]:
+def result_inputs(module: str, config: Mapping[str, Any]) -> dict[str, str]:
     """Return what decides the result of a stage beside its input files.
 
     Args:
@@ -54,7 +54,7 @@ def decided_by(module: str, config: Mapping[str, Any]) -> dict[str, str]:
 
 def reads(module: str) -> list[str]:
     """Return the settings that a stage reads, from its source: importing a stage can take seconds."""
-    found = source(file_of(module)).reads
+    found = facts_of(file_of(module)).reads
     if found is None:
         raise ValueError(f"{module} names no READS")
     return found
@@ -63,7 +63,7 @@ def reads(module: str) -> list[str]:
 @cache
 def code_of(module: str, methods: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Return the files of this package that make the result of a stage, those of some methods included."""
-    left_out = NEUTRAL if module == MAKES_ITEMS else NEUTRAL | ITEMS
+    left_out = NO_EFFECT_ON_RESULTS if module == DATA_STAGE else NO_EFFECT_ON_RESULTS | ITEM_SOURCES
     reached, ahead = set[Path](), [file_of(module), *(file_of(f"yapo.steering.methods.{method}") for method in methods)]
     while ahead:
         file = ahead.pop()
@@ -89,7 +89,7 @@ def _leaves(key: str, value: Any) -> list[tuple[str, Any]]:
 
 @cache
 def _derived(key: str) -> dict[str, str]:
-    """Return a digest for each class of settings at or below a key that derives values from them, and for the first above it."""
+    """Return a digest of the methods of each settings class at or below a key, or of the nearest class above it."""
     kind: Any = Config
     for name in key.split("."):
         inner = get_type_hints(kind).get(name)
@@ -102,7 +102,7 @@ def _derived(key: str) -> dict[str, str]:
     while ahead:
         kind = ahead.pop()
         ahead += [part for part in get_type_hints(kind).values() if isinstance(part, type) and is_dataclass(part)]
-        classes = source(file_of(kind.__module__)).classes
+        classes = facts_of(file_of(kind.__module__)).classes
         if kind.__name__ in classes:
             found[kind.__name__] = classes[kind.__name__]
     return found
@@ -111,12 +111,12 @@ def _derived(key: str) -> dict[str, str]:
 @cache
 def code_digest(path: Path) -> str:
     """Return a digest of a file's code, or of the whole of a template."""
-    return source(path).digest if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return facts_of(path).digest if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 @cache
 def _uses(path: Path) -> tuple[Path, ...]:
     """Return the files of this package that a file imports, and the templates that it names."""
-    found = source(path)
+    found = facts_of(path)
     files = (*map(file_of, found.imports), *(path.with_name(name) for name in found.templates))
     return tuple(file for file in files if file.is_file())

@@ -1,4 +1,4 @@
-"""What a study covers: its countries, and the layers whose autoencoders it may need."""
+"""Countries of a study, and the layers whose autoencoders it may need."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def studied(config: Config, known: dict[str, str], wanted: Sequence[str]) -> dic
     return {c: language for c, language in countries_of(config, known).items() if not wanted or c in wanted}
 
 
-def measured(config: Config, known: dict[str, str]) -> list[str]:
+def discovery_countries(config: Config, known: dict[str, str]) -> list[str]:
     """Return the countries that layer discovery measures.
 
-    Where none are set: all of the data, or none where the layer is fixed.
+    If none are set: all of the data, or none where the layer is fixed.
 
     Raises:
         YapoError: a country is not in the data.

@@ -21,7 +21,7 @@ _KEPT = Path(__file__).parent / "__pycache__" / f"source.{sys.implementation.cac
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFacts:
     """A source file as ``reruns`` needs it.
 
     Attributes:
@@ -46,16 +46,17 @@ def file_of(module: str) -> Path:
 
 
 @cache
-def source(path: Path) -> Source:
+def facts_of(path: Path) -> SourceFacts:
     """Read a source file, or what was kept of it if it is unchanged since."""
     key, stamp, kept = str(path.relative_to(PACKAGE)), _stamp(path), _kept()
     if key not in kept or kept[key][0] != stamp:
         kept[key] = (stamp, parse(path.read_bytes()))
+        atexit.unregister(_keep)  # once, however many files are new
         atexit.register(_keep)
     return kept[key][1]
 
 
-def parse(code: bytes) -> Source:
+def parse(code: bytes) -> SourceFacts:
     """Read the facts off a syntax tree."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
@@ -71,7 +72,7 @@ def parse(code: bytes) -> Source:
             templates.add(node.value)
     own = {name for name in imports if name.split(".")[0] == PACKAGE.name}
     classes = {node.name: _methods_of(node) for node in tree.body if isinstance(node, ast.ClassDef)}
-    return Source(
+    return SourceFacts(
         _hashed(tree.body),
         sorted(own),
         sorted(templates),
@@ -111,11 +112,13 @@ def _stamp(path: Path) -> list[int]:
 
 
 @cache
-def _kept() -> dict[str, tuple[list[int], Source]]:
+def _kept() -> dict[str, tuple[list[int], SourceFacts]]:
     """Return what an earlier run kept, by file; nothing if this module changed since, or the file cannot be read."""
     try:
         found = json.loads(_KEPT.read_bytes())
-        return {key: (stamp, Source(**facts)) for key, (stamp, facts) in found["files"].items()} if found["by"] == _BY else {}
+        return (
+            {key: (stamp, SourceFacts(**facts)) for key, (stamp, facts) in found["files"].items()} if found["by"] == _BY else {}
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -12,7 +12,7 @@ import reprlib
 import unicodedata
 from functools import lru_cache
 
-# Marks that say which way a text runs.
+# Direction marks, and the byte order mark.
 DIRECTION = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff"
 # Control characters that are no white space, soft hyphen, joiners, direction marks, variation selectors, byte order marks.
 INVISIBLE = (

@@ -53,7 +53,7 @@ class Evaluator:
 
     @property
     def answerer(self) -> Answerer:
-        """What asks and scores items."""
+        """The answerer of this country's items."""
         return Answerer(self.prompts, self.generation, self.judge, self.cache)
 
     def select(self, candidates: dict[Key, Candidate], multipliers: Sequence[float]) -> tuple[dict[Key, Trial], pd.DataFrame]:

@@ -113,7 +113,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return cast(torch.device, self.model.lm_head.weight.device)
 
     @property

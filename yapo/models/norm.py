@@ -37,7 +37,7 @@ class _RMSNorm(torch.autograd.Function):
 
 
 class RMSNorm(nn.Module):
-    """In place of one ``Gemma2RMSNorm``, whose weight is frozen."""
+    """Replacement for a ``Gemma2RMSNorm`` whose weight is frozen."""
 
     scale: Tensor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -56,8 +57,9 @@ def measure(sae: SAE, hidden: Iterable[Tensor]) -> SaeReport:
             residual += float((rows - sae.decode(s)).double().square().sum())
             squared += float(rows.double().square().sum())
             total += rows.double().sum(dim=0)
-    explained = 1 - residual / (squared - float(total.square().sum()) / n)
-    return SaeReport(explained, fired / n, 1.0 - float(alive.float().mean()), n)
+    variance = squared - float(total.square().sum()) / n if n else 0.0
+    explained = 1 - residual / variance if variance > 0 else math.nan  # no states, or all alike: nothing to explain
+    return SaeReport(explained, fired / max(n, 1), 1.0 - float(alive.float().mean()), n)
 
 
 def reconstruction_quality(sae: SAE, hidden: Iterable[Tensor]) -> tuple[float, float]:

@@ -92,7 +92,7 @@ def fetch(entry: ListEntry) -> tuple[Path, str]:
     """Download an autoencoder and, where needed, convert it.
 
     Returns:
-        What ``load_sae`` reads, and the commit it came from.
+        A path for ``load_sae``, and its commit.
 
     Raises:
         YapoError: the hub refuses or cannot be reached, or SAELens cannot load it.

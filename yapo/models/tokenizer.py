@@ -96,7 +96,7 @@ class ChatTokenizer:
 
     @cached_property
     def template(self) -> Template:
-        """What the chat template writes around the turns of a conversation."""
+        """Text that the chat template writes around the turns of a conversation."""
         chat = [("user", FIRST), ("assistant", ANSWER), ("user", SECOND)]
         rest, parts = self._render(chat, add_generation_prompt=True), list[str]()
         for _, text in chat:

@@ -1,4 +1,4 @@
-"""One short module per job of the DAG."""
+"""A module for each job of the DAG, and what they share."""
 
 from yapo.errors import exit_without_study
 

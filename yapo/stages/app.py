@@ -1,4 +1,4 @@
-"""How every stage starts: compose the configuration, refuse what is wrong in one line, run.
+"""Start of every stage: compose the configuration, refuse mistakes in one line, run.
 
 ``python -m yapo.stages.train country=egypt method=yapo train.lr=1e-3`` takes Hydra overrides; ``--config`` prints the composed
 configuration, ``--help`` what can be set.
@@ -18,23 +18,23 @@ from typing import Any, cast
 
 from yapo.config import Config
 from yapo.config.compose import compose, plain
-from yapo.config.conf_files import groups, options
+from yapo.config.conf_files import group_options, groups
 from yapo.errors import YapoError
 from yapo.files import unwritable
 from yapo.redaction import RedactingFormatter
 
 log = logging.getLogger(__name__)
 
-# Settings that every stage may read: they say where files are, how fast to work or what to refuse, or reach it as an input too.
-ALWAYS = (
+# Settings that no ``READS`` has to declare: paths, speed, limits, and values that also arrive as an input file.
+ALWAYS_READABLE = (
     "experiment", "results", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
     "discovery.layer", "discovery.candidates", "sae.trained", "sae.min_explained_variance", "*.layer_in", "*.layer_out",
     "studies.*.countries", "studies.*.methods", "studies.*.layers",
 )  # fmt: skip
 
 
-class OnlyReads:
-    """Settings of which some can be read, so that nothing that a stage reads is missing from what reruns it."""
+class DeclaredSettings:
+    """Settings that refuse a key that the stage's ``READS`` does not declare: a change to it would not rerun the stage."""
 
     def __init__(self, settings: object, reads: Sequence[str], prefix: str = "") -> None:
         self._settings, self._reads, self._prefix = settings, reads, prefix
@@ -46,10 +46,10 @@ class OnlyReads:
         if isinstance(derived, FunctionType):
             return MethodType(derived, self)
         value, key = getattr(self._settings, name), f"{self._prefix}{name}"
-        if any(key == known or fnmatch(key, known) for known in (*self._reads, *ALWAYS)):
+        if any(key == known or fnmatch(key, known) for known in (*self._reads, *ALWAYS_READABLE)):
             return value
-        if any(known.startswith(f"{key}.") for known in (*self._reads, *ALWAYS)):
-            return OnlyReads(value, self._reads, f"{key}.")
+        if any(known.startswith(f"{key}.") for known in (*self._reads, *ALWAYS_READABLE)):
+            return DeclaredSettings(value, self._reads, f"{key}.")
         raise AssertionError(f"a stage reads the setting {key}, which its READS does not name")
 
 
@@ -57,7 +57,7 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
     """Run a stage module: exit status 0, or 2 with one line on standard error.
 
     Args:
-        stage: its main function. It is given the settings that its module's ``READS`` names, and those of ``ALWAYS``.
+        stage: its main function. It is given the settings that its module's ``READS`` names, and those of ``ALWAYS_READABLE``.
         argv: Hydra overrides; those of the command line by default.
     """
     reads: Sequence[str] = getattr(sys.modules[stage.__module__], "READS", ("*",))
@@ -77,7 +77,7 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
             sys.stdout.write(OmegaConf.to_yaml(OmegaConf.create(plain(config))))
             return
         _limit_threads(config.threads)
-        stage(cast(Config, OnlyReads(config, reads)))
+        stage(cast(Config, DeclaredSettings(config, reads)))
         log.info("took %.1f s of CPU, at most %.0f MB of memory", *_spent())
     except YapoError as error:
         _refuse(error)
@@ -106,7 +106,7 @@ def _spent() -> tuple[float, float]:
 
 
 def _limit_threads(threads: int) -> None:
-    """One thread per job: the DAG runs many jobs side by side, and threads of tiny matrices cost more than they bring."""
+    """Limit this job to its share of threads: jobs run side by side, and small matrices gain nothing from threads."""
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         if "torch" in sys.modules:  # it reads the variable when imported
@@ -116,6 +116,6 @@ def _limit_threads(threads: int) -> None:
 
 def _print_help(stage: Callable[[Config], None]) -> None:
     lines = [(sys.modules[stage.__module__].__doc__ or "").strip(), "", "Overrides: key=value. Groups:"]
-    lines += [f"  {group}: {', '.join(options(group))}" for group in groups()]
+    lines += [f"  {group}: {', '.join(group_options(group))}" for group in groups()]
     lines += ["", "Print the composed configuration with --config; every key is explained in yapo/config/."]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -23,7 +23,7 @@ from yapo.paths import Paths
 from yapo.stages.inputs import prompt_format
 
 log = logging.getLogger(__name__)
-MEASURED = 10  # validation states: at most this part of sae.train.max_tokens
+VALIDATION_PART = 10  # validation states: at most this part of sae.train.max_tokens
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def gather_states(config: Config, settings: SaeTrainConfig, layer: int, scratch:
     lm = load_language_model(config.model)
     lm.check_layer(layer)
     states = {}
-    for split, most in (("train", limit), ("validation", max(1, limit // MEASURED))):
+    for split, most in (("train", limit), ("validation", max(1, limit // VALIDATION_PART))):
         texts = choose_texts(texts_of(config, lm.tokenizer, items[items["split"] == split], split), most, settings.seed)
         states[split] = residual_states(lm, layer, texts, config.model.batch_size, scratch)
         log.info("layer %d, %s: %d texts, %d tokens", layer, split, len(texts), len(states[split]))

@@ -16,7 +16,7 @@ READS = ("data", "split")
 
 
 def main(config: Config) -> None:
-    """Writes ``data/items.parquet``, ``data/split.parquet`` and ``data/leakage.json``.
+    """Write ``data/items.parquet``, ``data/split.parquet`` and ``data/leakage.json``.
 
     Questions that are the same under two ids stand under the first of them; ``leakage.json`` names both. A source that drops
     rows also leaves ``data/report.json``, even where it is refused: no output of the rule, since Snakemake deletes the outputs

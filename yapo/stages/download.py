@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from yapo.config import Config
-from yapo.dag.downloads import wanted
+from yapo.dag.downloads import hub_downloads
 from yapo.files import write_json
 from yapo.hub import Repo, commit_of, download_snapshot
 from yapo.models.checkpoint import model_folder
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes ``download.json``: what was fetched, and the commit of each."""
-    things = wanted(config)
+    """Write ``download.json``: what was fetched, and the commit of each."""
+    things = hub_downloads(config)
     for name, key in (("model", "model.path"), ("judge", "judge.model")):
         if name in things:
             log.info("%s %s", name, things[name]["repo"])

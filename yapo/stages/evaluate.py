@@ -15,7 +15,7 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
 from yapo.stages.vectors import candidates_of, trained_vectors
 
-READS = ("prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
+READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
 
 TEST_COLUMNS = [
     "language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "multiplier", "epoch",
@@ -24,7 +24,7 @@ TEST_COLUMNS = [
 
 
 def main(config: Config) -> None:
-    """Writes ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``."""
+    """Write ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``."""
     paths, layer, judge = Paths.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
     language = language_of(items)

@@ -19,7 +19,7 @@ READS = ("report", "methods")
 
 
 def main(config: Config) -> None:
-    """Writes ``figures/``."""
+    """Write ``figures/``."""
     paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
     curves = pd.concat(

@@ -1,4 +1,4 @@
-"""What several stages read: a country's items with their split, the prompt format, the layer found."""
+"""Inputs of several stages: a country's items with their split, the prompt format, the layer, autoencoders."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _trained(config: Config, layer: int) -> Path:
 
 
 def _released(config: Config, layer: int) -> Path:
-    """Where the autoencoder of a release was put by the stage download; a job of its own fetches it, once for all others."""
+    """Return the autoencoder of a release that the stage download fetched."""
     entry = listed(config.sae, layer)
     path = find(entry)
     if path is None:

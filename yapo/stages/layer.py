@@ -7,7 +7,7 @@ import logging
 import pandas as pd
 
 from yapo.config import Config
-from yapo.dag.scope import measured
+from yapo.dag.scope import discovery_countries
 from yapo.data.sources import known_countries
 from yapo.discovery.curves import CountryCurves, Point
 from yapo.files import write_json
@@ -16,18 +16,18 @@ from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items
 
-READS = ("data", "prompts", "model", "sae", "discovery", "generation", "tasks")
+READS = ("data", "prompts", "model", "discovery", "generation", "tasks")
 
 log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes ``layer.json``."""
+    """Write ``layer.json``."""
     wanted, prompts, lm = config.discovery, prompt_format(config), load_language_model(config.model)
     for layer in [*wanted.candidates, *([] if wanted.layer is None else [wanted.layer])]:
         lm.check_layer(layer)
     points: list[Point] = []
-    for country in measured(config, known_countries(config.data)):
+    for country in discovery_countries(config, known_countries(config.data)):
         settings = (config.generation, wanted.multipliers, config.model.batch_size, config.data.seed)
         curves = CountryCurves(lm, read_items(config, country), country, prompts, *settings)
         for task in config.tasks:

@@ -77,7 +77,7 @@ def read_prepared(paths: Paths, language: str, country: str, task: str) -> Prepa
 
 
 def models_of(config: Config, lm: LanguageModel | None = None) -> Models:
-    """Return what loads the model and its autoencoders, once each; ``lm`` is the whole model where it is loaded already."""
+    """Return loaders of the model and its autoencoders, each loaded once; ``lm`` is the whole model if it is loaded already."""
 
     @cache
     def language_model(first: int) -> LanguageModel:

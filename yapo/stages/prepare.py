@@ -21,14 +21,14 @@ from yapo.stages.inputs import language_of, prompt_format, read_items, read_laye
 from yapo.steering.activations import GIGABYTE
 from yapo.steering.prepare import prepare
 
-READS = ("prompts", "model", "sae", "generation", "tasks")
+READS = ("data.seed", "prompts", "model", "sae", "generation", "tasks")
 
 log = logging.getLogger(__name__)
 CHUNK = 4  # forward batches between two saves of the answers
 
 
 def main(config: Config) -> None:
-    """Writes ``prepared/<task>.safetensors`` and ``pairs/<task>.parquet`` for ``country``."""
+    """Write ``prepared/<task>.safetensors`` and ``pairs/<task>.parquet`` for ``country``."""
     paths, layer, prompts = Paths.of(config), read_layer(config), prompt_format(config)
     items = read_items(config, config.country)
     items = items[items["split"] != "test"].reset_index(drop=True)

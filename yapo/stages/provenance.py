@@ -1,4 +1,4 @@
-"""What vectors were trained with, as the files beside them tell, and the commands that make a study again."""
+"""Provenance of trained vectors, read from the files beside them, and the commands that make a study again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = ("torch", "transformers", "sae-lens", "numpy", "pandas")
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """How one method's vectors of one country (or behaviour) were trained.
+    """The training of one method's vectors for a country or behaviour.
 
     Attributes:
         method: its name.
@@ -87,14 +87,14 @@ def autoencoder_name(made: TrainingRun) -> str:
 
 
 def learning_rates(made: Sequence[TrainingRun]) -> str:
-    """Of each method that trains; the others are named too."""
+    """Return the learning rate of each method that trains, and the names of the others."""
     rates = ", ".join(f"{label('method', one.method)} {one.config['train']['lr']:g}" for one in made if one.trained)
     closed = ", ".join(label("method", one.method) for one in made if not one.trained)
     return "; ".join([*([rates] if rates else []), *([f"no training steps: {closed}"] if closed else [])])
 
 
 def schedule(made: Sequence[TrainingRun]) -> str:
-    """Epochs, batches and β of the methods that train: once, or for each where they differ."""
+    """Return epochs, batches and β of the methods that train: once, or for each if they differ."""
     said: dict[str, list[str]] = {}
     for one in made:
         if one.trained:
@@ -108,7 +108,7 @@ def schedule(made: Sequence[TrainingRun]) -> str:
 
 
 def own_settings(made: Sequence[TrainingRun], overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Settings of one method's training that the study's overrides do not give it: by method, then by key.
+    """Return the settings of one method's training that the study's overrides do not give it: by method, then by key.
 
     Args:
         made: how each method was trained.
@@ -125,13 +125,13 @@ def own_settings(made: Sequence[TrainingRun], overrides: Sequence[str]) -> dict[
     return found
 
 
-def typed(settings: Mapping[str, Any]) -> str:
+def as_overrides(settings: Mapping[str, Any]) -> str:
     """Settings as Hydra reads them on a command line."""
     return shlex.join(f"{key}={_value(value)}" for key, value in settings.items())
 
 
 def commands(config: Config, overrides: Sequence[str], own: Mapping[str, Mapping[str, Any]]) -> str:
-    """What to type into a shell to make the study's files again.
+    """Return the shell commands that make the study's files again.
 
     Args:
         config: what the overrides compose.
@@ -146,7 +146,9 @@ def commands(config: Config, overrides: Sequence[str], own: Mapping[str, Mapping
     if rest:
         parts.append(_quoted("overrides", " ".join(o if re.fullmatch(SAFE, o) else shlex.quote(o) for o in rest)))
     if own:
-        inner = ", ".join(f"{method}: {json.dumps(typed(settings), ensure_ascii=False)}" for method, settings in own.items())
+        inner = ", ".join(
+            f"{method}: {json.dumps(as_overrides(settings), ensure_ascii=False)}" for method, settings in own.items()
+        )
         parts.append(shlex.quote(f"method_overrides={{{inner}}}"))
     start = "snakemake --cores all " + (f"--config {' '.join(parts)} -- " if parts else "")
     return "\n".join(start + goal for goal in ("all_tables", "all_studies" if config.studies.reported else "report"))

@@ -21,6 +21,7 @@ from yapo.reporting.report_page import report_page
 from yapo.stages.app import run
 from yapo.stages.provenance import (
     TrainingRun,
+    as_overrides,
     autoencoder_name,
     commands,
     learning_rates,
@@ -28,21 +29,15 @@ from yapo.stages.provenance import (
     own_settings,
     schedule,
     training_runs,
-    typed,
 )
 
 READS = (
     "report",
     "judge",
     "methods",
-    "model",
-    "sae",
     "data",
     "split.seed",
     "studies.reported",
-    "train.epochs",
-    "train.batch_size",
-    "train.beta",
     "train.seed",
 )
 
@@ -57,7 +52,7 @@ LIMITS = (
 
 
 def main(config: Config, overrides: Sequence[str]) -> None:
-    """Writes ``report.html``; ``overrides`` are those that ``config`` was composed from, for its commands."""
+    """Write ``report.html``; ``overrides`` are those that ``config`` was composed from, for its commands."""
     paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
     validation = [read_table(paths.validation(language, country)) for country, language in countries.items()]
@@ -81,7 +76,7 @@ def main(config: Config, overrides: Sequence[str]) -> None:
         findings=findings,
         facts=[
             *_facts(config, paths, countries, made),
-            *((f"{label('method', name)} alone", typed(settings)) for name, settings in own.items()),
+            *((f"{label('method', name)} alone", as_overrides(settings)) for name, settings in own.items()),
             *((finding.title, finding.made) for finding in findings if finding.made),
             ("Packages", ", ".join(f"{name} {version}" for name, version in made[0].versions.items())),
         ],
@@ -93,7 +88,7 @@ def main(config: Config, overrides: Sequence[str]) -> None:
 
 
 def _facts(config: Config, paths: Paths, countries: dict[str, str], made: Sequence[TrainingRun]) -> list[tuple[str, str]]:
-    """What the study was made with, as its own files tell."""
+    """Return the rows of the report's provenance."""
     items, split = read_table(paths.items), read_table(paths.split)
     own = items[items["country"].isin(countries)]
     facts = split[split["question_id"].isin(own["question_id"])]["split"].value_counts()

@@ -18,7 +18,7 @@ READS = ("report", "judge", "methods")
 
 
 def main(config: Config) -> None:
-    """Writes ``tables/``."""
+    """Write ``tables/``."""
     paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
     evaluation = pd.concat([read_table(paths.evaluation(language, country)) for country, language in countries.items()])
@@ -28,7 +28,7 @@ def main(config: Config) -> None:
 
 
 def table_options(config: Config) -> TableOptions:
-    """How every table of a study is made."""
+    """Return the options of every table of a study."""
     return TableOptions(
         resamples=config.report.resamples,
         confidence=config.report.confidence,

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes ``train/<method>/``: ``<task>-<setting>.safetensors``, ``curves.jsonl`` and ``run.json``.
+    """Write ``train/<method>/``: ``<task>-<setting>.safetensors``, ``curves.jsonl`` and ``run.json``.
 
     Everything is checked before a file is opened, and the vectors of all tasks are made before the first is written, so that a
     training that is refused or stops leaves the folder as it was.

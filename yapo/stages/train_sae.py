@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Writes ``sae/layer_<L>/``: a SAELens folder, ``curves.jsonl`` and ``quality.json`` (on the validation split)."""
+    """Write ``sae/layer_<L>/``: a SAELens folder, ``curves.jsonl`` and ``quality.json`` (on the validation split)."""
     if not config.sae.trained:
         raise YapoError("sae.trained=False: this study is given its autoencoders; choose sae=train to train them")
     paths, settings = Paths.of(config), config.sae.train

@@ -11,7 +11,7 @@ from yapo.errors import YapoError
 from yapo.steering.interventions import Intervention
 
 AnswerStarts = Callable[[Tensor], Tensor]
-"""From ids ``[rows, tokens]`` to the index at which each row's answer begins, ``[rows]``."""
+"""Maps ids ``[rows, tokens]`` to the index at which each row's answer begins, ``[rows]``."""
 
 
 class Conversation:

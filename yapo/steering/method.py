@@ -105,7 +105,7 @@ class Method(Protocol):
 
     @property
     def space(self) -> Space:
-        """See above."""
+        """Space of the method's vectors."""
 
     def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
         """Return the vectors by the names of their sets. Closed-form methods have one epoch."""

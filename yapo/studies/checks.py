@@ -7,12 +7,18 @@ from functools import reduce
 from typing import cast
 
 from yapo.config import Config
-from yapo.config.conf_files import options
+from yapo.config.conf_files import group_options
 from yapo.errors import YapoError, unknown
 from yapo.steering.methods import get_method
 from yapo.studies.base import MethodKind, get_study
 
-LACKS: dict[MethodKind, str] = {
+# What a method of each kind does, and what another does not.
+IS: dict[MethodKind, str] = {
+    "trained": "is trained in steps",
+    "directions": "has a vector that learns from pairs",
+    "features": "has a vector of features",
+}
+IS_NOT: dict[MethodKind, str] = {
     "trained": "is not trained in steps",
     "directions": "has no vector that learns from pairs",
     "features": "has no vector of features",
@@ -54,16 +60,16 @@ def check_methods(config: Config, study: str) -> None:
         return
     for key in record.method_keys:
         for method in _words(config, key):
-            if method not in options("method"):
-                raise unknown("method", key, method, options("method"))
+            if method not in group_options("method"):
+                raise unknown("method", key, method, group_options("method"))
             if not is_of_kind(method, record.kind):
                 raise YapoError(
-                    f"{key}={method}: {LACKS[record.kind]}; leave it out, or choose among {', '.join(of_kind(record.kind))}"
+                    f"{key}={method}: {IS_NOT[record.kind]}; leave it out, or choose among {', '.join(of_kind(record.kind))}"
                 )
     if not record.method_keys and not any(is_of_kind(method, record.kind) for method in config.methods):
         fitting = ", ".join(of_kind(record.kind))
         raise YapoError(
-            f"{given}: none of them {LACKS[record.kind].replace('has no', 'has a')}, which {study} needs; add one of {fitting}"
+            f"{given}: none of them {IS_NOT[record.kind].replace('has no', 'has a')}, which {study} needs; add one of {fitting}"
         )
 
 
@@ -74,7 +80,7 @@ def _are_defaults(config: Config, keys: Sequence[str]) -> bool:
 
 def of_kind(kind: MethodKind, methods: Sequence[str] | None = None) -> list[str]:
     """Return the methods of a kind, among some or all."""
-    return [method for method in (options("method") if methods is None else methods) if is_of_kind(method, kind)]
+    return [method for method in (group_options("method") if methods is None else methods) if is_of_kind(method, kind)]
 
 
 def is_of_kind(name: str, kind: MethodKind) -> bool:

@@ -56,7 +56,7 @@ class TrainingSetup:
     def open(cls, config: Config, name: str) -> TrainingSetup:
         """Load everything; ``name`` is the study's and the method's, as in ``studies/<name>.parquet``."""
         layer, items = read_layer(config), read_items(config, config.country)
-        path = Paths.of(config).of_study(name, language_of(items), config.country)
+        path = Paths.of(config).study_rows(name, language_of(items), config.country)
         lm = load_language_model(config.model)
         lm.check_layer(layer)
         sae = read_sae(config, layer, lm.d_model).to(lm.device)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yapo.config.conf_files import options
+from yapo.config.conf_files import group_options
 from yapo.errors import YapoError
 from yapo.steering import methods
 from yapo.steering.methods import get_method, method_names
@@ -16,7 +16,7 @@ from yapo.steering.methods import get_method, method_names
 def test_every_configured_method_is_a_module() -> None:
     spaces = {"caa": "dense", "bipo": "dense", "sas": "sparse", "yapo": "sparse", "dspa": "map"}
     assert {name: get_method(name).space.name for name in spaces} == spaces
-    assert options("method") == method_names()
+    assert group_options("method") == method_names()
 
 
 def test_a_method_is_imported_when_it_is_asked_for() -> None:

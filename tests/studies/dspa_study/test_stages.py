@@ -70,7 +70,7 @@ def paths(overrides: list[str]) -> Paths:
 
 
 def read(paths: Paths, name: str) -> pd.DataFrame:
-    return pd.read_parquet(paths.of_study(name, "arabic", "egypt"))
+    return pd.read_parquet(paths.study_rows(name, "arabic", "egypt"))
 
 
 def test_one_row_per_validation_item_variant_and_strength(paths: Paths, overrides: list[str]) -> None:
@@ -132,7 +132,7 @@ def test_conversations_of_every_method(paths: Paths) -> None:
     same = pairs["completion"] == pairs["base_completion"]
     assert (pairs.loc[same, "score"] == 0.5).all() and pairs.loc[same, "agree"].isna().all()
     assert rows.groupby("method")["multiplier"].first().to_dict() == {"baseline": 0.0, "caa": 0.5, "yapo": 0.5, "dspa": CHOSEN}
-    asked = json.loads(paths.of_study("dspa_chat", "arabic", "egypt").with_suffix(".json").read_text())
+    asked = json.loads(paths.study_rows("dspa_chat", "arabic", "egypt").with_suffix(".json").read_text())
     assert asked["grades"]["answers"] == len(grades)
     assert asked["pairs"]["answers"] == 2 * int((~same).sum())
 
@@ -150,7 +150,7 @@ def test_tables_figure_and_finding(paths: Paths) -> None:
 
 
 def test_again_gives_the_same_bytes(paths: Paths, overrides: list[str]) -> None:
-    path = paths.of_study("dspa_chat", "arabic", "egypt")
+    path = paths.study_rows("dspa_chat", "arabic", "egypt")
     before = path.read_bytes()
     dspa_chat.main(compose(overrides))
     assert path.read_bytes() == before

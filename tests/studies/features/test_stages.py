@@ -104,12 +104,12 @@ def test_a_page_for_every_vector_and_an_index_that_leads_to_them(paths: Paths) -
 
 
 def test_rows_hold_what_the_vectors_are(paths: Paths) -> None:
-    rows = pd.read_parquet(paths.of_study("features", "arabic", "egypt")).set_index(["method", "setting"])
+    rows = pd.read_parquet(paths.study_rows("features", "arabic", "egypt")).set_index(["method", "setting"])
     assert len(rows) == 4
     assert rows.loc[("yapo", "both"), "touched"] == 40
     vector = SteeringVector.load(paths.vector("arabic", "egypt", "bipo", "open_ended", "both"))
     torch.testing.assert_close(torch.tensor(rows.loc[("bipo", "both"), "change"]), vector.values)
-    top = pd.read_parquet(paths.of_study("features_top", "arabic", "egypt"))
+    top = pd.read_parquet(paths.study_rows("features_top", "arabic", "egypt"))
     assert top.groupby(["method", "setting"]).size().to_dict() == {("bipo", "both"): 6, ("yapo", "both"): 6}
     yapo = top[top["method"] == "yapo"]
     values = SteeringVector.load(paths.vector("arabic", "egypt", "yapo", "open_ended", "both")).values
@@ -122,7 +122,7 @@ def test_no_test_question_is_read(paths: Paths) -> None:
     hidden = set(items.loc[items["split"] == "test", "topic"]) - set(items.loc[items["split"] != "test", "topic"])
     assert hidden
     for country, language in COUNTRIES.items():
-        top = pd.read_parquet(paths.of_study("features_top", language, country))
+        top = pd.read_parquet(paths.study_rows("features_top", language, country))
         assert not hidden & {topic for name in ("before", "during", "control") for t in top[f"topics_{name}"] for topic in t}
 
 
@@ -176,7 +176,7 @@ def test_the_list_by_weight_and_activation_is_in_its_order(paths: Paths) -> None
     expected = 1.5 * vector.values * mean
     assert [int(row[0]) for row in numbers] == expected.abs().argsort(descending=True)[:6].tolist()
     assert [row[1] for row in numbers] == pytest.approx(expected[[int(row[0]) for row in numbers]].tolist(), abs=6e-4)
-    top = pd.read_parquet(paths.of_study("features_top", "arabic", "egypt"))
+    top = pd.read_parquet(paths.study_rows("features_top", "arabic", "egypt"))
     places = dict(top[top["method"] == "yapo"].set_index("feature")["rank"] + 1)
     assert all(row[5] == places.get(int(row[0]), row[5]) for row in numbers)
     dense = (paths.root / "features" / "arabic-egypt" / "bipo-open_ended-both.html").read_text(encoding="utf-8")
@@ -193,6 +193,6 @@ def test_a_method_with_a_map_instead_of_a_vector_is_left_out_and_named(config: C
     vector.save(paths.vector("arabic", "egypt", "dspa", "open_ended", "both"))
     features.main(changed)
     features_table.main(changed)
-    assert set(pd.read_parquet(paths.of_study("features", "arabic", "egypt"))["method"]) == {"bipo"}
+    assert set(pd.read_parquet(paths.study_rows("features", "arabic", "egypt"))["method"]) == {"bipo"}
     assert "Not here: DSPA, a map and no vector" in (paths.root / "features" / "index.html").read_text(encoding="utf-8")
     assert "Left out: DSPA, a map and no vector." in (paths.root / "tables" / "features.md").read_text(encoding="utf-8")

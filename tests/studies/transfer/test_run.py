@@ -70,7 +70,7 @@ def config(overrides: list[str]) -> Config:
 @pytest.fixture(scope="module")
 def rows(config: Config) -> pd.DataFrame:
     run.main(config)
-    return pd.read_parquet(Paths.of(config).of_study("transfer", "arabic", "egypt"))
+    return pd.read_parquet(Paths.of(config).study_rows("transfer", "arabic", "egypt"))
 
 
 def test_every_source_answers_the_test_items_and_foreign_ones_a_sample(rows: pd.DataFrame, config: Config) -> None:
@@ -143,7 +143,7 @@ def test_a_language_with_one_country_has_none(config: Config) -> None:
 def test_again_gives_the_same_bytes_and_the_rest_of_the_study(config: Config, rows: pd.DataFrame, overrides: list[str]) -> None:
     assert len(rows)
     paths = Paths.of(config)
-    path = paths.of_study("transfer", "arabic", "egypt")
+    path = paths.study_rows("transfer", "arabic", "egypt")
     before = path.read_bytes()
     run.main(config)
     assert path.read_bytes() == before

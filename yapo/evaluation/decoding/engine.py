@@ -270,7 +270,7 @@ class _Chunk:
 
     @property
     def tokens(self) -> int:
-        """Of the longest prompt."""
+        """Number of tokens of the longest prompt."""
         return self.ids.shape[1]
 
     def prefill(self, taken: list[Completion], slots: Tensor, steering: Steering | None) -> None:

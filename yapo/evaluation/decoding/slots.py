@@ -54,7 +54,7 @@ class Slots:
 
     @property
     def rows(self) -> int:
-        """R."""
+        """Number of rows."""
         return len(self.token)
 
     @property

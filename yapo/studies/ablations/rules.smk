@@ -20,7 +20,7 @@ if ABLATION_SAES:
             **for_model(minutes=480),
         params:
             *settings_and_code("yapo.studies.ablations.train_sae"),
-            settings=settings_of_all,
+            settings=overrides_of_all,
         message:
             "Train the autoencoders of the ablations"
         shell:
@@ -37,7 +37,7 @@ rule ablations_country:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        rows=PATHS.of_study("ablations_{method}", "{language}", "{country}"),
+        rows=PATHS.study_rows("ablations_{method}", "{language}", "{country}"),
     log:
         PATHS.root / "logs/ablations/{language}-{country}-{method}.log",
     threads: THREADS
@@ -45,8 +45,8 @@ rule ablations_country:
         **for_model(minutes=480),
     params:
         *settings_and_code_by_method("yapo.studies.ablations.run"),
-        method=of_method,
-        settings=settings_of_all,
+        method=overrides_of_method,
+        settings=overrides_of_all,
     message:
         "Ablations of {wildcards.method}: {wildcards.country}"
     shell:

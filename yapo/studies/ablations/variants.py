@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from yapo.config import Config, SaeTrainConfig, TrainConfig
 from yapo.config.compose import changed
-from yapo.config.conf_files import CONF, options
+from yapo.config.conf_files import CONF, group_options
 from yapo.errors import YapoError, unknown
 from yapo.steering.methods import get_method
 
@@ -70,7 +70,7 @@ def known_options() -> list[str]:
     """Return every option that some method has."""
     from omegaconf import OmegaConf
 
-    files = [OmegaConf.load(CONF / "method" / f"{method}.yaml") for method in options("method")]
+    files = [OmegaConf.load(CONF / "method" / f"{method}.yaml") for method in group_options("method")]
     return sorted({str(name) for file in files for name in cast(dict[str, Any], file).get("options", {})})
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from yapo.data.behaviours import LANGUAGE as BEHAVIOURS
 
-BEHAVIOUR_OVERRIDES = on_top(
+BEHAVIOUR_OVERRIDES = replace_overrides(
     OVERRIDES,
     [
         "data=preferences",
@@ -39,7 +39,7 @@ except YapoError as error:
 
 
 wildcard_constraints:
-    behaviour=one_of(BEHAVIOUR_NAMES),
+    behaviour=alternatives(BEHAVIOUR_NAMES),
 
 
 # A preference pair has no form that names its country: methods that contrast prompts contrast answers here.
@@ -69,10 +69,10 @@ BEHAVIOUR_MODELS = [
 
 behaviours = partial(known_countries, BEHAVIOUR_CONFIG.data)
 REPORTS["behaviours"].update(
-    rows=of_every(behaviours, BEHAVIOUR / "evaluation.parquet"),
+    rows=behaviour_files(behaviours, BEHAVIOUR / "evaluation.parquet"),
     config=plain(BEHAVIOUR_CONFIG),
     settings=shlex.join(BEHAVIOUR_OVERRIDES),
-    pages=of_every(
+    pages=behaviour_files(
         behaviours,
         BEHAVIOUR / "vectors/{method}/open_ended-both.safetensors",
         method=METHODS,
@@ -90,7 +90,7 @@ rule behaviour_prepare:
         pairs=BEHAVIOUR / "pairs/open_ended.parquet",
         test=BEHAVIOUR / "pairs/test.parquet",
         counts=BEHAVIOUR / "pairs/open_ended.json",
-        store=keep(BEHAVIOUR / "prepared/open_ended.safetensors"),
+        store=temp_unless_kept(BEHAVIOUR / "prepared/open_ended.safetensors"),
     log:
         BEHAVIOUR_LOGS / "prepare-{behaviour}.log",
     threads: THREADS

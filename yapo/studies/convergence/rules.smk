@@ -7,7 +7,7 @@ rule convergence_country:
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        rows=PATHS.of_study("convergence_{method}", "{language}", "{country}"),
+        rows=PATHS.study_rows("convergence_{method}", "{language}", "{country}"),
     log:
         PATHS.root / "logs/convergence/{language}-{country}-{method}.log",
     threads: THREADS
@@ -15,8 +15,8 @@ rule convergence_country:
         **for_model(minutes=480),
     params:
         *settings_and_code_by_method("yapo.studies.convergence.run"),
-        method=of_method,
-        settings=settings_of_all,
+        method=overrides_of_method,
+        settings=overrides_of_all,
     message:
         "Convergence of {wildcards.method}: {wildcards.country}"
     shell:

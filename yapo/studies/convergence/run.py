@@ -96,13 +96,14 @@ def _answers(cell: TrainingCell, config: Config, vectors: dict[int, TrainedVecto
         ends: logged rows of the epochs.
     """
     settings, intervention = config.studies.convergence, cell.intervention(vectors)
-    epochs = sorted({round(epoch) for epoch in np.geomspace(1, settings.epochs, settings.answered_epochs)})
+    few = settings.answered_epochs
+    epochs = sorted({round(epoch) for epoch in np.geomspace(1, settings.epochs, few)}) if few > 1 else [settings.epochs]
     asked = [(seed, epoch) for seed in vectors for epoch in epochs]
     steered = [Condition(intervention, vectors[seed].epochs[epoch - 1], config.train.steer_bos) for seed, epoch in asked]
     at = ends.set_index(["seed", "epoch"])
-    items = {"validation": None, "train": cell.training_items(settings.train_facts)}
-    if not settings.train_facts:
-        del items["train"]
+    items: dict[str, pd.DataFrame | None] = {"validation": None}
+    if settings.train_facts:
+        items["train"] = cell.training_items(settings.train_facts)
     frames: list[pd.DataFrame] = []
     for split, questions in items.items():
         unsteered, *answers = cell.answers([Condition(), *steered], questions)

@@ -61,7 +61,7 @@ def main(config: Config) -> None:
     vectors = {m: reader.read(language, config.country, m, wanted.chat_task, wanted.setting) for m in config.methods}
     conditions = [Condition(), *(vector.chosen for vector in vectors.values())]
     limit = wanted.max_new_tokens or config.generation.max_new_tokens("open_ended")
-    path = Paths.of(config).of_study(NAME, language, config.country)
+    path = Paths.of(config).study_rows(NAME, language, config.country)
     with CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size) as cache:
         talks, answers = (
             converse(cache, questions, conditions, limit, config.model.max_prompt_tokens)

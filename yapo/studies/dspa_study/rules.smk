@@ -1,8 +1,8 @@
 DSPA = CONFIG.studies.dspa_study
 DSPA_CONFIG = METHOD_CONFIG.get("dspa", PLAIN_CONFIG)
-SETTINGS_OF_DSPA = SETTINGS_OF.get("dspa", "")
+OVERRIDES_OF_DSPA = OVERRIDES_OF.get("dspa", "")
 REPORTS["dspa_study"]["config"] = DSPA_CONFIG
-REPORTS["dspa_study"]["settings"] = f"{shlex.join(OVERRIDES)} {SETTINGS_OF_DSPA}"
+REPORTS["dspa_study"]["settings"] = f"{shlex.join(OVERRIDES)} {OVERRIDES_OF_DSPA}"
 
 
 rule dspa_study_country:
@@ -11,12 +11,12 @@ rule dspa_study_country:
         model=MODEL_FILES,
         sae=SAE_FILES,
         layer=rules.layer.output.layer,
-        vectors=of_country(f"vectors/dspa/{{task}}-{DSPA.setting}.safetensors"),
+        vectors=country_files(f"vectors/dspa/{{task}}-{DSPA.setting}.safetensors"),
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
-        rows=PATHS.of_study("dspa_study", "{language}", "{country}"),
-        flops=PATHS.of_study("dspa_flops", "{language}", "{country}"),
+        rows=PATHS.study_rows("dspa_study", "{language}", "{country}"),
+        flops=PATHS.study_rows("dspa_flops", "{language}", "{country}"),
     log:
         PATHS.root / "logs/dspa_study/{language}-{country}.log",
     threads: THREADS
@@ -24,8 +24,8 @@ rule dspa_study_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.dspa_study.run", DSPA_CONFIG),
-        method=SETTINGS_OF_DSPA,
-        settings=settings_of_all,
+        method=OVERRIDES_OF_DSPA,
+        settings=overrides_of_all,
     message:
         "DSPA, one change at a time: {wildcards.country}"
     shell:
@@ -42,8 +42,8 @@ rule dspa_chat:
         layer=rules.layer.output.layer,
         vectors=chosen_vectors([(DSPA.chat_task, DSPA.setting)]),
     output:
-        rows=PATHS.of_study("dspa_chat", "{language}", "{country}"),
-        judge=PATHS.of_study("dspa_chat", "{language}", "{country}").with_suffix(
+        rows=PATHS.study_rows("dspa_chat", "{language}", "{country}"),
+        judge=PATHS.study_rows("dspa_chat", "{language}", "{country}").with_suffix(
             ".json"
         ),
     log:
@@ -53,7 +53,7 @@ rule dspa_chat:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.dspa_study.chat"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Judged conversations: {wildcards.country}"
     shell:

@@ -83,7 +83,7 @@ def main(config: Config) -> None:
             frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
             costs.append(_costs(inputs, cell, fitted[0]))
     write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**_place(setup))[COLUMNS])
-    flops = Paths.of(config).of_study(FLOPS, language_of(setup.items), config.country)
+    flops = Paths.of(config).study_rows(FLOPS, language_of(setup.items), config.country)
     write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(setup)))
 
 

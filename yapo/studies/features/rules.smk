@@ -11,15 +11,15 @@ rule features_country:
         model=MODEL_FILES,
         sae=SAE_FILES,
         layer=rules.layer.output.layer,
-        vectors=of_country(
+        vectors=country_files(
             "vectors/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
     output:
         pages=directory(PATHS.root / "features/{language}-{country}"),
-        vectors=PATHS.of_study("features", "{language}", "{country}"),
-        top=PATHS.of_study("features_top", "{language}", "{country}"),
+        vectors=PATHS.study_rows("features", "{language}", "{country}"),
+        top=PATHS.study_rows("features_top", "{language}", "{country}"),
     log:
         PATHS.root / "logs/features/{language}-{country}.log",
     threads: THREADS
@@ -27,7 +27,7 @@ rule features_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.features.run"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Vectors described by features: {wildcards.country}"
     shell:

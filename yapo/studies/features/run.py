@@ -162,8 +162,8 @@ def main(config: Config) -> None:
                 sources = SourceTexts(store, read, rows["topic"].tolist())
                 top_rows = pages.write(task, part.name, found, sources, rows, len(part.validation))
                 tops += [{**here, **row} for row in top_rows]
-    write_parquet(paths.of_study(NAME, language, config.country), pd.DataFrame(vectors))
-    write_parquet(paths.of_study(TOP, language, config.country), pd.DataFrame(tops))
+    write_parquet(paths.study_rows(NAME, language, config.country), pd.DataFrame(vectors))
+    write_parquet(paths.study_rows(TOP, language, config.country), pd.DataFrame(tops))
 
 
 def _vector_row(measured: VectorEffects, texts: Texts) -> dict[str, Any]:

@@ -20,7 +20,7 @@ rule knowledge_baseline:
         **for_model(minutes=120),
     params:
         *settings_and_code("yapo.studies.knowledge.baseline"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "General knowledge of the unsteered model"
     shell:
@@ -38,7 +38,7 @@ rule knowledge_country:
             [(CONFIG.knowledge.vector_task, CONFIG.knowledge.vector_setting)]
         ),
     output:
-        rows=PATHS.of_study("knowledge", "{language}", "{country}"),
+        rows=PATHS.study_rows("knowledge", "{language}", "{country}"),
     log:
         PATHS.root / "logs/knowledge/{language}-{country}.log",
     threads: THREADS
@@ -46,7 +46,7 @@ rule knowledge_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.knowledge.run"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "General knowledge when steered: {wildcards.country}"
     shell:

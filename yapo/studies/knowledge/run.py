@@ -61,7 +61,7 @@ def main(config: Config) -> None:
         frames.append(rows.assign(method=method, multiplier=vector.info.multiplier))
     rows = pd.concat(frames, ignore_index=True).assign(language=language, country=config.country)
     rows["about"] = rows["task"].map(_about(config.country, known)).fillna("")
-    write_parquet(paths.of_study(NAME, language, config.country), rows[COLUMNS])
+    write_parquet(paths.study_rows(NAME, language, config.country), rows[COLUMNS])
 
 
 def _control(config: Config, lm: LanguageModel, saes: dict[int, SAE], vectors: dict[str, SteeringVector]) -> SteeringVector:

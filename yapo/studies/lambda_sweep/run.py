@@ -67,7 +67,7 @@ def main(config: Config) -> None:
     items, language = items[items["split"] == "validation"], language_of(items)
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, layer)
-    path = paths.of_study(NAME, language, config.country)
+    path = paths.study_rows(NAME, language, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
     frames = []

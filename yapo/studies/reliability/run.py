@@ -49,7 +49,7 @@ def main(config: Config) -> None:
             rows = own[own["method"] == method].join(baseline, on=ITEM)
             measured = {"agreement": agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
             frames.append(rows[["language", "country", "task", "method", *ITEM, "score", "baseline"]].assign(**measured))
-    write_parquet(paths.of_study("reliability", language, config.country), pd.concat(frames, ignore_index=True))
+    write_parquet(paths.study_rows("reliability", language, config.country), pd.concat(frames, ignore_index=True))
 
 
 def answer_states(pairs: PreparedPairs, setting: str) -> tuple[Tensor, Tensor]:

@@ -91,7 +91,10 @@ def read_left_out(paths: Paths, language: str, method: str, country: str, task: 
     described = header.get("vectors")
     if not isinstance(described, dict) or not isinstance(described.get(name), dict):
         raise YapoError(f"{path}: its header does not describe the vector {name}; run the stage transfer_left_out again")
-    return TrainedVector.read({"epochs": tensors[name]}, described[name], path)
+    trained = TrainedVector.read({"epochs": tensors[name]}, described[name], path)
+    if not isinstance(trained.info.extra.get("pool"), list):
+        raise YapoError(f"{path}: its header does not name the countries of {name}; run the stage transfer_left_out again")
+    return trained
 
 
 def _unlogged(row: LogRow) -> None:

@@ -27,12 +27,12 @@ rule transfer_left_out:
         **for_model(minutes=480),
     params:
         *settings_and_code_by_method("yapo.studies.transfer.left_out"),
-        method=of_method,
+        method=overrides_of_method,
         # The job takes all countries of the language; its command names one.
         country=lambda wildcards: shlex.quote(
             COUNTRIES_OF_LANGUAGE[wildcards.language][0]
         ),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Train {wildcards.method} on all countries but one: {wildcards.language}"
     shell:
@@ -58,7 +58,7 @@ rule transfer_country:
         ],
         evaluation=rules.evaluate.output.evaluation,
     output:
-        rows=PATHS.of_study("transfer", "{language}", "{country}"),
+        rows=PATHS.study_rows("transfer", "{language}", "{country}"),
     log:
         PATHS.root / "logs/transfer/{language}-{country}.log",
     threads: THREADS
@@ -66,7 +66,7 @@ rule transfer_country:
         **for_model(minutes=480),
     params:
         *settings_and_code("yapo.studies.transfer.run"),
-        settings=settings_of_all,
+        settings=overrides_of_all,
     message:
         "Vectors of all countries: {wildcards.country}"
     shell:

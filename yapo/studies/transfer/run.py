@@ -42,12 +42,12 @@ COLUMNS = [
 def main(config: Config) -> None:
     """Write ``studies/transfer.parquet`` for ``country``: one row per test item and condition.
 
-    Every condition was fixed on validation: that of the vector's own country, and for a vector of all countries but this one
-    that of those countries. Columns beside the usual ones:
+    Epoch and λ were chosen on validation: of the vector's own country, or for a left-out vector of the other countries of the
+    language. Columns beside the usual ones:
         source, relation: whose vector, and what that country is to this one; see ``Origin``. "prompt" is the prompt control.
         change: score minus the unsteered model's score on the same item.
-        adopted: 1 where the answer is the source country's, 0 where it is not; NaN where that says nothing
-            (``yapo.studies.transfer.run``), which is so for sources of another language.
+        adopted: 1 if the answer is the source country's, 0 if not; NaN where the two countries' answers cannot be told apart,
+            and for sources of another language.
         adopted_before: the same of the unsteered model's answer.
     """
     check_methods(config, "transfer")
@@ -57,7 +57,7 @@ def main(config: Config) -> None:
     check_vectors(config, "studies.transfer.setting", setting=transfer.setting)
     countries, language = studied(config, known, transfer.countries), known[config.country]
     lm = load_language_model(config.model)
-    path = paths.of_study(NAME, language, config.country)
+    path = paths.study_rows(NAME, language, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
     reader = VectorReader(config, lm, layer)
