@@ -8,11 +8,11 @@ from yapo.config import Config
 from yapo.dag.scope import countries_of
 from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
-from yapo.evaluation.judges.label import judge_label
 from yapo.paths import Paths
 from yapo.reporting.main_tables import build_tables
-from yapo.reporting.tables import TableOptions, write_tables
+from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
+from yapo.stages.table_options import table_options
 
 READS = ("report", "judge", "methods")
 
@@ -25,17 +25,6 @@ def main(config: Config) -> None:
     items = read_table(paths.items)
     tables = build_tables(evaluation.reset_index(drop=True), items[items["country"].isin(countries)], table_options(config))
     write_tables(tables, paths.root / "tables")
-
-
-def table_options(config: Config) -> TableOptions:
-    """Return the options of every table of a study."""
-    return TableOptions(
-        resamples=config.report.resamples,
-        confidence=config.report.confidence,
-        seed=config.report.seed,
-        scorer=judge_label(config.judge),
-        note=config.report.note,
-    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.provenance import autoencoder_name, learning_rates, model_name, schedule, training_runs
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.studies.behaviours.refusal import refuses
 from yapo.studies.means import by_key
 from yapo.studies.write_report import write_report

@@ -19,7 +19,7 @@ from yapo.reporting.numbers import number_cell, plural, score_digits
 from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.studies.convergence.figure import convergence_figure
 from yapo.studies.means import country_means, highest_scores, printed_scores
 from yapo.studies.write_report import read_rows, write_report

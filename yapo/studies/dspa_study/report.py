@@ -16,7 +16,7 @@ from yapo.reporting.numbers import number, score_digits
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.methods.dspa.variants import own_values

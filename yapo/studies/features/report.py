@@ -17,7 +17,7 @@ from yapo.reporting.names import label, ordered
 from yapo.reporting.tables import Table
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.studies.checks import of_kind
 from yapo.studies.features.figure import overlap_figure, spectrum_figure
 from yapo.studies.features.pages import INDEX, index_page

@@ -30,7 +30,7 @@ from yapo.reporting.numbers import (
 from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.studies.means import Records, by_key, country_means, printed_scores, with_changes
 from yapo.studies.write_report import read_rows, write_report
 

@@ -19,7 +19,7 @@ from yapo.reporting.numbers import change_cell, counts_cell, failed, number, num
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table, write_tables
 from yapo.stages.app import run
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.studies.means import failure_rate, highest_scores, printed_scores, with_changes
 
 READS = ("report", "judge", "methods")

@@ -19,7 +19,7 @@ from yapo.reporting.numbers import VALUE, change_cell, number, number_cell, plur
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.studies.means import country_means, printed_scores
 from yapo.studies.write_report import read_rows, write_report
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yapo.config import VARIANTS, Config
 from yapo.stages.app import run
-from yapo.stages.tables import table_options
+from yapo.stages.table_options import table_options
 from yapo.studies.transfer.figure import transfer_adoption, transfer_matrix, transfer_relations
 from yapo.studies.transfer.table import NAME, PAIRS, finding_values, transfer_cells, transfer_pairs_table, transfer_table
 from yapo.studies.write_report import read_rows, study_countries, write_report
