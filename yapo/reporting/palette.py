@@ -5,6 +5,8 @@ from __future__ import annotations
 import colorsys
 import hashlib
 
+from yapo.steering.methods import method_names
+
 # Okabe and Ito's palette, safe for the common kinds of colour blindness; markers tell methods apart in grey print.
 _LOOKS = {
     "baseline": ("#6b7280", "s"),
@@ -39,11 +41,12 @@ def look(method: str) -> tuple[str, str]:
 
     A method without a look of its own gets one that its name picks; where another took it before, the next that is free.
     """
-    if method not in _LOOKS:
-        taken = {colour for colour, _ in _LOOKS.values()}
-        first = int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(_OTHERS)
-        place = next(place for place in range(len(taken) + 1) if _colour(first, place) not in taken)
-        _LOOKS[method] = (_colour(first, place), _MARKERS[(first + place) % len(_MARKERS)])
+    for name in (*method_names(), method):  # in one order, whichever is asked for first
+        if name not in _LOOKS:
+            taken = {colour for colour, _ in _LOOKS.values()}
+            first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(_OTHERS)
+            place = next(place for place in range(len(taken) + 1) if _colour(first, place) not in taken)
+            _LOOKS[name] = (_colour(first, place), _MARKERS[(first + place) % len(_MARKERS)])
     return _LOOKS[method]
 
 
