@@ -128,6 +128,7 @@ def test_a_training_whose_loss_is_not_finite_stops_and_leaves_nothing(results: P
     assert not Paths.of(compose([f"results={tmp_path}"])).sae(1).parent.exists()
 
 
+@pytest.mark.slow
 def test_it_is_trained_on_the_training_split_alone(results: Path, tmp_path: Path) -> None:
     """Other questions in another split change what is measured at most; other training questions change the weights."""
     before = files(results)

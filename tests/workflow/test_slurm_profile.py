@@ -104,6 +104,7 @@ def test_jobs_ask_for_what_the_environment_says(monkeypatch: pytest.MonkeyPatch,
     assert expected.items() <= jobs["tables"].items()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("plugin")
 def test_a_cluster_without_gpus_is_asked_for_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     job = asked(monkeypatch, tmp_path, YAPO_SLURM_GPUS="0", YAPO_SLURM_GPU_MODEL="a100")["train"]
