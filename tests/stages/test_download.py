@@ -62,10 +62,10 @@ def test_everything_is_fetched_and_listed(tmp_path: Path, hub: Hub) -> None:
     assert marker.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "missing",
-    ["owner/tiny", *(pytest.param(name, marks=pytest.mark.slow) for name in ("owner/judge", SCOPE, "datasets/owner/lense"))],
-)
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("owner/judge", SCOPE, "datasets/owner/lense")]
+
+
+@pytest.mark.parametrize("missing", ["owner/tiny", *LONG])
 def test_a_refusal_names_the_setting_and_leaves_no_marker(tmp_path: Path, hub: Hub, missing: str) -> None:
     keys = {"owner/tiny": "model.path", "owner/judge": "judge.model", SCOPE: "sae.release", "datasets/owner/lense": "data.path"}
     del hub.repos[missing]
