@@ -108,6 +108,7 @@ def check_finite(key: str, value: Any) -> None:
 
 def check_path(key: str, value: str) -> None:
     """Refuse a path that no file of a study can have: Snakemake takes braces for wildcards."""
+    require(not value.startswith("~"), key, value, "~ is not read here; write the home folder in full")
     require(value.isprintable() and not set(value) & set("{}"), key, repr(value), "use a path without braces and line ends")
 
 

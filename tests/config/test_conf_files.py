@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,19 @@ def test_numbers_and_truth_values_stay(tmp_path: Path) -> None:
 
 def test_an_experiment_that_names_no_folder_gets_its_own(tmp_path: Path) -> None:
     assert read(tmp_path, "# @package _global_\ntrain: {epochs: 1}\n")["experiment"] == "mine"
-    assert read(tmp_path, "# @package _global_\nexperiment: other\n")["experiment"] == "other"
+    assert read(tmp_path, "\ufeff# @package _global_\r\nexperiment: mine\r\n")["experiment"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("experiment: mine\n", "begin it with the line `# @package _global_`"),
+        ("# @package _global_\nexperiment: other\n", "would write into another experiment's results; write mine"),
+    ],
+)
+def test_an_experiment_that_reaches_elsewhere(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(YapoError, match=re.escape(message)):
+        read(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_refused_with_the_configuration(variants: dict[str, Any], message: str) 
     ("variants", "message"),
     [
         ({"x": {"train.beta": -1}}, "studies.ablations.variants.x: train.beta=-1.0: a positive number"),
-        ({"x": {"train.lr": "fast"}}, "studies.ablations.variants.x: Value 'fast' of type 'str' could not be converted to Float"),
+        ({"x": {"train.lr": "fast"}}, "studies.ablations.variants.x: lr=fast: must be a number"),
         ({"x": {"sae.train.k": 0}}, "studies.ablations.variants.x: sae.train.k=0: at least 1"),
         (
             {"x": {"method.options.treshold": "relu"}},

@@ -22,6 +22,7 @@ from yapo.data.atlas import ATLAS_DIR
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.lease import devices
+from yapo.names import is_hub_id
 from yapo.config.compose import compose, plain
 from yapo.config.conf_files import ROOT
 from yapo.dag.downloads import hub_downloads
@@ -195,6 +196,8 @@ else:
 
 def model_files(config):
     """The weights, where they are files of the user's or of the project's."""
+    if not (is_hub_id(config.model.path) or Path(config.model.path).is_dir()):
+        refuse(f"model.path={config.model.path}: no such folder, and no hub id (owner/name)")
     return local_files(config.model.path, "*.safetensors")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yapo.checks import SETTINGS, SPLITS, TASKS, VARIANTS, Setting, Task, check_finite, check_path, check_words, require
+from yapo.checks import SETTINGS, SPLITS, TASKS, VARIANTS, Setting, Task, check_finite, check_path, check_words, distinct, require
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
@@ -92,6 +92,7 @@ class Config:
         for key, values in (("methods", self.methods), ("tasks", self.tasks), ("settings", self.settings)):
             require(bool(values), key, values, "name at least one")
             require(len(set(values)) == len(values), key, values, "name each once")
+        distinct("countries", self.countries)
         require(self.threads > 0, "threads", self.threads, "at least 1")
         check_words("", self)
 

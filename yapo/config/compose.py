@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from yapo.config import Config, MethodConfig
 from yapo.config.conf_files import CONF, Stamp, as_text, group_options, groups, kinds, read_conf, stamp_of
+from yapo.config.hydra_errors import sentence
 from yapo.config.schema import build, schema
 from yapo.errors import YapoError, nearest, unknown
 
@@ -51,9 +52,10 @@ def compose(overrides: Sequence[str]) -> Config:
         own = _composed([override for override in overrides if override.partition("=")[0].lstrip("+") not in _DATA])
         if (own.data.source, own.data.path) != (config.data.source, config.data.path):
             _forget_countries(config, typed)
-    for name in config.methods:
-        if name not in group_options("method"):
-            raise unknown("method", "methods", name, group_options("method"))
+    for key, names in (("methods", config.methods), ("learning_rate", config.learning_rate)):
+        for name in names:
+            if name not in group_options("method"):
+                raise unknown("method", key, name, group_options("method"))
     return config
 
 
@@ -70,7 +72,7 @@ def changed(settings: T, changes: Mapping[str, Any]) -> T:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema(kind)), asdict(settings), dict(changes))
     except OmegaConfBaseException as error:
-        raise YapoError(str(error).splitlines()[0]) from None
+        raise YapoError(sentence(error, [])) from None
     return build(kind, asdict(cast(Any, OmegaConf.to_object(merged))))
 
 
@@ -86,7 +88,7 @@ def _composed(overrides: Sequence[str]) -> Config:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
                 raise fault from None
-        raise YapoError(_one_line(error)) from None
+        raise YapoError(sentence(error, [as_text(override) for override in overrides])) from None
 
 
 def _with_method(overrides: Sequence[str]) -> DictConfig:
@@ -153,14 +155,6 @@ def _forget_countries(config: Config, typed: set[str]) -> None:
 def plain(config: Config) -> dict[str, Any]:
     """The configuration as nested dictionaries."""
     return asdict(config)
-
-
-def _one_line(error: Exception) -> str:
-    """Return what Hydra says, and why, on one line."""
-    cause = error.__cause__ or error
-    reason = " ".join(str(error).split())
-    detail = " ".join(str(cause).split("\n")[0].split())
-    return reason if detail in reason else f"{reason} {detail}"
 
 
 def _check_overrides(overrides: Sequence[str]) -> None:

@@ -120,7 +120,7 @@ def read_conf(path: Path, _stamp: Stamp) -> tuple[str | None, dict[str, Any]]:
         YapoError: it is not YAML, or no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise YapoError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     group = path.parent.name if path.parent != CONF else ""
@@ -139,7 +139,11 @@ def read_conf(path: Path, _stamp: Stamp) -> tuple[str | None, dict[str, Any]]:
     except (yaml.YAMLError, ValueError) as error:
         raise YapoError(f"{path}: not YAML ({' '.join(str(error).split())}); mend it there") from None
     if group == "experiment":
-        settings.setdefault("experiment", path.stem)
+        if package != "_global_":
+            raise YapoError(f"{path}: begin it with the line `# @package _global_`, without which its settings are put elsewhere")
+        named = settings.setdefault("experiment", path.stem)
+        if named != path.stem:
+            raise YapoError(f"{path}: experiment: {named}: would write into another experiment's results; write {path.stem}")
     return package, settings
 
 

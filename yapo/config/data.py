@@ -45,8 +45,10 @@ class PromptConfig:
         filled_template("prompts.mcq", self.mcq, question="Q", options="O")
         filled_template("prompts.option", self.option, k="1", option="O")
         filled_template("prompts.open_ended", self.open_ended, question="Q")
-        filled = filled_template("prompts.boxed", self.boxed, k="1")
-        require("\\boxed{1}" in filled, "prompts.boxed", self.boxed, "must write \\boxed{1} for k=1, which evaluation reads")
+        for k in ("1", "2"):
+            right = f"\\boxed{{{k}}}"
+            filled = filled_template("prompts.boxed", self.boxed, k=k)
+            require(right in filled, "prompts.boxed", self.boxed, f"must write {right} for k={k}, which evaluation reads")
 
 
 @dataclass

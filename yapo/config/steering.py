@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
-from yapo.checks import check_seed, check_words, require
+from yapo.checks import check_seed, check_words, distinct, require
 
 Directions = Literal["both", "positive"]
 Draws = Literal["step", "process"]
@@ -36,7 +36,11 @@ class DiscoveryConfig:
             self.countries,
             "name one, or fix discovery.layer",
         )
+        distinct("discovery.candidates", self.candidates)
+        distinct("discovery.countries", self.countries or [])
+        distinct("discovery.multipliers", self.multipliers)
         require(bool(self.multipliers), "discovery.multipliers", self.multipliers, "give at least one")
+        require(0.0 not in self.multipliers, "discovery.multipliers", self.multipliers, "leave 0 out: it steers nothing")
 
 
 @dataclass
@@ -103,6 +107,7 @@ class SelectionConfig:
     multipliers: list[float] = field(default_factory=lambda: [-1.0, 0.5, 1.0, 1.5, 2.0])
 
     def __post_init__(self) -> None:
+        distinct("selection.multipliers", self.multipliers)
         require(1.0 in self.multipliers, "selection.multipliers", self.multipliers, "must contain 1.0")
 
 
@@ -114,6 +119,7 @@ class PortableConfig:
     tolerance: float = 0.02  # loss of validation score, as a share of its range, that a smaller vector may cost
 
     def __post_init__(self) -> None:
+        distinct("portable.top_k", self.top_k)
         require(bool(self.top_k), "portable.top_k", self.top_k, "give at least one size")
         require(min(self.top_k, default=0) > 0, "portable.top_k", self.top_k, "at least 1 feature")
         require(0 <= self.tolerance <= 1, "portable.tolerance", self.tolerance, "a share between 0 and 1")
