@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, get_args, get_origin, get_type_hints
 
+from yapo.data.text import shown
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
@@ -83,12 +84,29 @@ def check_types(prefix: str, kind: type[DataclassInstance], values: Mapping[str,
         plain = str if words else get_origin(kinds[0]) or kinds[0]
         right = isinstance(value, (int, float) if plain is float else plain)
         if not right or (isinstance(value, bool) and plain is not bool):
-            raise YapoError(f"{key}={value!r}: must be {_KINDS[plain]}{', or null' if NoneType in kinds else ''}")
+            raise YapoError(f"{key}={shown(value)}: must be {_KINDS[plain]}{', or null' if NoneType in kinds else ''}")
         if words:
             one_of(key, value, words)
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", dict: "a JSON object", str: "a text"}
+
+
+def is_finite(value: SupportsFloat) -> bool:
+    """Tell whether a number is finite as a float; one too large for a float is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, for ``object_pairs_hook``; raise ``ValueError`` where it names something twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it names {shown(next(name for name in names if names.count(name) > 1))} twice")
+    return found
 
 
 def check_finite(key: str, value: Any) -> None:

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from yapo.checks import distinct_names
 from yapo.errors import YapoError
 from yapo.files import replacing
 from yapo.seal import BLANK, NAME, intact, place_in, seal
@@ -46,14 +47,29 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
 
 
 def check_finite(path: Path | str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse numbers that are infinite or not a number."""
+    """Refuse numbers that are infinite or not a number, and tensors that no file of this project holds."""
     for name, tensor in sorted(tensors.items()):
+        if not is_plain(tensor):
+            raise YapoError(f"{path}: '{name}' is {described(tensor)}; give a dense tensor in memory, of a type such as float32")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
             raise YapoError(
                 f"{path}: {bad} of {tensor.numel()} numbers of '{name}' are not finite; "
                 "check the model, the autoencoder and train.lr, and make it again"
             )
+
+
+def is_plain(tensor: object) -> bool:
+    """Tell whether something is a dense tensor in memory, of a type that a file of this project can hold."""
+    return isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_meta and tensor.dtype in TYPE_NAMES
+
+
+def described(tensor: object) -> str:
+    """Return type, shape and, where they are unusual, layout and device of a tensor, for an error."""
+    if not isinstance(tensor, Tensor):
+        return type(tensor).__name__
+    unusual = "" if tensor.layout == torch.strided else f", {tensor.layout}"
+    return f"{tensor.dtype} of shape {tuple(tensor.shape)}{unusual}{', device meta' if tensor.is_meta else ''}"
 
 
 def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
@@ -80,15 +96,20 @@ def stream_tensors(
         pieces: the parts of one tensor, in order along its first dimension.
         header: as in ``save_tensors``.
     """
-    held = {NAME: BLANK, KEY: json.dumps(header, sort_keys=True, ensure_ascii=False)}
+    try:
+        text = json.dumps(header, sort_keys=True, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise YapoError(f"{path}: its header is no JSON ({error}); keep texts, numbers, lists and objects of them") from None
+    held = {NAME: BLANK, KEY: text}
     table: dict[str, Any] = {"__metadata__": held}
     end = 0
     for name, (dtype, shape) in shapes.items():
         start, end = end, end + prod(shape) * dtype.itemsize
         table[name] = {"dtype": TYPE_NAMES[dtype], "shape": list(shape), "data_offsets": [start, end]}
-    text = json.dumps(table).encode()
-    text += b" " * (-len(text) % 8)
-    first = len(text).to_bytes(8, "little") + text
+    top = json.dumps(table).encode()
+    top += b" " * (-len(top) % 8)
+    first = len(top).to_bytes(8, "little") + top
     with replacing(path) as temporary:
         with temporary.open("wb") as file:
             file.write(first)
@@ -109,6 +130,9 @@ def load_tensors(path: Path, check: bool = True) -> tuple[dict[str, Tensor], dic
         YapoError: a missing, truncated, damaged or foreign file.
     """
     try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "no regular file"
+            raise YapoError(f"{path}: {kind}; give a safetensors file")
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
@@ -123,11 +147,11 @@ def load_tensors(path: Path, check: bool = True) -> tuple[dict[str, Tensor], dic
     if header is None:
         raise YapoError(f"{path}: no header of this project; it was not written by it; give a file that was")
     try:
-        parsed = json.loads(header)
-    except ValueError:
-        parsed = None
+        parsed, reason = json.loads(header, object_pairs_hook=distinct_names), ""
+    except (ValueError, RecursionError) as error:
+        parsed, reason = None, f" ({error})"
     if not isinstance(parsed, dict):
-        raise YapoError(f"{path}: the header is not a JSON object; make the file again")
+        raise YapoError(f"{path}: the header is not a JSON object{reason}; make the file again")
     return tensors, parsed
 
 

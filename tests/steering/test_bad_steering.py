@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,13 @@ ON_VALIDATION = "leave it out for the one chosen on validation"
         (Decimal("2"), ("multiplier=Decimal('2')", ON_VALIDATION)),
         (torch.tensor(math.nan), ("multiplier=nan", ON_VALIDATION)),
         (torch.tensor([1.0, 2.0]), ("multiplier=tensor([1., 2.])", ON_VALIDATION)),
+        (torch.ones(1, device="meta"), ("multiplier=tensor(", "device='meta'", ON_VALIDATION)),
+        (10**400, ("multiplier=1000", ON_VALIDATION)),
+        (10**5000, ("multiplier=<int of too many digits>", ON_VALIDATION)),
+        (Fraction(10**400), ("multiplier=Fraction(", ON_VALIDATION)),
         (1e39, ("multiplier=1e+39", "beyond float32", "give a smaller one")),
     ],
-    ids=repr,
+    ids=range(21),
 )
 def test_multipliers(gemma: LanguageModel, multiplier: Any, parts: tuple[str, ...]) -> None:
     refuses(gemma, DENSE, *parts, multiplier=multiplier)
@@ -96,6 +101,10 @@ VECTORS: dict[str, tuple[Callable[[SAE], Any], tuple[str, ...]]] = {
     "two rows": (lambda _: with_values(torch.ones(2, 32)), ("torch.float32 of shape (2, 32)",)),
     "a single number": (lambda _: with_values(torch.tensor(1.0)), ("of shape ()",)),
     "whole numbers": (lambda _: with_values(torch.ones(32, dtype=torch.int64)), ("torch.int64",)),
+    "on no device": (lambda _: with_values(torch.ones(32, device="meta")), ("torch.float32 of shape (32,), device meta",)),
+    "sparse storage": (lambda _: with_values(torch.ones(32).to_sparse()), ("torch.float32 of shape (32,), torch.sparse_coo",)),
+    "bytes for numbers": (lambda _: with_values(torch.ones(32).to(torch.float8_e4m3fn)), ("torch.float8_e4m3fn",)),
+    "a list": (lambda _: with_values([1.0] * 32), ("the vector's values are list",)),
     "another width": (lambda _: with_values(torch.ones(48)), ("the vector has 48 entries for tiny; this model is 32 wide", FIT)),
     "an empty one": (lambda _: with_values(torch.ones(0)), ("the vector has 0 entries", FIT)),
     "a layer too deep": (lambda _: with_values(torch.ones(32), layer=4), ("steers layer 4 of tiny, but this model has 4", FIT)),

@@ -62,11 +62,14 @@ VECTORS: list[tuple[Change, Change, str]] = [
     ({"vector": None}, {}, "expected a tensor 'vector', found none"),
     ({"vector": None, "epochs": torch.zeros(1, 4)}, {}, "expected a tensor 'vector', found epochs"),
     ({"dense": torch.zeros(2, 2)}, {}, "'dense' is float32 [2, 2]"),
+    ({"dense": torch.zeros(64), "second": torch.zeros(1)}, {}, "it holds second, which its header does not tell of"),
+    ({"dense": torch.zeros(64)}, {"space": "dense"}, "it holds dense, which its header does not tell of"),
     ({"dense": torch.tensor([NAN])}, {}, "numbers of 'dense' are not finite"),
     ({}, {"multiplier": "2"}, "multiplier='2': must be a number"),
     ({}, {"multiplier": None}, "multiplier=None: must be a number"),
     ({}, {"multiplier": True}, "multiplier=True: must be a number"),
     ({}, {"multiplier": NAN}, "multiplier=nan: must be finite"),
+    ({}, {"multiplier": 10**400}, "multiplier=100000000000000000...0000000000000000000: must be finite"),
     ({}, {"multiplier": INF}, "multiplier=inf: must be finite"),
     ({}, {"layer": "1"}, "layer='1': must be a whole number"),
     ({}, {"layer": 1.5}, "layer=1.5: must be a whole number"),
@@ -105,6 +108,8 @@ PORTABLE: list[tuple[Change, Change, str]] = [
     ({"b_enc": torch.zeros(5)}, {}, "'b_enc' is float32 [5], expected floats of shape [4]"),
     ({"b_enc": torch.tensor([0.0, NAN, 0, 0])}, {}, "1 of 4 numbers of 'b_enc' are not finite"),
     ({"vector": torch.zeros(5)}, {}, "expected floats of shape [32, 5]"),
+    ({"dense": torch.zeros(3)}, {}, "'dense' is float32 [3], expected floats of shape [32]"),
+    ({"W_gate": torch.zeros(3)}, {}, "it holds W_gate"),
     ({"features": torch.tensor([3, 2, 5, 9])}, {}, "its features are not 4 ascending numbers"),
     ({"features": torch.tensor([2, 2, 5, 9])}, {}, "its features are not 4 ascending numbers"),
     ({"features": torch.tensor([-1, 2, 5, 9])}, {}, "its features are not 4 ascending numbers"),
@@ -148,6 +153,24 @@ def test_a_strength_of_a_map_is_one_number(tmp_path: Path, sae: SAE) -> None:
     SteeringVector(torch.tensor([0.2]), replace(INFO, method="dspa", space="map"), make_map(sae, sae)).save(path)
     rewritten(path, {"vector": torch.tensor([0.2, 0.3])}, {})
     refused(lambda: yapo.load_vector(path), "'vector' is float32 [2], expected floats of shape [1]")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (torch.ones(4, device="meta"), "'vector' is torch.float32 of shape (4,), device meta; give a dense tensor in memory"),
+        (torch.ones(4).to_sparse(), "'vector' is torch.float32 of shape (4,), torch.sparse_coo"),
+        (torch.ones(4, dtype=torch.complex64), "'vector' is torch.complex64"),
+        (torch.ones(4).to(torch.float8_e4m3fn), "'vector' is torch.float8_e4m3fn"),
+        ([1.0], "'vector' is list"),
+        (None, "'vector' is NoneType"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_values_that_no_file_holds(tmp_path: Path, values: Any, said: str) -> None:
+    path = tmp_path / "v.safetensors"
+    refused(lambda: SteeringVector(values, INFO).save(path), str(path), said)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("name", ["vector", "trained", "left out"])

@@ -169,6 +169,19 @@ def test_the_block_undoes_itself(gemma: LanguageModel, sae: SAE) -> None:
     assert torch.equal(gemma.model(**batch).logits, before)
 
 
+def test_a_block_can_be_entered_again(gemma: LanguageModel, sae: SAE) -> None:
+    """One after the other, inside itself, and as a decorator."""
+    ids = torch.tensor([[2, 9, 11]])
+    plain, block = gemma.model(input_ids=ids).logits, yapo.steer(gemma.model, make_vector("dense", sae))
+    with block:
+        once = gemma.model(input_ids=ids).logits
+    with block, block:
+        assert not torch.equal(gemma.model(input_ids=ids).logits, once)
+    assert torch.equal(block(gemma.model)(input_ids=ids).logits, once)
+    assert torch.equal(gemma.model(input_ids=ids).logits, plain)
+    assert not torch.equal(once, plain)
+
+
 def test_nested_blocks_add_up(gemma: LanguageModel, sae: SAE) -> None:
     first, second = make_vector("dense", sae), make_vector("sparse", sae)
     edits = plain_edit(first, sae, 1.0), plain_edit(second, sae, 2.0)

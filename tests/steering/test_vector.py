@@ -6,6 +6,7 @@ import json
 import stat
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,9 +16,11 @@ from safetensors.torch import save_file
 import yapo
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
+from yapo.steering.activations import ActivationStore
 from yapo.steering.methods.dspa.map import MAP_CONVENTION, ConditionalMap
 from yapo.steering.vector import CONVENTION, SteeringVector, TrainedVector, VectorInfo
 
+from ..refusals import refused
 from .methods.test_dspa_map import make_map
 
 INFO = VectorInfo(
@@ -80,8 +83,30 @@ def test_truncated_file(tmp_path: Path, vector: SteeringVector, kept: int) -> No
 
 
 def test_a_folder_is_not_a_vector(tmp_path: Path) -> None:
-    with pytest.raises(YapoError, match=f"{tmp_path}: damaged or not safetensors"):
-        yapo.load_vector(tmp_path)
+    refused(lambda: yapo.load_vector(tmp_path), f"{tmp_path}: a folder; give")
+    refused(lambda: ActivationStore.load(tmp_path), f"{tmp_path}: a folder; give")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "path='': not the path of a file"),
+        (".", ".: a folder"),
+        ("/dev/null", "/dev/null: no regular file"),
+        (None, "path=None: not the path of a file"),
+        (3, "path=3: not"),
+        (b"x", "path=b'x': not"),
+        (["v.safetensors"], "path=['v.safetensors']: not"),
+        ("v\0.safetensors", "no such file"),
+        ("n" * 300, "File name too long"),
+        ("/dev/null/v.safetensors", "no such file"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_path_of_a_file(path: Any, said: str, vector: SteeringVector) -> None:
+    refused(lambda: yapo.load_vector(path), said)
+    if not isinstance(path, str):
+        refused(lambda: vector.save(path), said)
 
 
 def _foreign(path: Path, metadata: dict[str, str] | None, name: str = "vector") -> Path:
@@ -96,13 +121,15 @@ def _foreign(path: Path, metadata: dict[str, str] | None, name: str = "vector") 
         ({"format": "pt"}, "no header of this project"),
         ({"yapo": "{not json"}, "the header is not a JSON object"),
         ({"yapo": "[]"}, "the header is not a JSON object"),
+        ({"yapo": "[" * 100_000}, "the header is not a JSON object"),
+        ({"yapo": '{"layer": 1, "space": "dense", "layer": 0}'}, "it names 'layer' twice"),
+        ({"yapo": '{"extra": {"a": 1, "a": 1}}'}, "it names 'a' twice"),
+        ({"yapo": '{"layer": ' + "1" * 5000 + "}"}, "the header is not a JSON object"),
     ],
 )
 def test_foreign_headers(tmp_path: Path, metadata: dict[str, str] | None, message: str) -> None:
     path = _foreign(tmp_path / "v.safetensors", metadata)
-    with pytest.raises(YapoError, match=message) as caught:
-        yapo.load_vector(path)
-    assert str(path) in str(caught.value)
+    refused(lambda: yapo.load_vector(path), str(path), message)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, vector: SteeringVector) -> None:
@@ -116,8 +143,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, vector: SteeringVect
     path = tmp_path / "v.safetensors"
     vector.save(path)
     before = path.read_bytes()
-    with pytest.raises(TypeError):
-        SteeringVector(vector.values, replace(INFO, extra={"not JSON": object()})).save(path)
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for extra in ({"not JSON": object()}, {1: 2, "1": 3}, {"half a letter": "\ud800"}, {"deep": deep}):
+        refused(lambda extra=extra: SteeringVector(vector.values, replace(INFO, extra=extra)).save(path), "its header is no JSON")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -19,6 +19,7 @@ from mlflow.entities import Metric, ViewType
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from safetensors.numpy import save_file
 
+from tests.refusals import refused
 from tests.tracking.study_files import (
     curve,
     hashes,
@@ -258,6 +259,17 @@ def test_a_folder_that_cannot_be_used_is_a_warning(results: Path, place: str, ca
     assert follower.ingest_or_warn() is None
     (record,) = caplog.records
     assert str(results / "file") in record.getMessage()
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "mlartifacts"])
+@pytest.mark.parametrize("target", ["nowhere/x.db", "study", "{name}"], ids=["no folder", "below a file", "itself"])
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, name: str, target: str) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / name
+    path.symlink_to(tmp_path / target.format(name=name).replace("study", "file/x.db"))
+    before = sorted(tmp_path.iterdir())
+    refused(lambda: Database(tmp_path / "mlflow.db", tmp_path / "mlartifacts"), str(path), "delete the link")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_bad_line_is_named_and_the_rest_shown(results: Path, yapo: Path, caplog: pytest.LogCaptureFixture) -> None:

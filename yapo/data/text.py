@@ -56,7 +56,10 @@ def is_blank(text: str) -> bool:
 
 def shown(value: object, bare: bool = False) -> str:
     """Return a value as errors show it: as Python writes it, or a text ``bare`` of quotes, cut where it is long."""
-    text = value if bare and isinstance(value, str) else _REPR.repr(value)
+    try:
+        text = value if bare and isinstance(value, str) else _REPR.repr(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        text = f"<{type(value).__name__} of too many digits>"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,29 @@ from yapo.steering.vector import SteeringVector
 Autoencoder = SAE | Path | str
 
 
-@contextmanager
+class _Reusable(ContextDecorator, AbstractContextManager[PreTrainedModel, None]):
+    """A ``with`` block that may be entered again, also inside itself."""
+
+    def __init__(self, begin: Callable[[], AbstractContextManager[PreTrainedModel]]) -> None:
+        self._begin, self._open = begin, list[AbstractContextManager[PreTrainedModel]]()
+
+    def __enter__(self) -> PreTrainedModel:
+        block = self._begin()
+        model = block.__enter__()
+        self._open.append(block)
+        return model
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.pop().__exit__(*error)
+
+
 def steer(
     model: PreTrainedModel,
     vector: SteeringVector,
     multiplier: float | None = None,
     sae: Autoencoder | Mapping[int, Autoencoder] | None = None,
     answer_starts: AnswerStarts | None = None,
-) -> Iterator[PreTrainedModel]:
+) -> AbstractContextManager[PreTrainedModel]:
     """Displace the output of block ``vector.info.layer`` by ``multiplier * vector`` at every token but BOS.
 
     A vector with a map (DSPA) edits the last prompt token and the answer instead, as the prompt says. In a conversation the
@@ -50,6 +65,17 @@ def steer(
         YapoError: the multiplier is no number, the model cannot be steered, the vector was made for another model, or the
             autoencoder for another vector.
     """
+    return _Reusable(lambda: _steer(model, vector, multiplier, sae, answer_starts))
+
+
+@contextmanager
+def _steer(
+    model: PreTrainedModel,
+    vector: SteeringVector,
+    multiplier: float | None,
+    sae: Autoencoder | Mapping[int, Autoencoder] | None,
+    answer_starts: AnswerStarts | None,
+) -> Iterator[PreTrainedModel]:
     check_vector(vector)
     strength = strength_of(multiplier, vector)
     check_model(model, vector)

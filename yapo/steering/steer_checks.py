@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 import numbers
 import warnings
 from pathlib import Path
@@ -10,12 +10,14 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from yapo.checks import is_finite
+from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.hub import Repo, is_commit, snapshot_commit, snapshot_of, snapshots_with_weights
 from yapo.models.checkpoint import missing_file, weights_digest
 from yapo.models.weights import check_architecture
 from yapo.steering.vector import SteeringVector, VectorInfo
-from yapo.tensors import not_finite
+from yapo.tensors import described, is_plain, not_finite
 
 
 def strength_of(multiplier: object, vector: SteeringVector) -> float:
@@ -26,10 +28,11 @@ def strength_of(multiplier: object, vector: SteeringVector) -> float:
     """
     value, named = (vector.info.multiplier, "the vector's multiplier") if multiplier is None else (multiplier, "multiplier")
     if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        with contextlib.suppress(RuntimeError):  # one on the device meta has no value
+            value = value.item()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not is_finite(value):
         fix = "leave it out for the one chosen on validation" if multiplier is not None else "give one as multiplier=..."
-        raise YapoError(f"{named}={value!r}: not a finite number; {fix}")
+        raise YapoError(f"{named}={shown(value)}: not a finite number; {fix}")
     return float(value)
 
 
@@ -42,9 +45,10 @@ def check_vector(vector: object) -> None:
     if not isinstance(vector, SteeringVector):
         shown = repr(vector) if isinstance(vector, str | Path | None) else type(vector).__name__
         raise YapoError(f"vector={shown}: not a steering vector; give what yapo.load_vector(path) returns")
-    if vector.values.ndim != 1 or not vector.values.is_floating_point():
-        found = f"{vector.values.dtype} of shape {tuple(vector.values.shape)}"
-        raise YapoError(f"the vector's values are {found}; give one floating-point number for each entry of its space")
+    if not is_plain(vector.values) or vector.values.ndim != 1 or not vector.values.is_floating_point():
+        raise YapoError(
+            f"the vector's values are {described(vector.values)}; give one floating-point number for each entry of its space"
+        )
     if not_finite([("values", vector.values)]) is not None:
         raise YapoError(f"the vector for {vector.info.model} holds NaN or infinity; train or download it again")
 
@@ -135,7 +139,7 @@ def _check_weights(config: PreTrainedConfig, info: VectorInfo) -> None:
         warnings.warn(
             f"{vectors}; the cache holds {len(here)} commits of {name}, and a model loaded by its name does not say which it is; "
             f"load it from {folders[here.index(made)]} to be sure",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

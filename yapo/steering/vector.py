@@ -5,22 +5,23 @@ What the vector's space keeps beside it, such as a slice of an autoencoder, stan
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from yapo.checks import check_types
+from yapo.checks import check_types, is_finite
+from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Intervention, Threshold
-from yapo.steering.spaces import DENSE, Payload, Space, TargetModel, VectorFile, find_space
+from yapo.steering.spaces import DENSE, Payload, SAESlice, Space, TargetModel, VectorFile, find_space
 from yapo.tensors import check_finite, load_tensors, save_tensors
 
 CONVENTION = (
@@ -66,8 +67,8 @@ class VectorInfo:
         find_space(self.space, self.method)
         if self.layer < 0:
             raise YapoError(f"layer={self.layer}: layers count from 0")
-        if not math.isfinite(self.multiplier):
-            raise YapoError(f"multiplier={self.multiplier}: must be finite")
+        if not is_finite(self.multiplier):
+            raise YapoError(f"multiplier={shown(self.multiplier)}: must be finite")
 
     @classmethod
     def of(cls, header: dict[str, Any], path: Path | str) -> VectorInfo:
@@ -79,6 +80,12 @@ class VectorInfo:
 
 
 _KEYS = {item.name for item in fields(VectorInfo)}
+
+
+def _as_path(path: object) -> Path:
+    if not isinstance(path, str | PathLike) or not str(path):
+        raise YapoError(f"path={shown(path)}: not the path of a file; give that of a steering vector")
+    return Path(path)
 
 
 class Vector(ABC):
@@ -108,7 +115,7 @@ class Vector(ABC):
 
     def _save(self, path: Path | str, tensors: dict[str, Tensor]) -> None:
         held, header = ({}, {}) if self.payload is None else (self.payload.tensors(), self.payload.header())
-        save_tensors(Path(path), tensors | held, asdict(self.info) | header)
+        save_tensors(_as_path(path), tensors | held, vars(self.info) | header)
 
     @staticmethod
     def _read(
@@ -119,6 +126,13 @@ class Vector(ABC):
         file = VectorFile(path, info, {key: value for key, value in header.items() if key not in _KEYS}, tensors)
         space, some = find_space(info.space, info.method), (None,) * (ndim - 1)
         payload = space.read_payload(file, file.tensor(name, (*some, None)).shape[-1])
+        own = {
+            name,
+            *(() if payload is None else payload.tensors()),
+            *(("dense",) if name == "vector" and space.of_features else ()),
+        }
+        if unknown := sorted(tensors.keys() - own):
+            raise file.refusal(f"it holds {', '.join(unknown)}, which its header does not tell of")
         return file.tensor(name, (*some, space.width)), info, payload
 
 
@@ -163,10 +177,12 @@ class SteeringVector(Vector):
         Raises:
             YapoError: it is missing, damaged or foreign.
         """
-        tensors, header = load_tensors(Path(path))
+        place = _as_path(path)
+        tensors, header = load_tensors(place)
         values, info, payload = cls._read(tensors, header, path, "vector", 1)
-        dense = None if "dense" not in tensors else VectorFile(path, info, {}, tensors).tensor("dense", (None,))
-        return cls(values, info, payload, dense, Path(path))
+        width = payload.sae.d_model if isinstance(payload, SAESlice) else None
+        dense = None if "dense" not in tensors else VectorFile(path, info, {}, tensors).tensor("dense", (width,))
+        return cls(values, info, payload, dense, place)
 
 
 @dataclass(frozen=True)

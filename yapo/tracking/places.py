@@ -39,12 +39,11 @@ class Database:
         """Name the file and the folder; nothing is opened yet.
 
         Raises:
-            YapoError: the path holds a question mark.
+            YapoError: the path holds a question mark, or is a link into a folder that does not exist.
         """
-        self.path = path.resolve()
+        self.path, self.artifacts = (_target(place) for place in (path, artifacts))
         if "?" in str(self.path):
             raise YapoError(f"{self.path}: the address of a database cannot hold a question mark; rename the folder")
-        self.artifacts = artifacts.resolve()
         self.uri = f"sqlite:///{self.path}?timeout={_BUSY_SECONDS:g}"
         self.name = str(self.path)
         self.lock = Path(f"{self.path}.lock")
@@ -118,6 +117,17 @@ class Database:
                 f"{self.path}: its experiment '{experiment.name}' has its artifacts in {experiment.artifact_location}, not in "
                 f"{self.artifact_location}: it is not that of {results}; delete the database and the next ingest makes it anew"
             )
+
+
+def _target(place: Path) -> Path:
+    """Return the place itself, behind links. A link into a folder that does not exist is refused: no one asked to make that."""
+    try:
+        target = place.resolve()
+    except RuntimeError as error:
+        raise YapoError(f"{place}: {error}; delete the link") from None
+    if place.is_symlink() and not target.parent.is_dir():
+        raise YapoError(f"{place}: a link to {target}, whose folder does not exist; make that folder, or delete the link")
+    return target
 
 
 class Server:

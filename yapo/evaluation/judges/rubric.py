@@ -16,6 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from yapo.checks import distinct_names
+
 Messages = list[dict[str, str]]
 Grades = dict[str, int]
 
@@ -143,7 +145,8 @@ def ask_again(asked: Messages, reply: str) -> Messages:
 
 def _objects(text: str) -> list[dict[str, Any]]:
     """Return the JSON objects of a text, outermost ones only, in order; none of those in a thought or before its end."""
-    decoder, found = json.JSONDecoder(object_pairs_hook=_once), []
+    decoder = json.JSONDecoder(object_pairs_hook=distinct_names)  # of two grades for one part neither counts
+    found: list[dict[str, Any]] = []
     mark = _MARK.search(text)
     while mark:
         end, kind = mark.end(), str(mark.lastgroup)
@@ -163,13 +166,6 @@ def _objects(text: str) -> list[dict[str, Any]]:
             end = closed.end()
         mark = _MARK.search(text, end)
     return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object whose names are distinct: of two grades for one part neither counts."""
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return dict(pairs)
 
 
 # The paper's rubric for open-ended answers about culture, in our wording. The score, 0 to 10, is the sum of the parts; it is
