@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,9 +166,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return _parsed(path, _content(path), "")
+def read_json(path: Path, again: str = _AGAIN) -> Any:
+    """Read JSON, with or without a byte order mark.
+
+    Args:
+        path: the file.
+        again: what to do about a damaged one.
+
+    Raises:
+        YapoError: there is none, or it is damaged or gives a key twice.
+    """
+    return _parsed(path, _content(path, again), "", again)
 
 
 def read_json_lines(path: Path) -> pd.DataFrame:
@@ -175,28 +184,38 @@ def read_json_lines(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for number, line in enumerate(_content(path).splitlines(), start=1):
-        row = _parsed(path, line, f", line {number}")
+    for number, line in enumerate(_content(path, _AGAIN).splitlines(), start=1):
+        row = _parsed(path, line, f", line {number}", _AGAIN)
         if not isinstance(row, dict):
             raise YapoError(f"{path}, line {number}: {line[:40]} is not an object; {_AGAIN}")
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, again: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; run the stage that makes it") from None
     except UnicodeDecodeError as error:
-        raise YapoError(f"{path}: not UTF-8 ({error.reason}); {_AGAIN}") from None
+        raise YapoError(f"{path}: not UTF-8 ({error.reason}); {again}") from None
+    except OSError as error:
+        raise YapoError(f"{path}: cannot be read ({error.strerror}); {again}") from None
 
 
-def _parsed(path: Path, text: str, place: str) -> Any:
+def _parsed(path: Path, text: str, place: str, again: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise YapoError(f"{path}{place}: not valid JSON ({error}); {_AGAIN}") from None
+        raise YapoError(f"{path}{place}: not valid JSON ({error}); {again}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose keys are distinct: JSON does not say which of two values counts."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError(f"it gives {Counter(key for key, _ in pairs).most_common(1)[0][0]!r} twice")
+    return made
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:

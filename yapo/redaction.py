@@ -17,13 +17,13 @@ MASK = "***"
 
 _SHORTEST_READ, _SHORTEST_NAMED = 6, 8  # shorter values ("EMPTY", "none") are placeholders, and words of ordinary texts
 _NAMES = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD)$", re.IGNORECASE)
-_FIELD = r"(?:[\w.-]*(?:api[_-]?key|secret|password|passwd|access[_-]token|auth[_-]token|hf[_-]token))"
+_FIELD = r"(?:api[_-]?key|secret|password|passwd|access[_-]token|auth[_-]token|hf[_-]token)"
 # Quotes and backslashes end a secret: JSON with one in it stays JSON.
 _FORMS = (
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s'\"<>\\]*@", re.IGNORECASE), rf"\1{MASK}@"),
+    (re.compile(r"(?<=[a-z0-9+.-])(://)[^/\s'\"<>\\]*@", re.IGNORECASE), rf"\1{MASK}@"),
     (re.compile(r"([?&](?:api[_-]?key|key|token|access_token|sig|signature)=)[^&\s'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(rf"(\b{_FIELD}=)(?!\.\.\.)[^\s;,&}}'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(rf"(['\"]{_FIELD}['\"]\s*:\s*['\"])[^'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(rf"({_FIELD}=)(?!\.\.\.)[^\s;,&}}'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(rf"(['\"][\w.-]*{_FIELD}['\"]\s*:\s*['\"])[^'\"\\]+", re.IGNORECASE), rf"\1{MASK}"),
     (
         re.compile(r"(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:(?:bearer|basic|token)\s+)?)[^\s'\",}\\]+", re.IGNORECASE),
         rf"\1{MASK}",

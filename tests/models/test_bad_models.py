@@ -20,6 +20,7 @@ from ..refusals import contents, refused
 
 Edit = Callable[[Path], object]
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+NAN = float("nan")
 OWN_CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nraise SystemExit\n"
 MAPPED = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model", "AutoTokenizer": ["own.Tokenizer", None]}
 
@@ -115,6 +116,10 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "an index without files": (both(indexed(), text(INDEX, '{"weight_map": {}}')), (INDEX, "damaged")),
     "an index that is not JSON": (both(indexed(), text(INDEX, "{")), (INDEX, "damaged")),
     "an index that is a list": (both(indexed(), text(INDEX, "[]")), (INDEX, "damaged")),
+    "weights twice": (
+        both(indexed(), lambda f: shutil.copy(f / "a.safetensors", f / WEIGHTS)),
+        (f"both {WEIGHTS} and the files of {INDEX}", "move one"),
+    ),
     "a shard that is cut": (
         both(indexed(), lambda f: (f / "a.safetensors").write_bytes((f / "a.safetensors").read_bytes()[:-50])),
         ("cannot be loaded",),
@@ -123,7 +128,7 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     # configuration
     "config that is not JSON": (text("config.json", '{"a": '), ("config.json", "not valid JSON")),
     "config that is a list": (text("config.json", "[]"), ("config.json", "not a JSON object")),
-    "config in another encoding": (text("config.json", "{}".encode("utf-16")), ("config.json", "not valid JSON")),
+    "config in another encoding": (text("config.json", "{}".encode("utf-16")), ("config.json", "not UTF-8")),
     "config that says nothing": (text("config.json", "{}"), ("architecture 'None' is not supported", "gemma2")),
     "an architecture without support": (setting("config.json", model_type="gpt2"), ("architecture 'gpt2'", "gemma2")),
     "an architecture that is a list": (setting("config.json", model_type=["llama"]), ("architecture '['llama']'",)),
@@ -136,6 +141,28 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "layers of the wrong type": (setting("config.json", num_hidden_layers="four"), ("cannot be loaded", "num_hidden_layers")),
     "heads that do not divide": (setting("config.json", num_key_value_heads=3), ("has shape", "asks for")),
     "another activation": (setting("config.json", hidden_activation="no_such"), ("cannot be loaded", "no_such")),
+    **{
+        f"{name} of {value}": (
+            setting("config.json", **{name: value}),
+            (f"{name} is {value} in config.json", "finite number above 0"),
+        )
+        for name, value in (
+            *((f"{place}_logit_softcapping", value) for place in ("final", "attn") for value in (NAN, float("inf"), 0.0, -1.5)),
+            *(("rms_norm_eps", value) for value in (NAN, -1e-6, 0.0)),
+            *(("query_pre_attn_scalar", value) for value in (-8, 0)),
+            *(("sliding_window", value) for value in (0, -1)),
+            *(("rope_theta", value) for value in (NAN, 0, -1e4)),
+        )
+    },
+    "rope within of 0": (
+        setting("config.json", rope_parameters={"rope_type": "default", "rope_theta": 0.0}),
+        ("rope_theta is 0.0 in config.json",),
+    ),
+    "another number that is NaN": (setting("config.json", spare=[{"x": NAN}]), ("x is nan", "write a finite number, or")),
+    "a number beyond floats": (text("config.json", '{"model_type": "gemma2", "hidden_size": 1e999}'), ("hidden_size is inf",)),
+    "a key twice": (text("config.json", '{"model_type": "llama", "model_type": "gemma2"}'), ("it gives 'model_type' twice",)),
+    "an end below 0": (setting("config.json", eos_token_id=-1), ("eos_token_id is -1", "a token's number, 0 to")),
+    "an end beyond the vocabulary": (setting("generation_config.json", eos_token_id=[1, 999999]), ("[1, 999999]", "0 to")),
     "ends that are text": (setting("generation_config.json", eos_token_id="<eos>"), ("eos_token_id", "<eos>")),
     "ends that are switches": (setting("config.json", eos_token_id=[True]), ("eos_token_id", "True")),
     "generation settings that are not JSON": (text("generation_config.json", "{"), ("generation_config.json", "not valid JSON")),
@@ -151,12 +178,22 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "a tensor of another shape": (weights(**{LAYER: torch.ones(48, 16)}), ("up_proj.weight has shape (48, 16)", "(48, 32)")),
     "another width": (setting("config.json", hidden_size=64), ("has shape", "config.json asks for")),
     "another vocabulary": (setting("config.json", vocab_size=50), ("embed_tokens.weight has shape", "50")),
+    "whole numbers": (
+        weights(**{LAYER: torch.ones(48, 32, dtype=torch.int8)}),
+        ("model.layers.2.mlp.up_proj.weight of model.safetensors holds I8 numbers", "floating-point"),
+    ),
+    "switches": (weights(model__norm__weight=torch.ones(32, dtype=torch.bool)), ("norm.weight", "holds BOOL numbers")),
     "NaN": (weights(**{LAYER: float("nan")}), ("model.layers.2.mlp.up_proj.weight holds NaN",)),
     "infinity": (weights(model__embed_tokens__weight=float("-inf")), ("embed_tokens.weight holds NaN or infinity",)),
     # tokenizer and template
     "tokenizer that is not JSON": (text("tokenizer.json", "{"), ("cannot be loaded",)),
     "tokenizer that is empty": (text("tokenizer.json", "{}"), ("cannot be loaded",)),
     "tokenizer settings that are a list": (text("tokenizer_config.json", "[]"), ("tokenizer_config.json", "JSON object")),
+    "no tokenizer settings": (gone("tokenizer_config.json"), ("tokenizer_config.json is missing",)),
+    "an end that is no token": (
+        setting("tokenizer_config.json", eos_token="<nope>"),
+        ("eos_token is '<nope>' in tokenizer_config.json", "no token of tokenizer.json"),
+    ),
     "tokens beyond the embedding": (
         lambda f: _saved(f, vocabulary=300),
         ("tokens beyond the 300 that the model embeds", "the model's own tokenizer"),
@@ -212,3 +249,22 @@ def test_tensors_that_old_checkpoints_hold_beside_the_model(whole: Path, tmp_pat
     save_file({name: tensor.clone() for name, tensor in (held | old).items()}, folder / WEIGHTS, metadata={"format": "pt"})
     loaded = load_language_model(ModelConfig(path=str(folder)), device="cpu")
     assert torch.equal(loaded.model.lm_head.weight, held["model.embed_tokens.weight"])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        setting("config.json", query_pre_attn_scalar=1, spare=-1),
+        lambda f: (f / "config.json").write_text(
+            (f / "config.json").read_text().replace('"attn_logit_softcapping": 50.0', '"attn_logit_softcapping": null')
+        ),
+        text(INDEX, json.dumps({"weight_map": {"a": "gone.safetensors"}})),
+        text(INDEX, json.dumps({"weight_map": {"a": WEIGHTS}})),
+    ],
+    ids=["a number below 0 that nothing reads", "no soft cap", "an index of shards that are gone", "an index of the whole file"],
+)
+def test_unusual_folders_that_are_loaded(whole: Path, tmp_path: Path, edit: Edit) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(whole, folder)
+    edit(folder)
+    load_language_model(ModelConfig(path=str(folder)), device="cpu")

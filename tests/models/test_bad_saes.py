@@ -82,7 +82,13 @@ FOLDERS: dict[str, Case] = {
     "a hook that is a number": ("standard", {"metadata": {"hook_name": 3}}, ("hook_name is 3",)),
     "a hook of two lines": ("standard", {"metadata": {"hook_name": "blocks.3\n"}}, (r"hook_name is blocks.3\n;",)),
     "settings that are a list": ("standard", text("cfg.json", "[]"), ("cfg.json", "key architecture is missing")),
-    "settings that are not JSON": ("standard", text("cfg.json", "{"), ("cfg.json", "not valid JSON")),
+    "settings that are not JSON": (
+        "standard",
+        text("cfg.json", "{"),
+        ("cfg.json", "not valid JSON", "copy or download it again"),
+    ),
+    "settings nested without end": ("standard", text("cfg.json", "[" * 100_000), ("cfg.json", "copy or download it again")),
+    "settings with a key twice": ("standard", text("cfg.json", '{"k": 1, "k": 2}'), ("cfg.json", "it gives 'k' twice")),
     "settings in another encoding": ("standard", text("cfg.json", "{}".encode("utf-16")), ("cfg.json", "not UTF-8")),
     "no settings": ("standard", lambda f: (f / "cfg.json").unlink(), ("cfg.json: no such file",)),
     "no weights": ("standard", lambda f: (f / "sae_weights.safetensors").unlink(), ("sae_weights.safetensors: no such file",)),
@@ -186,8 +192,10 @@ def test_a_file_that_is_not_loaded(tmp_path: Path, case: str) -> None:
 
 
 def test_settings_as_other_writers_spell_them(tmp_path: Path) -> None:
-    """A k of 18.0 is 18, and rescaling that is null is none."""
+    """A k of 18.0 is 18, rescaling that is null is none, and a byte order mark says nothing."""
     plain = load_sae(write_folder(tmp_path / "a", config("topk", k=18), weights("topk")))
     spelled = write_folder(tmp_path / "b", config("topk", k=18.0, rescale_acts_by_decoder_norm=None), weights("topk"))
     assert json.loads((spelled / "cfg.json").read_text())["k"] == 18.0
+    assert load_sae(spelled).digest == plain.digest
+    (spelled / "cfg.json").write_bytes(b"\xef\xbb\xbf" + (spelled / "cfg.json").read_bytes())
     assert load_sae(spelled).digest == plain.digest

@@ -63,13 +63,14 @@ def test_no_thinking_and_no_date_of_today(tokenizer: ChatTokenizer) -> None:
     """The ways in which Qwen 3's and Llama 3's templates ask."""
     template = (
         "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}Today: {{ date_string }}\n"
+        "{{ strftime_now('%Y-%m-%d %H:%M:%S') }}\n"
         + TURNS
         + "{% if add_generation_prompt %}<start_of_turn>model\n"
         + "{% if enable_thinking is defined and enable_thinking is false %}no thoughts{% endif %}{% endif %}"
     )
     chat = ChatTokenizer(with_template(tokenizer, template))
     written = chat.tokenizer.decode(chat.prompt("foul"))
-    assert "26 Jul 2024" in written
+    assert "26 Jul 2024\n2024-07-26 00:00:00" in written
     assert written.endswith("no thoughts")
 
 

@@ -40,7 +40,11 @@ class CountryCurves:
     seed: int
 
     def patching(self, task: str) -> list[Point]:
-        """Return the probability of the country's own answer and of the Western one, patched after each layer."""
+        """Return the probability of the country's own answer and of the Western one, patched after each layer.
+
+        Raises:
+            YapoError: one is not finite.
+        """
         prompts, tokenizer = self.prompts, self.lm.tokenizer
         localized, nonlocalized = _pairs_of_variants(self.items[self.items["control_index"] >= 0], "validation")
         probes = [
@@ -53,6 +57,11 @@ class CountryCurves:
             for source, target in zip(localized.to_dict("records"), nonlocalized.to_dict("records"), strict=True)
         ]
         values = patch_all_layers(self.lm, probes, self.batch_size)
+        if not bool(values.isfinite().all()):
+            raise YapoError(
+                f"{self.lm.source}: patching on {task} for {self.country} gives probabilities that are not finite; "
+                "check the model, or take another model.dtype"
+            )
         points = []
         for side, curve in enumerate(("patching", "patching_western")):
             ends = {"base": float(values[-2, :, side].mean()), "ceiling": float(values[-1, :, side].mean())}

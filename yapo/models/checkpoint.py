@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from yapo.errors import YapoError
-from yapo.files import file_digest
+from yapo.files import file_digest, read_json
 from yapo.hub import Repo, cached_snapshot, download_snapshot
 from yapo.names import NEWEST, is_hub_id
 
 # At the top of the repository; not the PyTorch copies of the weights that some have too.
 FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+TOKENIZER_CONFIG = "tokenizer_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 
@@ -44,6 +44,10 @@ def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> 
             f"{key}={path}: {INDEX} names {foreign!r}, which is no .safetensors file of this folder and is not opened; "
             "save the model again as safetensors"
         )
+    shards = _index(folder) or []
+    twice = WEIGHTS not in shards and all((folder / name).is_file() for name in (WEIGHTS, *shards))
+    if shards and twice and not is_hub_id(path):
+        raise YapoError(f"{key}={path}: both {WEIGHTS} and the files of {INDEX} are whole models; move one of them elsewhere")
     missing = missing_file(folder)
     if missing is not None:
         raise YapoError(f"{key}={path}: {missing} is missing; download or copy the rest of it")
@@ -56,6 +60,11 @@ def weights_digest(folder: Path) -> str:
     """Return the digest of a folder's weights; empty where it has none."""
     weights = sorted(folder.glob("*.safetensors"))
     return file_digest(*weights) if weights else ""
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that a complete folder's weights are read from."""
+    return [folder / name for name in _indexed(folder) or [WEIGHTS]]
 
 
 def missing_file(folder: Path) -> str | None:
@@ -73,16 +82,22 @@ def missing_file(folder: Path) -> str | None:
                 return f"{shard}, one of the {len(shards)} that {INDEX} names,"
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return f"the tokenizer ({' or '.join(TOKENIZERS)})"
+    if not (folder / TOKENIZER_CONFIG).is_file():
+        return TOKENIZER_CONFIG
     return None
 
 
 def _indexed(folder: Path) -> list[str] | None:
     """Return the files that the weights' index names; none where they are one file, None where the index is damaged."""
-    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+    return [] if (folder / WEIGHTS).is_file() else _index(folder)
+
+
+def _index(folder: Path) -> list[str] | None:
+    if not (folder / INDEX).is_file():
         return []
     try:
-        names = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        names = set(read_json(folder / INDEX)["weight_map"].values())
+    except (YapoError, KeyError, TypeError, AttributeError):
         return None
     return sorted(names) if names and all(isinstance(name, str) for name in names) else None
 

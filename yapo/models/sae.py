@@ -32,6 +32,8 @@ ACTIVATIONS: dict[str, Activation] = {"standard": "relu", "jumprelu": "jumprelu"
 CONFIG_FILE, WEIGHTS_FILE, SCALER_FILE = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
 RESCALE = "rescale_acts_by_decoder_norm"
 
+AGAIN = "copy or download it again"
+
 # Bounds the dense codes held at once by encode_sparse: 256 MiB of float32.
 DENSE_CODES = 2**26
 
@@ -213,7 +215,7 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
     path = folder / CONFIG_FILE
     if not os.path.isfile(path):  # which says no where pathlib raises: of names that no file can have
         raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz")
-    config = read_json(path)
+    config = read_json(path, AGAIN)
     for key in ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata"):
         require(config, key, path)
     hook_name = require(config["metadata"], "hook_name", path)
@@ -287,7 +289,7 @@ def _read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; copy the whole SAELens folder") from None
     except (SafetensorError, OSError) as error:
-        raise YapoError(f"{path}: damaged or not a safetensors file ({_line(error)}); copy or download it again") from None
+        raise YapoError(f"{path}: damaged or not a safetensors file ({_line(error)}); {AGAIN}") from None
     for name, tensor in held.items():
         if not tensor.is_floating_point():
             raise YapoError(f"{path}: {name} holds {tensor.dtype} numbers; save the autoencoder in a floating-point type")
@@ -306,7 +308,7 @@ def _fold_scale(weights: dict[str, Tensor], normalization: str, folder: Path) ->
     path = folder / SCALER_FILE
     if not path.is_file():
         raise YapoError(f"{path}: no such file, but normalize_activations is {normalization}; save the autoencoder folded")
-    scale = input_scale(read_json(path), path)
+    scale = input_scale(read_json(path, AGAIN), path)
     weights["W_enc"] *= scale
     weights["W_dec"] /= scale
     weights["b_dec"] /= scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from functools import cached_property
 
 from transformers import PreTrainedTokenizerBase
@@ -13,7 +14,15 @@ from yapo.models.template import Template
 
 # What templates may ask for beside the turns. Qwen 3 answers at once instead of thinking first; Llama 3 writes this date (the
 # one its template falls back to) instead of today's, which would make every prompt change from day to day.
-SETTINGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
+DATE = datetime(2024, 7, 26)
+SETTINGS = {"enable_thinking": False, "date_string": f"{DATE:%d %b %Y}"}
+# The same for templates that ask for the time in their own format. The library passes data to a template, and no functions.
+_FORMATS = [f"%{pad}{letter}" for letter in "aAbBcdDefFgGhHIjlkmMnpPrRStTuUVwWxXyYzZ" for pad in ("", "-")]
+_FIXED_TIME = (
+    "{% macro strftime_now(format) %}{{ format"
+    + "".join(f" | replace('{form}', {DATE.strftime(form)!r})" for form in _FORMATS)
+    + " }}{% endmacro %}\n"  # a line of its own, which leaves nothing
+)
 
 FIRST, ANSWER, SECOND = "Zqfirst", "Zqanswer", "Zqsecond"  # stand for turns when a template is read; in no template's own text
 
@@ -141,9 +150,11 @@ class ChatTokenizer:
     def _render(self, chat: Sequence[tuple[str, str]], add_generation_prompt: bool = False) -> str:
         messages = [{"role": role, "content": text} for role, text in chat]
         try:
+            written = self.tokenizer.get_chat_template()
+            template = _FIXED_TIME + written if "strftime_now" in written else None
             return str(
                 self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=add_generation_prompt, **SETTINGS
+                    messages, chat_template=template, tokenize=False, add_generation_prompt=add_generation_prompt, **SETTINGS
                 )
             )
         except Exception as error:  # a template is a program of the model's makers: it may fail in any way

@@ -6,8 +6,8 @@ a model's folder (``auto_map``) never runs, whatever a terminal would be asked.
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as library_logging
 
 from yapo.errors import YapoError
+from yapo.files import read_json
+from yapo.models.checkpoint import weight_files
 from yapo.models.tokenizer import ChatTokenizer
 from yapo.tensors import not_finite
 
@@ -26,6 +30,11 @@ log = logging.getLogger(__name__)
 SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")
 UNUSED = re.compile(r"rotary_emb\.inv_freq$")  # old checkpoints hold what the configuration already says
 NAMED = 3  # tensors that an error names
+POSITIVE = (
+    *("final_logit_softcapping", "attn_logit_softcapping", "query_pre_attn_scalar", "rms_norm_eps", "sliding_window"),
+    *("rope_theta", "factor", "low_freq_factor", "high_freq_factor", "attention_factor", "partial_rotary_factor"),
+    *("original_max_position_embeddings", "max_position_embeddings"),
+)
 
 
 def check_architecture(source: str, kind: object, own_code: bool = False) -> None:
@@ -47,7 +56,8 @@ def load_config(folder: Path, source: str) -> PreTrainedConfig:
         source: the model as the user named it.
 
     Raises:
-        YapoError: it is damaged, of another architecture, quantised, or the library refuses it.
+        YapoError: it is damaged, of another architecture, quantised, holds numbers that compute nothing, or the library refuses
+            it.
     """
     raw, own_code = _object(folder / "config.json", source), False
     for name in ("config.json", "tokenizer_config.json"):
@@ -57,6 +67,12 @@ def load_config(folder: Path, source: str) -> PreTrainedConfig:
         raise YapoError(
             f"model.path={source}: quantised weights (quantization_config) are not read; give the model they come from"
         )
+    ignored = raw["model_type"] != "gemma2" and not raw.get("use_sliding_window")
+    for name, value in _numbers(raw):
+        infinite = isinstance(value, float) and not math.isfinite(value)
+        if infinite or (name in POSITIVE and value <= 0 and not (ignored and name == "sliding_window")):
+            wanted = f"a finite number{' above 0' if name in POSITIVE else ''}"
+            raise YapoError(f"model.path={source}: {name} is {value} in config.json; write {wanted}, or fetch or copy it again")
     if own_code:
         log.warning("%s: code in its folder (auto_map) is never run; the library's %s is", source, raw["model_type"])
     if (folder / "generation_config.json").is_file():
@@ -76,9 +92,10 @@ def load_weights(folder: Path, config: PreTrainedConfig, source: str, dtype: tor
         attention: the library's name of the implementation.
 
     Raises:
-        YapoError: files are damaged; tensors are missing, left over or of another shape.
+        YapoError: files are damaged; tensors are missing, left over, of another shape or of whole numbers.
     """
     with explained(source), _quiet():
+        _check_types(folder, source)
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
@@ -112,6 +129,13 @@ def load_tokenizer(folder: Path, source: str, model: PreTrainedModel) -> ChatTok
     with explained(source):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         vocabulary, rows = tokenizer.get_vocab(), model.get_input_embeddings().num_embeddings
+        end, own = tokenizer.eos_token, folder / "tokenizer.json"
+        is_late = end is not None and vocabulary[end] >= len(vocabulary) - len(tokenizer.special_tokens_map)
+        if is_late and own.is_file() and Tokenizer.from_file(str(own)).token_to_id(end) is None:
+            raise YapoError(
+                f"model.path={source}: eos_token is {end!r} in tokenizer_config.json, which is no token of {own.name}; "
+                "take both from the same model"
+            )
     tokenizer.name_or_path = source
     beyond = {token: i for token, i in vocabulary.items() if i >= rows}
     if beyond:
@@ -126,14 +150,16 @@ def end_ids(model: PreTrainedModel, source: str) -> frozenset[int]:
     """Return every id that the model's configurations call an end (``eos_token_id``): none, one or several each.
 
     Raises:
-        YapoError: one is no token id.
+        YapoError: one is no token id of the model.
     """
-    ends = set[int]()
+    ends, rows = set[int](), model.get_input_embeddings().num_embeddings
     for config in (model.config, model.generation_config):
         value = getattr(config, "eos_token_id", None)
         for token in value if isinstance(value, list | tuple) else [value]:
-            if token is not None and (isinstance(token, bool) or not isinstance(token, int)):
-                raise YapoError(f"{source}: eos_token_id is {value!r}; write a token's number, or a list of them")
+            if token is not None and (isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < rows):
+                raise YapoError(
+                    f"{source}: eos_token_id is {value!r}; write a token's number, 0 to {rows - 1}, or a list of them"
+                )
             ends |= set() if token is None else {token}
     return frozenset(ends)
 
@@ -173,13 +199,34 @@ def _quiet() -> Iterator[None]:
 
 
 def _object(path: Path, source: str) -> dict[str, Any]:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise YapoError(f"model.path={source}: {path} is not valid JSON ({error}); fetch or copy it again") from None
+    read = read_json(path, "fetch or copy it again")
     if not isinstance(read, dict):
         raise YapoError(f"model.path={source}: {path} is not a JSON object; fetch or copy it again")
     return read
+
+
+def _numbers(value: object, name: str = "") -> Iterator[tuple[str, int | float]]:
+    """Yield every number of a configuration with the key that it stands under."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers(inner, name)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
+
+
+def _check_types(folder: Path, source: str) -> None:
+    """Refuse whole numbers among the weights, which the library would take for rounded ones; reads headers alone."""
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                kind = file.get_slice(name).get_dtype()
+                if not kind.startswith(("F", "BF")):
+                    raise YapoError(
+                        f"model.path={source}: {name} of {path.name} holds {kind} numbers; save it in a floating-point type"
+                    )
 
 
 def _some(names: Collection[str]) -> str:

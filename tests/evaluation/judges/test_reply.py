@@ -234,6 +234,7 @@ def usage(**counts: Any) -> Response:
         (usage(prompt_tokens="100", completion_tokens=True), (0, 0)),
         (usage(prompt_tokens=float("nan"), completion_tokens=float("inf")), (0, 0)),
         (usage(prompt_tokens=-5), (0, 0)),
+        (usage(prompt_tokens=10**400, completion_tokens=7), (0, 7)),
         (body(choices=[{"message": {"content": json.dumps(GRADES)}}]), (0, 0)),
         (body(choices=[{"message": {"content": json.dumps(GRADES)}}], usage=[1]), (0, 0)),
         (body(choices=[{"message": {"content": json.dumps(GRADES)}}], error=None), (0, 0)),
@@ -252,11 +253,23 @@ def test_whatever_stands_beside_them_grades_are_read(configure: Configure, respo
         assert len(endpoint.sent) == 1
 
 
-def test_a_reply_that_was_cut_off_is_kept_as_such_and_never_read(configure: Configure, tmp_path: Path) -> None:
-    cut = choice({"content": f"A draft {DRAFT}"}, finish_reason="length")
+@pytest.mark.parametrize(
+    "ends",
+    [
+        {"finish_reason": "length"},
+        {"finish_reason": "MAX_TOKENS"},
+        {"finish_reason": "content_filter: SAFETY"},
+        {"finish_reason": "stop", "native_finish_reason": "max_tokens"},
+    ],
+    ids=str,
+)
+def test_a_reply_that_was_cut_off_is_kept_as_such_and_never_read(
+    configure: Configure, tmp_path: Path, ends: dict[str, str]
+) -> None:
+    cut = choice({"content": f"A draft {DRAFT}"}, **ends)
     with Endpoint({"answer 0": [cut, cut]}) as endpoint:
         assert OpenAIJudge(configure(endpoint.url)).judge(answers(2))[0] == Judgement(None)
-        assert {record["finish"] for record in records(tmp_path / "cache")} == {"length", "stop"}
+        assert {record["finish"] for record in records(tmp_path / "cache")} == {[*ends.values()][-1], "stop"}
         assert OpenAIJudge(configure(endpoint.url)).judge(answers(2)) == [expected(request) for request in answers(2)]
         assert endpoint.asked() == {"answer 0": 3, "answer 1": 1}
 

@@ -98,6 +98,8 @@ THOUGHTS = [
     ("◁think▷", "◁/think▷"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|begin_thinking|>", "<|end_thinking|>"),
+    ("<|think|>", "<|/think|>"),
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     ("analysisWe see ", "assistantfinal"),
 ]

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from yapo.config import JudgeConfig
 from yapo.errors import YapoError
 from yapo.evaluation.judges.label import judge_label
-from yapo.evaluation.judges.reply import CUT_OFF
+from yapo.evaluation.judges.reply import is_cut_off
 from yapo.evaluation.judges.rubric import Grades, Judgement, Messages, Request, Rubric
 from yapo.files import write_json
 from yapo.redaction import redact
@@ -214,7 +214,7 @@ class CachedJudge(ABC):
 
         A reply that was cut off has none: what it says may be a draft.
         """
-        return None if record.finish in CUT_OFF else self.rubric.parse(record.reply)
+        return None if is_cut_off(record.finish) else self.rubric.parse(record.reply)
 
     def report(self) -> dict[str, object]:
         """See ``Judge.report``.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import time
 from collections.abc import Mapping
@@ -17,7 +16,11 @@ from yapo.config import JudgeConfig
 from yapo.redaction import redact
 
 # Ends of a reply that was not finished, and of one that the endpoint or its model did not want to give.
-CUT_OFF = frozenset({"length", "max_tokens", "model_length", "content_filter", "error", "abort", "refusal"})
+_CUT_OFF = (
+    *("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded", "incomplete"),
+    *("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "refusal"),
+    *("error", "error_toxic", "error_limit", "abort", "aborted"),
+)
 
 # Codes that no waiting mends.
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
@@ -95,15 +98,20 @@ def read_reply(body: bytes, config: JudgeConfig) -> Reply:
     if content is not None and not isinstance(content, str | list):
         raise _no_completion(f" (its content is a JSON {type(content).__name__})")
     text = content if isinstance(content, str) else "".join(map(_part, content or ()))
-    finish = choice.get("finish_reason")
+    ends = [end for end in (choice.get("finish_reason"), choice.get("native_finish_reason")) if isinstance(end, str)]
     usage = response.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     return Reply(
         text or (refusal if isinstance(refusal, str) else ""),
-        "refusal" if refusal else finish if isinstance(finish, str) else "",
+        "refusal" if refusal else next(filter(is_cut_off, ends), ends[0] if ends else ""),
         _count(counts.get("prompt_tokens")),
         _count(counts.get("completion_tokens")),
     )
+
+
+def is_cut_off(finish: str) -> bool:
+    """Tell whether a reply that ended so is none: ``length``, ``MAX_TOKENS``, ``content_filter: SAFETY``."""
+    return any(word in _CUT_OFF for word in re.findall("[a-z_]+", finish.lower()))
 
 
 def connection_failure(error: APIConnectionError, config: JudgeConfig) -> Failure:
@@ -170,8 +178,7 @@ def _part(part: object) -> str:
 
 def _count(value: object) -> int:
     """Return a number of tokens; 0 where the endpoint does not count them."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-    return int(value) if known else 0  # type: ignore[call-overload]  # the check stands in ``known``
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**53 else 0
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -34,8 +34,10 @@ _THOUGHTS = tuple(
             for name in ("(?:seed:)?think", "thinking", "thoughts?", "reasoning", "reflection", "analysis", "scratchpad")
         ),
         (r"\[think\]", r"\[/think\]"),
-        (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
-        (r"<\|start_thinking\|>", r"<\|end_thinking\|>"),
+        (
+            r"<\|(?:(?:begin|start)_(?:of_)?)?(?:think(?:ing)?|thoughts?|reasoning)\|>",
+            r"<\|(?:end_(?:of_)?|/)(?:think(?:ing)?|thoughts?|reasoning)\|>",
+        ),
         (r"◁think▷", r"◁/think▷"),
         (r"<\|channel\|>\s*(?:analysis|commentary)", r"<\|channel\|>\s*final"),
         (r"\Aanalysis(?=\w)", r"assistantfinal"),  # the same with its special tokens left out
