@@ -28,6 +28,10 @@ STUDY_FOLDERS = frozenset(
 # Folders of a country.
 COUNTRY_FOLDERS = frozenset({"pairs", "portable", "prepared", "studies", "train", "vectors"})
 
+AGGREGATES = ("Average", "Subtotal", "Overall", "Total")  # rows of tables that stand where a language or country does
+EVERY = "all"  # likewise
+_RESERVED = frozenset(name.lower() for name in (*AGGREGATES, EVERY))
+
 _KEY = re.compile(r"[a-z][a-z0-9_-]*")
 _JOINERS = "\u200c\u200d"  # belong to the spelling of some scripts; every other invisible character is refused
 
@@ -89,14 +93,17 @@ def language_folders(pairs: Iterable[tuple[str, str]], source: Path | str) -> di
         source: what errors begin with.
 
     Raises:
-        YapoError: a country is no key, a language is no name, a country has two languages, or two spellings of a language would
-            share a folder.
+        YapoError: a country is no key, a language is no name, either is named as a row of the tables is, a country has two
+            languages, or two spellings of a language would share a folder.
     """
     languages: dict[str, str] = {}
     spellings: dict[str, str] = {}
     for country, language in dict.fromkeys(pairs):
         check_key(country, f"{source}: country")
         folder = folder_of(language, f"{source}: language")
+        for kind, name in (("country", country), ("language", language)):
+            if name.lower() in _RESERVED:
+                raise YapoError(f"{source}: {kind} {name!r} is the name of a row of the tables; name it otherwise")
         if languages.setdefault(country, language) != language:
             raise YapoError(
                 f"{source}: country {country!r} has two languages, {languages[country]!r} and {language!r}; give it one, or make "

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from yapo.config import SplitConfig
+from yapo.config import DataConfig, SplitConfig
 from yapo.data.behaviours import behaviours_in, load_behaviour
+from yapo.data.sources import known_countries
 from yapo.data.text import text_key
 from yapo.errors import YapoError
 
@@ -50,6 +51,8 @@ def test_one_file_is_dealt_to_all_three_splits_by_question(tmp_path: Path) -> No
 def test_what_cannot_be_a_folder_of_behaviours(tmp_path: Path) -> None:
     with pytest.raises(YapoError, match=r"^data.path=nowhere: no such folder"):
         behaviours_in("nowhere")
+    with pytest.raises(YapoError, match=r"^studies.behaviours.folder=nowhere: no such folder"):
+        known_countries(DataConfig(source="preferences", path="nowhere"), "studies.behaviours.folder")
     with pytest.raises(YapoError, match=r"no folder in it has a train file \(train.csv"):
         behaviours_in(str(tmp_path))
     write(tmp_path / "lies", "train", ["is it"])

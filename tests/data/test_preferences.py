@@ -156,6 +156,11 @@ def test_columns_that_are_not_needed_are_named(tmp_path: Path, encoding: str) ->
     assert report["encoding"] == encoding
 
 
+def test_a_name_with_a_comma_file_s_other_marks_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('prompt,chosen,rejected,"notes (a;b;c;d;e)"\nA?,Yes,No,\n', encoding="utf-8")
+    assert load_preferences(tmp_path / "a.csv")[1]["ignored_columns"] == ["notes (a;b;c;d;e)"]
+
+
 def test_leftover_escapes_are_kept_and_counted(tmp_path: Path) -> None:
     rows = [pair(), pair("I give you \\$100"), pair("Else?", "One\\nTwo"), pair("Path?", "C:\\Users", "D:")]
     pairs, report = load_preferences(write(tmp_path / "pairs.csv", rows))

@@ -50,7 +50,7 @@ def test_round_trip(tmp_path: Path, kind: str) -> None:
 def test_numbers_and_dates_stay_text(tmp_path: Path, kind: str) -> None:
     """Ids keep their zeros; answers that look like numbers, dates, booleans or nothing are texts like any other."""
     options = ["1.50", "2020-01-01", "true", "NA"]
-    table = items_table().assign(topic="007", options=[options] * 16)
+    table = items_table().assign(topic="007", options=[options] * 16, control_index=-1)
     table["answer_index"] = [i // 4 for i in range(16)]
     table["answer"] = [options[i] for i in table["answer_index"]]
     table["question_id"] = [f"00{i // 4}" for i in range(16)]
@@ -104,6 +104,27 @@ def test_files_that_are_no_table(tmp_path: Path, name: str, content: bytes, mess
     with pytest.raises(YapoError, match=f"^{tmp_path / name}: .*{message}") as caught:
         read(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["category", "string", "Int64"])
+def test_columns_of_every_kind_of_pandas_are_read(tmp_path: Path, kind: str) -> None:
+    table = items_table()
+    columns = {"category": table.columns.drop("options"), "Int64": ["phrasing", "control_index"], "string": ["country", "topic"]}
+    table.astype(dict.fromkeys(columns[kind], kind)).to_parquet(tmp_path / "items.parquet")
+    pd.testing.assert_frame_equal(read(tmp_path / "items.parquet"), items_table())
+    assert known_countries(DataConfig(source="table", path=str(tmp_path / "items.parquet"))) == {"egypt": "arabic"}
+
+
+@pytest.mark.parametrize(("mark", "first"), [(",", "sep=,\n"), (";", "sep=;\r\n"), ("\t", '"sep=\t"\n'), (",", "\n,,,\n")])
+@pytest.mark.parametrize("last", ["", ",,,,\n", "\n , ,\r\n,,", ",,,,,,,,,,,"])
+def test_lines_that_a_spreadsheet_adds_to_a_csv_are_no_rows(tmp_path: Path, mark: str, first: str, last: str) -> None:
+    path = write(tmp_path / "items.csv", items_table())
+    table = pd.read_csv(path, dtype=str).to_csv(sep=mark, index=False)
+    path.write_text(first + table + last.replace(",", mark), encoding="utf-8", newline="")
+    pd.testing.assert_frame_equal(read(path), items_table())
+    path.write_text(first + table + f"f9{mark}French\n", encoding="utf-8", newline="")
+    with pytest.raises(YapoError, match="row 17: 2 cells, the header has 12; quote cells that contain"):
+        read(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

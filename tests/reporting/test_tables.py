@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import rca
 from yapo.reporting.main_tables import TABLE_NAMES, build_tables
+from yapo.reporting.names import label
 from yapo.reporting.tables import SUFFIXES, Table, TableOptions, write_tables
 
 NOTE = "Embedded world: shows that the machinery works."
@@ -305,6 +306,22 @@ def test_examples_are_those_on_which_methods_differ() -> None:
     chosen = build_tables(evaluation, items, TableOptions(resamples=0))["examples"].data
     for _, part in chosen[chosen["task"] == "open_ended"].groupby("language"):
         assert "meals-3" in set(part["question_id"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "shown"),
+    [
+        *(("language", name, name) for name in ("Arabic", "Urdu", "Brazilian Portuguese", "K'iche'", "isiZulu", "old_english")),
+        *(("country", *row) for row in (("peru", "Peru"), ("south_korea", "South Korea"), ("guinea-bissau", "Guinea-Bissau"))),
+        *(("country", *row) for row in (("uae", "UAE"), ("uk", "UK"), ("de", "DE"), ("ksa", "KSA"), ("iran", "Iran"))),
+        ("country", "trinidad_and_tobago", "Trinidad and Tobago"),
+        ("country", "andorra", "Andorra"),
+        *(("method", *row) for row in (("yapo", "YaPO"), ("mine", "MINE"), ("my_method", "My method"))),
+        ("country", "Average", "Average"),
+    ],
+)
+def test_names_that_do_not_ship_are_shown_as_they_are_written(kind: str, key: str, shown: str) -> None:
+    assert label(kind, key) == shown
 
 
 def test_rises_and_falls_have_two_colours(tables: dict[str, Table]) -> None:

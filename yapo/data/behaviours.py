@@ -16,23 +16,24 @@ from yapo.data.records import ENDINGS
 from yapo.data.text import text_key
 from yapo.errors import YapoError, unknown
 from yapo.files import digest
+from yapo.names import check_key
 
 LANGUAGE = "behaviours"  # the folder that stands where a country's language does
 
 
-def behaviours_in(folder: str) -> list[str]:
-    """Return the names of the behaviours in a folder, sorted.
+def behaviours_in(folder: str, key: str = "data.path") -> list[str]:
+    """Return the names of the behaviours in a folder, sorted; ``key`` is the setting that named it.
 
     Raises:
-        YapoError: there is no such folder, or none in it has a train file.
+        YapoError: there is no such folder, none in it has a train file, or the name of one that has is no key.
     """
     path = Path(folder)
     if not path.is_dir():
-        raise YapoError(f"data.path={folder}: no such folder; name one that holds a folder for each behaviour")
+        raise YapoError(f"{key}={folder}: no such folder; name one that holds a folder for each behaviour")
     names = sorted(place.name for place in path.iterdir() if place.is_dir() and _find(place, "train"))
     if not names:
-        raise YapoError(f"data.path={folder}: no folder in it has a train file ({', '.join('train' + end for end in ENDINGS)})")
-    return names
+        raise YapoError(f"{key}={folder}: no folder in it has a train file ({', '.join('train' + end for end in ENDINGS)})")
+    return [check_key(name, f"{key}={folder}: folder") for name in names]
 
 
 def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:

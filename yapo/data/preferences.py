@@ -98,7 +98,11 @@ def _facts(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def _layout(path: Path, records: Records) -> tuple[tuple[str, ...], list[str]]:
     """Return the layout, and what its columns are called in the file."""
-    called = {name.strip().lower(): name for name in records.columns}
+    called: dict[str, str] = {}
+    for name in records.columns:
+        first = called.setdefault(name.strip().lower(), name)
+        if first != name and any(name.strip().lower() in layout for layout in LAYOUTS):
+            raise YapoError(f"{path}: columns {first!r} and {name!r} are one name; rename or remove one")
     fitting = [layout for layout in LAYOUTS if set(layout) <= set(called)]
     if len(fitting) == 1:
         return fitting[0], [called[name] for name in fitting[0]]

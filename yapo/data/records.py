@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yapo.data.text import visible
+from yapo.data.text import broken, visible
 from yapo.errors import YapoError
 
 ENDINGS = (".csv", ".jsonl", ".json")  # of the files that are read here
-# Bytes that are not UTF-8 (kept as surrogates), half a character in JSON, and NUL, of which UTF-16 without a mark is full.
-_BROKEN = re.compile("[\ud800-\udfff\x00]")
+_SEPARATOR = re.compile(r'"?sep=([^\s"]|\t)"?(?=[\r\n])')  # the line that Excel puts above the header
+_QUOTED = re.compile('"[^"]*"')
 _LINE_END = re.compile("\r\n|\r|\n")
 # Marks that end a sentence.
 _CLOSES = re.compile(r"[.!?…؟۔।॥。！？][\"'”’»)\]]*$")
@@ -75,9 +75,8 @@ def read_records(path: Path) -> Records:
     for number, row in found:
         if isinstance(row, Fault):
             faults.append(row)
-        elif _BROKEN.search(text := "\n".join(_texts(row))):
-            broken = "a NUL character; take it out" if "\x00" in text else "not UTF-8; save the file as UTF-8"
-            faults.append(Fault(number, "encoding", broken))
+        elif detail := broken("\n".join(_texts(row))):
+            faults.append(Fault(number, "encoding", detail))
         else:
             rows.append((number, row))
     return Records(columns, rows, faults, encoding)
@@ -110,7 +109,9 @@ def _text(path: Path) -> tuple[str, str]:
 
 
 def _csv(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, Any] | Fault]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    said = _SEPARATOR.match(text)
+    mark, text = (said[1], text[said.end() :]) if said else (",", text)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark)
     columns: list[str] = []
     found: list[tuple[int, dict[str, Any] | Fault]] = []
     last = 0  # cells of the last record
@@ -119,7 +120,7 @@ def _csv(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, An
         try:
             cells = next(reader)
         except StopIteration:
-            _check_end(path, text, columns, found, last)
+            _check_end(path, text.rstrip(f"{mark} "), columns, found, last)
             return columns, found
         except csv.Error as error:
             if "unexpected end" in str(error):
@@ -132,13 +133,16 @@ def _csv(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, An
                 raise YapoError(f"{path}: the header cannot be read ({error}); name the columns, with commas between") from None
             found.append((number, _unread(number, reader.line_num, error)))
             continue
-        last = len(cells) or last
+        if not any(map(str.strip, cells)):  # a blank line, or one that a spreadsheet leaves
+            continue
+        last = len(cells)
         if not columns:
-            columns = _header(path, cells) if cells else []
+            columns = _header(path, cells, text)
         elif len(cells) == len(columns):
             found.append((number, dict(zip(columns, cells, strict=True))))
-        elif cells:
-            detail = f"{len(cells)} cells, the header has {len(columns)}; quote cells that contain a comma"
+        else:
+            called = "a comma" if mark == "," else repr(mark)
+            detail = f"{len(cells)} cells, the header has {len(columns)}; quote cells that contain {called}"
             found.append((number, Fault(number, "cells", detail)))
 
 
@@ -156,7 +160,7 @@ def _check_end(path: Path, text: str, columns: list[str], found: list[tuple[int,
     """
     if not found or _LINE_END.search(text[-1]):
         return
-    cut = last < len(columns) or bool(_BROKEN.search(text[-1]))
+    cut = last < len(columns) or bool(broken(text[-1]))
     ends = [row[columns[-1]].rstrip() for _, row in found if isinstance(row, dict)]
     if len(ends) >= _ENOUGH and isinstance(found[-1][1], dict):
         cut = cut or (not _CLOSES.search(ends[-1]) and all(map(_CLOSES.search, ends[:-1])))
@@ -166,13 +170,15 @@ def _check_end(path: Path, text: str, columns: list[str], found: list[tuple[int,
         )
 
 
-def _header(path: Path, cells: list[str]) -> list[str]:
-    if any(map(_BROKEN.search, cells)):
+def _header(path: Path, cells: list[str], text: str) -> list[str]:
+    """Return the names of the columns; refuse those that another separator parts into more."""
+    if any(map(broken, cells)):
         raise YapoError(f"{path}: the names of the columns are not UTF-8; save the file as UTF-8")
     names = [visible(name).strip() for name in cells]
-    separator = next((mark for mark in (";", "\t") if mark in names[0]), None)
-    if len(names) == 1 and separator:
-        raise YapoError(f"{path}: cells are separated by {separator!r}; save it with commas")
+    bare = _LINE_END.split(_QUOTED.sub("", text.lstrip("\r\n, ")[: csv.field_size_limit()]), maxsplit=1)[0]
+    for mark in (";", "\t"):
+        if bare.count(mark) >= len(names):
+            raise YapoError(f"{path}: cells are separated by {mark!r}; save it with commas")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise YapoError(f"{path}: the header names column {twice[0]!r} twice; rename or remove one")

@@ -12,7 +12,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from yapo.checks import VARIANTS
-from yapo.data.text import is_blank, shown, text_key
+from yapo.data.text import broken, is_blank, shown, text_key
 from yapo.errors import YapoError
 from yapo.files import write_parquet
 from yapo.names import check_key, check_name, language_folders
@@ -73,6 +73,15 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
             (``yapo.names``).
     """
     items = _checked(frame, source)
+    several = items.groupby("question_id")["topic"].transform("nunique") > 1
+    if several.any():
+        n = int(several.to_numpy().argmax())
+        name = items["question_id"].iloc[n]
+        topics = ", ".join(shown(topic) for topic in items.loc[items["question_id"] == name, "topic"].unique())
+        raise YapoError(
+            f"{source}: row {n + 1}: question_id {shown(name, bare=True)} stands under the topics {topics}; give a fact one "
+            "topic, or each its own id"
+        )
     keys = items.assign(key=items["question"].map(text_key))
     _refuse_again(items, keys.duplicated(["country", "variant", "question_id", "key"]), "questions", QUESTION, source)
     return items
@@ -87,6 +96,7 @@ def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
         raise YapoError(f"{source}: column {twice[0]!r} is there twice; rename or remove one")
     lost = [name for name in frame.index.names if name in ITEMS.columns and name not in frame]
     frame = frame.reset_index(level=lost).reset_index(drop=True) if lost else frame.reset_index(drop=True)
+    frame = frame.astype({name: object for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)})
     try:
         items: pd.DataFrame = ITEMS.validate(frame, lazy=True).astype(_TYPES)
     except pa.errors.SchemaErrors as error:
@@ -100,6 +110,7 @@ def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
     _refuse_again(items, items.duplicated(QUESTION), "questions", QUESTION, source)
     for n, record in enumerate(items.to_dict("records"), start=1):
         _check_options(record, f"{source}: row {n}")
+    _check_forms(items, source)
     return items
 
 
@@ -110,6 +121,20 @@ def _refuse_again(items: pd.DataFrame, again: pd.Series[bool], kind: str, column
         raise YapoError(f"{source}: {int(again.sum())} duplicated {kind}, first row {n + 1} ({named}); keep one row of each")
 
 
+def _check_forms(items: pd.DataFrame, source: Path | str) -> None:
+    """Refuse a wording whose two forms have other options, or the same in another order."""
+    wording = ["country", "question_id", "phrasing"]
+    first: dict[tuple[Hashable, ...], tuple[int, list[str]]] = {}
+    for n, (*key, options) in enumerate(items[[*wording, "options"]].itertuples(index=False, name=None), start=1):
+        row, other = first.setdefault(tuple(key), (n, list(options)))
+        if list(map(text_key, options)) != list(map(text_key, other)):
+            named = ", ".join(f"{column} {shown(value, bare=True)}" for column, value in zip(wording, key, strict=True))
+            raise YapoError(
+                f"{source}: row {n}: the options {shown(list(options))} are not those of row {row}, its other form ({named}), in "
+                f"their order; write {shown(other)} in both"
+            )
+
+
 def _check_options(item: dict[Hashable, Any], where: str) -> None:
     name = f"{where}, item {item['question_id']} ({item['country']}, {item['variant']}, phrasing {item['phrasing']})"
     options, answer, index, control = item["options"], item["answer"], item["answer_index"], item["control_index"]
@@ -118,6 +143,8 @@ def _check_options(item: dict[Hashable, Any], where: str) -> None:
     ):
         raise YapoError(f"{name}: options are {shown(options)}; give a list of texts, none of them empty")
     options = list(options)
+    if fault := broken("\n".join([*options, *(cell for cell in item.values() if isinstance(cell, str))])):
+        raise YapoError(f"{name}: {fault}")
     if len(options) < 2:
         raise YapoError(f"{name}: options are {shown(options)}; give at least two")
     if len(set(map(text_key, options))) != len(options):
@@ -130,6 +157,10 @@ def _check_options(item: dict[Hashable, Any], where: str) -> None:
     if control >= len(options):
         raise YapoError(
             f"{name}: control_index {control} is none of the {len(options)} options; give its position, or -1 for none"
+        )
+    if control == index:
+        raise YapoError(
+            f"{name}: control_index {control} is the answer itself; give another option's position, or -1 if there is none"
         )
 
 

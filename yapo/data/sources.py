@@ -15,7 +15,7 @@ from yapo.data.atlas import ATLAS_DIR, WESTERN, Context, Fact, Language, load_at
 from yapo.data.records import read_records
 from yapo.data.text import shown
 from yapo.errors import YapoError
-from yapo.names import check_key, language_folders
+from yapo.names import language_folders
 
 
 def load_items(config: DataConfig) -> pd.DataFrame:
@@ -52,8 +52,10 @@ def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, A
     return check_items(pd.DataFrame(rows), "the atlas"), None
 
 
-def known_countries(config: DataConfig) -> dict[str, str]:
+def known_countries(config: DataConfig, key: str = "data.path") -> dict[str, str]:
     """Return the countries of the configured source and the folder of each one's language, in the source's order.
+
+    ``key`` is the setting that named a folder of preference files; errors name it.
 
     Raises:
         YapoError: the source cannot be read, or a name in it cannot become a folder; see ``yapo.names``.
@@ -65,8 +67,7 @@ def known_countries(config: DataConfig) -> dict[str, str]:
     if config.source == "preferences":
         from yapo.data.behaviours import LANGUAGE, behaviours_in  # likewise
 
-        names = [check_key(name, f"data.path={config.path}: folder") for name in behaviours_in(config.path)]
-        return dict.fromkeys(names, LANGUAGE)
+        return dict.fromkeys(behaviours_in(config.path, key), LANGUAGE)
     if config.source == "table":
         return language_folders(load_items(config)[["country", "language"]].itertuples(index=False, name=None), config.path)
     pairs = [(country, language.name) for language in load_atlas().values() for country in language.contexts]

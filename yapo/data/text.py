@@ -38,6 +38,9 @@ _PUNCTUATION = " .,;:!?\"'()[]¡¿«»‹›،؛؟۔।॥。、・「」『』�
 # A point or comma before a digit belongs to the number.
 _OPENING = re.compile(rf"^(?:(?![.,]\d)[{re.escape(_PUNCTUATION)}])+")
 
+# Bytes that are not UTF-8 (read as surrogates), half a character in JSON, and NUL, of which UTF-16 without a mark is full.
+_BROKEN = re.compile("[\ud800-\udfff\x00]")
+
 _SHOWN = 200  # characters of a value in an error
 _REPR = reprlib.Repr()  # stops early: a small YAML file can hold a list of billions
 _REPR.maxlist = _REPR.maxdict = _REPR.maxtuple = 20
@@ -47,6 +50,14 @@ _REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 3, _SHOWN, _SHO
 def visible(text: str) -> str:
     """Return the text without its invisible characters."""
     return _INVISIBLE.sub("", text)
+
+
+def broken(text: str) -> str:
+    """Say why a text cannot be written, and what to do; nothing where it can."""
+    found = _BROKEN.search(text)
+    if not found:
+        return ""
+    return "a NUL character; take it out" if "\x00" in text else "not UTF-8; save the file as UTF-8"
 
 
 def is_blank(text: str) -> bool:

@@ -12,10 +12,11 @@ import pandas as pd
 from yapo.evaluation import metrics
 from yapo.evaluation.bootstrap import alike
 from yapo.evaluation.metrics import round_half_up
+from yapo.names import AGGREGATES
 from yapo.reporting import cells as numbers
 from yapo.reporting.cells import records
 from yapo.reporting.examples import choose_examples, examples_html, examples_markdown
-from yapo.reporting.names import AGGREGATES, label, ordered
+from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import score_digits
 from yapo.reporting.render import DAGGER, DASH, MINUS, Cell, Group, Sheet, TableRow, csv
 from yapo.reporting.tables import Table, TableOptions, make_table

@@ -6,9 +6,12 @@ under a name made from the key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pandas as pd
+
+from yapo.names import AGGREGATES
 
 NAMES: dict[str, dict[str, str]] = {
     "language": {name: name for name in ("English", "Spanish", "Portuguese", "Arabic", "Hindi")},
@@ -45,17 +48,24 @@ NAMES: dict[str, dict[str, str]] = {
         "dspa": "DSPA",
     },
 }
-AGGREGATES = ("Average", "Subtotal", "Overall", "Total")
 
 _CODES = {"English": "en", "Spanish": "es", "Portuguese": "pt", "Arabic": "ar", "Hindi": "hi"}
 _RIGHT_TO_LEFT = {"Arabic"}
+_ABBREVIATIONS = {"usa", "uae", "ksa", "drc", "prc", "png", "dprk", "ussr"}  # of countries, beside all keys of two letters
+_SMALL_WORD = re.compile(r"(?<=[ -])(And|Of|The)\b")
 
 
 def label(kind: str, key: str) -> str:
     """Return the name to show for a key of column ``kind``, for example ``label("country", "ksa") == "KSA"``."""
     if key in AGGREGATES:
         return key
-    made = key.upper() if len(key) <= 4 else key.replace("_", " ").capitalize()
+    if kind == "language":
+        return key
+    words = key.replace("_", " ")
+    if kind == "country":
+        made = key.upper() if len(key) == 2 or key in _ABBREVIATIONS else _SMALL_WORD.sub(lambda m: m[0].lower(), words.title())
+    else:
+        made = key.upper() if len(key) <= 4 else words.capitalize()
     return NAMES[kind].get(key, made)
 
 

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from yapo.errors import YapoError
+from yapo.names import EVERY
 from yapo.reporting.cells import records
 from yapo.reporting.finding import render_blocks
 from yapo.reporting.tables import TableOptions
 from yapo.studies.dspa_study import report
-from yapo.studies.dspa_study.chat_table import EVERY, chat_cells, chat_table
+from yapo.studies.dspa_study.chat_table import chat_cells, chat_table
 from yapo.studies.dspa_study.figure import study_figure
 from yapo.studies.dspa_study.report import flops_table, operations
 from yapo.studies.dspa_study.table import OWN, skipped_sizes, study_cells, study_table, with_own

@@ -21,9 +21,14 @@ BEHAVIOUR_LOGS = PATHS.root / "logs/behaviours"
 
 try:
     BEHAVIOUR_CONFIG = compose(BEHAVIOUR_OVERRIDES)
+    BEHAVIOUR_FOLDER_KEY = (
+        "studies.behaviours.folder"
+        if BEHAVIOUR_CONFIG.data.path == CONFIG.studies.behaviours.folder
+        else "data.path"
+    )
     # Without the folder all else still runs; only what asks for a behaviour is refused.
     BEHAVIOUR_NAMES = (
-        sorted(known_countries(BEHAVIOUR_CONFIG.data))
+        sorted(known_countries(BEHAVIOUR_CONFIG.data, BEHAVIOUR_FOLDER_KEY))
         if Path(BEHAVIOUR_CONFIG.data.path).is_dir()
         else []
     )
@@ -67,7 +72,7 @@ BEHAVIOUR_MODELS = [
 ]
 
 
-behaviours = partial(known_countries, BEHAVIOUR_CONFIG.data)
+behaviours = partial(known_countries, BEHAVIOUR_CONFIG.data, BEHAVIOUR_FOLDER_KEY)
 REPORTS["behaviours"].update(
     rows=behaviour_files(behaviours, BEHAVIOUR / "evaluation.parquet"),
     config=plain(BEHAVIOUR_CONFIG),

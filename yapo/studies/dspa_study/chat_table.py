@@ -10,6 +10,7 @@ import pandas as pd
 from yapo.errors import YapoError
 from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
+from yapo.names import EVERY
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import bounds, change_cell, failed, number, number_cell, percent, plural
@@ -18,7 +19,6 @@ from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.studies.means import Records, by_key
 
 CHAT = "dspa_study_chat"
-EVERY = "all"
 KEYS = ["kind", "turn", "method"]
 DIFFERENCE = bounds("diff")
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from yapo.config import Config
 from yapo.evaluation.judges.label import chat_label
+from yapo.names import EVERY
 from yapo.reporting.cells import records
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import number, score_digits
@@ -20,7 +21,7 @@ from yapo.stages.table_options import table_options
 from yapo.steering.method import read_options
 from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.methods.dspa.variants import own_values
-from yapo.studies.dspa_study.chat_table import CHAT, EVERY, chat_cells, chat_table
+from yapo.studies.dspa_study.chat_table import CHAT, chat_cells, chat_table
 from yapo.studies.dspa_study.figure import study_figure
 from yapo.studies.dspa_study.table import BASELINE, NAME, OWN, PAIRS, STRENGTHS, skipped_sizes, study_cells, study_table, with_own
 from yapo.studies.write_report import read_rows, write_report
