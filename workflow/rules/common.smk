@@ -197,7 +197,9 @@ else:
 def model_files(config):
     """The weights, where they are files of the user's or of the project's."""
     if not (is_hub_id(config.model.path) or Path(config.model.path).is_dir()):
-        refuse(f"model.path={config.model.path}: no such folder, and no hub id (owner/name)")
+        refuse(
+            f"model.path={config.model.path}: no such folder, and no hub id (owner/name)"
+        )
     return local_files(config.model.path, "*.safetensors")
 
 
