@@ -119,6 +119,12 @@ def test_every_refusal_of_a_disk_has_its_advice(number: int, advice: str) -> Non
     assert unwritable("x", OSError(errno.ENOENT, "no such file")) is None
 
 
+@pytest.mark.parametrize("place", ["/proc/yapo.json", "/"])
+def test_places_where_no_file_can_be_made(place: str) -> None:
+    with pytest.raises(YapoError, match="give a folder you may write to"):
+        write_text(Path(place), "x")
+
+
 def write_to_full_device(_: Config) -> None:
     with open("/dev/full", "w") as file:
         file.write("x" * LARGE)

@@ -24,6 +24,7 @@ from yapo.seal import BLANK, NAME, parquet_place, seal
 if TYPE_CHECKING:  # pandas is slow to import, and few files are tables
     import pandas as pd
 
+_MOST_WRITERS = 1000  # of one file at once
 _SQLITE = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database
 _ROOM = "free some and run the same command again; what was finished is kept"
 _PERMISSION = "give a folder you may write to, or make it writable and run the same command again; what was finished is kept"
@@ -39,6 +40,7 @@ _REMEDIES = {
     errno.EEXIST: _PERMISSION,
     errno.ENOTDIR: _PERMISSION,
     errno.EISDIR: _PERMISSION,
+    errno.EBUSY: _PERMISSION,
     errno.ENAMETOOLONG: "give it a shorter name",
 }
 
@@ -127,6 +129,8 @@ def _claim(parent: Path, start: str, end: str, flags: int) -> tuple[int, Path]:
         except (BlockingIOError, FileNotFoundError):  # its writer is at work, or has just put it into place
             if not parent.is_dir():
                 raise
+            if number >= _MOST_WRITERS:  # a folder such as /proc
+                raise YapoError(f"{parent}: no file can be made there; {_PERMISSION}") from None
         except OSError as error:
             if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):  # a file system without locks
                 _remove(path)
