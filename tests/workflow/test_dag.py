@@ -158,7 +158,7 @@ def test_bad_config_is_refused_before_anything_runs(tmp_path: Path, config: tupl
 @pytest.mark.parametrize(
     ("study", "override", "message"),
     [
-        ("all_studies", "", "methods=[caa,yapo]: dspa_study changes what dspa does"),
+        ("dspa_study", "", "methods=[caa,yapo]: dspa_study changes what dspa does"),
     ],
 )
 def test_a_study_that_cannot_take_a_method_is_refused_before_anything_runs(
