@@ -56,7 +56,7 @@ DEVICES = [Device.of(text) for text in ("A10 24 GB=125,31.2,600,24", "A100 80 GB
 
 @dataclass(frozen=True)
 class Prices:
-    """What was measured, and shares of a device's peak that are assumed to be reached.
+    """Measured prices, and the assumed shares of a device's peak.
 
     Attributes:
         block, trained: seconds to call a block's operations, without gradient, and forward and backward.

@@ -26,7 +26,7 @@ for place in {places!r}:
 
 
 def folders_of(home: Path, hub: Hub | None, *places: tuple[str, str], **variables: str) -> list[str]:
-    """What ``model_folder`` gives or says for names and revisions, in a process of its own: its client reads variables once."""
+    """Return the answers of ``model_folder`` in a process of its own, since the hub's client reads its variables once."""
     done = python(CODE.format(places=places), home, hub, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

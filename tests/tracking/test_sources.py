@@ -1,4 +1,4 @@
-"""What the files of a study say of its trainings, without MLflow: everything that can be read, and why the rest cannot."""
+"""Trainings read from the files of a study, without MLflow, and the reasons why some cannot be read."""
 
 import json
 import math

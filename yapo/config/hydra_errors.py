@@ -30,8 +30,8 @@ def sentence(error: Exception, overrides: Sequence[str]) -> str:
     if wrong := _WRONG_TYPE.search(text):
         value, kind, key = wrong.groups()
         override = _OVERRIDE.search(text)
-        as_typed = override is not None and override[1].partition("=")[0] in (key, None)
-        return f"{override[1] if override and as_typed else f'{key}={value}'}: must be {KINDS[kind]}"
+        whole = override and key in (None, override[1].partition("=")[0])  # otherwise the value stands inside a list or group
+        return f"{override[1] if override and whole else f'{key}={value}'}: must be {KINDS[kind]}"
     if several := _SEVERAL.search(text):
         return f"{several[1]}: give one value; decimals follow a dot, a list stands in [ ], a text with commas in quotes"
     if unknown := _UNKNOWN.search(text):
