@@ -68,9 +68,7 @@ def check_methods(config: Config, study: str) -> None:
                 )
     if not record.method_keys and not any(is_of_kind(method, record.kind) for method in config.methods):
         fitting = ", ".join(of_kind(record.kind))
-        raise YapoError(
-            f"{given}: none of them {IS_NOT[record.kind].replace('has no', 'has a')}, which {study} needs; add one of {fitting}"
-        )
+        raise YapoError(f"{given}: none of them {IS[record.kind]}, which {study} needs; add one of {fitting}")
 
 
 def _are_defaults(config: Config, keys: Sequence[str]) -> bool:
