@@ -20,3 +20,15 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"
+
+
+# Here, for Snakemake takes no default target from a file that is included.
+rule study:
+    default_target: True
+    input:
+        getattr(rules, OPTIONS.study).input,
+    message:
+        f"Done: {OPTIONS.study}"
+
+
+include: "workflow/rules/command_line.smk"

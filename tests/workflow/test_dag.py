@@ -108,6 +108,12 @@ def test_a_second_run_does_nothing(study: Study) -> None:
     assert study.planned() == Counter()
 
 
+def test_without_a_target_the_tables_are_made(study: Study) -> None:
+    named = study.planned("--forceall")
+    assert named["all_tables"] == 1
+    assert planned_jobs(study.snakemake("--dry-run", "--forceall")) == named - Counter(all_tables=1) + Counter(study=1)
+
+
 def test_a_learning_rate_reruns_that_method_and_what_follows(study: Study) -> None:
     jobs = study.planned(config=("method_overrides={yapo: train.lr=2e-3}",))
     assert jobs == Counter(train=1, evaluate=1, tables=1, figures=1, mlflow=1, all_tables=1)

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import sys
-from glob import escape, glob
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
@@ -18,15 +17,13 @@ from yapo.processes import RUN, clear_temporary, put_interpreter_first
 clear_temporary(Path(workflow.snakemake_tmp_dir), "snakemake*")
 clear_temporary(Path(workflow.sourcecache.runtime_cache_path), "*")
 
-from yapo.data.atlas import ATLAS_DIR
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.lease import devices
-from yapo.names import is_hub_id
 from yapo.config.compose import compose, plain
-from yapo.config.conf_files import ROOT
 from yapo.dag.downloads import hub_downloads
 from yapo.dag.command_line import check_targets
+from yapo.dag.input_files import data_files, files_in, model_files, sae_files
 from yapo.dag.options import read_options
 from yapo.dag.reruns import result_inputs
 from yapo.paths import Paths
@@ -37,13 +34,17 @@ from yapo.studies.registry import STUDIES
 from yapo.warm import start as start_warm_process
 
 
-def refuse(error):
-    """End as a stage does that is given something wrong."""
-    sys.stderr.write(f"error: {error}\n")
-    sys.exit(2)
+@contextlib.contextmanager
+def one_line_refusals():
+    """End as a stage does if what is done here finds bad input: one line, exit status 2."""
+    try:
+        yield
+    except YapoError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
 
 
-try:
+with one_line_refusals():
     OPTIONS = read_options(config, workflow.config_settings.config_args or ())
     OVERRIDES = OPTIONS.overrides
     CONFIG = compose(OVERRIDES)
@@ -65,8 +66,6 @@ try:
         method: plain(compose([*OVERRIDES, *OPTIONS.of_method(method)]))
         for method in CONFIG.methods
     }
-except YapoError as error:
-    refuse(error)
 
 PATHS = Paths.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
@@ -167,53 +166,11 @@ def replace_overrides(overrides, more):
     return [*kept, *more]
 
 
-def local_files(path, pattern):
-    """Files of a model or data folder, or the file itself; nothing where it is a hub id."""
-    place = Path(path)
-    found = [place] if place.is_file() else sorted(place.glob(pattern))
-    for file in found:
-        if set(str(file)) & set("{}"):
-            refuse(f"{file}: braces in the name of an input file; rename it")
-    return found
-
-
-def in_project(folder):
-    """A folder of the project as a path that stays the same when the project is moved: relative, from where it is worked in."""
-    near = folder.relative_to(ROOT)
-    return near if near.exists() and near.samefile(folder) else folder
-
-
 DOWNLOADED = [PATHS.download] if WANTED else []
-if "data" in WANTED:
-    DATA_FILES = DOWNLOADED
-elif CONFIG.data.source == "atlas":
-    DATA_FILES = local_files(in_project(ATLAS_DIR), "*.yaml")
-else:
-    DATA_FILES = [
-        path for path in local_files(CONFIG.data.path, "**/*") if path.is_file()
-    ]
-
-
-def model_files(config):
-    """The weights, where they are files of the user's or of the project's."""
-    if not (is_hub_id(config.model.path) or Path(config.model.path).is_dir()):
-        refuse(
-            f"model.path={config.model.path}: no such folder, and no hub id (owner/name)"
-        )
-    return local_files(config.model.path, "*.safetensors")
-
-
-def sae_files(config):
-    """Weight files of the autoencoders of all layers."""
-    return sorted(
-        path
-        for place in glob(escape(config.sae.path).replace("LAYER", "*"))
-        for path in local_files(place, "*.safetensors")
-    )
-
-
-MODEL_FILES = [*model_files(CONFIG), *DOWNLOADED]
-SAE_FILES = sae_files(CONFIG)
+with one_line_refusals():
+    DATA_FILES = DOWNLOADED if "data" in WANTED else data_files(CONFIG)
+    MODEL_FILES = [*model_files(CONFIG), *DOWNLOADED]
+    SAE_FILES = sae_files(CONFIG)
 SAE_NAMES = ["cfg.json", "sae_weights.safetensors", "curves.jsonl", "quality.json"]
 TRAINED_SAES = [
     PATHS.sae(layer) / name
@@ -246,10 +203,8 @@ def behaviour_files(names, pattern, **more):
     """Files of every behaviour; a folder of behaviours that cannot be read is refused when they are asked for."""
 
     def ask(wildcards):
-        try:
+        with one_line_refusals():
             return expand(str(pattern), behaviour=names(), **more)
-        except YapoError as error:
-            refuse(error)
 
     return ask
 
@@ -263,11 +218,9 @@ def refuse_unless_possible(studies, files):
     def ask(wildcards):
         from yapo.studies.checks import check_study
 
-        try:
+        with one_line_refusals():
             for study in studies:
                 check_study(CONFIG, study)
-        except YapoError as error:
-            refuse(error)
         return files(wildcards) if callable(files) else files
 
     return ask
@@ -303,17 +256,3 @@ def kept_files(country):
         folder / "evaluation.parquet",
         folder / "judge.json",
     ]
-
-
-def command_line_targets():
-    """The targets of the command line. They are not known while this file is read, so a doubtful command is parsed again."""
-    names = {rule.name for rule in workflow.rules}
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    doubtful = [word for word in words if word not in names and not word.isdigit()]
-    if not doubtful or not re.search(r"snakemake(/__main__\.py)?$", sys.argv[0]):
-        return []
-    from snakemake.cli import parse_args
-
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        _, arguments = parse_args(sys.argv[1:])
-    return [*arguments.targets, *(arguments.forcerun or [])]

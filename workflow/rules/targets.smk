@@ -20,23 +20,3 @@ for country in COUNTRIES:
             kept_files(country),
         message:
             f"Done: {PATHS.country(COUNTRIES[country], country)}"
-
-
-rule study:
-    default_target: True
-    input:
-        getattr(rules, OPTIONS.study).input,
-    message:
-        f"Done: {OPTIONS.study}"
-
-
-try:
-    check_targets(
-        command_line_targets(),
-        [rule.name for rule in workflow.rules],
-        lambda path: Path(path).exists()
-        or any(rule.is_producer(path) for rule in workflow.rules),
-        [*COUNTRIES, *set(COUNTRIES.values()), *METHODS, CONFIG.experiment],
-    )
-except YapoError as error:
-    refuse(error)

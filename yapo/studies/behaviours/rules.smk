@@ -19,7 +19,7 @@ BEHAVIOUR_OVERRIDES = replace_overrides(
 BEHAVIOUR = PATHS.root / BEHAVIOURS / "{behaviour}"
 BEHAVIOUR_LOGS = PATHS.root / "logs/behaviours"
 
-try:
+with one_line_refusals():
     BEHAVIOUR_CONFIG = compose(BEHAVIOUR_OVERRIDES)
     BEHAVIOUR_FOLDER_KEY = (
         "studies.behaviours.folder"
@@ -39,8 +39,7 @@ try:
         raise YapoError(
             f"studies.behaviours.overrides={CONFIG.studies.behaviours.overrides}: another model needs its own discovery.layer"
         )
-except YapoError as error:
-    refuse(error)
+    BEHAVIOUR_WEIGHTS = [*model_files(BEHAVIOUR_CONFIG), *sae_files(BEHAVIOUR_CONFIG)]
 
 
 wildcard_constraints:
@@ -64,8 +63,7 @@ BEHAVIOUR_METHOD_CONFIG = {
     for method, own in METHOD_OF_BEHAVIOURS.items()
 }
 BEHAVIOUR_MODELS = [
-    *model_files(BEHAVIOUR_CONFIG),
-    *sae_files(BEHAVIOUR_CONFIG),
+    *BEHAVIOUR_WEIGHTS,
     *(rules.layer.output if BEHAVIOUR_CONFIG.discovery.layer is None else []),
     *(TRAINED_SAES if BEHAVIOUR_CONFIG.sae.trained else []),
     *DOWNLOADED,
@@ -85,12 +83,16 @@ REPORTS["behaviours"].update(
 )
 
 
+def preference_files(wildcards):
+    """The files of one behaviour."""
+    with one_line_refusals():
+        return files_in(f"{BEHAVIOUR_CONFIG.data.path}/{wildcards.behaviour}", "t*")
+
+
 rule behaviour_prepare:
     input:
         BEHAVIOUR_MODELS,
-        preferences=lambda wildcards: local_files(
-            f"{BEHAVIOUR_CONFIG.data.path}/{wildcards.behaviour}", "t*"
-        ),
+        preferences=preference_files,
     output:
         pairs=BEHAVIOUR / "pairs/open_ended.parquet",
         test=BEHAVIOUR / "pairs/test.parquet",

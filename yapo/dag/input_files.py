@@ -1,0 +1,65 @@
+"""The files that a study is given: its data, the weights of its model and of its autoencoders."""
+
+from __future__ import annotations
+
+from glob import escape, glob
+from pathlib import Path
+
+from yapo.config import Config
+from yapo.config.conf_files import ROOT
+from yapo.data.atlas import ATLAS_DIR
+from yapo.errors import YapoError
+from yapo.names import is_hub_id
+
+
+def data_files(config: Config) -> list[Path]:
+    """Return the files of the study's data.
+
+    Raises:
+        YapoError: see ``files_in``.
+    """
+    if config.data.source == "atlas":
+        return files_in(_in_project(ATLAS_DIR), "*.yaml")
+    return [path for path in files_in(config.data.path, "**/*") if path.is_file()]
+
+
+def model_files(config: Config) -> list[Path]:
+    """Return the weights of the model; none where it comes from the hub.
+
+    Raises:
+        YapoError: the path is neither a folder nor a hub id; or see ``files_in``.
+    """
+    path = config.model.path
+    if not (is_hub_id(path) or Path(path).is_dir()):
+        raise YapoError(f"model.path={path}: no such folder, and no hub id (owner/name)")
+    return files_in(path, "*.safetensors")
+
+
+def sae_files(config: Config) -> list[Path]:
+    """Return the weights of the autoencoders of all layers, where their folders are given.
+
+    Raises:
+        YapoError: see ``files_in``.
+    """
+    folders = glob(escape(config.sae.path).replace("LAYER", "*"))
+    return sorted(path for folder in folders for path in files_in(folder, "*.safetensors"))
+
+
+def files_in(path: str | Path, pattern: str) -> list[Path]:
+    """Return the files of a folder that match, or the path itself if it is a file; nothing if it does not exist.
+
+    Raises:
+        YapoError: a name has braces, which Snakemake would read as a wildcard.
+    """
+    path = Path(path)
+    found = [path] if path.is_file() else sorted(path.glob(pattern))
+    for file in found:
+        if set(str(file)) & set("{}"):
+            raise YapoError(f"{file}: braces in the name of an input file; rename it")
+    return found
+
+
+def _in_project(folder: Path) -> Path:
+    """Return a folder of the project, relative where that is the working directory: the same path after the project is moved."""
+    near = folder.relative_to(ROOT)
+    return near if near.exists() and near.samefile(folder) else folder
