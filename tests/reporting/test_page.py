@@ -69,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 
 def made(folder: Path, *findings: Finding) -> str:
     facts = [("Model", "world/model"), ("Methods", "YaPO & others")]
-    return report_page("Study", "A note.", findings, facts, "snakemake --cores 2 report", ["One seed."], folder)
+    return report_page("Study", "A note.", findings, facts, "snakemake --cores 2 report", folder)
 
 
 def test_everything_is_inside_and_links_stay_beside_it(folder: Path) -> None:
@@ -87,7 +87,7 @@ def test_texts_are_shown_as_they_are(folder: Path) -> None:
         "Others &amp; their kin don",
         "YaPO &amp; others",
         "It is small.",
-        "One seed.",
+        "Vectors are trained once, with one seed",
         "A note.",
     ):
         assert shown in text

@@ -12,7 +12,8 @@ from snakemake.cli import parse_config
 
 from yapo.config.compose import compose, plain
 from yapo.errors import YapoError
-from yapo.stages.provenance import TrainingRun, as_overrides, autoencoder_name, commands, learning_rates, own_settings, schedule
+from yapo.stages.commands import as_overrides, commands, own_settings
+from yapo.stages.provenance import TrainingRun, autoencoder_name, learning_rates, schedule
 
 OVERRIDES = ["experiment=smoke", "train.epochs=3"]
 

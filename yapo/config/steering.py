@@ -52,6 +52,11 @@ class StoreConfig:
     def __post_init__(self) -> None:
         require(0 < self.max_gigabytes < inf, "store.max_gigabytes", self.max_gigabytes, "a positive size, not infinite")
 
+    @property
+    def max_bytes(self) -> float:
+        """The limit in bytes."""
+        return self.max_gigabytes * 10**9
+
 
 @dataclass
 class MethodConfig:

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition, Decoder
 from yapo.files import digest, read_json, write_json
 from yapo.models.language_model import LanguageModel
+
+BATCHES = 4  # between two saves of unsteered completions
 
 
 class CompletionCache:
@@ -23,7 +26,7 @@ class CompletionCache:
     """
 
     def __init__(self, path: Path, lm: LanguageModel, layer: int, batch_size: int) -> None:
-        self.path, self.lm, self.layer = path, lm, layer
+        self.path, self.lm, self.layer, self.batch_size = path, lm, layer, batch_size
         self.decoder = Decoder(lm, batch_size)
         self.kept: dict[str, list[str]] = _read(path)
         self.used: dict[str, list[str]] = {}
@@ -40,6 +43,21 @@ class CompletionCache:
                 known[keys[i]] = [self.lm.tokenizer.decode(ids) for ids in completions]
         self.used |= {key: known[key] for key in keys}
         return [known[key] for key in keys]
+
+    def unsteered(self, prompts: Sequence[list[int]], max_new_tokens: int, title: str) -> list[str]:
+        """Return the unsteered completions, saved as they come, so that an interrupted run goes on where it was.
+
+        Args:
+            prompts: token ids.
+            max_new_tokens: length limit.
+            title: of the progress bar.
+        """
+        written: list[str] = []
+        size = BATCHES * self.batch_size
+        for start in tqdm(range(0, len(prompts), size), desc=title, disable=None):
+            written += self.complete(prompts[start : start + size], [Condition()], max_new_tokens)[0]
+            self.checkpoint()
+        return written
 
     def save(self) -> None:
         """Write what was asked for since the cache was opened; the rest is dropped."""

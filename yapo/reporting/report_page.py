@@ -16,7 +16,7 @@ from yapo.errors import YapoError
 from yapo.reporting.finding import Finding
 from yapo.reporting.html import page, render
 
-_BODY, _STYLE = (Path(__file__).with_name(name) for name in ("report.html.j2", "report.css"))
+_BODY, _STYLE, _LIMITS = (Path(__file__).with_name(name) for name in ("report.html.j2", "report.css", "limits.txt"))
 
 
 def report_page(
@@ -25,7 +25,6 @@ def report_page(
     findings: Sequence[Finding],
     facts: Sequence[tuple[str, str]],
     commands: str,
-    limits: Sequence[str],
     folder: Path,
 ) -> str:
     """Return the whole page.
@@ -35,7 +34,6 @@ def report_page(
         findings: its sections, in order; the first one's first table is shown unfolded.
         facts: names and values of what the study was made with.
         commands: what to type to make it again.
-        limits: what the whole study does not show.
         folder: the study's folder, with ``tables/`` and ``figures/``.
 
     Raises:
@@ -52,6 +50,7 @@ def report_page(
     ]
     links = (*((finding.name, finding.title) for finding in findings), ("made", "How this was made"))
     body = render(_BODY, parts=parts, facts=facts, commands=commands)
+    limits = _LIMITS.read_text(encoding="utf-8").strip().split("\n\n")
     return page(title, caption, limits, body, links, _STYLE)
 
 

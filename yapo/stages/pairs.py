@@ -1,7 +1,8 @@
-"""A country's preference pairs with their activations, as the stage ``prepare`` left them, and what methods learn from."""
+"""A country's preference pairs with their activations on disk, and the inputs of methods that learn from them."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -13,8 +14,9 @@ import pandas as pd
 from yapo.config import Config, MethodConfig, PromptConfig, TrainConfig
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
-from yapo.files import digest, file_digest
+from yapo.files import digest, file_digest, write_json, write_parquet
 from yapo.models.sae import SAE
+from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.paths import Paths
 from yapo.stages.inputs import read_sae
 from yapo.steering.activations import ActivationStore
@@ -74,6 +76,48 @@ def read_prepared(paths: Paths, language: str, country: str, task: str) -> Prepa
     if header["pairs_hash"] != file_digest(pairs) or len(rows) != len(store.pairs):
         raise YapoError(f"{pairs}: not the pairs whose activations were kept; run the stage prepare again")
     return PreparedPairs(store, rows, header["model"], header["data_hash"])
+
+
+def write_prepared(
+    config: Config,
+    language: str,
+    task: str,
+    store: ActivationStore,
+    rows: pd.DataFrame,
+    lm: LanguageModel,
+    sae: SAE,
+    data_hash: str,
+    report: Mapping[str, Any],
+) -> None:
+    """Write the pairs of ``config.country``, their activations and a report; delete what an interrupted preparation kept.
+
+    Args:
+        config: the configuration of the stage.
+        language: the folder of the country's language.
+        task: the task of the pairs.
+        store: the activations of the pairs that ``rows`` describes.
+        lm, sae: the model they were made with, and the autoencoder of its layer.
+        data_hash: digest of the data that the pairs come from.
+        report: further entries of the report.
+
+    Raises:
+        YapoError: the autoencoder does not explain the activations.
+    """
+    paths = Paths.of(config)
+    path, pairs = paths.store(language, config.country, task), paths.pairs(language, config.country, task)
+    explained, l0 = reconstruction_quality(sae, (states[1:] for states in store.hidden))
+    check_quality(sae, explained, config.sae.min_explained_variance)
+    write_parquet(pairs, rows)
+    header = {"model": lm.source, "data_hash": data_hash, "pairs_hash": file_digest(pairs)}
+    store.save(path, header)
+    sizes = {"store": asdict(store.key), "bytes": store.size, "autoencoder": {"explained_variance": explained, "l0": l0}}
+    write_json(pairs.with_suffix(".json"), {**header, **report, **sizes})
+    shutil.rmtree(parts_of(path))
+
+
+def parts_of(path: Path) -> Path:
+    """Return the folder where the preparation of a store keeps what it has, so that it can go on after an interruption."""
+    return path.with_suffix(".parts")
 
 
 def models_of(config: Config, lm: LanguageModel | None = None) -> Models:

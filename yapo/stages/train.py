@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from yapo.checks import Task
 from yapo.config import Config
 from yapo.dag.scope import check_country
 from yapo.data.sources import known_countries
@@ -12,8 +13,9 @@ from yapo.files import digest, write_json
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
-from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of, read_prepared
+from yapo.stages.pairs import fit_inputs, models_of, read_prepared
 from yapo.stages.provenance import run_record
+from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.training.curves import CurvesFile, closed_form_row
 from yapo.steering.training.train_sets import train_sets
@@ -36,40 +38,28 @@ def main(config: Config) -> None:
     check_country(config.country, known)
     language = known[config.country]
     folder = paths.trained(language, config.country, config.method.name)
-    prepared: dict[str, PreparedPairs] = {task: read_prepared(paths, language, config.country, task) for task in config.tasks}
+    prepared = {task: read_prepared(paths, language, config.country, task) for task in config.tasks}
     sae = read_sae(config, layer, next(iter(prepared.values())).store.hidden[0].shape[-1])
-    models, vectors = models_of(config), dict[Path, TrainedVector]()
+    models, settings = models_of(config), (config.method, config.train, config.prompts)
+    inputs, vectors = dict[Task, FitInputs](), dict[Path, TrainedVector]()
     with CurvesFile(folder / "curves.jsonl") as curves:
-        inputs = {
-            task: fit_inputs(
-                pairs,
-                train_sets(pairs.rows, config.settings),
-                layer,
-                sae,
-                models,
-                config.method,
-                config.train,
-                config.prompts,
-                log=curves.of(task),
-                checkpoint=folder / f"{task}.checkpoint.safetensors",
-                extra={"country": config.country, "language": language, "task": task},
-            )
-            for task, pairs in prepared.items()
-        }
-        for task, own in inputs.items():
-            learned = method.fit(own)
-            for part in own.sets:
+        for task, pairs in prepared.items():
+            sets, checkpoint = train_sets(pairs.rows, config.settings), folder / f"{task}.checkpoint.safetensors"
+            extra = {"country": config.country, "language": language, "task": task}
+            inputs[task] = fit_inputs(pairs, sets, layer, sae, models, *settings, curves.of(task), checkpoint, extra)
+        for task, given in inputs.items():
+            learned = method.fit(given)
+            for part in given.sets:
                 path, vector = folder / f"{task}-{part.name}.safetensors", learned[part.name]
                 check_finite(path, {"epochs": vector.epochs})
                 if (task, part.name) not in curves.known:  # closed form: one row, so that every method shows where it ended
-                    own.log(closed_form_row(own, part, vector))
+                    given.log(closed_form_row(given, part, vector))
                 vectors[path] = vector
             log.info("%s %s %s: %s", config.country, config.method.name, task, ", ".join(learned))
         for path, vector in vectors.items():
             vector.save(path)
-        write_json(
-            folder / "run.json", run_record(config, language, layer, digest([pairs.data_hash for pairs in prepared.values()]))
-        )
+        data_hash = digest([pairs.data_hash for pairs in prepared.values()])
+        write_json(folder / "run.json", run_record(config, language, layer, data_hash))
         curves.keep()
     for checkpoint in folder.glob("*.checkpoint.safetensors"):
         checkpoint.unlink()

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 
+from yapo.checks import Task
 from yapo.config import Config
 from yapo.data.behaviours import LANGUAGE, load_behaviour
 from yapo.data.preferences import split_report
 from yapo.errors import YapoError
-from yapo.files import digest, file_digest, write_json, write_parquet
+from yapo.files import digest, file_digest, write_parquet
 from yapo.models.language_model import load_language_model
-from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
-from yapo.steering.activations import GIGABYTE, build_store
+from yapo.stages.pairs import parts_of, write_prepared
+from yapo.steering.activations import build_store
 from yapo.steering.prepare import token_pairs
 
 READS = ("data.path", "split", "model", "sae", "discovery.layer")
 
 log = logging.getLogger(__name__)
-TASK = "open_ended"
+TASK: Task = "open_ended"
 
 
 def main(config: Config) -> None:
@@ -36,29 +36,14 @@ def main(config: Config) -> None:
     learned = kept["split"] != "test"
     if not learned.any():
         raise YapoError(f"{behaviour}: all {long} prompts are longer than model.max_prompt_tokens; raise it, or give others")
-    path, folder = paths.store(LANGUAGE, behaviour, TASK), paths.country(LANGUAGE, behaviour)
-    parts = path.with_suffix(".parts")
-    store = build_store(
-        lm,
-        layer,
-        sae,
-        [pair for pair, use in zip(tokens, learned, strict=True) if use],
-        config.model.batch_size,
-        parts,
-        config.store.max_gigabytes * GIGABYTE,
-    )
-    explained, l0 = reconstruction_quality(sae, (states[1:] for states in store.hidden))
-    check_quality(sae, explained, config.sae.min_explained_variance)
-    rows = paths.pairs(LANGUAGE, behaviour, TASK)
-    write_parquet(rows, kept[learned].reset_index(drop=True))
-    write_parquet(folder / "pairs" / "test.parquet", kept[~learned].reset_index(drop=True))
+    parts = parts_of(paths.store(LANGUAGE, behaviour, TASK))
+    used = [pair for pair, use in zip(tokens, learned, strict=True) if use]
+    store = build_store(lm, layer, sae, used, config.model.batch_size, parts, config.store.max_bytes)
     files = [Path(report[name]["source"]) for name in ("train", "test") if name in report]
-    header = {"model": lm.source, "data_hash": digest([file_digest(*files), behaviour]), "pairs_hash": file_digest(rows)}
-    store.save(path, header)
-    report["split"] = split_report(kept)
-    quality = {"explained_variance": explained, "l0": l0}
-    write_json(rows.with_suffix(".json"), {**header, **report, "dropped_long": long, "autoencoder": quality})
-    shutil.rmtree(parts)
+    data_hash = digest([file_digest(*files), behaviour])
+    report |= {"split": split_report(kept), "dropped_long": long}
+    write_parquet(paths.country(LANGUAGE, behaviour) / "pairs" / "test.parquet", kept[~learned].reset_index(drop=True))
+    write_prepared(config, LANGUAGE, TASK, store, kept[learned].reset_index(drop=True), lm, sae, data_hash, report)
     log.info("%s: %s", behaviour, kept["split"].value_counts().to_dict())
 
 
