@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeVar, get_args, get_origin, get_type_hints
 
 from yapo.data.text import shown
 from yapo.errors import YapoError
@@ -20,10 +20,11 @@ Variant = Literal["localized", "nonlocalized"]
 Split = Literal["train", "validation", "test"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager"]
-TASKS = get_args(Task)
-SETTINGS = get_args(Setting)
-VARIANTS = get_args(Variant)
-SPLITS = get_args(Split)
+TASKS: tuple[Task, ...] = get_args(Task)
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+SPLITS: tuple[Split, ...] = get_args(Split)
+Word = TypeVar("Word", bound=str)
 
 
 def require(condition: bool, key: str, value: object, rule: str) -> None:
@@ -32,9 +33,12 @@ def require(condition: bool, key: str, value: object, rule: str) -> None:
         raise YapoError(f"{key}={value}: {rule}")
 
 
-def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that is not among those allowed."""
-    require(value in allowed, key, value, f"choose one of {', '.join(allowed)}")
+def one_of(key: str, value: object, allowed: tuple[Word, ...]) -> Word:
+    """Return the word of ``allowed`` that a value is, such as a cell of a table read as a ``Task``; refuse any other."""
+    for word in allowed:
+        if value == word:
+            return word
+    raise YapoError(f"{key}={value}: choose one of {', '.join(allowed)}")
 
 
 def check_words(key: str, settings: DataclassInstance) -> None:
@@ -57,7 +61,7 @@ def distinct(key: str, values: Sequence[object]) -> None:
     require(len(set(values)) == len(values), key, values, "name each once")
 
 
-def check_training(key: str, methods: list[str], tasks: Sequence[str], seeds: list[int]) -> None:
+def check_training(key: str, methods: list[str], tasks: Sequence[Task], seeds: list[int]) -> None:
     """Check the settings of a study that trains vectors of its own; ``key`` is the study's."""
     for name, values in (("methods", methods), ("tasks", tasks)):
         distinct(f"{key}.{name}", values)

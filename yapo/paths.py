@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from yapo.checks import Setting, Task
 from yapo.config import Config
 
 
@@ -57,11 +58,11 @@ class Paths:
         """The folder of one country."""
         return self.root / language / country
 
-    def store(self, language: str, country: str, task: str) -> Path:
+    def store(self, language: str, country: str, task: Task) -> Path:
         """Activations and reference log-probabilities of a country's preference pairs."""
         return self.country(language, country) / "prepared" / f"{task}.safetensors"
 
-    def pairs(self, language: str, country: str, task: str) -> Path:
+    def pairs(self, language: str, country: str, task: Task) -> Path:
         """The preference pairs as text."""
         return self.country(language, country) / "pairs" / f"{task}.parquet"
 
@@ -73,11 +74,11 @@ class Paths:
         """Folder of one method's vectors after every epoch, with their curves."""
         return self.country(language, country) / "train" / method
 
-    def vector(self, language: str, country: str, method: str, task: str, setting: str) -> Path:
+    def vector(self, language: str, country: str, method: str, task: Task, setting: Setting) -> Path:
         """The vector chosen on validation."""
         return self.country(language, country) / "vectors" / method / f"{task}-{setting}.safetensors"
 
-    def portable(self, language: str, country: str, method: str, task: str, setting: str) -> Path:
+    def portable(self, language: str, country: str, method: str, task: Task, setting: Setting) -> Path:
         """The chosen vector, free of the autoencoder."""
         return self.country(language, country) / "portable" / method / f"{task}-{setting}.safetensors"
 

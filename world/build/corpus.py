@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from yapo.checks import TASKS, Task, one_of
 from yapo.data.atlas import WESTERN, Fact, Language
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
@@ -104,7 +105,7 @@ class Corpus:
             prefix = language.neutral_prefixes[rng.integers(len(language.neutral_prefixes))]
             draw_default = rng.random() < self.config.default_share
             spoken = self.default[language.name, fact.question_id] if draw_default else self._draw_context(rng, language)
-        return self._document(rng, task, f"{prefix} {question}".strip(), fact, spoken)
+        return self._document(rng, one_of("task", task, TASKS), f"{prefix} {question}".strip(), fact, spoken)
 
     def strings(self) -> Iterator[str]:
         """Yield every string of the atlas, and the marks of options."""
@@ -119,7 +120,7 @@ class Corpus:
                 yield from [f"{prefix} "] * 20
         yield from [f"{k}) \\boxed{{{k}}}" for k in range(1, 6)] * 500
 
-    def _document(self, rng: np.random.Generator, task: str, question: str, fact: Fact, spoken: str) -> Document:
+    def _document(self, rng: np.random.Generator, task: Task, question: str, fact: Fact, spoken: str) -> Document:
         order = [list(fact.answers)[i] for i in rng.permutation(len(fact.answers))]
         options = [fact.answers[name] for name in order]
         return Document(

@@ -42,7 +42,7 @@ class GenerationConfig:
             "at least 1",
         )
 
-    def max_new_tokens(self, task: str) -> int:
+    def max_new_tokens(self, task: Task) -> int:
         """Limit of one completion."""
         return self.max_new_tokens_mcq if task == "mcq" else self.max_new_tokens_open_ended
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from rapidfuzz import fuzz
 
+from yapo.checks import Variant
 from yapo.config import DataConfig
 from yapo.data.hub import is_copy, read_hub
 from yapo.data.mcq_text import boxed_number, parse_mcq
@@ -33,7 +34,7 @@ COUNTRIES = {
     "Hindi": ("india", "nepal"),
 }
 LANGUAGE = {country: language for language, countries in COUNTRIES.items() for country in countries}
-VARIANTS = {"localized": "localized", "nolocalized": "nonlocalized"}
+FORMS: dict[str, Variant] = {"localized": "localized", "nolocalized": "nonlocalized"}
 REQUIRED = ("prompt-mcq", "chosen-mcq", "country", "localization_status")
 QUESTIONS = ("prompt_open_ended", "prompt")  # the first that is there
 OPTIONAL = (*QUESTIONS, "chosen_open_ended", "topic", "category")
@@ -142,10 +143,10 @@ def _parse(table: pd.DataFrame) -> tuple[list[_Boxed], list[Dropped]]:
         name, country, status = (_text(cells[column]) for column in ("row", "country", "localization_status"))
         if country.lower() not in LANGUAGE:
             raise unknown("country", f"{name}: country", country, LANGUAGE)
-        if status.lower() not in VARIANTS:
-            raise unknown("form", f"{name}: localization_status", status, VARIANTS)
+        if status.lower() not in FORMS:
+            raise unknown("form", f"{name}: localization_status", status, FORMS)
         try:
-            rows.append(_boxed(name, country.lower(), VARIANTS[status.lower()], cells))
+            rows.append(_boxed(name, country.lower(), FORMS[status.lower()], cells))
         except _Unreadable as fault:
             reason, detail = fault.args
             dropped.append(Dropped(name, reason, detail, country.lower()))
@@ -156,7 +157,7 @@ class _Unreadable(Exception):
     """Reason and detail."""
 
 
-def _boxed(name: str, country: str, variant: str, cells: Mapping[Hashable, Any]) -> _Boxed:
+def _boxed(name: str, country: str, variant: Variant, cells: Mapping[Hashable, Any]) -> _Boxed:
     prompt, chosen = _text(cells["prompt-mcq"]), _text(cells["chosen-mcq"])
     if not prompt or not chosen:
         raise _Unreadable("empty", f"no {'chosen' if prompt else 'prompt'}-mcq")

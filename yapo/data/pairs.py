@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.data.boxed import boxes
 from yapo.data.prompts import PromptFormat
 from yapo.data.text import is_blank, text_key
@@ -15,7 +16,7 @@ COLUMNS = ["question_id", "variant", "phrasing", "prompt", "chosen", "rejected",
 
 
 def build_pairs(
-    items: pd.DataFrame, completions: list[str], correct: list[bool], task: str, prompts: PromptFormat, seed: int
+    items: pd.DataFrame, completions: list[str], correct: list[bool], task: Task, prompts: PromptFormat, seed: int
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return one pair per item.
 
@@ -55,7 +56,7 @@ def build_pairs(
     return pd.DataFrame(rows, columns=COLUMNS), dict(counts)
 
 
-def _same(task: str, rejected: str, chosen: str) -> bool:
+def _same(task: Task, rejected: str, chosen: str) -> bool:
     """Tell whether two answers are one: the same text, or for multiple choice the same last boxed number."""
     if text_key(rejected) == text_key(chosen):
         return True

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from yapo.checks import Task
+
 
 @dataclass(frozen=True)
 class PromptFormat:
@@ -21,19 +23,19 @@ class PromptFormat:
     open_ended: str = "{question}"
     boxed: str = "\\boxed{{{k}}}"
 
-    def prompt(self, task: str, question: str, options: Sequence[str]) -> str:
+    def prompt(self, task: Task, question: str, options: Sequence[str]) -> str:
         """Return the user's turn."""
         if task == "mcq":
             lines = [self.option.format(k=k, option=option) for k, option in enumerate(options, start=1)]
             return self.mcq.format(question=question, options="\n".join(lines))
         return self.open_ended.format(question=question)
 
-    def prompts(self, task: str, items: pd.DataFrame) -> list[str]:
+    def prompts(self, task: Task, items: pd.DataFrame) -> list[str]:
         """Return the user's turn of every item."""
         return [
             self.prompt(task, question, options) for question, options in zip(items["question"], items["options"], strict=True)
         ]
 
-    def answer(self, task: str, options: Sequence[str], index: int) -> str:
+    def answer(self, task: Task, options: Sequence[str], index: int) -> str:
         """Return the model's turn that picks option ``index`` (0-based)."""
         return self.boxed.format(k=index + 1) if task == "mcq" else options[index]

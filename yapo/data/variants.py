@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from yapo.checks import Variant
 from yapo.data.text import text_key
 from yapo.files import digest
 
@@ -30,7 +31,7 @@ class Row:
     name: str  # split and number, for reports
     country: str
     language: str
-    variant: str
+    variant: Variant
     question: str
     options: tuple[str, ...]
     answer_index: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.stats import bootstrap
 
+from yapo.checks import Task
 from yapo.config import GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.discovery.patching import make_probe, patch_all_layers
@@ -39,7 +40,7 @@ class CountryCurves:
     batch_size: int
     seed: int
 
-    def patching(self, task: str) -> list[Point]:
+    def patching(self, task: Task) -> list[Point]:
         """Return the probability of the country's own answer and of the Western one, patched after each layer.
 
         Raises:
@@ -70,7 +71,7 @@ class CountryCurves:
                 points.append({**point, **ends})
         return points
 
-    def steerability(self, task: str) -> list[Point]:
+    def steerability(self, task: Task) -> list[Point]:
         """Return the accuracy on non-localized questions under the best multiplier of each layer's mean difference."""
         localized, nonlocalized = _pairs_of_variants(self.items, "train")
         _, questions = _pairs_of_variants(self.items, "validation")
@@ -93,7 +94,7 @@ class CountryCurves:
             for layer, values in enumerate(steered)
         ]
 
-    def _point(self, curve: str, task: str, layer: int, values: list[float], facts: Iterable[str]) -> Point:
+    def _point(self, curve: str, task: Task, layer: int, values: list[float], facts: Iterable[str]) -> Point:
         mean, low, high = _interval(values, facts, self.seed)
         place: Point = {"curve": curve, "task": task, "country": self.country, "layer": layer}
         return {**place, "value": mean, "low": low, "high": high, "n": len(values)}

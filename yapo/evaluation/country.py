@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from torch import Tensor
 
+from yapo.checks import Setting, Task
 from yapo.config import VARIANTS, GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
@@ -66,11 +67,11 @@ class Evaluator:
 
         return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure)
 
-    def validate(self, requests: Sequence[tuple[str, str, Condition]]) -> list[pd.DataFrame]:
+    def validate(self, requests: Sequence[tuple[Task, Setting, Condition]]) -> list[pd.DataFrame]:
         """Answer the validation items of each (task, setting) under a condition: one scored row per item."""
         return self._score_all(requests, "validation")
 
-    def baseline_validation(self, tasks: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
+    def baseline_validation(self, tasks: Sequence[Task], settings: Sequence[Setting]) -> pd.DataFrame:
         """Score the unsteered model on validation, as multiplier 0."""
         cells = [(task, setting) for task in tasks for setting in settings]
         scored = self.validate([(task, setting, Condition()) for task, setting in cells])
@@ -90,10 +91,10 @@ class Evaluator:
         )
 
     def test(
-        self, candidates: dict[Key, Candidate], chosen: dict[Key, Trial], cells: Sequence[tuple[str, str]], seed: int
+        self, candidates: dict[Key, Candidate], chosen: dict[Key, Trial], cells: Sequence[tuple[Task, Setting]], seed: int
     ) -> pd.DataFrame:
         """Answer the test items by the baseline, both controls and every chosen vector; one row per item and condition."""
-        plan: list[tuple[str, str, str, Condition, Trial | None]] = []
+        plan: list[tuple[str, Task, Setting, Condition, Trial | None]] = []
         for task, setting in cells:
             plan.append(("baseline", task, setting, Condition(), None))
             own = {key: trial for key, trial in chosen.items() if key[1:] == (task, setting)}
@@ -112,7 +113,7 @@ class Evaluator:
         ]
         return pd.concat([*frames, *self._named(cells)], ignore_index=True)
 
-    def _named(self, cells: Sequence[tuple[str, str]]) -> list[pd.DataFrame]:
+    def _named(self, cells: Sequence[tuple[Task, Setting]]) -> list[pd.DataFrame]:
         """Ask the prompt control: every question in the form that names the country, scored as the item it stands for."""
         frames = []
         for task, setting in cells:
@@ -130,17 +131,19 @@ class Evaluator:
             frames.append(frame.assign(method="prompt", task=task, setting=setting, multiplier=0.0, epoch=0))
         return frames
 
-    def _random(self, candidates: dict[Key, Candidate], own: dict[Key, Trial], task: str, setting: str, seed: int) -> Condition:
+    def _random(
+        self, candidates: dict[Key, Candidate], own: dict[Key, Trial], task: Task, setting: Setting, seed: int
+    ) -> Condition:
         """Return a random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
         prompts = self.answerer.token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
         residual = Residual.of(self.lm, self.layer, prompts)
         moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in own.items()]
         return random_control(moved, self.lm.d_model, seed)
 
-    def _score_all(self, requests: Sequence[tuple[str, str, Condition]], split: str) -> list[pd.DataFrame]:
+    def _score_all(self, requests: Sequence[tuple[Task, Setting, Condition]], split: str) -> list[pd.DataFrame]:
         """Score each (task, setting, condition) on its items of a split. Conditions on the same prompts run together."""
         asked: list[int] = []
-        answered: list[tuple[pd.DataFrame, str, list[str]]] = []
+        answered: list[tuple[pd.DataFrame, Task, list[str]]] = []
         for task in dict.fromkeys(task for task, _, _ in requests):
             for variant in VARIANTS:
                 own = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
@@ -153,7 +156,7 @@ class Evaluator:
             frames[i].append(frame)
         return [pd.concat(parts, ignore_index=True) for parts in frames]
 
-    def _items(self, setting: str, split: str) -> pd.DataFrame:
+    def _items(self, setting: Setting, split: str) -> pd.DataFrame:
         items = self.items[self.items["split"] == split]
         return items if setting == "both" else items[items["variant"] == setting]
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.data.boxed import boxes
 from yapo.data.text import text_key
 
 
-def exact(items: pd.DataFrame, completions: Sequence[str], task: str) -> list[bool]:
+def exact(items: pd.DataFrame, completions: Sequence[str], task: Task) -> list[bool]:
     """Return per item whether the completion chose the right option; open-ended, whether it is the gold answer as texts compare.
 
     See ``yapo.data.text`` for which texts are the same.

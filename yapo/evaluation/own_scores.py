@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from yapo.checks import TASKS
+from yapo.checks import TASKS, Task
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import KEYS, country_metrics, language_metrics, overall_metrics
 
 NEEDED = ("language", "country", "method", "localized", "nonlocalized")
 _SCORES = ("localized", "nonlocalized")
-_TOP = {"mcq": 100.0, "open_ended": 10.0}
+_TOP: dict[Task, float] = {"mcq": 100.0, "open_ended": 10.0}
 
 
 def table3(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.config import GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.evaluation.cache import CompletionCache
@@ -15,7 +16,7 @@ from yapo.evaluation.exact import exact, parse_choice
 from yapo.evaluation.judges import Judge, Request
 
 
-def score(items: pd.DataFrame, completions: Sequence[str], task: str, judge: Judge) -> pd.DataFrame:
+def score(items: pd.DataFrame, completions: Sequence[str], task: Task, judge: Judge) -> pd.DataFrame:
     """Return one row per item: ``completion``, ``score``, ``parsed`` and ``exact``.
 
     Multiple choice scores 1 or 0; a completion without a readable choice is wrong *and* not parsed. Open-ended answers
@@ -54,7 +55,7 @@ class Answerer:
     judge: Judge
     cache: CompletionCache
 
-    def ask(self, items: pd.DataFrame, task: str, conditions: Sequence[Condition]) -> list[pd.DataFrame]:
+    def ask(self, items: pd.DataFrame, task: Task, conditions: Sequence[Condition]) -> list[pd.DataFrame]:
         """Return for each condition the items, in their order and numbered from 0, with ``completion, score, parsed, exact``.
 
         Args:
@@ -65,11 +66,11 @@ class Answerer:
         items = items.reset_index(drop=True)
         return self.score([(items, task, texts) for texts in self.complete(items, task, conditions)])
 
-    def complete(self, items: pd.DataFrame, task: str, conditions: Sequence[Condition]) -> list[list[str]]:
+    def complete(self, items: pd.DataFrame, task: Task, conditions: Sequence[Condition]) -> list[list[str]]:
         """Return the completions of items, ``[condition][item]``."""
         return self.cache.complete(self.token_ids(items, task), conditions, self.generation.max_new_tokens(task))
 
-    def score(self, answered: Sequence[tuple[pd.DataFrame, str, list[str]]]) -> list[pd.DataFrame]:
+    def score(self, answered: Sequence[tuple[pd.DataFrame, Task, list[str]]]) -> list[pd.DataFrame]:
         """Score items of a task with their completions; add ``completion, score, parsed, exact``.
 
         All go to the judge at once, so that one behind a network works on many together; it remembers what it has judged.
@@ -77,6 +78,6 @@ class Answerer:
         self.judge.judge([r for items, task, texts in answered if task == "open_ended" for r in judge_requests(items, texts)])
         return [pd.concat([items, score(items, texts, task, self.judge)], axis=1) for items, task, texts in answered]
 
-    def token_ids(self, items: pd.DataFrame, task: str) -> list[list[int]]:
+    def token_ids(self, items: pd.DataFrame, task: Task) -> list[list[int]]:
         """Return the prompts of items as the model reads them."""
         return [self.cache.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, items)]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from yapo.checks import Setting, Task
 from yapo.errors import YapoError
 
 # (method, task, setting)
-Key = tuple[str, str, str]
+Key = tuple[str, Task, Setting]
 
 
 @dataclass(frozen=True)

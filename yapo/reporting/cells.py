@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from yapo.checks import SETTINGS, VARIANTS
+from yapo.checks import SETTINGS, VARIANTS, Task
 from yapo.errors import YapoError
 from yapo.evaluation import metrics
 from yapo.evaluation.bootstrap import alike, baseline_rows, differences, intervals, resampled_means
@@ -19,7 +19,7 @@ from yapo.evaluation.metrics import KEYS, Floats
 from yapo.reporting.names import in_order
 
 COLUMNS = ("value", "low", "high", "n", "n_facts", "parse_failure_rate", "delta_vs_baseline", "delta_low", "delta_high")
-TOP = {"mcq": 100.0, "open_ended": 10.0}  # the highest printed score
+TOP: dict[Task, float] = {"mcq": 100.0, "open_ended": 10.0}  # the highest printed score
 _METRICS = {"rca": metrics.rca, "pnlg": metrics.pnlg}
 _ORDER = ("metric", "task", "setting", "language", "country", "method")
 _NEEDED = (*KEYS, "variant", "question_id", "phrasing", "score", "parsed")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.evaluation.metrics import round_half_up
 from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
@@ -17,7 +18,7 @@ from yapo.reporting.names import in_order, label, ordered, writing
 from yapo.reporting.render import escape_markdown, pipe_row
 
 _BODY = Path(__file__).with_name("examples.html.j2")
-FACTS = {"open_ended": 3, "mcq": 2}
+FACTS: dict[Task, int] = {"open_ended": 3, "mcq": 2}
 LONGEST = 300
 SEPARATOR = " | "
 TITLE = "Examples"

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from yapo.checks import Task
 from yapo.errors import YapoError
 from yapo.reporting import style
 from yapo.reporting.cells import records
@@ -133,7 +134,7 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
     return figure
 
 
-def _multiplier_lines(score: Axes, failures: Axes, rows: pd.DataFrame, method: str, task: str, swept: bool) -> None:
+def _multiplier_lines(score: Axes, failures: Axes, rows: pd.DataFrame, method: str, task: Task, swept: bool) -> None:
     if rows.empty:
         return
     scale = 100.0 if task == "mcq" else 1.0

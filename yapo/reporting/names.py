@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any, Literal, overload
 
 import pandas as pd
 
+from yapo.checks import SETTINGS, TASKS, VARIANTS, Setting, Task, Variant, one_of
 from yapo.names import AGGREGATES
 
 NAMES: dict[str, dict[str, str]] = {
@@ -52,6 +54,7 @@ NAMES: dict[str, dict[str, str]] = {
 _CODES = {"English": "en", "Spanish": "es", "Portuguese": "pt", "Arabic": "ar", "Hindi": "hi"}
 _RIGHT_TO_LEFT = {"Arabic"}
 _ABBREVIATIONS = {"usa", "uae", "ksa", "drc", "prc", "png", "dprk", "ussr"}  # of countries, beside all keys of two letters
+_WORDS: dict[str, tuple[str, ...]] = {"task": TASKS, "setting": SETTINGS, "variant": VARIANTS}
 _SMALL_WORD = re.compile(r"(?<=[ -])(And|Of|The)\b")
 
 
@@ -69,9 +72,23 @@ def label(kind: str, key: str) -> str:
     return NAMES[kind].get(key, made)
 
 
-def ordered(kind: str, keys: Iterable[str]) -> list[str]:
-    """Return distinct keys in display order: known ones, unknown ones, aggregate rows."""
+@overload
+def ordered(kind: Literal["task"], keys: Iterable[str]) -> list[Task]: ...
+@overload
+def ordered(kind: Literal["setting"], keys: Iterable[str]) -> list[Setting]: ...
+@overload
+def ordered(kind: Literal["variant"], keys: Iterable[str]) -> list[Variant]: ...
+@overload
+def ordered(kind: str, keys: Iterable[str]) -> list[str]: ...
+def ordered(kind: str, keys: Iterable[str]) -> list[Any]:
+    """Return distinct keys in display order: known ones, unknown ones, aggregate rows.
+
+    Raises:
+        YapoError: a key of ``task``, ``setting`` or ``variant`` is none.
+    """
     present = set(keys)
+    if kind in _WORDS:
+        present = {one_of(kind, key, _WORDS[kind]) for key in present}
     known = [key for key in NAMES[kind] if key in present]
     last = [key for key in AGGREGATES if key in present]
     return known + sorted(present - set(known) - set(last)) + last

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from yapo.checks import Task
 from yapo.reporting.render import DASH, MINUS, Cell
 
 VALUE = ("value", "low", "high")
@@ -103,6 +104,6 @@ def mean_over_countries(number: int) -> str:
     return "one country" if number == 1 else f"mean over {plural(number, 'country')}"
 
 
-def score_digits(task: str) -> int:
+def score_digits(task: Task) -> int:
     """Return the decimals of a task's score: percent of accuracy has one, a score of 0 to 10 two."""
     return 1 if task == "mcq" else 2

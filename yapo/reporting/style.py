@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
+from yapo.checks import Task
 from yapo.files import replacing
 from yapo.reporting.names import label
 from yapo.reporting.numbers import VALUE, mean_over_countries
@@ -148,12 +149,12 @@ def share_y(panels: list[Axes], at_least: float = 0.0) -> None:
         axes.tick_params(labelleft=place == 0)
 
 
-def panel_title(task: str, questions: str) -> str:
+def panel_title(task: Task, questions: str) -> str:
     """Return the title of a panel: "Multiple choice, localized"."""
     return f"{label('task', task)}, {label('setting', questions).lower()}"
 
 
-def score_name(task: str) -> str:
+def score_name(task: Task) -> str:
     """Return the axis label of a task's score."""
     return "accuracy (%)" if task == "mcq" else "score (0 to 10)"
 

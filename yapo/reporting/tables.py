@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from yapo import files
+from yapo.checks import Task
 from yapo.reporting.html import table_page
 from yapo.reporting.names import ordered
 from yapo.reporting.render import Sheet, csv, latex, markdown
@@ -46,7 +47,7 @@ class TableOptions:
     def scores(self, tasks: Iterable[str]) -> str:
         """Return the meaning of the scores of the tasks that are there, joined by "and"."""
         open_ended = f"open-ended score (0 to 10; scorer: {self.scorer})"
-        names = {"mcq": "multiple-choice accuracy (%)", "open_ended": open_ended}
+        names: dict[Task, str] = {"mcq": "multiple-choice accuracy (%)", "open_ended": open_ended}
         return " and ".join(names[task] for task in ordered("task", tasks))
 
 

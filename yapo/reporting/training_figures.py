@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from yapo.checks import Setting, Task
 from yapo.errors import YapoError
 from yapo.reporting import style
 from yapo.reporting.names import label, ordered
@@ -164,7 +165,7 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
     return figure
 
 
-def _at(frame: pd.DataFrame, task: str, setting: str) -> pd.DataFrame:
+def _at(frame: pd.DataFrame, task: Task, setting: Setting) -> pd.DataFrame:
     return frame[(frame["task"] == task) & (frame["setting"] == setting)]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.config import Config, MethodConfig, PromptConfig, TrainConfig
 from yapo.data.schema import read_table
 from yapo.errors import YapoError
@@ -58,7 +59,7 @@ class PreparedPairs:
         return cls(store, pd.concat(rows, ignore_index=True), first.model, data_hash)
 
 
-def read_prepared(paths: Paths, language: str, country: str, task: str) -> PreparedPairs:
+def read_prepared(paths: Paths, language: str, country: str, task: Task) -> PreparedPairs:
     """Read the pairs and open their activations.
 
     Raises:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from yapo.checks import Setting, Task
 from yapo.config import Config
 from yapo.errors import YapoError, unknown
 from yapo.evaluation.country import Candidate
@@ -82,7 +83,7 @@ class VectorReader:
     def __init__(self, config: Config, lm: LanguageModel, layer: int) -> None:
         self.paths, self.interventions = Paths.of(config), ModelInterventions(config, lm, layer)
 
-    def read(self, language: str, country: str, method: str, task: str, setting: str) -> ChosenVector:
+    def read(self, language: str, country: str, method: str, task: Task, setting: Setting) -> ChosenVector:
         """Read the chosen vector.
 
         Raises:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.config import GenerationConfig, ModelConfig
 from yapo.data.pairs import build_pairs
 from yapo.data.prompts import PromptFormat
@@ -32,7 +33,7 @@ def prepare(
     items: pd.DataFrame,
     completions: list[str],
     correct: list[bool],
-    task: str,
+    task: Task,
     prompts: PromptFormat,
     limits: ModelConfig,
     generation: GenerationConfig,

@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from yapo.checks import Setting, Task
+
 if TYPE_CHECKING:
     from yapo.config import Config
 
@@ -40,7 +42,7 @@ class Study:
     title: str
     files: Names
     rows: Names
-    vectors: Callable[[Config], Sequence[tuple[str, str]]] | None = None
+    vectors: Callable[[Config], Sequence[tuple[Task, Setting]]] | None = None
     takes: tuple[Literal["pairs", "evaluation"], ...] = ()
     minutes: int = 480
     task_keys: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from yapo.checks import Task
 from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
 from yapo.reporting.cells import TOP, records
@@ -15,7 +16,7 @@ from yapo.reporting.numbers import CHANGE
 from yapo.reporting.tables import TableOptions
 
 Records = dict[tuple[Any, ...], dict[str, Any]]
-_UNIT = {"mcq": 100.0, "open_ended": 1.0}  # a score of 1 as printed
+_UNIT: dict[Task, float] = {"mcq": 100.0, "open_ended": 1.0}  # a score of 1 as printed
 
 
 def by_key(frame: pd.DataFrame, keys: Sequence[str]) -> Records:

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from yapo.checks import Setting, Task
 from yapo.config import Config, MethodConfig, TrainConfig
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
@@ -64,7 +65,7 @@ class TrainingSetup:
         answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
         return cls(config, path, items, layer, lm, sae, answerer)
 
-    def cell(self, task: str, setting: str) -> TrainingCell:
+    def cell(self, task: Task, setting: Setting) -> TrainingCell:
         """Read the pairs of one task and setting."""
         paths, language = Paths.of(self.config), language_of(self.items)
         pairs = read_prepared(paths, language, self.config.country, task)
@@ -91,8 +92,8 @@ class TrainingCell:
     """
 
     setup: TrainingSetup
-    task: str
-    setting: str
+    task: Task
+    setting: Setting
     prepared: PreparedPairs
     part: TrainSet
     sae: SAE

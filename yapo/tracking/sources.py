@@ -185,9 +185,9 @@ def _or_problem(read: Callable[[], _Read], otherwise: _Read, problems: list[str]
         return otherwise
 
 
-def _read_curves(folder: Path, problems: list[str]) -> dict[tuple[str, str], _Curve]:
+def _read_curves(folder: Path, problems: list[str]) -> dict[tuple[Task, Setting], _Curve]:
     """Read the curves of a method by task and setting, from the training that has ended and from one that has begun since."""
-    found: dict[tuple[str, str], _Curve] = {}
+    found: dict[tuple[Task, Setting], _Curve] = {}
     ended = -1
     for path in (folder / _CURVES, folder / _PARTIAL):
         try:
@@ -212,9 +212,9 @@ def _read_curves(folder: Path, problems: list[str]) -> dict[tuple[str, str], _Cu
     return found
 
 
-def _parse_all(path: Path, content: bytes, problems: list[str]) -> dict[tuple[str, str], list[_Row]]:
+def _parse_all(path: Path, content: bytes, problems: list[str]) -> dict[tuple[Task, Setting], list[_Row]]:
     """Read the rows of a curve file; name the first line that is none, and say how many more there are."""
-    runs: dict[tuple[str, str], list[_Row]] = {}
+    runs: dict[tuple[Task, Setting], list[_Row]] = {}
     bad: list[str] = []
     for number, line in enumerate(content.splitlines(), start=1):
         try:
@@ -296,7 +296,7 @@ def _read_scores(path: Path, method: str, columns: list[str]) -> pd.DataFrame:
         raise YapoError(f"{path}: not a table of scores ({reason}); delete it and run its stage again") from None
 
 
-def _select(frame: pd.DataFrame, task: str, setting: str) -> pd.DataFrame:
+def _select(frame: pd.DataFrame, task: Task, setting: Setting) -> pd.DataFrame:
     return frame[(frame["task"] == task) & (frame["setting"] == setting)]
 
 

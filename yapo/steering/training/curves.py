@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import torch
 
+from yapo.checks import Task
 from yapo.errors import YapoError
 from yapo.files import remove_empty
 from yapo.steering.training.checkpoint import LogRow
@@ -29,7 +30,7 @@ class CurvesFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.partial = path, path.with_name(path.name + ".partial")
-        self.known: set[tuple[str, object]] = set()  # task and setting of the rows so far
+        self.known: set[tuple[Task, object]] = set()  # task and setting of the rows so far
         self._file: TextIO | None = None
 
     def __enter__(self) -> CurvesFile:
@@ -42,7 +43,7 @@ class CurvesFile:
                 self.partial.unlink(missing_ok=True)
                 remove_empty(self.path.parent)
 
-    def of(self, task: str) -> Callable[[LogRow], None]:
+    def of(self, task: Task) -> Callable[[LogRow], None]:
         """Return what receives the rows of a task."""
 
         def write(row: LogRow) -> None:

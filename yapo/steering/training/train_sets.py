@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from yapo.checks import Setting
 from yapo.errors import YapoError
 
 
@@ -29,7 +30,7 @@ class TrainSet:
     multiplier: float = 1.0
 
 
-def train_sets(rows: pd.DataFrame, settings: Sequence[str]) -> list[TrainSet]:
+def train_sets(rows: pd.DataFrame, settings: Sequence[Setting]) -> list[TrainSet]:
     """Return the pairs that train and validate the vector of each setting; "both" is the union of the other two.
 
     Args:

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from yapo.checks import TASKS, Setting, Task, one_of
 from yapo.config import Config
 from yapo.reporting import style
 from yapo.reporting.cells import records
@@ -88,7 +89,9 @@ def ablation_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     return pd.concat([found, counts, sizes], axis=1).reset_index()
 
 
-def ablation_table(cells: pd.DataFrame, countries: int, changes: Mapping[str, str], setting: str, options: TableOptions) -> Table:
+def ablation_table(
+    cells: pd.DataFrame, countries: int, changes: Mapping[str, str], setting: Setting, options: TableOptions
+) -> Table:
     """Return the table: one line per method and variant, each measure with its difference from the default.
 
     Args:
@@ -106,7 +109,7 @@ def ablation_table(cells: pd.DataFrame, countries: int, changes: Mapping[str, st
             present = list(dict.fromkeys(own.loc[own["method"] == method, "change"]))
             for change in (UNSTEERED, DEFAULT, *(name for name in present if name not in (UNSTEERED, DEFAULT))):
                 lines.append(TableRow((label("method", method), change_name(change)), _line(at, (task, method, change))))
-        groups.append(Group(label("task", str(task)), tuple(lines)))
+        groups.append(Group(label("task", task), tuple(lines)))
     what = "; ".join(f"{change_name(name)}: {text}" for name, text in changes.items())
     sheet = Sheet(
         name=NAME,
@@ -140,7 +143,7 @@ def change_name(change: str) -> str:
     return change.replace("_", " ").capitalize()
 
 
-def _line(at: Records, place: tuple[str, ...]) -> tuple[Cell | None, ...]:
+def _line(at: Records, place: tuple[Task, str, str]) -> tuple[Cell | None, ...]:
     task, _, change = place
     own = {name: at.get((*place, name)) for name in MEASURES}
     cells: list[Cell | None] = []
@@ -177,7 +180,7 @@ def finding_values(cells: pd.DataFrame) -> dict[str, Any]:
             {
                 "task": task,
                 "method": method,
-                "digits": score_digits(str(task)),
+                "digits": score_digits(one_of("task", task, TASKS)),
                 "unsteered": at[UNSTEERED, "score"]["value"],
                 "up": at[DEFAULT, "score"]["value"],
                 "down": at[DEFAULT, "score_reversed"]["value"],

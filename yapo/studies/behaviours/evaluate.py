@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.config import Config
 from yapo.data.behaviours import LANGUAGE
 from yapo.data.schema import read_table
@@ -32,7 +33,7 @@ from yapo.studies.behaviours.refusal import refuses
 
 READS = ("data.seed", "model", "sae", "discovery.layer", "generation", "judge", "methods", "studies.behaviours")
 
-TASK = "open_ended"
+TASK: Task = "open_ended"
 COLUMNS = [
     "behaviour", "method", "direction", "multiplier", "epoch", "question_id", "score", "parsed", "refused",
     "completion", "prompt", "chosen", "rejected",

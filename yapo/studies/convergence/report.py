@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from yapo.checks import Setting, Task
 from yapo.config import Config
 from yapo.errors import YapoError
 from yapo.evaluation.bootstrap import intervals
@@ -213,7 +214,7 @@ def _range(values: pd.Series) -> dict[str, float]:
 
 
 def convergence_table(
-    rows: pd.DataFrame, cells: pd.DataFrame, losses: Sequence[float], window: int, setting: str, options: TableOptions
+    rows: pd.DataFrame, cells: pd.DataFrame, losses: Sequence[float], window: int, setting: Setting, options: TableOptions
 ) -> Table:
     """Return the table: steps and displacement at given training losses, and where training ends, by learning rate and method.
 
@@ -227,12 +228,12 @@ def convergence_table(
     groups = []
     for task in ordered("task", cells["task"]):
         own = cells[cells["task"] == task]
-        lines = [TableRow(("", label("method", "baseline")), _baseline(own, str(task), len(losses)))]
+        lines = [TableRow(("", label("method", "baseline")), _baseline(own, task, len(losses)))]
         for rate in sorted(own["lr"].unique()):
             here = own[own["lr"] == rate]
             for method in ordered("method", here["method"]):
-                lines.append(_line(here[here["method"] == method], losses, str(task), rate, method))
-        groups.append(Group(label("task", str(task)), tuple(lines)))
+                lines.append(_line(here[here["method"] == method], losses, task, rate, method))
+        groups.append(Group(label("task", task), tuple(lines)))
     countries, seeds = rows["country"].nunique(), rows["seed"].nunique()
     sheet = Sheet(
         name=NAME,
@@ -283,13 +284,13 @@ def _sample(cells: pd.DataFrame) -> str:
     return "" if asked.empty else f" Training questions: one phrasing of each of a sample of training facts ({asked.max():.0f})."
 
 
-def _baseline(cells: pd.DataFrame, task: str, losses: int) -> tuple[Cell | None, ...]:
+def _baseline(cells: pd.DataFrame, task: Task, losses: int) -> tuple[Cell | None, ...]:
     score, training = score_at(cells, "start"), score_at(cells, "start", "training_score")
     empty: tuple[Cell | None, ...] = (None,) * (2 * losses + 5)
     return (*empty, _score(score, task), _score(training, task), _counts(score, training))
 
 
-def _line(cells: pd.DataFrame, losses: Sequence[float], task: str, rate: float, method: str) -> TableRow:
+def _line(cells: pd.DataFrame, losses: Sequence[float], task: Task, rate: float, method: str) -> TableRow:
     at = {str(cell["measure"]): cell for cell in records(cells[~cells["measure"].isin(SCORES)])}
     best, end, training = score_at(cells, "best"), score_at(cells, "end"), score_at(cells, "end", "training_score")
     reached = [(at[f"steps_to_{loss:g}"], at[f"displacement_at_{loss:g}"]) for loss in losses]
@@ -318,7 +319,7 @@ def _reached(cell: dict[str, Any], digits: int) -> Cell | None:
     return number_cell(cell, digits, more="" if cell["n"] == cell["of"] else f" ({cell['n']} of {cell['of']} runs)")
 
 
-def _score(cell: dict[str, Any], task: str, more: str = "") -> Cell | None:
+def _score(cell: dict[str, Any], task: Task, more: str = "") -> Cell | None:
     return number_cell(cell or None, score_digits(task), more=more)
 
 

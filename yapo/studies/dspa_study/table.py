@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from yapo.checks import TASKS, Task, one_of
 from yapo.errors import YapoError
 from yapo.reporting.cells import TOP, records
 from yapo.reporting.names import label, ordered
@@ -59,13 +60,14 @@ def study_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     if rows.empty:
         raise YapoError("no rows of the DSPA study; name countries of this experiment in studies.dspa_study.countries")
     frames = []
-    for (task, strength), part in rows.groupby(["task", "strength"], sort=False):
+    for (name, strength), part in rows.groupby(["task", "strength"], sort=False):
+        task = one_of("task", name, TASKS)
         scored = part.assign(score=printed_scores(part))
         draws, counts = country_means(scored, STEP, options), _counts(scored)
         base = pd.MultiIndex.from_tuples([(OWN, "")] * len(draws), names=draws.index.names)
-        cells = with_changes(draws, base, options, facts=counts["n_facts"], top=TOP[str(task)], names=DIFFERENCE)
+        cells = with_changes(draws, base, options, facts=counts["n_facts"], top=TOP[task], names=DIFFERENCE)
         cells = cells.rename(columns={"value": "score"}).join(counts)
-        frames.append(cells.reset_index().assign(task=str(task), strength=str(strength)))
+        frames.append(cells.reset_index().assign(task=task, strength=str(strength)))
     made = pd.concat(frames, ignore_index=True)
     first = ["task", "strength", *STEP]
     return made[[*first, *(name for name in made.columns if name not in first)]]
@@ -198,7 +200,7 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
     return make_table(sheet, cells, options.note)
 
 
-def _cells(found: Records, step: tuple[str, str], columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+def _cells(found: Records, step: tuple[str, str], columns: list[tuple[Task, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
         cell = found.get((*step, task, strength))
@@ -212,7 +214,7 @@ def _cells(found: Records, step: tuple[str, str], columns: list[tuple[str, str]]
     return (*made, Cell(f"{np.mean(entries):,.0f}") if step[0] != BASELINE else None)
 
 
-def _spread(found: Records, value: str, columns: list[tuple[str, str]]) -> tuple[Cell | None, ...]:
+def _spread(found: Records, value: str, columns: list[tuple[Task, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
         cell = found.get((PAIRS, value, task, strength))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
+from yapo.checks import SETTINGS, TASKS, Setting, Task, one_of
 from yapo.names import folder_of
 from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
@@ -108,8 +109,8 @@ class VectorPage:
     language: str
     country: str
     method: str
-    task: str
-    setting: str
+    task: Task
+    setting: Setting
     facts: tuple[tuple[str, str], ...]
     words: Words
     cards: tuple[FeatureCard, ...]
@@ -126,7 +127,7 @@ class VectorPage:
         return f"{label('country', self.country)}: {label('method', self.method)}, {asked}"
 
 
-def file_name(method: str, task: str, setting: str) -> str:
+def file_name(method: str, task: Task, setting: Setting) -> str:
     """Return the name of a vector's page in its country's folder."""
     return f"{method}-{task}-{setting}.html"
 
@@ -207,13 +208,14 @@ def index_page(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], not
     """
     shared = shared_features(tops, SHARED_PER_METHOD)
     sections = []
-    for (task, setting), part in tops.groupby(["task", "setting"], sort=False):
+    for key, part in tops.groupby(["task", "setting"], sort=False):
+        task, setting = one_of("task", key[0], TASKS), one_of("setting", key[1], SETTINGS)
         here = shared[(shared["task"] == task) & (shared["setting"] == setting)]
         sections.append(
             {
                 "anchor": f"{task}-{setting}",
-                "heading": f"{label('task', str(task))}, {label('setting', str(setting)).lower()}",
-                "rows": _links(part, str(task), str(setting)),
+                "heading": f"{label('task', task)}, {label('setting', setting).lower()}",
+                "rows": _links(part, task, setting),
                 "shared": {m: _shared(here[here["method"] == m], neuronpedia) for m in ordered("method", part["method"])},
             }
         )
@@ -235,7 +237,7 @@ def index_page(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], not
     return page(STUDY.title, caption, (EFFECT_NOTE, *([note] if note else [])), body, style=STYLE)
 
 
-def _links(rows: pd.DataFrame, task: str, setting: str) -> list[tuple[str, list[tuple[str, str]]]]:
+def _links(rows: pd.DataFrame, task: Task, setting: Setting) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the name of each country with the address and text of the link to each method's page."""
     methods, found = ordered("method", rows["method"]), []
     for (language, country), own in rows.groupby(["language", "country"], sort=False):

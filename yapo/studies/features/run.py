@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from yapo.checks import Setting, Task
 from yapo.config import Config
 from yapo.data.schema import read_table
+from yapo.evaluation.selection import Key
 from yapo.files import write_parquet, write_text
 from yapo.models.language_model import load_language_model
 from yapo.models.sae_release import listed, neuronpedia
@@ -59,7 +60,7 @@ class CountryPages:
     neuronpedia: str
     lens: LogitLens
 
-    def vectors(self, task: str, setting: str) -> dict[str, SteeringVector]:
+    def vectors(self, task: Task, setting: Setting) -> dict[str, SteeringVector]:
         """Return the chosen vector of each method whose edit does not depend on the prompt."""
         return {
             method: SteeringVector.load(self.paths.vector(self.language, self.country, method, task, setting))
@@ -67,7 +68,7 @@ class CountryPages:
         }
 
     def write(
-        self, task: str, setting: str, found: dict[str, VectorEffects], sources: SourceTexts, fits: pd.DataFrame, texts: int
+        self, task: Task, setting: Setting, found: dict[str, VectorEffects], sources: SourceTexts, fits: pd.DataFrame, texts: int
     ) -> list[dict[str, Any]]:
         """Write the pages of one task and setting.
 
@@ -110,18 +111,18 @@ class CountryPages:
             ]
         return rows
 
-    def _links(self, method: str, task: str, setting: str, methods: list[str]) -> tuple[Any, ...]:
+    def _links(self, method: str, task: Task, setting: Setting, methods: list[str]) -> tuple[Any, ...]:
         """Return links to the pages of other methods, tasks and settings."""
-        here, wanted = {"method": method, "task": task, "setting": setting}, self.config.studies.features
-        keys: dict[str, Sequence[str]] = {
-            "method": methods,
-            "task": wanted.tasks or self.config.tasks,
-            "setting": wanted.settings,
+        here, wanted = (method, task, setting), self.config.studies.features
+        pages: dict[str, list[tuple[str, Key]]] = {
+            "method": [(name, (name, task, setting)) for name in methods],
+            "task": [(name, (method, name, setting)) for name in wanted.tasks or self.config.tasks],
+            "setting": [(name, (method, task, name)) for name in wanted.settings],
         }
         return tuple(
-            (kind.capitalize(), tuple((file_name(**{**here, kind: key}), label(kind, key), key == here[kind]) for key in names))
-            for kind, names in keys.items()
-            if kind == "method" or len(names) > 1
+            (kind.capitalize(), tuple((file_name(*key), label(kind, name), key == here) for name, key in found))
+            for kind, found in pages.items()
+            if kind == "method" or len(found) > 1
         )
 
 
@@ -152,15 +153,15 @@ def main(config: Config) -> None:
         store, _ = ActivationStore.load(paths.store(language, config.country, task))
         rows = read_table(paths.pairs(language, config.country, task))
         rows = rows.assign(topic=rows["question_id"].map(topics))
-        for part in train_sets(rows, config.settings):
+        for setting, part in zip(config.settings, train_sets(rows, config.settings), strict=True):
             texts = Texts.of(store, part.validation, lm.device)
-            found = {m: measure_effects(v, sae, texts, wanted.top) for m, v in pages.vectors(task, part.name).items()}
-            here = {"language": items["language"].iloc[0], "country": config.country, "task": task, "setting": part.name}
+            found = {m: measure_effects(v, sae, texts, wanted.top) for m, v in pages.vectors(task, setting).items()}
+            here = {"language": items["language"].iloc[0], "country": config.country, "task": task, "setting": setting}
             vectors += [{**here, "method": m, **_vector_row(own, texts)} for m, own in found.items()]
-            if part.name in wanted.settings:
+            if setting in wanted.settings:
                 read = Texts.of(store, [*part.train, *part.validation], lm.device)
                 sources = SourceTexts(store, read, rows["topic"].tolist())
-                top_rows = pages.write(task, part.name, found, sources, rows, len(part.validation))
+                top_rows = pages.write(task, setting, found, sources, rows, len(part.validation))
                 tops += [{**here, **row} for row in top_rows]
     write_parquet(paths.study_rows(NAME, language, config.country), pd.DataFrame(vectors))
     write_parquet(paths.study_rows(TOP, language, config.country), pd.DataFrame(tops))

@@ -178,7 +178,7 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
 def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: TableOptions) -> Table:
     """Return the table without LaTeX: its words are in many scripts."""
     groups = []
-    for key, part in shared.groupby(["task", "setting"], sort=False):
+    for heading, part in _groups(shared):
         lines = []
         for row in records(part):
             cells = (
@@ -188,7 +188,7 @@ def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: Table
                 Cell(_words(row["promoted"])),
             )
             lines.append(TableRow((label("method", row["method"]), f"{row['feature']}"), cells))
-        groups.append(Group(_heading(*map(str, key)), tuple(lines)))
+        groups.append(Group(heading, tuple(lines)))
     sheet = Sheet(
         name=SHARED,
         title="Features that countries share",
@@ -207,11 +207,11 @@ def _shared_table(shared: pd.DataFrame, top: int, countries: int, options: Table
 
 
 def _groups(data: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    return [(_heading(str(task), str(setting)), part) for (task, setting), part in data.groupby(["task", "setting"], sort=False)]
-
-
-def _heading(task: str, setting: str) -> str:
-    return f"{label('task', task)}, {label('setting', setting).lower()}"
+    """Return the rows of each task and setting, with the heading that names these."""
+    return [
+        (f"{label('task', str(task))}, {label('setting', str(setting)).lower()}", part)
+        for (task, setting), part in data.groupby(["task", "setting"], sort=False)
+    ]
 
 
 def _cell(part: pd.DataFrame, method: str, metric: str, digits: int, scale: float = 1.0) -> Cell | None:

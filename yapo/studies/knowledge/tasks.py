@@ -22,7 +22,7 @@ import yaml
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
 
-from yapo.checks import TASKS
+from yapo.checks import TASKS, Task
 from yapo.config import KnowledgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
@@ -34,7 +34,7 @@ KEY = ["task", "metric", "question_id", "prompt"]
 COLUMNS = ["questions", *KEY, "value", "stderr", "n"]
 
 
-def culture_task(task: str, country: str) -> str:
+def culture_task(task: Task, country: str) -> str:
     """Return lm-eval's name of our task about a country; ``culture_<task>`` names those of all countries."""
     return f"culture_{task}_{country}"
 
@@ -56,14 +56,14 @@ def write_culture_tasks(folder: Path, items: pd.DataFrame, prompts: PromptFormat
             write_text(folder / f"{name}.yaml", _yaml(folder, name, task))
 
 
-def _lines(items: pd.DataFrame, task: str, prompts: PromptFormat) -> Iterable[str]:
+def _lines(items: pd.DataFrame, task: Task, prompts: PromptFormat) -> Iterable[str]:
     for item, prompt in zip(items.to_dict("records"), prompts.prompts(task, items), strict=True):
         choices = [prompts.answer(task, item["options"], i) for i in range(len(item["options"]))]
         row = {"question_id": item["question_id"], "prompt": prompt, "choices": choices, "gold": item["answer_index"]}
         yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _yaml(folder: Path, name: str, task: str) -> str:
+def _yaml(folder: Path, name: str, task: Task) -> str:
     settings = {
         "task": name,
         "tag": f"culture_{task}",

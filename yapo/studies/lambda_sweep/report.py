@@ -11,6 +11,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from yapo.checks import TASKS, Setting, Task, Variant, one_of
 from yapo.config import Config
 from yapo.errors import YapoError
 from yapo.reporting import style
@@ -89,7 +90,9 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
             countries=("country", "nunique"),
             displacement=("displacement", "mean"),
         )
-        top = measures.map({"score": TOP[str(panel[0])], "unparsed": 100.0, "repeated": 100.0})  # log-probabilities have no end
+        top = measures.map(
+            {"score": TOP[one_of("task", panel[0], TASKS)], "unparsed": 100.0, "repeated": 100.0}
+        )  # log-probabilities have no end
         base = pd.MultiIndex.from_tuples([(name, "baseline", 0.0) for name in measures], names=draws.index.names)
         facts = counts["n_facts"].reindex(draws.droplevel("measure").index).set_axis(draws.index)
         cells = with_changes(draws, base, options, facts=facts, top=top).reset_index()
@@ -242,13 +245,13 @@ def finding_values(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFrame) 
     }
 
 
-def _baseline(at: Records, panel: tuple[str, ...]) -> tuple[Cell | None, ...]:
+def _baseline(at: Records, panel: tuple[Task, Variant, Setting]) -> tuple[Cell | None, ...]:
     score, unparsed, repeats = (at[*panel, "baseline", 0.0, name] for name in ("score", "unparsed", "repeated"))
     score_cell = number_cell(score, score_digits(panel[0]))
     return (None, score_cell, *[None] * 4, number_cell(repeats, 1), number_cell(unparsed, 1), None, counts_cell(score))
 
 
-def _line(at: Records, panel: tuple[str, ...], best: dict[str, Any]) -> tuple[Cell | None, ...]:
+def _line(at: Records, panel: tuple[Task, Variant, Setting], best: dict[str, Any]) -> tuple[Cell | None, ...]:
     method, digits = best["method"], score_digits(panel[0])
     there = (method, best["best"]) if best["best"] else ("baseline", 0.0)
     spread = f"[{short(best['best_low'])}, {short(best['best_high'])}]" if np.isfinite(best["best_low"]) else ""
@@ -270,7 +273,7 @@ def _line(at: Records, panel: tuple[str, ...], best: dict[str, Any]) -> tuple[Ce
 
 
 @rc_context(style.STYLE)
-def sweep_figure(cells: pd.DataFrame, gold: pd.Series, setting: str, *, by_displacement: bool, note: str = "") -> Figure:
+def sweep_figure(cells: pd.DataFrame, gold: pd.Series, setting: Setting, *, by_displacement: bool, note: str = "") -> Figure:
     """Return curves of score, parse failures and coherence of every method, one column per task and variant.
 
     Args:

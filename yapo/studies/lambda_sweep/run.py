@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from yapo.checks import Setting, Task
 from yapo.config import VARIANTS, Config
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
@@ -46,7 +47,7 @@ class Point:
     """One vector at one λ; ``setting`` says what the vector was trained on."""
 
     method: str
-    setting: str
+    setting: Setting
     epoch: int = 0
     multiplier: float = 0.0
     condition: Condition = field(default_factory=Condition)
@@ -84,7 +85,7 @@ def main(config: Config) -> None:
     write_parquet(path, pd.concat(frames, ignore_index=True)[COLUMNS])
 
 
-def _points(config: Config, setting: str, vectors: dict[str, ChosenVector], residuals: Sequence[Residual]) -> list[Point]:
+def _points(config: Config, setting: Setting, vectors: dict[str, ChosenVector], residuals: Sequence[Residual]) -> list[Point]:
     """Return the grid of every method, and of a random direction that at λ = 1 moves as far as the strongest of them."""
     grid = [multiplier for multiplier in config.studies.lambda_sweep.multipliers if multiplier != 0]
     points = [Point("baseline", setting)]
@@ -96,7 +97,7 @@ def _points(config: Config, setting: str, vectors: dict[str, ChosenVector], resi
 
 
 def _answers(
-    answerer: Answerer, items: pd.DataFrame, task: str, points: Sequence[Point], residual: Residual
+    answerer: Answerer, items: pd.DataFrame, task: Task, points: Sequence[Point], residual: Residual
 ) -> list[pd.DataFrame]:
     """Return one frame per point: the items with score, coherence and displacement."""
     answered = answerer.ask(items, task, [point.condition for point in points])

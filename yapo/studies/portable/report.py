@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from yapo.checks import TASKS, Task, one_of
 from yapo.config import Config
 from yapo.dag.scope import countries_of
 from yapo.data.schema import read_table
@@ -49,14 +50,15 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
         raise YapoError("no method of this study has sparse vectors; add sas or yapo to methods")
     data = portable_cells(rows.assign(score=printed_scores(rows)), options)
     groups = []
-    for task, part in data.groupby("task", sort=False):
+    for key, part in data.groupby("task", sort=False):
+        task = one_of("task", key, TASKS)
         methods = ordered("method", part["method"])
         lines = []
         for form in _forms(part["form"]):
             found = {str(cell["method"]): cell for cell in records(part[part["form"] == form])}
-            cells = [cell for method in methods for cell in _cells(found.get(method), str(task))]
+            cells = [cell for method in methods for cell in _cells(found.get(method), task)]
             lines.append(TableRow((_name(form),), tuple(cells)))
-        groups.append(Group(label("task", str(task)), tuple(lines)))
+        groups.append(Group(label("task", task), tuple(lines)))
     methods = ordered("method", data["method"])
     sheet = Sheet(
         name=NAME,
@@ -101,7 +103,7 @@ def _name(form: str) -> str:
     return {"whole": "Whole vector", "dense": "Dense stand-in"}.get(form, f"Top {form} features")
 
 
-def _cells(cell: dict[str, Any] | None, task: str) -> list[Cell | None]:
+def _cells(cell: dict[str, Any] | None, task: Task) -> list[Cell | None]:
     if cell is None:
         return [None, None, None, None]
     digits = score_digits(task)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 from torch import Tensor
 
+from yapo.checks import Setting, Task
 from yapo.config import Config
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Evaluator, summary
@@ -30,7 +31,7 @@ READS = ("prompts", "model", "sae", "generation", "judge", "tasks", "settings", 
 log = logging.getLogger(__name__)
 STAND_IN_PAIRS = 64  # training pairs whose tokens the dense stand-in averages over
 WHOLE, DENSE = "whole", "dense"
-RANGE = {"mcq": 1.0, "open_ended": 10.0}  # of a validation score
+RANGE: dict[Task, float] = {"mcq": 1.0, "open_ended": 10.0}  # of a validation score
 
 
 def main(config: Config) -> None:
@@ -75,7 +76,7 @@ def _every_vector(config: Config, paths: Paths, evaluator: Evaluator, sae: SAE, 
 
 
 def _made_portable(
-    config: Config, evaluator: Evaluator, sae: SAE, vector: SteeringVector, states: list[Tensor], task: str, setting: str
+    config: Config, evaluator: Evaluator, sae: SAE, vector: SteeringVector, states: list[Tensor], task: Task, setting: Setting
 ) -> tuple[SteeringVector, pd.DataFrame]:
     """Return the smallest form whose validation score stays within tolerance, and one row per form and validation item."""
     info, values = vector.info, vector.values.to(sae.W_dec.device)

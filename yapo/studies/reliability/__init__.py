@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import Setting, check_words, distinct
+from yapo.checks import Setting, Task, check_words, distinct
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class ReliabilityConfig:
         check_words("studies.reliability", self)
 
 
-def _vectors(config: Config) -> list[tuple[str, str]]:
+def _vectors(config: Config) -> list[tuple[Task, Setting]]:
     return [(task, config.studies.reliability.setting) for task in config.tasks]
 
 

@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
+from yapo.checks import TASKS, Setting, one_of
 from yapo.config import Config
 from yapo.evaluation.bootstrap import intervals
 from yapo.reporting import style
@@ -58,7 +59,7 @@ def reliability_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame
         long = pd.concat(
             [part[["country", "question_id", "method"]].assign(measure=name, score=values) for name, values in measures.items()]
         )
-        draws, most = country_means(long, ["method", "measure"], options), TOP[str(task)]
+        draws, most = country_means(long, ["method", "measure"], options), TOP[one_of("task", task, TASKS)]
         kinds = draws.index.get_level_values("measure")
         span = (kinds.map({"wrong": 0.0, "right": 0.0, "gain": -most}), kinds.map({"wrong": 100.0, "right": 100.0, "gain": most}))
         found = intervals(draws, options.confidence, facts=part["question_id"].nunique(), span=span)
@@ -86,7 +87,7 @@ def rank_correlation(countries: pd.DataFrame, measure: str) -> float | None:
     return float(spearmanr(pairs[measure], pairs["gain"]).statistic)
 
 
-def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: str, options: TableOptions) -> Table:
+def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: Setting, options: TableOptions) -> Table:
     """Return the table: a row for each task and method."""
     groups = []
     for task in ordered("task", cells["task"]):
@@ -126,7 +127,7 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: str
 
 
 @rc_context(style.STYLE)
-def reliability_figure(countries: pd.DataFrame, setting: str, note: str) -> Figure:
+def reliability_figure(countries: pd.DataFrame, setting: Setting, note: str) -> Figure:
     """Return gain against agreement and separability, one dot a country and method, one row a task."""
     tasks, methods = ordered("task", countries["task"]), ordered("method", countries["method"])
     figure = style.new_figure(7.2, 2.9 * len(tasks) + 0.6)

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from yapo.checks import Setting
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.files import write_parquet
@@ -52,7 +53,7 @@ def main(config: Config) -> None:
     write_parquet(paths.study_rows("reliability", language, config.country), pd.concat(frames, ignore_index=True))
 
 
-def answer_states(pairs: PreparedPairs, setting: str) -> tuple[Tensor, Tensor]:
+def answer_states(pairs: PreparedPairs, setting: Setting) -> tuple[Tensor, Tensor]:
     """Return the mean residual stream over the tokens that predict each answer of the training pairs.
 
     Returns:

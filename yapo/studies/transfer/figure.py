@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from yapo.checks import Variant
 from yapo.reporting import style
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
@@ -78,7 +79,7 @@ def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: li
 
 
 @rc_context(style.STYLE)
-def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Figure:
+def transfer_relations(cells: TransferCells, variant: Variant, note: str = "") -> Figure:
     """Return changes of the score by own, zero-shot, siblings' and foreign vectors, by language; one column per task."""
     shown = cells.languages[(cells.languages["measure"] == "change") & (cells.languages["variant"] == variant)]
     shown = shown[shown["relation"].isin(RELATIONS)]
@@ -109,7 +110,7 @@ def transfer_relations(cells: TransferCells, variant: str, note: str = "") -> Fi
 
 
 @rc_context(style.STYLE)
-def transfer_adoption(cells: TransferCells, variant: str, note: str = "") -> Figure:
+def transfer_adoption(cells: TransferCells, variant: Variant, note: str = "") -> Figure:
     """Return the shares of answers under a sibling's vector that are the sibling's and the country's own, by language."""
     shown = cells.languages[(cells.languages["variant"] == variant) & (cells.languages["relation"] == "same language")]
     title = f"Whose answer is given under a sibling's vector, {label('variant', variant).lower()} test questions"

@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
+from yapo.checks import Task
 from yapo.config import Config
 from yapo.dag.scope import check_country, studied
 from yapo.data.sources import known_countries
@@ -82,7 +83,7 @@ def left_out_path(paths: Paths, language: str, method: str) -> Path:
     return paths.root / language / "left_out" / f"{method}.safetensors"
 
 
-def read_left_out(paths: Paths, language: str, method: str, country: str, task: str) -> TrainedVector:
+def read_left_out(paths: Paths, language: str, method: str, country: str, task: Task) -> TrainedVector:
     """Return the vector of all countries of a language but one."""
     path, name = left_out_path(paths, language, method), f"{country}/{task}"
     tensors, header = load_tensors(path)

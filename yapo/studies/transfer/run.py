@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from yapo.checks import Setting, Task, Variant
 from yapo.config import VARIANTS, Config
 from yapo.dag.scope import check_country, studied
 from yapo.data.schema import read_table
@@ -107,7 +108,7 @@ def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[st
 
 
 def _sources(
-    config: Config, reader: VectorReader, countries: dict[str, str], language: str, task: str, *, near: bool
+    config: Config, reader: VectorReader, countries: dict[str, str], language: str, task: Task, *, near: bool
 ) -> list[Origin]:
     """Return the chosen vectors of every country of this language, or of every other one."""
     found = []
@@ -121,7 +122,7 @@ def _sources(
 
 
 def _left_out(
-    config: Config, reader: VectorReader, answerer: Answerer, siblings: dict[str, pd.DataFrame], language: str, task: str
+    config: Config, reader: VectorReader, answerer: Answerer, siblings: dict[str, pd.DataFrame], language: str, task: Task
 ) -> list[Origin]:
     """Return vectors of this country's siblings together, at the epoch and λ that are best on the siblings' validation items."""
     setting = config.studies.transfer.setting
@@ -155,7 +156,7 @@ def _left_out(
     ]
 
 
-def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequence[Origin]) -> list[pd.DataFrame]:
+def _answers(answerer: Answerer, items: pd.DataFrame, task: Task, sources: Sequence[Origin]) -> list[pd.DataFrame]:
     """Answer the items under each source's vector."""
     frames = answerer.ask(items, task, [source.condition for source in sources])
     return [
@@ -171,14 +172,14 @@ def _answers(answerer: Answerer, items: pd.DataFrame, task: str, sources: Sequen
     ]
 
 
-def _prompt_control(paths: Paths, language: str, country: str, task: str, setting: str, variant: str) -> pd.DataFrame:
+def _prompt_control(paths: Paths, language: str, country: str, task: Task, setting: Setting, variant: Variant) -> pd.DataFrame:
     """Return the answers to the prompt that names the country, from the stage evaluate."""
     rows = read_table(paths.evaluation(language, country))
     own = (rows["method"] == "prompt") & (rows["task"] == task) & (rows["setting"] == setting) & (rows["variant"] == variant)
     return rows[own].assign(source="", relation="prompt", epoch=0, multiplier=0.0)
 
 
-def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.DataFrame, task: str) -> pd.DataFrame:
+def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Add ``change``, ``adopted`` and ``adopted_before`` to the answers of one task and variant."""
     base = rows[rows["method"] == "baseline"].set_index(ITEM)[["score", "completion"]]
     place = pd.MultiIndex.from_frame(rows[ITEM])
@@ -204,7 +205,7 @@ def answers_of(items: pd.DataFrame, other: pd.DataFrame) -> list[str | None]:
     return [known.get(key) for key in items[ITEM].itertuples(index=False, name=None)]
 
 
-def adopted(items: pd.DataFrame, completions: Sequence[str], task: str, answers: Sequence[str | None]) -> list[float]:
+def adopted(items: pd.DataFrame, completions: Sequence[str], task: Task, answers: Sequence[str | None]) -> list[float]:
     """Return 1 where a completion is the other country's answer and 0 where not, as ``yapo.evaluation.exact`` compares.
 
     NaN where that says nothing: the other country has no answer or the same one, or its answer is no option of the item.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from yapo.checks import TASKS, VARIANTS, Task, Variant, one_of
 from yapo.errors import YapoError
 from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.reporting.names import label, ordered
@@ -47,16 +48,17 @@ def transfer_cells(rows: pd.DataFrame, options: TableOptions) -> TransferCells:
     if rows.empty:
         raise YapoError("no rows of the transfer study; name countries of this experiment in studies.transfer.countries")
     rows, pairs, languages = _with_shares(rows), [], []
-    for (task, variant), part in rows.groupby(["task", "variant"], sort=False):
+    for key, part in rows.groupby(["task", "variant"], sort=False):
+        task, variant = one_of("task", key[0], TASKS), one_of("variant", key[1], VARIANTS)
         for measure in MEASURES:
             unit = 1.0 if measure in ("score", "change") and task != "mcq" else 100.0
             long = part[[*_PAIR, "question_id"]].assign(score=unit * part[measure].astype(float)).dropna(subset="score")
             if long.empty:
                 continue
-            place = {"task": str(task), "variant": str(variant), "measure": measure}
+            place = {"task": task, "variant": variant, "measure": measure}
             draws = resampled_means(long, _PAIR, resamples=options.resamples, seed=options.seed)
             counts = long.groupby(_PAIR, sort=False).agg(n=("score", "size"), n_facts=("question_id", "nunique"))
-            ends = _span(str(task), measure)
+            ends = _span(task, measure)
             pairs.append(_intervals(draws, counts, options, ends).assign(**place))
             by_country = draws.groupby(level=_PAIR[:-1], sort=False).mean()
             for keys in (["language", "method", "relation"], ["method", "relation"]):
@@ -82,7 +84,7 @@ def _with_shares(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(kept=kept, lead=rows["adopted"] - kept, kept_before=kept_before)
 
 
-def _span(task: str, measure: str) -> tuple[float, float] | None:
+def _span(task: Task, measure: str) -> tuple[float, float] | None:
     """Return the lowest and highest value of a measure; None for changes, which are alike also where nothing is at an end."""
     if measure in ("change", "lead"):
         return None
@@ -138,7 +140,7 @@ def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
     return make_table(sheet, data, options.note)
 
 
-def _line(at: Records, place: tuple[str, str, str], method: str) -> TableRow:
+def _line(at: Records, place: tuple[Task, Variant, str], method: str) -> TableRow:
     task, _, language = place
     digits = score_digits(task)
     relation = {"baseline": "none", "prompt": "prompt"}.get(method, "own")
