@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import rca
 from yapo.reporting.main_tables import TABLE_NAMES, build_tables
-from yapo.reporting.names import label
+from yapo.reporting.names import label, ordered
 from yapo.reporting.tables import SUFFIXES, Table, TableOptions, write_tables
 
 NOTE = "Embedded world: shows that the machinery works."
@@ -322,6 +322,12 @@ def test_examples_are_those_on_which_methods_differ() -> None:
 )
 def test_names_that_do_not_ship_are_shown_as_they_are_written(kind: str, key: str, shown: str) -> None:
     assert label(kind, key) == shown
+
+
+@pytest.mark.parametrize("kind", ["task", "setting", "variant"])
+def test_words_of_a_results_file_that_are_none(kind: str) -> None:
+    with pytest.raises(YapoError, match=rf"^{kind}=essay: choose one of "):
+        ordered(kind, ["essay"])
 
 
 def test_rises_and_falls_have_two_colours(tables: dict[str, Table]) -> None:

@@ -82,7 +82,7 @@ def read_prepared(paths: Paths, language: str, country: str, task: Task) -> Prep
 def write_prepared(
     config: Config,
     language: str,
-    task: str,
+    task: Task,
     store: ActivationStore,
     rows: pd.DataFrame,
     lm: LanguageModel,

@@ -90,9 +90,8 @@ def sweep_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
             countries=("country", "nunique"),
             displacement=("displacement", "mean"),
         )
-        top = measures.map(
-            {"score": TOP[one_of("task", panel[0], TASKS)], "unparsed": 100.0, "repeated": 100.0}
-        )  # log-probabilities have no end
+        highest = TOP[one_of("task", panel[0], TASKS)]
+        top = measures.map({"score": highest, "unparsed": 100.0, "repeated": 100.0})  # log-probabilities have no end
         base = pd.MultiIndex.from_tuples([(name, "baseline", 0.0) for name in measures], names=draws.index.names)
         facts = counts["n_facts"].reindex(draws.droplevel("measure").index).set_axis(draws.index)
         cells = with_changes(draws, base, options, facts=facts, top=top).reset_index()
