@@ -113,19 +113,19 @@ def distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def check_finite(key: str, value: Any) -> None:
+def check_settings_finite(key: str, value: Any) -> None:
     """Refuse a number that is infinite or NaN, anywhere in nested settings."""
     if isinstance(value, float):
         require(math.isfinite(value), key, value, "give a finite number")
     elif is_dataclass(value) and not isinstance(value, type):
         for part in fields(value):
-            check_finite(f"{key}.{part.name}".lstrip("."), getattr(value, part.name))
+            check_settings_finite(f"{key}.{part.name}".lstrip("."), getattr(value, part.name))
     elif isinstance(value, dict):
         for name, part in value.items():
-            check_finite(f"{key}.{name}", part)
+            check_settings_finite(f"{key}.{name}", part)
     elif isinstance(value, list):
         for part in value:
-            check_finite(key, part)
+            check_settings_finite(key, part)
 
 
 def check_path(key: str, value: str) -> None:

@@ -80,7 +80,7 @@ def download_snapshot(repo: Repo, only: Sequence[str] | None = None) -> Path:
     Raises:
         YapoError: the hub refuses, does not know it or cannot be reached.
     """
-    with explained(repo):
+    with hub_errors(repo):
         return _snapshot(repo, only, offline=False)
 
 
@@ -96,7 +96,7 @@ def download_file(repo: Repo, name: str) -> Path:
     Raises:
         YapoError: the hub refuses, does not know it or cannot be reached.
     """
-    with explained(repo):
+    with hub_errors(repo):
         return Path(hf_hub_download(repo.name, name, revision=repo.revision, repo_type=repo.kind))
 
 
@@ -135,7 +135,7 @@ def snapshots_with_weights(repo: Repo) -> list[Path]:
 
 
 @contextmanager
-def explained(repo: Repo) -> Iterator[None]:
+def hub_errors(repo: Repo) -> Iterator[None]:
     """Turn whatever the hub's client raises inside into one sentence."""
     try:
         yield

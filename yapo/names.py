@@ -49,9 +49,9 @@ def check_name(name: str, where: str) -> str:
     """
     fault = _fault(name)
     if fault:
-        shown = ascii(name) if any(map(_invisible, name)) else repr(name)
-        shown = shown if len(shown) <= LONGEST else f"{shown[: LONGEST // 2]}...'"
-        raise YapoError(f"{where} {shown} {fault}")
+        written = ascii(name) if any(map(_invisible, name)) else repr(name)
+        written = written if len(written) <= LONGEST else f"{written[: LONGEST // 2]}...'"
+        raise YapoError(f"{where} {written} {fault}")
     return name
 
 

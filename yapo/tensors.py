@@ -39,14 +39,14 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     Raises:
         YapoError: a number is not finite; nothing is written.
     """
-    check_finite(path, tensors)
+    check_tensors(path, tensors)
     held = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     order = sorted(held, key=lambda name: (-held[name].dtype.itemsize, name))  # so that every tensor is aligned
     shapes = {name: (held[name].dtype, tuple(held[name].shape)) for name in order}
     stream_tensors(path, shapes, lambda name: [held[name]], header)
 
 
-def check_finite(path: Path | str, tensors: Mapping[str, Tensor]) -> None:
+def check_tensors(path: Path | str, tensors: Mapping[str, Tensor]) -> None:
     """Refuse numbers that are infinite or not a number, and tensors that no file of this project holds."""
     for name, tensor in sorted(tensors.items()):
         if not is_plain(tensor):
@@ -80,6 +80,20 @@ def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
     """
     named = [(name, torch.stack(tensor.detach().aminmax())) for name, tensor in tensors if tensor.numel()]
     return next((name for name, extremes in named if not bool(extremes.isfinite().all())), None)
+
+
+def check_finite(tensors: Iterable[tuple[str, Tensor]], source: object, fix: str) -> None:
+    """Refuse NaN and infinity; see ``not_finite`` for the time it takes.
+
+    Args:
+        tensors: with their names.
+        source: what they were read from, and ``fix`` what to do, for the error.
+
+    Raises:
+        YapoError: a tensor holds one.
+    """
+    if name := not_finite(tensors):
+        raise YapoError(f"{source}: {name} holds NaN or infinity; {fix}")
 
 
 def stream_tensors(

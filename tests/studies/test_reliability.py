@@ -23,8 +23,8 @@ from yapo.studies.reliability import report, run
 
 
 def test_agreement_is_the_mean_cosine_with_the_mean() -> None:
-    assert run.agreement(torch.tensor([[2.0, 0.0], [5.0, 0.0]])) == pytest.approx(1.0)
-    assert run.agreement(torch.tensor([[1.0, 0.0], [0.0, 1.0]])) == pytest.approx(math.sqrt(0.5))
+    assert run.cosine_agreement(torch.tensor([[2.0, 0.0], [5.0, 0.0]])) == pytest.approx(1.0)
+    assert run.cosine_agreement(torch.tensor([[1.0, 0.0], [0.0, 1.0]])) == pytest.approx(math.sqrt(0.5))
 
 
 def test_separability_is_d_prime_whatever_the_length_of_the_vector() -> None:
@@ -97,7 +97,7 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
     pairs = read_prepared(paths, "arabic", "egypt", "open_ended")
     chosen, rejected = run.answer_states(pairs, "nonlocalized")
     assert rows["pairs"].unique().tolist() == [len(chosen)]
-    assert rows["agreement"].iloc[0] == pytest.approx(run.agreement(chosen - rejected), rel=1e-5)
+    assert rows["agreement"].iloc[0] == pytest.approx(run.cosine_agreement(chosen - rejected), rel=1e-5)
     run.main(config)
     assert path.read_bytes() == before
     report.main(compose(overrides))

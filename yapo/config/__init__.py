@@ -9,7 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yapo.checks import SETTINGS, SPLITS, TASKS, VARIANTS, Setting, Task, check_finite, check_path, check_words, distinct, require
+from yapo.checks import (
+    SETTINGS,
+    SPLITS,
+    TASKS,
+    VARIANTS,
+    Setting,
+    Task,
+    check_path,
+    check_settings_finite,
+    check_words,
+    distinct,
+    require,
+)
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
@@ -88,7 +100,7 @@ class Config:
             ("sae.path", self.sae.path),
         ):
             check_path(key, path)
-        check_finite("", self)
+        check_settings_finite("", self)
         for key, values in (("methods", self.methods), ("tasks", self.tasks), ("settings", self.settings)):
             require(bool(values), key, values, "name at least one")
             require(len(set(values)) == len(values), key, values, "name each once")

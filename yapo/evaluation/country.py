@@ -63,7 +63,7 @@ class Evaluator:
         def measure(trials: list[Trial]) -> pd.DataFrame:
             conditions = [candidates[trial.key].condition(trial) for trial in trials]
             scored = self.validate([(t.key[1], t.key[2], c) for t, c in zip(trials, conditions, strict=True)])
-            return pd.DataFrame([summary(frame) for frame in scored])
+            return pd.DataFrame([score_summary(frame) for frame in scored])
 
         return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure)
 
@@ -84,7 +84,7 @@ class Evaluator:
                     "epoch": 0,
                     "multiplier": 0.0,
                     "selected": True,
-                    **summary(frame),
+                    **score_summary(frame),
                 }
                 for (task, setting), frame in zip(cells, scored, strict=True)
             ]
@@ -161,7 +161,7 @@ class Evaluator:
         return items if setting == "both" else items[items["variant"] == setting]
 
 
-def summary(frame: pd.DataFrame) -> dict[str, float | int]:
+def score_summary(frame: pd.DataFrame) -> dict[str, float | int]:
     """Return counts, mean score and parse-failure rate of scored items."""
     return {
         "n": len(frame),

@@ -25,7 +25,8 @@ from yapo.models.checkpoint import model_folder, weights_digest
 from yapo.models.head import pair_log_probs, target_log_probs
 from yapo.models.norm import fuse_norms
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.models.weights import check_architecture, check_finite, end_ids, load_config, load_tokenizer, load_weights
+from yapo.models.weights import check_architecture, end_ids, load_config, load_tokenizer, load_weights
+from yapo.tensors import check_finite
 
 SLACK = 16  # tokens that a cache grows by beyond the one it needs
 
@@ -293,7 +294,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     lm = LanguageModel(model, tokenizer, config.path, digest)
     lm.keep_upper(first)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    check_finite(model, config.path)
+    check_finite(model.named_parameters(), f"model.path={config.path}", "fetch the weights again, or take another dtype")
     if config.attention == "auto":
         fuse_norms(model)
     return lm

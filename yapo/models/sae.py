@@ -23,8 +23,8 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.files import read_json
-from yapo.models.sae_checks import check_arrays, check_finite, input_scale, kept_features, require, switch
-from yapo.tensors import not_finite
+from yapo.models.sae_checks import check_arrays, input_scale, kept_features, required_setting, switch
+from yapo.tensors import check_finite, not_finite
 
 Activation = Literal["relu", "jumprelu", "topk"]
 
@@ -33,6 +33,7 @@ CONFIG_FILE, WEIGHTS_FILE, SCALER_FILE = "cfg.json", "sae_weights.safetensors", 
 RESCALE = "rescale_acts_by_decoder_norm"
 
 AGAIN = "copy or download it again"
+_ANEW = "download or train the autoencoder again"
 
 # Bounds the dense codes held at once by encode_sparse: 256 MiB of float32.
 DENSE_CODES = 2**26
@@ -217,8 +218,8 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
         raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz")
     config = read_json(path, AGAIN)
     for key in ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata"):
-        require(config, key, path)
-    hook_name = require(config["metadata"], "hook_name", path)
+        required_setting(config, key, path)
+    hook_name = required_setting(config["metadata"], "hook_name", path)
     hook = re.fullmatch(r"blocks\.(\d+)\.hook_resid_post", str(hook_name))
     if hook is None:
         raise YapoError(
@@ -242,7 +243,7 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
     k = kept_features(config, d_sae, path) if activation == "topk" else None
     subtracts = switch(config, "apply_b_dec_to_input", path)
     rescales = activation == "topk" and config.get(RESCALE) is not None and switch(config, RESCALE, path)
-    check_finite(weights, folder / WEIGHTS_FILE)
+    check_finite(weights.items(), folder / WEIGHTS_FILE, _ANEW)
     _fold_scale(weights, str(config["normalize_activations"]), folder)
     if rescales:
         _fold_decoder_norm(weights)
@@ -269,7 +270,7 @@ def _load_npz(path: Path, device: torch.device) -> SAE:
     except (ValueError, TypeError, EOFError, OSError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise YapoError(f"{path}: damaged or not an npz of arrays ({_line(error)}); download it again") from None
     check_arrays(raw, True, path)
-    check_finite(raw, path)
+    check_finite(raw.items(), path, _ANEW)
     layer = re.search(r".*layer_(\d+)", str(path.absolute()))
     return SAE(
         **raw,

@@ -10,12 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from yapo.errors import YapoError
-from yapo.tensors import not_finite
 
 AGAIN = "save the autoencoder again with SAELens 6"
 
 
-def require(config: Any, key: str, path: Path) -> Any:
+def required_setting(config: Any, key: str, path: Path) -> Any:
     """Return a setting that must be there.
 
     Raises:
@@ -32,7 +31,7 @@ def switch(config: Any, key: str, path: Path) -> bool:
     Raises:
         YapoError: it is missing or something else, such as the text "false".
     """
-    value = require(config, key, path)
+    value = required_setting(config, key, path)
     if not isinstance(value, bool):
         raise YapoError(f"{path}: {key} is {value!r}; write true or false, or {AGAIN}")
     return value
@@ -44,7 +43,7 @@ def kept_features(config: Any, d_sae: int, path: Path) -> int:
     Raises:
         YapoError: it is missing or no whole number from 1 to ``d_sae``.
     """
-    k = require(config, "k", path)
+    k = required_setting(config, "k", path)
     if isinstance(k, bool) or not isinstance(k, int | float) or k not in range(1, d_sae + 1):
         raise YapoError(f"{path}: k is {k!r}; write a whole number from 1 to d_sae={d_sae}, or {AGAIN}")
     return int(k)
@@ -56,7 +55,7 @@ def input_scale(config: Any, path: Path) -> float:
     Raises:
         YapoError: it is missing, not a finite number or not above 0.
     """
-    scale = require(config, "scaling_factor", path)
+    scale = required_setting(config, "scaling_factor", path)
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not (math.isfinite(scale) and scale > 0):
         raise YapoError(f"{path}: scaling_factor is {scale!r}; write a finite number above 0, or {AGAIN}")
     return float(scale)
@@ -84,14 +83,3 @@ def check_arrays(weights: Mapping[str, Tensor], thresholds: bool, path: Path) ->
     for name, tensor in weights.items():
         if tuple(tensor.shape) != shapes[name]:
             raise YapoError(f"{path}: {name} has shape {tuple(tensor.shape)}, expected {shapes[name]}; check the source")
-
-
-def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse NaN and infinity.
-
-    Raises:
-        YapoError: an array holds one.
-    """
-    bad = not_finite(weights.items())
-    if bad is not None:
-        raise YapoError(f"{path}: {bad} holds NaN or infinity; download or train the autoencoder again")

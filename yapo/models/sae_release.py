@@ -21,7 +21,7 @@ from huggingface_hub import cached_assets_path
 from yapo.config import SaeConfig
 from yapo.errors import YapoError, require_extra
 from yapo.files import scratch_folder
-from yapo.hub import Repo, cached_commit, cached_file, commit_of, download_file, explained
+from yapo.hub import Repo, cached_commit, cached_file, commit_of, download_file, hub_errors
 
 GEMMA_SCOPE = "gemma_2"  # SAELens' name of the format
 COMMIT_FILE = "commit"
@@ -109,7 +109,7 @@ def _convert(entry: ListEntry) -> Path:
     from sae_lens import SAE  # takes seconds
 
     folder = _converted(entry)
-    with explained(entry.repo):
+    with hub_errors(entry.repo):
         try:
             sae = SAE.from_pretrained(entry.release, entry.id, device="cpu", dtype="float32")
         except (ValueError, KeyError, TypeError, RuntimeError) as error:

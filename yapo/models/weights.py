@@ -24,7 +24,6 @@ from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.models.checkpoint import weight_files
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.tensors import not_finite
 
 log = logging.getLogger(__name__)
 SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")
@@ -77,7 +76,7 @@ def load_config(folder: Path, source: str) -> PreTrainedConfig:
         log.warning("%s: code in its folder (auto_map) is never run; the library's %s is", source, raw["model_type"])
     if (folder / "generation_config.json").is_file():
         _object(folder / "generation_config.json", source)
-    with explained(source):
+    with library_errors(source):
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
@@ -94,7 +93,7 @@ def load_weights(folder: Path, config: PreTrainedConfig, source: str, dtype: tor
     Raises:
         YapoError: files are damaged; tensors are missing, left over, of another shape or of whole numbers.
     """
-    with explained(source), _quiet():
+    with library_errors(source), _quiet():
         _check_types(folder, source)
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -126,7 +125,7 @@ def load_tokenizer(folder: Path, source: str, model: PreTrainedModel) -> ChatTok
     Raises:
         YapoError: it is damaged, has tokens that the model's embedding has not, or no chat template that can be used.
     """
-    with explained(source):
+    with library_errors(source):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         vocabulary, rows = tokenizer.get_vocab(), model.get_input_embeddings().num_embeddings
         end, own = tokenizer.eos_token, folder / "tokenizer.json"
@@ -164,19 +163,8 @@ def end_ids(model: PreTrainedModel, source: str) -> frozenset[int]:
     return frozenset(ends)
 
 
-def check_finite(model: PreTrainedModel, source: str) -> None:
-    """Refuse NaN and infinity in the weights; see ``not_finite`` for what it costs.
-
-    Raises:
-        YapoError: a tensor holds one.
-    """
-    bad = not_finite(model.named_parameters())
-    if bad is not None:
-        raise YapoError(f"model.path={source}: {bad} holds NaN or infinity; fetch the weights again, or take another dtype")
-
-
 @contextmanager
-def explained(source: str) -> Iterator[None]:
+def library_errors(source: str) -> Iterator[None]:
     """Turn whatever the library raises on a foreign folder into one sentence."""
     try:
         yield

@@ -20,7 +20,7 @@ from yapo.steering.methods import get_method
 from yapo.steering.training.curves import CurvesFile, closed_form_row
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import TrainedVector
-from yapo.tensors import check_finite
+from yapo.tensors import check_tensors
 
 READS = ("prompts", "model", "sae", "method", "train", "tasks", "settings")
 
@@ -51,7 +51,7 @@ def main(config: Config) -> None:
             learned = method.fit(given)
             for part in given.sets:
                 path, vector = folder / f"{task}-{part.name}.safetensors", learned[part.name]
-                check_finite(path, {"epochs": vector.epochs})
+                check_tensors(path, {"epochs": vector.epochs})
                 if (task, part.name) not in curves.known:  # closed form: one row, so that every method shows where it ended
                     given.log(closed_form_row(given, part, vector))
                 vectors[path] = vector

@@ -15,7 +15,7 @@ from yapo.errors import YapoError
 from yapo.models.sae import SAE, load_sae
 from yapo.steering.conversation import AnswerStarts, Conversation
 from yapo.steering.interventions import Intervention
-from yapo.steering.steer_checks import check_model, check_vector, displacement, strength_of
+from yapo.steering.steer_checks import check_model, check_vector, scaled_vector, strength_of
 from yapo.steering.vector import SteeringVector
 
 Autoencoder = SAE | Path | str
@@ -87,7 +87,7 @@ def _steer(
     block = model.model.layers[vector.info.layer]
     device = next(block.parameters()).device  # a model may be spread over several
     whole = _intervention(model, vector, sae, device)
-    intervention, u = whole.restrict(displacement(vector, strength, whole.width)[None].to(device))
+    intervention, u = whole.restrict(scaled_vector(vector, strength, whole.width)[None].to(device))
     state = intervention.edit_state(u)
     mask: Tensor | None = None
     conversation = None if intervention.reads is None else Conversation(intervention, answer_starts)

@@ -43,8 +43,8 @@ def check_vector(vector: object) -> None:
         YapoError: see above.
     """
     if not isinstance(vector, SteeringVector):
-        shown = repr(vector) if isinstance(vector, str | Path | None) else type(vector).__name__
-        raise YapoError(f"vector={shown}: not a steering vector; give what yapo.load_vector(path) returns")
+        given = repr(vector) if isinstance(vector, str | Path | None) else type(vector).__name__
+        raise YapoError(f"vector={given}: not a steering vector; give what yapo.load_vector(path) returns")
     if not is_plain(vector.values) or vector.values.ndim != 1 or not vector.values.is_floating_point():
         raise YapoError(
             f"the vector's values are {described(vector.values)}; give one floating-point number for each entry of its space"
@@ -53,7 +53,7 @@ def check_vector(vector: object) -> None:
         raise YapoError(f"the vector for {vector.info.model} holds NaN or infinity; train or download it again")
 
 
-def displacement(vector: SteeringVector, strength: float, width: int) -> Tensor:
+def scaled_vector(vector: SteeringVector, strength: float, width: int) -> Tensor:
     """Return u = λ·v, ``[width]`` float32.
 
     Raises:
@@ -97,9 +97,9 @@ def _check_kind(model: object) -> None:
         )
     if not isinstance(model, PreTrainedModel):
         inside = "; merge an adapter into its model first (merge_and_unload)" if hasattr(model, "merge_and_unload") else ""
-        shown = repr(model) if isinstance(model, str | Path | None) else kind
+        given = repr(model) if isinstance(model, str | Path | None) else kind
         raise YapoError(
-            f"model={shown}: not a transformers model{inside}; give what AutoModelForCausalLM.from_pretrained returns"
+            f"model={given}: not a transformers model{inside}; give what AutoModelForCausalLM.from_pretrained returns"
         )
     check_architecture("model", model.config.model_type)
     if not hasattr(model, "model") or not hasattr(model.model, "layers"):

@@ -22,7 +22,7 @@ from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Intervention, Threshold
 from yapo.steering.spaces import DENSE, Payload, SAESlice, Space, TargetModel, VectorFile, find_space
-from yapo.tensors import check_finite, load_tensors, save_tensors
+from yapo.tensors import check_tensors, load_tensors, save_tensors
 
 CONVENTION = (
     "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
@@ -121,7 +121,7 @@ class Vector(ABC):
     def _read(
         tensors: dict[str, Tensor], header: dict[str, Any], path: Path | str, name: str, ndim: int
     ) -> tuple[Tensor, VectorInfo, Payload | None]:
-        check_finite(path, tensors)
+        check_tensors(path, tensors)
         info = VectorInfo.of(header, path)
         file = VectorFile(path, info, {key: value for key, value in header.items() if key not in _KEYS}, tensors)
         space, some = find_space(info.space, info.method), (None,) * (ndim - 1)

@@ -69,7 +69,7 @@ def _ui(results: Path, port: int) -> None:
     for problem in report.problems:
         _tell(problem)
     with _server(database, results, port) as server:
-        pages = partial(views.address, f"http://{_HOST}:{port}", report.experiment_id)
+        pages = partial(views.view_address, f"http://{_HOST}:{port}", report.experiment_id)
         if tracker.example:
             print(f"Methods side by side ({views.condition(tracker.example)}): {pages(views.METHODS, charts=True)}", flush=True)
         print(f"All runs: {pages(views.ALL, charts=False)}", flush=True)

@@ -58,7 +58,7 @@ def condition(example: dict[str, str]) -> str:
     return " and ".join(f"tags.{key} = {_quoted(example[key])}" for key in ("country", "task", "setting"))
 
 
-def address(host: str, experiment_id: str, view: str, *, charts: bool) -> str:
+def view_address(host: str, experiment_id: str, view: str, *, charts: bool) -> str:
     """Return the address of a page of the experiment that opens with a view."""
     mode = "CHART" if charts else "TABLE"
     options = f"viewStateShareKey={quote(view)}&compareRunsMode={mode}&workflowType=machine_learning"

@@ -16,10 +16,10 @@ from yapo.studies.features.cells import (
     effect_matrix,
     expected_jaccard,
     expected_shared,
-    interval,
     jaccard,
     mean_draws,
     pair_draws,
+    percentile_interval,
 )
 
 sets = st.sets(st.integers(0, 20), max_size=8)
@@ -74,9 +74,9 @@ def test_mean_draws_leave_out_what_is_missing_and_say_when_there_is_no_spread() 
     weights = fact_weights(4, resamples=50, seed=0)
     draws = mean_draws(np.array([1.0, np.nan, 2.0, 6.0]), weights)
     assert draws[0] == 3
-    value, low, high = interval(draws, 0.9)
+    value, low, high = percentile_interval(draws, 0.9)
     assert (value, low >= 1, high <= 6, low < high) == (3, True, True, True)
     few = mean_draws(np.array([1.0, np.nan, 2.0, np.nan]), weights)
     assert few[0] == 1.5
     assert np.isnan(few[1:]).all()
-    assert np.isnan(interval(few, 0.9)[1:]).all()
+    assert np.isnan(percentile_interval(few, 0.9)[1:]).all()

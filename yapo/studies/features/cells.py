@@ -49,7 +49,7 @@ class _CountryMeans:
         return self._row(pair_draws(matrix, wanted, self._weights), n)
 
     def _row(self, draws: Floats, n: int) -> dict[str, float | int]:
-        value, low, high = interval(draws, self._confidence)
+        value, low, high = percentile_interval(draws, self._confidence)
         return {"value": value, "low": low, "high": high, "n": n}
 
 
@@ -313,7 +313,7 @@ def mean_draws(values: Floats, weights: Floats) -> Floats:
     return _ratio(weights @ np.where(known, values, 0.0), weights @ known.astype(float), countries=int(known.sum()))
 
 
-def interval(draws: Floats, confidence: float) -> tuple[float, float, float]:
+def percentile_interval(draws: Floats, confidence: float) -> tuple[float, float, float]:
     """Return the observed value and the bounds of its percentile interval; bounds are NaN where there is none."""
     row = intervals(pd.DataFrame(draws[None]), confidence).iloc[0]
     return float(row["value"]), float(row["low"]), float(row["high"])

@@ -115,7 +115,7 @@ class VectorEffects:
 def measure_effects(vector: SteeringVector, sae: SAE, texts: Texts, top: int) -> VectorEffects:
     """Measure a vector on texts."""
     effect = effects(vector, sae, texts)
-    return VectorEffects(vector, effect, direction(vector, sae, effect), strongest_features(effect, top))
+    return VectorEffects(vector, effect, mean_change(vector, sae, effect), strongest_features(effect, top))
 
 
 def effects(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
@@ -144,7 +144,7 @@ def dense_effects(texts: Texts, u: Tensor, sae: SAE) -> Tensor:
     return (after.cpu() / len(texts) - texts.mean_activation(sae.d_sae)) * _lengths(sae)
 
 
-def direction(vector: SteeringVector, sae: SAE, effect: Tensor) -> Tensor:
+def mean_change(vector: SteeringVector, sae: SAE, effect: Tensor) -> Tensor:
     """Return the mean change of the residual stream, ``[d_model]``.
 
     λv for a dense vector; Σ_j e_j·W_dec[j] / ‖W_dec[j]‖ for a sparse one: v through the decoder, of which ReLU lets through

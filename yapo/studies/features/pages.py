@@ -150,7 +150,7 @@ def vector_page(content: VectorPage) -> str:
         change=change,
         words=word_list,
         percent=token_share,
-        address=lambda feature: address(content.neuronpedia, feature),
+        address=lambda feature: feature_address(content.neuronpedia, feature),
         index=f"../{INDEX}#{content.task}-{content.setting}",
     )
     caption = "What this steering vector does, in features of the autoencoder."
@@ -191,7 +191,7 @@ def token_share(value: float) -> str:
     return f"{100 * value:.1f}%" if value < 0.1 else f"{100 * value:.0f}%"
 
 
-def address(neuronpedia: str, feature: int) -> str:
+def feature_address(neuronpedia: str, feature: int) -> str:
     """Return the address of a feature on Neuronpedia; empty where the autoencoder is not there."""
     return f"{NEURONPEDIA}/{neuronpedia}/{feature}" if neuronpedia else ""
 
@@ -250,4 +250,4 @@ def _links(rows: pd.DataFrame, task: Task, setting: Setting) -> list[tuple[str, 
 
 
 def _shared(rows: pd.DataFrame, neuronpedia: str) -> list[dict[str, object]]:
-    return [{**row, "address": address(neuronpedia, row["feature"])} for row in records(rows)]
+    return [{**row, "address": feature_address(neuronpedia, row["feature"])} for row in records(rows)]

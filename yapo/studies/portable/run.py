@@ -11,7 +11,7 @@ from torch import Tensor
 from yapo.checks import Setting, Task
 from yapo.config import Config
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.country import Evaluator, summary
+from yapo.evaluation.country import Evaluator, score_summary
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.files import write_parquet
@@ -87,7 +87,7 @@ def _made_portable(
     conditions = {form: Condition(sparse, info.multiplier * v, info.steer_bos) for form, v in forms.items()}
     conditions[DENSE] = Condition(Dense(sae.d_model), dense.values, info.steer_bos)
     frames = dict(zip(conditions, evaluator.validate([(task, setting, c) for c in conditions.values()]), strict=True))
-    scores = {form: summary(frame) for form, frame in frames.items()}
+    scores = {form: score_summary(frame) for form, frame in frames.items()}
     floor = scores[WHOLE]["score"] - config.portable.tolerance * RANGE[task]
     chosen = next((form for form in forms if form != WHOLE and scores[form]["score"] >= floor), WHOLE)
     log.info("%s %s %s: %s of %d features", info.method, task, setting, chosen, touched)

@@ -46,9 +46,11 @@ def main(config: Config) -> None:
         baseline = own[own["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
         for method in config.methods:
             vector = reader.read(language, config.country, method, task, setting)
-            along = None if get_method(method).space.reads_prompt else separability(chosen, rejected, direction(vector, chosen))
+            along = (
+                None if get_method(method).space.reads_prompt else separability(chosen, rejected, mean_direction(vector, chosen))
+            )
             rows = own[own["method"] == method].join(baseline, on=ITEM)
-            measured = {"agreement": agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
+            measured = {"agreement": cosine_agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
             frames.append(rows[["language", "country", "task", "method", *ITEM, "score", "baseline"]].assign(**measured))
     write_parquet(paths.study_rows("reliability", language, config.country), pd.concat(frames, ignore_index=True))
 
@@ -69,7 +71,7 @@ def answer_states(pairs: PreparedPairs, setting: Setting) -> tuple[Tensor, Tenso
     return torch.stack(sides[0]), torch.stack(sides[1])
 
 
-def direction(vector: ChosenVector, states: Tensor) -> Tensor:
+def mean_direction(vector: ChosenVector, states: Tensor) -> Tensor:
     """Return the mean change that a vector makes to some states at its λ, ``[d_model]``: a dense vector is its own direction.
 
     Args:
@@ -81,7 +83,7 @@ def direction(vector: ChosenVector, states: Tensor) -> Tensor:
     return vector.intervention.changes(hidden, vector.multiplier * vector.values, live).float().mean(dim=0)
 
 
-def agreement(differences: Tensor) -> float:
+def cosine_agreement(differences: Tensor) -> float:
     """Return the mean cosine between each difference ``[n, d_model]`` and the mean of all."""
     return float(torch.cosine_similarity(differences, differences.mean(dim=0, keepdim=True), dim=1).mean())
 

@@ -104,7 +104,7 @@ def fit_cost(
 
 
 def displacement_cost(lm: LanguageModel, pairs: Sequence[TokenPair], info: MapInfo, batch_size: int) -> int:
-    """Count the operations of ``yapo.steering.methods.dspa.method.displacement`` on these pairs, for a map as ``info`` says."""
+    """Count the operations of DSPA's ``mean_displacement`` on these pairs, for a map as ``info`` says."""
     weights, attended = _blocks(lm, info.layer_out)
     total = 0
     for start in range(0, len(pairs), batch_size):

@@ -51,7 +51,9 @@ class DSPA:
         for part in inputs.sets:
             found = _map(part.name, counts.of(np.searchsorted(used, chosen[part.name])), options, lm, sae_in, sae_out)
             validation = [inputs.store.pairs[i] for i in part.validation]
-            moved = displacement(lm, Conditional(found, sae_in, sae_out), validation, options.alpha, inputs.train.rows_per_pass)
+            moved = mean_displacement(
+                lm, Conditional(found, sae_in, sae_out), validation, options.alpha, inputs.train.rows_per_pass
+            )
             size = {"norm": options.alpha, "l0": len(found.entries.values), "displacement": moved}
             inputs.log({"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, **size})
             vectors[part.name] = inputs.vector(part, torch.tensor([[options.alpha]]), found, **header)
@@ -115,7 +117,9 @@ def count(
 
 
 @torch.inference_mode()
-def displacement(lm: LanguageModel, edit: Conditional, pairs: Sequence[TokenPair], strength: float, batch_size: int) -> float:
+def mean_displacement(
+    lm: LanguageModel, edit: Conditional, pairs: Sequence[TokenPair], strength: float, batch_size: int
+) -> float:
     """Return the mean distance by which the edit moves the residual stream at the tokens that predict the chosen answer."""
     from yapo.models.language_model import causal, pad_left  # imports transformers, which other methods never need
 

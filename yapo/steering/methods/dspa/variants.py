@@ -73,7 +73,9 @@ def variants(
     made += [MapVariant(PAIRS, str(n), options, draw) for n in sorted(pairs) if n < available for draw in range(subsets)]
     for name, values in changes.items():
         others = [value for value in values if value != getattr(options, name)]
-        made += [MapVariant(name, shown(value), read_options(DspaOptions, {**asdict(options), name: value})) for value in others]
+        made += [
+            MapVariant(name, option_text(value), read_options(DspaOptions, {**asdict(options), name: value})) for value in others
+        ]
     grid = [(low, high) for low in sorted(layers) for high in sorted(layers) if low <= high]
     for low, high in grid:
         if (low, high) != (options.layer_in, options.layer_out):
@@ -83,11 +85,11 @@ def variants(
 
 def own_values(options: DspaOptions, available: int) -> dict[str, str]:
     """Return the experiment's own value of each change, as a table shows it; ``available``: how many pairs there are."""
-    own = {name: shown(value) for name, value in asdict(options).items()}
+    own = {name: option_text(value) for name, value in asdict(options).items()}
     return own | {PAIRS: str(available), LAYERS: f"{options.layer_in} to {options.layer_out}"}
 
 
-def shown(value: Any) -> str:
+def option_text(value: Any) -> str:
     """Return an option's value as it stands in a table."""
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
