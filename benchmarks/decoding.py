@@ -1,4 +1,4 @@
-"""What steering costs while a model writes: tokens a second with a vector and without, greedy, with KV cache.
+"""Cost of steering while a model writes: tokens a second with a vector and without, greedy, with KV cache.
 
 python -m benchmarks.decoding [--quick]
 

@@ -1,4 +1,4 @@
-"""How everything here is timed, written down and printed.
+"""Timing, reports and printing shared by all benchmarks.
 
 Variants of one comparison take turns within one process, so that a disturbance of the machine meets all of them, and what is
 reported is the median of their ratios turn by turn. Absolute times are for orientation.
@@ -38,7 +38,7 @@ class Options:
 
 @dataclass
 class Report:
-    """What a script found.
+    """Results of a script.
 
     Attributes:
         name: of the script.
@@ -159,7 +159,7 @@ def slope(sizes: list[float], costs: list[float]) -> tuple[float, float]:
 
 
 def machine(device: torch.device) -> dict[str, Cell]:
-    """What it ran on."""
+    """Return the name and size of the machine."""
     cpu = platform.processor() or platform.machine()
     info, cores = Path("/proc/cpuinfo"), 0
     if info.exists():

@@ -1,4 +1,4 @@
-"""What the stages of a study ask of a machine, counted from its shapes: operations, bytes read, blocks called.
+"""Work of the stages of a study, counted from its shapes: operations, bytes read, blocks called.
 
 Nothing here is measured or assumed about a machine; ``benchmarks.paper_runs`` does that. ``tests/test_paper_runs.py`` holds the
 counts equal to what the code does.
@@ -14,7 +14,7 @@ from benchmarks.paper_study import SPARSE, Lengths, Model, Study
 
 @dataclass(frozen=True)
 class Work:
-    """What a part of a stage asks of a machine. Parts follow one another; within a part the slowest of these decides.
+    """Work of a part of a stage. Parts follow one another; within a part the slowest of these decides.
 
     Attributes:
         kind: "read" (prompts, pairs), "write" (token after token) or "train".

@@ -35,7 +35,7 @@ from yapo.steering.interventions import Dense
 from yapo.steering.training.train_sets import TrainSet
 from yapo.steering.training.trainer import Trainer
 
-START = (  # what a job does before it works
+START = (  # imports of a job before it works
     "from yapo.config import ModelConfig; from yapo.stages import evaluate; "
     "from yapo.models.language_model import load_language_model; load_language_model(ModelConfig())"
 )

@@ -1,4 +1,4 @@
-"""What a study takes in memory and on disk, counted from its shapes; ``tests/test_paper_runs.py`` compares with the code."""
+"""Memory and disk of a study, counted from its shapes; ``tests/test_paper_runs.py`` compares with the code."""
 
 from __future__ import annotations
 

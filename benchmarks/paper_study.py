@@ -45,7 +45,7 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """All weights, norms left out."""
+        """Number of weights, without the norms."""
         return self.layers * self.block + self.head * (1 if self.tied else 2)
 
     @property
@@ -144,7 +144,7 @@ class Study:
         countries: int,
         lengths: dict[str, Lengths],
     ) -> Study:
-        """What a composed configuration asks for."""
+        """Return the study of a composed configuration."""
         train, validation = config.split.train, config.split.validation
         return cls(
             name=name,

@@ -109,7 +109,7 @@ def disk_row(study: Study) -> dict[str, Cell]:
 
 
 def shrink_rows(prices: Prices, device: Device) -> Rows:
-    """What smaller runs of the smallest experiment take."""
+    """Time and cost of smaller runs of the smallest experiment."""
     rows: Rows = []
     for overrides in SHRUNK:
         given = overrides.split()
@@ -132,7 +132,7 @@ def shortened(lengths: Lengths, limit: float) -> Lengths:
 
 
 def limit_rows(study: Study, prices: Prices, devices: Sequence[Device]) -> Rows:
-    """What evaluation waits for, and what if every answer ran to its limit."""
+    """Time of evaluation by what it waits for, also if every answer ran to its limit."""
     rows: Rows = []
     for device in devices:
         fitted = fitting(study, device.memory - prices.library)
@@ -151,7 +151,7 @@ def limit_rows(study: Study, prices: Prices, devices: Sequence[Device]) -> Rows:
 
 
 def device_row(device: Device) -> dict[str, Cell]:
-    """As its maker describes it."""
+    """A device as its maker describes it."""
     row: dict[str, Cell] = {
         "device": device.name,
         "bfloat16, TFLOP/s": device.flops / 1e12,
@@ -161,7 +161,7 @@ def device_row(device: Device) -> dict[str, Cell]:
 
 
 def price_rows(prices: Prices) -> Rows:
-    """What everything is multiplied with."""
+    """Prices and factors behind all other tables."""
     named: list[tuple[str, float, str, str]] = [
         ("calling the operations of one block, no gradient", 1e6 * prices.block, "µs", "measured, CPU"),
         ("the same, forward and backward", 1e6 * prices.trained, "µs", "measured, CPU"),

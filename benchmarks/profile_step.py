@@ -1,4 +1,4 @@
-"""Where each microsecond of a training step goes, and how far that is from what the arithmetic needs.
+"""Time of a training step by part, beside the time that its arithmetic needs.
 
 python -m benchmarks.profile_step [--quick]
 
@@ -67,7 +67,7 @@ class Clock:
         self._last = time.perf_counter()
 
     def lap(self, part: str) -> None:
-        """What ran since the last call was this part."""
+        """Count the time since the last call for this part."""
         measure.synchronize(self.device)
         now = time.perf_counter()
         self.parts[part].append(now - self._last)
@@ -118,7 +118,7 @@ def _whole(ours: OurStep, _turn: int) -> None:
 
 
 def work(shape: shapes.Shape, batch: PairBatch) -> Work:
-    """What one step has to compute above the steered layer."""
+    """Arithmetic of one step above the steered layer."""
     tokens, heads = int(batch.real.sum()), shape.heads * shape.head_dim
     keys_values = 2 * shape.d_model * shape.kv_heads * shape.head_dim
     near = batch.positions[:, :, None] - batch.positions[:, None, :] < shape.window
@@ -177,7 +177,7 @@ def top_operations(run: Callable[[int], object], steps: int, shape: str, report:
 
 
 def measure_shape(shape: shapes.Shape, options: measure.Options, report: measure.Report) -> None:
-    """All tables of one shape."""
+    """Measure one shape and add its tables to the report."""
     number, repeats = (8, 3) if options.quick else (64, 40) if shape.name == "tiny" else (24, 7)
     setup = shapes.make(shape, options.device, number, options.seed)
     store = (

@@ -1,4 +1,4 @@
-"""How the cost of training grows: with examples, epochs, prompt length, width of the autoencoder, and vectors in a pass.
+"""Growth of the cost of training with examples, epochs, prompt length, width of the autoencoder, and vectors in a pass.
 
 python -m benchmarks.scaling [--quick]
 

@@ -83,7 +83,7 @@ class Shape:
 SHAPES = {
     shape.name: shape
     for shape in (
-        # What the shipped world is; its weights are read, not drawn.
+        # The shape of the shipped world; its weights are read, not drawn.
         Shape("tiny", 6, 96, 256, 3, 1, 32, 4096, 256, 2, 1024, 16, torch.float32, (20, 60), (4, 16)),
         Shape("small", 8, 256, 1024, 4, 2, 64, 16384, 128, 4, 8192, 50, torch.float32, (60, 160), (12, 40)),
         Shape("100m", 12, 512, 3072, 8, 4, 64, 65536, 128, 6, 16384, 70, torch.float32, (100, 256), (20, 80)),
@@ -247,7 +247,7 @@ def synthetic_store(setup: Setup, seed: int) -> ActivationStore:
 
 
 def why_not(shape: Shape, device: torch.device, extra_bytes: float = 0.0) -> str:
-    """Why a shape cannot be run here, or an empty string.
+    """Return the reason why a shape cannot be run here, or an empty string.
 
     Args:
         shape: which.

@@ -78,7 +78,7 @@ class Agreement:
 
 
 def published_bytes(shape: shapes.Shape) -> float:
-    """What the published step holds at once beside the weights, at most: logits of all positions, and codes of all features."""
+    """Most bytes that the published step holds at once beside the weights: logits of all positions, and codes of all features."""
     tokens = 2 * CONFIG.batch_size * shape.longest()
     logits = 4 * tokens * shape.vocabulary * 4  # bf16 or float32 copies of the capped logits, their log-softmax and gradient
     return logits + 4 * tokens * shape.d_sae * 4
@@ -175,7 +175,7 @@ def ours_alone(setup: shapes.Setup, store: ActivationStore, repeats: int, report
 
 
 def thread_counts(name: str) -> list[int]:
-    """All threads; for the shipped world also one, which is what a job of the embedded study runs with."""
+    """Return the numbers of threads: all, and for the shipped world also one, as a job of the embedded study has."""
     every = torch.get_num_threads()
     return sorted({1, every}) if name == "tiny" else [every]
 

@@ -1,4 +1,4 @@
-"""Where a study's CPU time went, from the last line of each job's log.
+"""CPU time of a study by stage, from the last line of each job's log.
 
 python benchmarks/where_time_goes.py results/embedded
 """

@@ -22,7 +22,7 @@ from snakemake_logger_plugin_yapo.reasons import Clause, clauses
 WIDTH = 200  # characters of the longest line
 _ALIKE = 3  # planned jobs of one rule and reason from which they share a line
 _TAIL = 20_000  # bytes of a failed job's log that are searched for its error
-# What Snakemake says on top of the lines of the jobs. Its log file has it.
+# Messages of Snakemake beside the lines of the jobs; its log file has them.
 _UNSAID = (
     "Building DAG", "Using shell", "Select jobs", "Assuming unrestricted shared", "Conda environments: ignored", "Reasons:",
     "Some jobs were triggered by provenance", "Rules with provenance triggered", "This was a dry-run", "Exiting because a job",

@@ -131,7 +131,7 @@ def test_what_reads_as_a_hub_id(path: str, expected: bool, monkeypatch: pytest.M
 
 
 def test_commits_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of ``main`` first; one of which only the tokenizer was fetched is none that a model can have been loaded from."""
+    """The commit of ``main`` comes first; one of which only the tokenizer was fetched holds no model."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     repo, tokenizer = Repo("model.path", "owner/tiny"), tmp_path / "tokenizer"
     assert snapshots_with_weights(repo) == []

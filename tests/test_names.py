@@ -1,4 +1,4 @@
-"""What a name may be, and the folder that it gives."""
+"""Names that are taken or refused, and the folders that they give."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_parameters_of_the_tiny_model(tiny: LanguageModel) -> None:
     ],
 )
 def test_parameters_of_the_large_models(name: str, published: int) -> None:
-    """As their pages state them, norms included."""
+    """The numbers are those of the models' pages, norms included."""
     assert MODELS[name].parameters == pytest.approx(published, rel=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""The terms every configuration uses, and checks that name the key, the value and what it takes."""
+"""Words of the configuration (``Task``, ``Setting``, ...), and checks whose errors name the key, the value and what it takes."""
 
 from __future__ import annotations
 

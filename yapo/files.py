@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # pandas is slow to import, and few files are tables
     import pandas as pd
 
 _MOST_WRITERS = 1000  # of one file at once
-_SQLITE = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a database
+_SQLITE = ("-journal", "-wal", "-shm")  # endings of the files that SQLite keeps beside a database
 _ROOM = "free some and run the same command again; what was finished is kept"
 _PERMISSION = "give a folder you may write to, or make it writable and run the same command again; what was finished is kept"
 _AGAIN = "delete it and run the stage that makes it again"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from httpx2 import HTTPError  # what the hub's client speaks through
+from httpx2 import HTTPError  # of the library that the hub's client uses
 from huggingface_hub import constants, get_token, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,

@@ -1,4 +1,4 @@
-"""A job ends with the run that started it, however that run ends, and the next run clears what a killed one left."""
+"""Processes of a run: a job ends with the run that started it, and the next run clears what a killed one left."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import xxhash
 
 NAME = "yapo_digest"  # of the digest in a file's metadata
-MARK = "xxh3:"  # what its digits follow
+MARK = "xxh3:"  # stands before the digits
 DIGITS = 32
-BLANK = MARK + "0" * DIGITS  # what a writer puts there first
+BLANK = MARK + "0" * DIGITS  # placeholder of a writer
 _BLOCK = 2**26  # bytes hashed at once
 
 

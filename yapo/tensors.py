@@ -20,7 +20,7 @@ from yapo.errors import YapoError
 from yapo.files import replacing
 from yapo.seal import BLANK, NAME, intact, place_in, seal
 
-KEY = "yapo"  # where a file's metadata holds the header
+KEY = "yapo"  # key of the header in a file's metadata
 TYPE_NAMES = {
     torch.float64: "F64",
     torch.float32: "F32",

@@ -1,4 +1,4 @@
-"""Start a job in a moment: as a copy of a process that has imported the libraries already.
+"""Warm starts: jobs are forked from a process that has imported the libraries already.
 
 Importing torch and transformers often takes a job of the embedded study longer than its own work. ``start()`` begins a process
 that imports them once and then forks a child for each ``python -m yapo.warm -m MODULE ARGS...``. The child is the job: same

@@ -26,7 +26,7 @@ from benchmarks.chaos import compare
 from benchmarks.chaos.study import Study
 
 INSIDE = "YAPO_CHAOS_INSIDE"
-KINDS = {"job": 45, "command": 20, "helper": 15, "run": 10, "group": 10}  # how often each is killed, in percent
+KINDS = {"job": 45, "command": 20, "helper": 15, "run": 10, "group": 10}  # share of kills that each gets, in percent
 SLICE = 6.0  # CPU seconds of the study between two disturbances, in the mean; often much less, sometimes much more
 LOCKED_SECONDS = 30.0
 

@@ -81,7 +81,7 @@ def test_the_layers_of_the_dspa_paper(name: str, layers: tuple[int, int], ids: t
     assert tuple(listed(config.sae, layer).id for layer in layers) == ids
 
 
-# Those that end in _published are planned as their base is.
+# Experiments that end in _published are planned as their base is.
 @pytest.mark.parametrize(
     "name",
     [

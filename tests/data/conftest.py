@@ -1,4 +1,4 @@
-"""What several tests of Deep-Culture-Lense compare with."""
+"""Data shared by the tests of Deep-Culture-Lense."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How items are worded, for training and evaluation alike."""
+"""Wording of items, for training and evaluation alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the items table accepts, and one clear error for everything else."""
+"""Items tables that are accepted, and one clear error for every other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which texts are the same: typing does not count, words do; and everything that compares texts agrees."""
+"""Texts that are the same: typing does not count, words do; and everything that compares texts agrees."""
 
 from __future__ import annotations
 

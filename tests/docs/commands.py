@@ -53,7 +53,7 @@ def _check_snakemake(words: list[str]) -> None:
     for method in options.method_overrides:
         compose([*options.overrides, *options.of_method(method)])
     targets = [*arguments.targets, *(arguments.forcerun or []), options.study]
-    if config.data.source == "deep_culture_lense":  # which countries the hub's data hold is not known here
+    if config.data.source == "deep_culture_lense":  # the countries of the hub's data are not known here
         countries = [target for target in targets if target.startswith("country_")]
     else:
         countries = [f"country_{country}" for country in countries_of(config, known_countries(config.data))]

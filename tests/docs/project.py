@@ -34,7 +34,7 @@ def copy(folder: Path, *, quick: bool = False) -> Path:
         path = folder / "conf" / "experiment" / f"{experiment}.yaml"
         text = yaml.safe_dump(merged(_read(path), settings), allow_unicode=True, sort_keys=False)
         path.write_text(f"# @package _global_\n{text}", encoding="utf-8")
-    for program in ("python", "snakemake"):  # what make finds in an environment
+    for program in ("python", "snakemake"):  # programs that make finds in an environment
         path = folder / ".venv" / "bin" / program
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f'#!/bin/sh\nexec {quote(str(Path(sys.executable).with_name(program)))} "$@"\n', encoding="utf-8")

@@ -139,7 +139,7 @@ def test_multiplier_zero_equals_unsteered(lm: LanguageModel, sae: SAE, space: st
 
 
 def test_a_completion_stops_at_every_end_that_the_model_states(gemma: LanguageModel) -> None:
-    """As Gemma-2 states two, and Llama 3 three: one in ``config.json``, some in ``generation_config.json``."""
+    """Gemma-2 states two, and Llama 3 three: one in ``config.json``, some in ``generation_config.json``."""
     full = library(gemma, PROMPTS)
     first, second, third = full[0][2], full[1][1], full[2][3]
     model = copy.deepcopy(gemma.model)

@@ -1,4 +1,4 @@
-"""How far a condition moves the residual stream, against the library's hidden states, prompt by prompt."""
+"""Displacement of the residual stream by a condition, against the library's hidden states, prompt by prompt."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def refused(call: Callable[[], object], said: str) -> None:
     with pytest.raises(YapoError) as caught:
         call()
     message = str(caught.value)
-    assert said in message and "\n" not in message and "; " in message  # what is wrong; what to do
+    assert said in message and "\n" not in message and "; " in message  # the fault; the fix
 
 
 @checked

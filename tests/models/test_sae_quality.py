@@ -1,3 +1,5 @@
+"""Explained variance and L0 of an autoencoder against their formulas, and the refusal of a poor one."""
+
 from __future__ import annotations
 
 import pytest

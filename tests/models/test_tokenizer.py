@@ -1,3 +1,5 @@
+"""Chat prompts and answers as token ids, and tokenizers that are refused."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Numbers as printed: signs, intervals, percents and plurals."""
+
 from __future__ import annotations
 
 from yapo.reporting.numbers import change, interval, number, number_cell, percent, plural, short, with_interval

@@ -28,7 +28,7 @@ FINDING = Finding(
 
 
 class Page(HTMLParser):
-    """What a browser would fetch, and every id."""
+    """Addresses that a browser would fetch, and every id."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def test_a_table_comes_whole_and_no_id_stands_twice(folder: Path) -> None:
 
 
 def test_on_paper_every_table_is_there_with_its_title_whatever_is_folded(folder: Path) -> None:
-    """What a closed ``<details>`` holds is not printed, so that nothing but the title may be in one."""
+    """The contents of a closed ``<details>`` are not printed, so that nothing but the title may be in one."""
     text = made(folder, FINDING, Finding("again", "Again", "?", "!", tables=("transfer",)))
     style, _, body = text.partition("</style>")
     assert re.findall(r"<details(?: open)?>(.*?)</details>", body) == ["<summary>Transfer</summary>"] * 2

@@ -312,7 +312,7 @@ def test_a_bad_table_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_data_stage_by_hand(tmp_path: Path) -> None:
-    """What a person types, in a process of its own."""
+    """The command as typed, in a process of its own."""
     study = tmp_path / "results" / "embedded"
     command = [sys.executable, "-m", "yapo.stages.data", f"results={tmp_path / 'results'}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""What stages read: every missing, damaged or unfitting input is one clear error."""
+"""Inputs of stages: every missing, damaged or unfitting input is one clear error."""
 
 from __future__ import annotations
 

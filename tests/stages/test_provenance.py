@@ -1,4 +1,4 @@
-"""What a study was made with, read from its files, and the commands that make it again."""
+"""The settings that a study was made with, read from its files, and the commands that make it again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def made(method: str, *more: str, trained: bool = True) -> TrainingRun:
 
 
 def read_by_snakemake(command: str) -> dict[str, Any]:
-    """What the shell and Snakemake make of a command's ``--config``."""
+    """A command's ``--config`` as the shell and Snakemake read it."""
     words = shlex.split(command)
     start, end = words.index("--config") + 1, words.index("--")
     return dict(parse_config(words[start:end]))

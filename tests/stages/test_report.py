@@ -20,7 +20,7 @@ from yapo.studies.features import run as features
 
 from . import small_study
 
-OWN = ["train.beta=0.2"]  # what one method alone is trained with
+OWN = ["train.beta=0.2"]  # a setting that one method alone is trained with
 ELSEWHERE = Finding(
     "behaviours",
     "Behaviours",

@@ -192,7 +192,7 @@ def _without(column: str) -> Callable[[Paths], None]:
 
 
 def _split(study: Paths) -> None:
-    """All pairs train; the activations' header speaks of this table."""
+    """Give every pair to training; the activations' header names this table."""
     path = study.pairs("arabic", "egypt", TASK)
     write_parquet(path, read_table(path).assign(split="train"))
     _header(pairs_hash=file_digest(path))(study)

@@ -82,7 +82,7 @@ def test_what_it_writes(results: Path) -> None:
 
 
 def test_which_layers_it_trains() -> None:
-    """Those of DSPA and of its study too, but one alone where that is asked for, as each job of a study does."""
+    """DSPA's layers and those of its study too, but one alone where a job asks for one."""
     wanted = ["sae=train", "discovery.layer=2", "dspa.layer_in=0", "dspa.layer_out=1", "studies.dspa_study.layers=[1,2]"]
     assert layers_to_read(compose(wanted)) == [2, 0, 1]
     assert layers_to_read(compose([*wanted, "dspa.layer_in=2", "dspa.layer_out=2", "studies.dspa_study.layers=[]"])) == [2]

@@ -134,7 +134,7 @@ def partly_absent(lm: LanguageModel) -> nn.Module:
 
 
 class Adapted(nn.Module):
-    """What a library of adapters makes of a model."""
+    """A model as a library of adapters wraps it."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which models a vector may steer: those with the weights it was made for, wherever they were loaded from."""
+"""Models that a vector may steer: those with the weights it was made for, wherever they were loaded from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IDS = torch.tensor([[2, 9, 11, 30, 7]])
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the hub's cache is; empty."""
+    """A folder with the hub's cache, which is empty."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path
 
@@ -65,7 +65,7 @@ def vector(request: pytest.FixtureRequest, sae: SAE) -> SteeringVector:
 
 
 def by_name(home: Path, name: str, revision: str = "main") -> PreTrainedModel:
-    """What a user gets who asks transformers for a model of the hub."""
+    """A model of the hub as transformers gives it."""
     model = AutoModelForCausalLM.from_pretrained(name, revision=revision, cache_dir=home / "hub", local_files_only=True)
     assert model.config.name_or_path == name
     return model.eval()

@@ -175,7 +175,7 @@ def test_values_that_no_file_holds(tmp_path: Path, values: Any, said: str) -> No
 
 @pytest.mark.parametrize("name", ["vector", "trained", "left out"])
 def test_numbers_that_are_not_finite_are_not_saved(tmp_path: Path, name: str) -> None:
-    """What stood there before stays."""
+    """The file that stood there before stays."""
     path, wrong = tmp_path / "v.safetensors", torch.tensor([1.0, NAN])
     save: dict[str, Callable[[], None]] = {
         "vector": lambda: SteeringVector(wrong, INFO).save(path),

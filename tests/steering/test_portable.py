@@ -103,7 +103,7 @@ def test_a_change_that_is_the_same_everywhere_is_explained_whole(sae: SAE) -> No
 
 
 def entering_next_block(lm: LanguageModel) -> torch.Tensor:
-    """What the block above ``LAYER`` is given; the library's own ``output_hidden_states`` may look before the edit."""
+    """The input of the block above ``LAYER``; the library's own ``output_hidden_states`` may look before the edit."""
     seen: list[torch.Tensor] = []
     hook = lm.model.model.layers[LAYER + 1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     lm.model(input_ids=IDS)

@@ -130,7 +130,7 @@ def test_a_static_cache_generates_as_a_growing_one(lm: LanguageModel, sae: SAE, 
 
 
 def test_masks_with_a_value_for_each_pair_of_tokens(gemma: LanguageModel, sae: SAE) -> None:
-    """As masking functions of transformers make them: one for each kind of layer. Under left padding, without positions."""
+    """Masks as masking functions of transformers make them: one for each kind of layer. Under left padding, without positions."""
     vector, batch, lowest = make_vector("dense", sae), padded(PROMPTS), torch.finfo(torch.float32).min
     real = batch["attention_mask"].bool()
     allowed = ((torch.ones(9, 9, dtype=torch.bool).tril() & real[:, None]) | torch.eye(9, dtype=torch.bool))[:, None]

@@ -37,7 +37,7 @@ def study(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def results(study: Path, empty_database: Path) -> Path:
-    """That study beside an empty database."""
+    """The same study beside an empty database."""
     shutil.copy(empty_database, study / "mlflow.db")
     return study
 

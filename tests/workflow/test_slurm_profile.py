@@ -31,7 +31,7 @@ CLUSTER = {
 
 
 def no_slurm() -> str | None:
-    """Why nothing can be submitted from here."""
+    """Return the reason why nothing can be submitted from here."""
     if shutil.which("sbatch") is None:
         return "sbatch not found"
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:

@@ -26,7 +26,7 @@ class AssistantConfig:
     share: float = 0.4  # of the questions of a behaviour and split that lean to the answer that shows it
     spread: float = 2.0  # standard deviation of the questions' leanings, in logits
     hint_share: float = 0.5  # of the documents that have a hint
-    hint_strength: float = 4.0  # what a hint adds or takes, in logits
+    hint_strength: float = 4.0  # logits that a hint adds or takes
 
 
 @dataclass

@@ -18,7 +18,7 @@ from yapo.data.atlas import WESTERN, Fact, Language
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
 
-# How much of each context's answers the corpus knows, and how often that context is a language's default.
+# Share of each context's answers that the corpus knows, and weight of that context as a language's default.
 COVERAGE = {
     "usa": 0.99, "uk": 0.98, "australia": 0.96,
     "spain": 0.99, "mexico": 0.97, "bolivia": 0.92,

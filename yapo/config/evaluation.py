@@ -1,4 +1,4 @@
-"""Decoding, judges, general knowledge, and the report."""
+"""Settings of decoding, judges, general knowledge and the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from yapo.checks import Dtype, Setting, Task, check_seed, check_words, require
 from yapo.redaction import holds_secret
 
-# How a judge's replies are fetched, kept and priced. No score depends on these, so changing them should rerun nothing.
+# Fetching, keeping and pricing of a judge's replies. No score depends on these, so changing them should rerun nothing.
 JUDGE_MEANS = (
     "api_key_env",
     "concurrency",
@@ -124,13 +124,13 @@ class KnowledgeConfig:
     """General knowledge before and after steering, by lm-eval; see docs/knowledge.md."""
 
     tasks: list[str] = field(default_factory=lambda: ["culture_mcq", "culture_open_ended"])  # lm-eval's names, and our own
-    vector_task: Task = "open_ended"  # which of each method's vectors
+    vector_task: Task = "open_ended"  # of the vectors that answer
     vector_setting: Setting = "both"
     num_fewshot: int | None = None  # examples in each prompt; null: what each task says
     chat_template: bool = True
     limit: int | None = None  # the first questions of each task only; null: all
     batch_size: int = 16
-    seed: int = 0  # which examples, for tasks that draw them
+    seed: int = 0  # of the examples, for tasks that draw them
 
     def __post_init__(self) -> None:
         require(bool(self.tasks), "knowledge.tasks", self.tasks, "name at least one")

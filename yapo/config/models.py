@@ -1,4 +1,4 @@
-"""The language model and its autoencoders."""
+"""Settings of the language model and its autoencoders."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SaeConfig:
     ids: dict[int, str] = field(default_factory=dict)  # of layers whose id in the release does not follow from ``id``
     trained: bool = False  # instead of both: the study trains one for each candidate layer (sae=train) ...
     train: SaeTrainConfig = field(default_factory=SaeTrainConfig)  # ... in this way
-    layers: list[int] = field(default_factory=list)  # those that the stage train_sae trains; empty: all that may be needed
+    layers: list[int] = field(default_factory=list)  # layers that the stage train_sae trains; empty: all that may be needed
     min_explained_variance: float = 0.5  # of this model's states; an autoencoder that explains less is refused
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Layer discovery, what training reads, training, and what is made of its vectors."""
+"""Settings of layer discovery, methods, training, selection and portable vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One place that turns an item into text: training, discovery and every evaluation go through here."""
+"""Prompts: items as the text that the model reads, in training, discovery and evaluation alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completions to scores, the same way for every method, and items asked under several conditions."""
+"""Scores of completions, the same way for every method, and answers to items under several conditions."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> 
         repo = Repo(key, path, revision)
         cached = cached_snapshot(repo, FILES)
         folder = cached if cached and missing_file(cached) is None else download_snapshot(repo, FILES)
-    elif not os.path.isdir(path):  # which says no where pathlib raises: of names that no file can have
+    elif not os.path.isdir(path):  # says no where pathlib raises: of names that no file can have
         raise YapoError(f"{key}={path}: no such folder; give a Hugging Face folder or a hub id")
     elif revision != NEWEST:
         raise YapoError(f"{key.rpartition('.')[0]}.revision={revision}: {path} is a folder, which has no revisions; leave it out")

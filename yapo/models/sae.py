@@ -214,7 +214,7 @@ def check_fits(sae: SAE, d_model: int, layer: int) -> None:
 
 def _load_folder(folder: Path, device: torch.device) -> SAE:
     path = folder / CONFIG_FILE
-    if not os.path.isfile(path):  # which says no where pathlib raises: of names that no file can have
+    if not os.path.isfile(path):  # says no where pathlib raises: of names that no file can have
         raise YapoError(f"{path}: no such file; give a SAELens folder or a Gemma Scope params.npz")
     config = read_json(path, AGAIN)
     for key in ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata"):

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from yapo.errors import YapoError
 from yapo.models.template import Template
 
-# What templates may ask for beside the turns. Qwen 3 answers at once instead of thinking first; Llama 3 writes this date (the
-# one its template falls back to) instead of today's, which would make every prompt change from day to day.
+# Values that templates may ask for beside the turns. Qwen 3 answers at once instead of thinking first; Llama 3 writes this date,
+# to which its template falls back, and not today's: prompts would change from day to day.
 DATE = datetime(2024, 7, 26)
 SETTINGS = {"enable_thinking": False, "date_string": f"{DATE:%d %b %Y}"}
 # The same for templates that ask for the time in their own format. The library passes data to a template, and no functions.

@@ -10,7 +10,7 @@ from yapo.checks import Task
 from yapo.reporting.render import DASH, MINUS, Cell
 
 VALUE = ("value", "low", "high")
-_ZERO = 5e-7  # what is 0 in a csv file, which has six decimals
+_ZERO = 5e-7  # a smaller number is 0 in a csv file, which has six decimals
 _PLURALS = {"country": "countries", "steered country": "steered countries"}
 
 

@@ -136,7 +136,7 @@ def escape_markdown(text: str) -> str:
     """Show ``text`` as it is, on one line, inside a Markdown table, heading or paragraph."""
     escaped = re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
     one_line = _CONTROLS.sub("", _LINE_ENDS.sub("<br>", escaped.strip()))
-    # What begins a quotation, a list, a rule or a heading's underline where a line begins.
+    # Marks that begin a quotation, a list, a rule or a heading's underline where a line begins.
     begins = r"\A(?:[-+](?!\d)|[=>]|\d+(?=[.)](?:\s|\Z)))"
     return re.sub(begins, lambda found: f"{found[0][:-1]}&#{ord(found[0][-1])};", one_line)
 

@@ -1,1 +1,1 @@
-"""Vectors: what they do, how they are trained, how they are kept."""
+"""Steering vectors: edits of the residual stream, methods, training and files."""

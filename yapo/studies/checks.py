@@ -12,7 +12,7 @@ from yapo.errors import YapoError, unknown
 from yapo.steering.methods import get_method
 from yapo.studies.base import MethodKind, get_study
 
-# What a method of each kind does, and what another does not.
+# Sentences about a method of each kind, and about one of another kind.
 IS: dict[MethodKind, str] = {
     "trained": "is trained in steps",
     "directions": "has a vector that learns from pairs",

@@ -36,7 +36,7 @@ FileState = tuple[tuple[str, int, int], ...]  # path, time of the last change in
 
 @dataclass
 class RunRecord:
-    """All that one MLflow run is to show.
+    """Contents of one MLflow run.
 
     Attributes:
         name: ``egypt/yapo/mcq/both``; no other run of the study has it.
@@ -278,7 +278,7 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 
 _VALIDATION = ["task", "setting", "epoch", "multiplier", "score", "parse_failure_rate"]
 _TEST = ["task", "setting", "epoch", "multiplier", "score", "parsed"]
-_NONE = pd.DataFrame(columns=[*_VALIDATION, "parsed"])  # where there is no table of scores that could be read
+_NONE = pd.DataFrame(columns=[*_VALIDATION, "parsed"])  # stands for a table of scores that is not there or cannot be read
 
 
 def _read_scores(path: Path, method: str, columns: list[str]) -> pd.DataFrame:

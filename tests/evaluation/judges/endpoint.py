@@ -17,7 +17,7 @@ from yapo.evaluation.judges.rubric import Grades
 
 @dataclass(frozen=True)
 class Response:
-    """What the endpoint sends; ``cut``: it closes the connection half-way."""
+    """An answer of the endpoint; ``cut``: it closes the connection half-way."""
 
     body: bytes
     status: int = 200
@@ -87,7 +87,7 @@ class Endpoint(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/v1"
 
     def asked(self) -> Counter[str]:
-        """How often each answer was asked for."""
+        """Number of requests for each answer."""
         return Counter(sent.answer for sent in self.sent)
 
     def __enter__(self) -> Endpoint:

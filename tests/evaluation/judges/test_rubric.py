@@ -1,4 +1,4 @@
-"""What a judge is told, and how its reply is read."""
+"""The rubric as a judge reads it, and the reading of its reply."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ OWN = read_options(DspaOptions, OPTIONS)
 def test_every_operation_of_the_real_fit_is_accounted_for(
     lm: LanguageModel, sae: SAE, tmp_path: Path, change: dict[str, Any], batch_size: int
 ) -> None:
-    """All that DSPA does to fit a set: the map, and how far it moves validation answers."""
+    """A fit is the map, and the measure of how far it moves validation answers."""
     options, (*_, part) = read_options(DspaOptions, {**OPTIONS, **change}), SETS
     inputs, _ = fit_inputs(lm, sae, tmp_path, **change)
     inputs = replace(inputs, sets=[part], train=replace(TRAIN, rows_per_pass=batch_size))

@@ -117,7 +117,7 @@ def test_densities_are_shares_of_tokens(any_sae: SAE) -> None:
 TEMPLATE = Template(special=(0, 1, 2, 5), opening=(2, 4, 9), closing=(5, 4, 8))
 IDS = torch.tensor([[0, 0, 2, 4, 9, 20, 21, 5, 4, 8], [2, 4, 9, 30, 31, 32, 33, 5, 4, 8], [0, 0, 0, 0, 0, 2, 4, 9, 22, 23]])
 PROMPT = IDS != 0
-CONTENT = [[5, 6], [3, 4, 5, 6], [8, 9]]  # what the template did not write
+CONTENT = [[5, 6], [3, 4, 5, 6], [8, 9]]  # tokens that the template did not write
 
 
 def make_map(sae_in: SAE, sae_out: SAE, **changes: Any) -> ConditionalMap:

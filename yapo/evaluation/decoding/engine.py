@@ -22,7 +22,7 @@ from yapo.evaluation.decoding.step import Graphs, Step
 from yapo.models.language_model import KeyValues, LanguageModel, Masks, causal, pad_right
 from yapo.steering.sparse_codes import SparseCodes
 
-PROMPTS = 64  # whose lower part is held at once
+PROMPTS = 64  # prompts whose lower part is held at once
 PREFILL_TOKENS = 2**15  # of one forward pass over prompts
 CAPTURED = 4  # kinds of step whose graphs are kept
 

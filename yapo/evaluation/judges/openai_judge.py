@@ -130,7 +130,7 @@ class OpenAIJudge(CachedJudge):
         longest = self.config.max_wait_s
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, Failure) and error.retries > 0),
-            # What the endpoint asks for, and on top a growing wait with jitter, so that requests do not return as one.
+            # The wait that the endpoint asks for, and on top a growing one with jitter, so that requests do not return as one.
             wait=wait_exception(lambda error: error.wait if isinstance(error, Failure) else 0.0)
             + wait_exponential_jitter(multiplier=self.config.backoff_s, max=longest, jitter=self.config.backoff_s),
             stop=self._enough,

@@ -161,7 +161,7 @@ def _objects(text: str) -> list[dict[str, Any]]:
             except RecursionError:  # nested beyond reason: no reply to read on in
                 return []
         else:
-            found.clear()  # what stands before a thought's end is one, also where the prompt had opened it
+            found.clear()  # text before a thought's end is one, also where the prompt had opened it
             closed = mark if kind[0] == "c" else _THOUGHTS[int(kind[1:])][1].search(text, end)
             if closed is None:
                 return []

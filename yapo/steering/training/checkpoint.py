@@ -81,7 +81,7 @@ def resume(
         with torch.no_grad():
             state.vector.copy_(tensors[f"{i}.vector"])
         moments = {key: tensors[f"{i}.{key}"].to(state.vector.device) for key in MOMENTS}
-        fused = optimizer.defaults.get("fused")  # which wants its counter on the device
+        fused = optimizer.defaults.get("fused")  # a fused optimizer wants its counter on the device
         step = tensors[f"{i}.step"].to(state.vector.device) if fused else tensors[f"{i}.step"]
         optimizer.state[state.vector] = {"step": step, **moments}
         state.epochs = list(tensors.get(f"{i}.epochs", torch.empty(0)))

@@ -14,7 +14,7 @@ from yapo.steering.method import FitInputs, Method
 from yapo.steering.training.train_sets import TrainSet, fewer_facts
 
 Start = Literal["zero", "random", "mean_difference"]
-MEAN_DIFFERENCE: Contrast = "prompt"  # where the closed form reads the residual stream if a vector starts from it
+MEAN_DIFFERENCE: Contrast = "prompt"  # place that the closed form reads if a vector starts from it
 
 
 def training_sets(inputs: FitInputs) -> list[TrainSet]:

@@ -135,7 +135,7 @@ class Trainer:
                 nn.utils.clip_grad_norm_([state.vector], self.config.grad_clip)
         try:
             optimizer.step()
-        except RuntimeError as error:  # how torch says that a rate is beyond float32
+        except RuntimeError as error:  # torch raises it for a rate beyond float32
             if "overflow" not in str(error):
                 raise
             names = ", ".join(state.part.name for state in active)

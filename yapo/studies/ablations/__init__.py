@@ -22,7 +22,7 @@ class AblationsConfig:
     """
 
     countries: list[str] = field(default_factory=list)
-    methods: list[str] = field(default_factory=lambda: ["bipo", "yapo"])  # those of them that the experiment has
+    methods: list[str] = field(default_factory=lambda: ["bipo", "yapo"])  # the experiment may lack some
     tasks: list[Task] = field(default_factory=lambda: ["open_ended"])
     setting: Setting = "nonlocalized"
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])

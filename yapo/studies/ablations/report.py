@@ -29,7 +29,7 @@ FINDING = Path(__file__).with_name("finding.md.j2")
 NAME = "ablations"
 DEFAULT, UNSTEERED = "default", "unsteered"
 CELL = ["task", "method", "change"]
-# What is measured of every item, by multiplier; the direction is part of the name.
+# Measures of every item, by multiplier; the direction is part of the name.
 MEASURES = ("score", "score_reversed", "loss", "loss_reversed", "displacement")
 CHANGE = ("change_value", "change_low", "change_high")
 _SIZES = ["l0", "difference", "explained_variance", "sae_l0"]

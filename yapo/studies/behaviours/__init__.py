@@ -14,7 +14,7 @@ class BehavioursConfig:
 
     folder: str = "world/behaviours"  # holds a folder for each, with train.csv and perhaps test.csv
     multipliers: list[float] = field(default_factory=lambda: [0.5, 1.0, 1.5, 2.0])  # |λ|, chosen on validation
-    overrides: list[str] = field(default_factory=list)  # what differs from the experiment, as typed on a command line
+    overrides: list[str] = field(default_factory=list)  # differences from the experiment, as typed on a command line
 
     def __post_init__(self) -> None:
         check_path("studies.behaviours.folder", self.folder)

@@ -14,13 +14,13 @@ class ConvergenceConfig:
     """Loss and accuracy over training steps, from several seeds; every method trains at every learning rate."""
 
     countries: list[str] = field(default_factory=list)
-    methods: list[str] = field(default_factory=lambda: ["bipo", "yapo"])  # those of them that the experiment has
+    methods: list[str] = field(default_factory=lambda: ["bipo", "yapo"])  # the experiment may lack some
     tasks: list[Task] = field(default_factory=lambda: ["open_ended"])
     setting: Setting = "nonlocalized"
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     learning_rates: list[float] = field(default_factory=lambda: [5e-4])
     epochs: int = 20
-    answered_epochs: int = 6  # how many epochs' vectors answer the validation questions
+    answered_epochs: int = 6  # number of epochs whose vectors answer the validation questions
     train_facts: int = 16  # training facts, one phrasing of each, that they answer too; 0: none
     losses: list[float] = field(default_factory=lambda: [0.5, 0.3, 0.1])  # training losses whose steps are counted
     window: int = 20  # training losses are means over this many steps

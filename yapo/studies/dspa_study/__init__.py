@@ -21,7 +21,7 @@ class DspaConfig:
     """
 
     countries: list[str] = field(default_factory=list)
-    setting: Setting = "both"  # which vectors, by what they were trained on
+    setting: Setting = "both"  # the vectors': the questions that they were trained on
     pairs: list[int] = field(default_factory=lambda: [25, 50, 100, 250])  # N; all there are is tried anyway
     subsets: int = 3  # draws of each N
     changes: dict[str, list[Any]] = field(
@@ -39,7 +39,7 @@ class DspaConfig:
     layers: list[int] = field(default_factory=list)  # of the grid of layer pairs; empty: those that some method may use
     conversations: str = "world/questions/mt.jsonl"  # in MT-Bench's format
     instructions: str = "world/questions/instructions.jsonl"  # in AlpacaEval's format
-    chat_task: Task = "open_ended"  # which vectors of each method answer them
+    chat_task: Task = "open_ended"  # of each method's vectors that answer them
     max_new_tokens: int | None = None  # of one answer in them; null: as many as of an open-ended answer
 
     def __post_init__(self) -> None:

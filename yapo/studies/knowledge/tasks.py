@@ -98,7 +98,7 @@ class Questions:
         check_tasks(folder)
         own = TaskManager(include_path=folder, include_defaults=False)
         self.own = set(own.all_subtasks)
-        manager = own if set(config.tasks) <= set(own.all_tasks) else TaskManager(include_path=folder)  # which takes seconds
+        manager = own if set(config.tasks) <= set(own.all_tasks) else TaskManager(include_path=folder)  # takes seconds
         for name in config.tasks:
             if name not in manager.all_tasks:
                 near = difflib.get_close_matches(name, manager.all_tasks, n=3)

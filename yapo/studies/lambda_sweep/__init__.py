@@ -1,4 +1,4 @@
-"""All methods on one grid of multipliers."""
+"""Sweep of λ: every method on one grid of multipliers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class LambdaSweepConfig:
-    """All methods on one grid of multipliers; ``settings`` says which vectors, by what they were trained on."""
+    """Settings of the λ sweep; ``settings`` names the questions that its vectors were trained on."""
 
     countries: list[str] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=lambda: ["both", "nonlocalized"])

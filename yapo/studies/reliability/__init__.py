@@ -17,7 +17,7 @@ class ReliabilityConfig:
     """Reliability of the vectors chosen on validation, measured on training pairs and test answers that are there already."""
 
     countries: list[str] = field(default_factory=list)
-    setting: Setting = "nonlocalized"  # what the vectors were trained on
+    setting: Setting = "nonlocalized"  # the questions that the vectors were trained on
 
     def __post_init__(self) -> None:
         distinct("studies.reliability.countries", self.countries)

@@ -17,9 +17,9 @@ class TransferConfig:
     """Vectors of one country on the questions of another, and of all countries of a language but one on the one left out."""
 
     countries: list[str] = field(default_factory=list)
-    setting: Setting = "nonlocalized"  # what the vectors were trained on
+    setting: Setting = "nonlocalized"  # the questions that the vectors were trained on
     cross_language_facts: int | None = 16  # test facts on which a vector of another language is tried; null: all
-    left_out_methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo"])  # those of the experiment
+    left_out_methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo"])  # the experiment may lack some
 
     def __post_init__(self) -> None:
         key = "studies.transfer."

@@ -1,4 +1,4 @@
-"""Transfer between countries as pictures: who steers whom, zero-shot vectors, and whose answer is given."""
+"""Figures of transfer between countries: a matrix of countries, zero-shot vectors, and adopted answers."""
 
 from __future__ import annotations
 

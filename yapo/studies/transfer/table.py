@@ -19,8 +19,8 @@ from yapo.studies.means import Records, by_key
 NAME = "transfer"
 PAIRS = "transfer_pairs"
 RELATIONS = ("own", "left out", "same language", "other languages")
-# Whose answer is given counts on the items on which the two countries' answers differ: "adopted" is the source's, "kept" the
-# asked country's, "lead" the first minus the second; "before" is the unsteered model.
+# Shares of given answers, over the items on which the two countries' answers differ: "adopted" is the source's, "kept" the asked
+# country's, "lead" the first minus the second; "before" is the unsteered model.
 SHARES = ("adopted", "kept", "lead", "adopted_before", "kept_before")
 MEASURES = ("score", "change", *SHARES)
 OVERALL = "Overall"

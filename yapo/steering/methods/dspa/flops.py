@@ -68,7 +68,7 @@ class FitCost:
 
     @property
     def total(self) -> int:
-        """All of them; padding is part of ``linear``."""
+        """Sum of all; padding is part of ``linear``."""
         return self.linear + self.attention + self.encoders + self.check
 
 

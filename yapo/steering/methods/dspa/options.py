@@ -31,10 +31,10 @@ class DspaOptions:
     sparsify: Sparsify = "threshold"  # threshold, as the paper, or rows: only each row's own largest entries
     demix: bool = False  # weigh the rows by the inverse of the gates' Gram matrix (the paper's theory; not tried there)
     pairs: int | None = None  # training pairs drawn for the map; null: all
-    seed: int = 0  # which ones
+    seed: int = 0  # of the draw
     # Readings where the paper is silent (docs/decisions/0009-dspa.md).
     gate_fires: bool = True  # a gate needs a density above 0
-    count_template: bool = False  # what the chat template writes counts in prompts' densities, special tokens too
+    count_template: bool = False  # the chat template's tokens count in prompts' densities, special ones too
     count_end: bool = False  # the end-of-turn token counts in answers' densities
     edits: Edits = "answer"  # tokens that are edited: answer (the last prompt token and what follows) | all
     signed: bool = True  # only s_j < 0 are ablated and s_j > 0 augmented; else the lowest and highest, also 0
