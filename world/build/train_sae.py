@@ -34,6 +34,11 @@ def train_and_measure(activations: Tensor, config: SaeTrainConfig, folder: Path,
     """
     if len(activations) < RUN * EVERY:
         raise YapoError(f"activations: {len(activations)} rows, {RUN * EVERY} needed to hold some out; collect more")
-    held_out = torch.arange(len(activations)) // RUN % EVERY == EVERY - 1
-    sae, _ = train_sae(activations[~held_out], config, folder, model_name, layer)
-    return measure(sae, [activations[held_out]])
+    kept_apart = held_out(len(activations))
+    sae, _ = train_sae(activations[~kept_apart], config, folder, model_name, layer)
+    return measure(sae, activations[kept_apart].split(8192))  # type: ignore[no-untyped-call]
+
+
+def held_out(rows: int) -> Tensor:
+    """Return which rows are kept apart to measure on, bool ``[rows]``."""
+    return torch.arange(rows) // RUN % EVERY == EVERY - 1

@@ -7,7 +7,7 @@ from typing import Literal
 
 from yapo.checks import check_seed, check_words, filled_template, require
 
-Source = Literal["atlas", "table", "deep_culture_lense", "preferences"]
+Source = Literal["atlas", "table", "deep_culture_lense", "localization_gap", "preferences"]
 
 
 @dataclass
@@ -15,7 +15,9 @@ class DataConfig:
     """Source of the items."""
 
     source: Source = "atlas"
-    path: str = ""  # table: a parquet, csv or jsonl file in the items schema; deep_culture_lense: a folder or a hub id
+    path: str = (
+        ""  # table: a parquet, csv or jsonl file of items; deep_culture_lense: a folder or hub id; localization_gap: its csv
+    )
     revision: str = ""  # deep_culture_lense on the hub: commit, branch or tag; empty is the newest
     max_dropped: float = 0.05  # deep_culture_lense: share of a country's rows that may be lost before the data are refused
     seed: int = 0  # order of the options
@@ -27,6 +29,7 @@ class DataConfig:
         needs = {
             "table": "a table source needs a file",
             "deep_culture_lense": "needs a folder with a copy, or a hub id",
+            "localization_gap": "needs a copy of 5choice_dataset_input_ready.csv",
             "preferences": "needs a folder that holds a folder for each behaviour",
         }
         require(self.source not in needs or bool(self.path), "data.path", self.path, needs.get(self.source, ""))

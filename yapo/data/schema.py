@@ -83,7 +83,7 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
             "topic, or each its own id"
         )
     keys = items.assign(key=items["question"].map(text_key))
-    _refuse_again(items, keys.duplicated(["country", "variant", "question_id", "key"]), "questions", QUESTION, source)
+    _refuse_again(items, _asked_again(keys, ["country", "variant", "question_id", "key"]), "questions", QUESTION, source)
     return items
 
 
@@ -107,11 +107,20 @@ def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
         check_name(language, f"{source}: row {n + 1}: language")
     language_folders(places.itertuples(index=False, name=None), source)
     _refuse_again(items, items.duplicated(KEY), "items", KEY, source)
-    _refuse_again(items, items.duplicated(QUESTION), "questions", QUESTION, source)
+    _refuse_again(items, _asked_again(items, QUESTION), "questions", QUESTION, source)
     for n, record in enumerate(items.to_dict("records"), start=1):
         _check_options(record, f"{source}: row {n}")
     _check_forms(items, source)
     return items
+
+
+def _asked_again(items: pd.DataFrame, columns: list[str]) -> pd.Series[bool]:
+    """Return which rows ask what an earlier one asked, by these columns; with other options it is another question."""
+    again = items.duplicated(columns, keep=False)
+    asked = items[again]
+    offered = ["\n".join(sorted(map(text_key, map(str, np.ravel(options))))) for options in asked["options"]]
+    again[again] = asked.assign(offered=offered).duplicated([*columns, "offered"])
+    return again
 
 
 def _refuse_again(items: pd.DataFrame, again: pd.Series[bool], kind: str, columns: list[str], source: Path | str) -> None:

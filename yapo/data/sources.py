@@ -37,6 +37,11 @@ def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, A
 
         items, report = load_deep_culture_lense(config)
         return check_items(items, config.path), report
+    if config.source == "localization_gap":
+        from yapo.data.localization_gap import load_localization_gap  # likewise
+
+        items, report = load_localization_gap(config.path)
+        return check_items(items, config.path), report
     if config.source == "preferences":
         raise YapoError("data.source=preferences: preference files hold no items; the study of behaviours reads them")
     if config.source == "table":
@@ -64,6 +69,10 @@ def known_countries(config: DataConfig, key: str = "data.path") -> dict[str, str
         from yapo.data.deep_culture_lense import countries_in  # here: its imports would slow every stage
 
         return countries_in(config.path)
+    if config.source == "localization_gap":
+        from yapo.data import localization_gap  # likewise
+
+        return language_folders(localization_gap.countries_in(config.path).items(), config.path)
     if config.source == "preferences":
         from yapo.data.behaviours import LANGUAGE, behaviours_in  # likewise
 
