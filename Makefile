@@ -5,7 +5,7 @@ CODE := yapo snakemake_logger_plugin_yapo world tests benchmarks
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study studies test proofs chaos docs-check ui report lint format types world bench clean help
+.PHONY: study studies smollm2 test proofs chaos docs-check ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
@@ -19,6 +19,9 @@ study: $(BIN)/.ready  ## run the whole study on the embedded world: all tables a
 studies: $(BIN)/.ready  ## run the studies around the tables too, and write results/embedded/report.html
 	$(BIN)/snakemake --cores $(CORES) all_studies
 	@echo "Open results/embedded/report.html"
+
+smollm2: $(BIN)/.ready  ## get SmolLM2-135M-Instruct, a real model, into the user's cache (93 MB; docs/smollm2.md)
+	$(BIN)/python -m world.smollm2
 
 test: $(BIN)/.ready  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -107,7 +107,7 @@ def test_what_is_not_the_file_is_refused(tmp_path: Path) -> None:
     for path in (str(tmp_path / "none.csv"), str(tmp_path), str(tmp_path / "file.parquet")):
         with pytest.raises(YapoError):
             load_items(DataConfig(source="localization_gap", path=path))
-    with pytest.raises(YapoError, match="needs a copy of 5choice_dataset_input_ready.csv"):
+    with pytest.raises(YapoError, match="needs a copy of 5choice_dataset"):
         DataConfig(source="localization_gap")
     with pytest.raises(YapoError, match="multiple-choice questions only"):
         Config(data=DataConfig(source="localization_gap", path="5choice.csv"))
@@ -117,7 +117,13 @@ def test_what_is_not_the_file_is_refused(tmp_path: Path) -> None:
 def test_the_published_file() -> None:
     items, report = load_items_and_report(DataConfig(source="localization_gap", path=str(REAL)))
     assert report == {"pairs": 543, "dropped": {"an option stands there twice": 7, "question of another subtask": 50}}
-    assert items.groupby("country").size().to_dict() == {"bangladesh": 238, "france": 238, "russia": 236, "turkey": 236, "usa": 138}
+    assert items.groupby("country").size().to_dict() == {
+        "bangladesh": 238,
+        "france": 238,
+        "russia": 236,
+        "turkey": 236,
+        "usa": 138,
+    }
     counts = leakage_report(items, split_facts(items, SplitConfig()))
     assert (counts["shared_facts"], counts["shared_questions"]) == (0, 0)
     assert len(counts["joined"]["names-00"]) == 50  # one question with fifty sets of options is one fact

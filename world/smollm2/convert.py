@@ -21,11 +21,14 @@ def convert_gguf(path: Path, folder: Path) -> None:
         folder: where ``config.json``, ``model.safetensors``, ``tokenizer.json`` and the chat template go; made if need be.
 
     Raises:
-        YapoError: the file holds no llama model.
+        YapoError: the file cannot be read, or holds no llama model.
     """
     require_extra("smollm2", "gguf")
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise YapoError(f"{path}: cannot be read as a GGUF model ({' '.join(str(error).split())}); get it again") from None
     if not isinstance(read, LlamaForCausalLM):
         raise YapoError(f"{path}: holds a model of type {read.config.model_type}, not llama; convert it by other means")
     settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
