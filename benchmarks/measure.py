@@ -89,8 +89,8 @@ def options(description: str, shapes: list[str], quick: list[str]) -> Options:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = given.shapes if given.shapes is not None else quick if given.quick else shapes
-    return Options(given.quick, given.out, chosen, given.seed, device)
+    names = given.shapes if given.shapes is not None else quick if given.quick else shapes
+    return Options(given.quick, given.out, names, given.seed, device)
 
 
 def synchronize(device: torch.device) -> None:

@@ -85,12 +85,12 @@ def disk(study: Study) -> dict[str, float]:
         for x in study.lengths.values()
     )
     cells = study.settings * len(study.lengths)
-    epochs = sum(4 * (epochs + 1) * (d_sae if m in SPARSE else d) for m, epochs in study.epochs.items()) * cells
+    trained = sum(4 * (epochs + 1) * (d_sae if m in SPARSE else d) for m, epochs in study.epochs.items()) * cells
     text = sum(completions(study) * lengths.written for lengths in study.lengths.values()) * 4
     return {
         "model": float(study.model.bytes),
         "autoencoders": float(study.saes * study.sae.bytes(d)),
         "activations, a country": stores,
-        "vectors after every epoch and chosen, a country": float(epochs),
+        "vectors after every epoch and chosen, a country": float(trained),
         "completions, a country": text,
     }

@@ -162,16 +162,16 @@ def top_operations(run: Callable[[int], object], steps: int, shape: str, report:
         for step in range(steps):
             run(step)
     events = found.key_averages()
-    own = {event.key: event.self_device_time_total if cuda else event.self_cpu_time_total for event in events}
-    total = sum(own.values())
-    for event in sorted(events, key=lambda event: -own[event.key])[:TOP]:
+    times = {event.key: event.self_device_time_total if cuda else event.self_cpu_time_total for event in events}
+    total = sum(times.values())
+    for event in sorted(events, key=lambda event: -times[event.key])[:TOP]:
         report.add(
             f"operations by torch.profiler, {shape}",
             {
                 "operation": event.key,
                 "calls a step": event.count / steps,
-                "own µs a step": own[event.key] / steps,
-                "share, %": 100 * own[event.key] / total,
+                "own µs a step": times[event.key] / steps,
+                "share, %": 100 * times[event.key] / total,
             },
         )
 

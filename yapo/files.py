@@ -78,8 +78,8 @@ def replacing(path: Path) -> Iterator[Path]:
             os.close(handle)
     except OSError as error:
         named = path if error.filename is None else Path(os.fsdecode(error.filename))
-        own = named in (path, *path.parents) or named.name.startswith(f".{path.name}.")
-        told = unwritable(path, error) if own else None
+        about_path = named in (path, *path.parents) or named.name.startswith(f".{path.name}.")
+        told = unwritable(path, error) if about_path else None
         if told is None:
             raise
         raise told from None
@@ -207,11 +207,11 @@ def _content(path: Path, again: str) -> str:
         raise YapoError(f"{path}: cannot be read ({error.strerror}); {again}") from None
 
 
-def _parsed(path: Path, text: str, place: str, again: str) -> Any:
+def _parsed(path: Path, text: str, where: str, again: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise YapoError(f"{path}{place}: not valid JSON ({error}); {again}") from None
+        raise YapoError(f"{path}{where}: not valid JSON ({error}); {again}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -57,20 +57,20 @@ def _has_ended(process: int) -> bool:
 _held: list[int] = []  # descriptors whose locks last as long as this process
 
 
-def clear_temporary(own: Path, pattern: str) -> None:
+def clear_temporary(current: Path, pattern: str) -> None:
     """Mark this run's temporary folder as in use, and delete the folders beside it that killed runs of this user marked.
 
     Args:
-        own: The folder; the process that made it deletes it if it ends by itself.
+        current: The folder; the process that made it deletes it if it ends by itself.
         pattern: The names of such folders. Those without a mark stay: they belong to other programs.
     """
-    for folder in [own, *sorted(own.parent.glob(pattern))]:
+    for folder in [current, *sorted(current.parent.glob(pattern))]:
         with contextlib.suppress(OSError):  # it is another user's, or at work, or has just been deleted
-            create = os.O_CREAT if folder == own else 0
+            create = os.O_CREAT if folder == current else 0
             lock = os.open(folder / "yapo.lock", os.O_RDWR | os.O_NOFOLLOW | create, 0o600)
             _held.append(lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if folder != own and os.fstat(lock).st_uid == os.geteuid():
+            if folder != current and os.fstat(lock).st_uid == os.geteuid():
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(_held.pop())
 

@@ -39,32 +39,32 @@ def place_in(metadata: bytes, last: bool = False) -> int | None:
     return None if mark < 0 else mark + len(MARK)
 
 
-def digits(path: Path, place: int) -> bytes:
+def digits(path: Path, offset: int) -> bytes:
     """Compute the digest of a file whose own digits begin at ``place``."""
     total = xxhash.xxh3_128()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held, memoryview(held) as whole:
-        with whole[:place] as before:
+        with whole[:offset] as before:
             total.update(before)
         total.update(b"0" * DIGITS)
-        for start in range(place + DIGITS, len(whole), _BLOCK):
+        for start in range(offset + DIGITS, len(whole), _BLOCK):
             with whole[start : start + _BLOCK] as block:
                 total.update(block)
     return total.hexdigest().encode()
 
 
-def seal(path: Path, place: int | None) -> None:
+def seal(path: Path, offset: int | None) -> None:
     """Fill in the digits at ``place``; nothing to do where there is no place for them."""
-    if place is not None:
-        found = digits(path, place)
+    if offset is not None:
+        found = digits(path, offset)
         with path.open("r+b") as file:
-            file.seek(place)
+            file.seek(offset)
             file.write(found)
 
 
-def intact(path: Path, place: int | None) -> bool:
+def intact(path: Path, offset: int | None) -> bool:
     """Tell whether a file is as it was written; True where it states no digest."""
-    if place is None:
+    if offset is None:
         return True
     with path.open("rb") as file:
-        file.seek(place)
-        return file.read(DIGITS) == digits(path, place)
+        file.seek(offset)
+        return file.read(DIGITS) == digits(path, offset)

@@ -54,7 +54,7 @@ def test_equals_hooks_on_the_whole_model(lm: LanguageModel, batch_size: int) -> 
     assert values.shape == (lm.n_layers + 2, len(PROBES), 2)
     for i, probe in enumerate(PROBES):
         states = block_outputs(lm, probe.localized)
-        for side, answer in enumerate((probe.own, probe.western)):
+        for side, answer in enumerate((probe.gold, probe.western)):
             patched = [probability(lm, probe.nonlocalized, answer, layer, state) for layer, state in enumerate(states)]
             plain = [probability(lm, prompt, answer) for prompt in (probe.nonlocalized, probe.localized)]
             torch.testing.assert_close(values[:, i, side], torch.tensor(patched + plain), rtol=1e-3, atol=0.0)
@@ -66,7 +66,7 @@ def test_patching_moves_the_probability(gemma: LanguageModel) -> None:
 
 
 def test_the_same_prompt_patched_into_itself_changes_nothing(lm: LanguageModel) -> None:
-    same = [Probe(probe.nonlocalized, probe.nonlocalized, probe.own, probe.western) for probe in PROBES]
+    same = [Probe(probe.nonlocalized, probe.nonlocalized, probe.gold, probe.western) for probe in PROBES]
     values = patch_all_layers(lm, same, 8)
     torch.testing.assert_close(values, values[-1].expand_as(values), rtol=1e-5, atol=0.0)
 
@@ -79,7 +79,7 @@ def test_the_last_block_carries_the_localized_answer(gemma: LanguageModel) -> No
 
 
 @pytest.mark.parametrize(
-    ("own", "western", "shared"),
+    ("gold", "western", "shared"),
     [
         ([7, 8, 15, 9, 5], [7, 8, 16, 9, 5], 2),  # \boxed{1} against \boxed{2}
         ([15, 5], [16, 5], 0),
@@ -89,8 +89,8 @@ def test_the_last_block_carries_the_localized_answer(gemma: LanguageModel) -> No
         ([5], [7, 5], 0),
     ],
 )
-def test_probes_end_where_the_answer_is_decided(own: list[int], western: list[int], shared: int) -> None:
-    probe = make_probe([1, 2], [3], own, western)
-    assert probe == Probe([1, 2, *own[:shared]], [3, *own[:shared]], own[shared:], western[shared:])
-    assert probe.own
+def test_probes_end_where_the_answer_is_decided(gold: list[int], western: list[int], shared: int) -> None:
+    probe = make_probe([1, 2], [3], gold, western)
+    assert probe == Probe([1, 2, *gold[:shared]], [3, *gold[:shared]], gold[shared:], western[shared:])
+    assert probe.gold
     assert probe.western

@@ -49,8 +49,8 @@ def compose(overrides: Sequence[str]) -> Config:
     config = _composed(overrides)
     typed = {override.partition("=")[0].lstrip("+") for override in overrides}
     if typed.intersection(_DATA) and config.data.source != "preferences":
-        own = _composed([override for override in overrides if override.partition("=")[0].lstrip("+") not in _DATA])
-        if (own.data.source, own.data.path) != (config.data.source, config.data.path):
+        without_data = _composed([override for override in overrides if override.partition("=")[0].lstrip("+") not in _DATA])
+        if (without_data.data.source, without_data.data.path) != (config.data.source, config.data.path):
             _forget_countries(config, typed)
     for key, names in (("methods", config.methods), ("learning_rate", config.learning_rate)):
         for name in names:
@@ -95,11 +95,11 @@ def _with_method(overrides: Sequence[str]) -> DictConfig:
     """Compose by Hydra, once for all studies that differ in the choice of the method: it takes half a second each time."""
     from omegaconf import OmegaConf
 
-    chosen = [override for override in overrides if override.startswith("method=")]
-    rest = tuple(override for override in overrides if override not in chosen)
-    method = chosen[-1].partition("=")[2] if chosen else None
+    given = [override for override in overrides if override.startswith("method=")]
+    rest = tuple(override for override in overrides if override not in given)
+    method = given[-1].partition("=")[2] if given else None
     touched = any(re.match(r"[+~]*method\b", override) for override in rest)
-    if touched or _mention_methods or len(chosen) > 1 or (method and method not in _methods):
+    if touched or _mention_methods or len(given) > 1 or (method and method not in _methods):
         return _by_hydra(overrides)
     if rest not in _compositions:
         composed = _by_hydra(rest)
@@ -178,12 +178,12 @@ def _check_overrides(overrides: Sequence[str]) -> None:
 
 def _nearest_key(name: str, known: Sequence[str]) -> str:
     """Return a hint at a known key: by another word for it, else by likeness within its group, else among all."""
-    group, dot, own = name.rpartition(".")
-    also = f"{group}{dot}{ALSO_CALLED.get(own, own)}"
+    group, dot, last = name.rpartition(".")
+    also = f"{group}{dot}{ALSO_CALLED.get(last, last)}"
     if also in known:
         return f"did you mean {also}? "
     siblings = [key for key in known if key.rpartition(".")[0] == group] if group in known else []
-    return nearest(name, siblings) or nearest(name, known) or nearest(own, known)
+    return nearest(name, siblings) or nearest(name, known) or nearest(last, known)
 
 
 @cache

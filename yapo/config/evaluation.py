@@ -107,16 +107,18 @@ def _check_address(key: str, url: str) -> None:
 def _check_fields(key: str, fields: dict[str, Any]) -> None:
     """Refuse fields of a request that the judge itself sets or cannot use, keys, and values that JSON does not have."""
     for name, value in fields.items():
-        own = f"{key}.{name}"
-        require(name not in ("messages", "model"), own, value, "the judge sets it; leave it out")
-        require(name != "stream" or not value, own, value, "replies are read whole; leave it out")
+        field_key = f"{key}.{name}"
+        require(name not in ("messages", "model"), field_key, value, "the judge sets it; leave it out")
+        require(name != "stream" or not value, field_key, value, "replies are read whole; leave it out")
         secret = re.search(r"api[_-]?key|authorization|secret|password|token$", str(name), re.IGNORECASE)
         rule = "keys stand in no file; name the variable that holds it in judge.api_key_env"
-        require(not secret and not holds_secret(str(value)), own, "...", rule)
+        require(not secret and not holds_secret(str(value)), field_key, "...", rule)
         if isinstance(value, dict):
-            _check_fields(own, value)
+            _check_fields(field_key, value)
         else:
-            require(not isinstance(value, float) or isfinite(value), own, value, "not a number that JSON has; give a finite one")
+            require(
+                not isinstance(value, float) or isfinite(value), field_key, value, "not a number that JSON has; give a finite one"
+            )
 
 
 @dataclass

@@ -30,7 +30,7 @@ def behaviours_in(folder: str, key: str = "data.path") -> list[str]:
     path = Path(folder)
     if not path.is_dir():
         raise YapoError(f"{key}={folder}: no such folder; name one that holds a folder for each behaviour")
-    names = sorted(place.name for place in path.iterdir() if place.is_dir() and _find(place, "train"))
+    names = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and _find(entry, "train"))
     if not names:
         raise YapoError(f"{key}={folder}: no folder in it has a train file ({', '.join('train' + end for end in ENDINGS)})")
     return [check_key(name, f"{key}={folder}: folder") for name in names]
@@ -51,8 +51,8 @@ def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.Data
     """
     if name not in (known := behaviours_in(folder)):
         raise unknown("behaviour", "country", name, known)
-    place = Path(folder) / name
-    train_file, test_file = _find(place, "train"), _find(place, "test")
+    path = Path(folder) / name
+    train_file, test_file = _find(path, "train"), _find(path, "test")
     assert train_file is not None  # or it were not known
     pairs, read = load_preferences(train_file)
     report: dict[str, Any] = {"train": read}
@@ -81,9 +81,9 @@ def _dealt(path: Path, pairs: pd.DataFrame, config: SplitConfig) -> pd.DataFrame
         raise YapoError(f"{path}: {error}") from None
 
 
-def _find(place: Path, stem: str) -> Path | None:
+def _find(folder: Path, stem: str) -> Path | None:
     """Return the file of that name, whatever its ending; two are refused."""
-    found = [path for end in ENDINGS if (path := place / f"{stem}{end}").is_file()]
+    found = [path for end in ENDINGS if (path := folder / f"{stem}{end}").is_file()]
     if len(found) > 1:
-        raise YapoError(f"{place}: both {found[0].name} and {found[1].name} are there; remove one of them")
+        raise YapoError(f"{folder}: both {found[0].name} and {found[1].name} are there; remove one of them")
     return found[0] if found else None

@@ -34,9 +34,9 @@ def join_facts(items: pd.DataFrame) -> pd.DataFrame:
     other = items["question_id"].map(fact) != items["question_id"]
     if not other.any():
         return items
-    own = pd.Series({name: rank for names in _members(fact).values() for rank, name in enumerate(names)})
+    rank_of = pd.Series({name: rank for names in _members(fact).values() for rank, name in enumerate(names)})
     step = int(items["phrasing"].max()) + 1
-    phrasing = items["phrasing"] + step * items["question_id"].map(own).to_numpy()
+    phrasing = items["phrasing"] + step * items["question_id"].map(rank_of).to_numpy()
     return items.assign(question_id=items["question_id"].map(fact), phrasing=phrasing)
 
 

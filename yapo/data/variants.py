@@ -126,9 +126,9 @@ def closer_than_strangers(pairs: Sequence[Pair]) -> float | None:
     for pair in pairs:
         countries[pair.localized.country].append(pair)
     wins = []
-    for own in countries.values():
-        strangers = own[len(own) // 2 :] + own[: len(own) // 2]
-        for pair, stranger in zip(own, strangers, strict=True):
+    for of_country in countries.values():
+        strangers = of_country[len(of_country) // 2 :] + of_country[: len(of_country) // 2]
+        for pair, stranger in zip(of_country, strangers, strict=True):
             if stranger is not pair:
                 other = fuzz.token_set_ratio(text_key(pair.localized.question), text_key(stranger.nonlocalized.question))
                 wins.append(0.5 if pair.similarity == other else float(pair.similarity > other))
@@ -145,8 +145,8 @@ def fact_ids(pairs: Sequence[Pair]) -> list[str]:
         return []
     sets = list(dict.fromkeys((pair.localized.language, pair.localized.option_set) for pair in pairs))
     number = {key: i for i, key in enumerate(sets)}
-    own = [number[pair.localized.language, pair.localized.option_set] for pair in pairs]
-    edges = [*_alike(sets), *_same_question(pairs, own)]
+    set_of = [number[pair.localized.language, pair.localized.option_set] for pair in pairs]
+    edges = [*_alike(sets), *_same_question(pairs, set_of)]
     first, second = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
     graph = coo_array((np.ones(len(edges), dtype=np.int8), (first, second)), shape=(len(sets), len(sets)))
     _, component = connected_components(graph, directed=False)
@@ -154,7 +154,7 @@ def fact_ids(pairs: Sequence[Pair]) -> list[str]:
     for (_, options), label in zip(sets, component.tolist(), strict=True):
         members[label].append(sorted(options))
     names = {label: digest(sorted(options)) for label, options in members.items()}
-    return [f"{pair.localized.language.lower()}-{names[component[i]]}" for pair, i in zip(pairs, own, strict=True)]
+    return [f"{pair.localized.language.lower()}-{names[component[i]]}" for pair, i in zip(pairs, set_of, strict=True)]
 
 
 def _alike(sets: Sequence[tuple[str, OptionSet]]) -> list[tuple[int, int]]:
@@ -174,10 +174,10 @@ def _alike(sets: Sequence[tuple[str, OptionSet]]) -> list[tuple[int, int]]:
     return list(zip(first[near].tolist(), second[near].tolist(), strict=True))
 
 
-def _same_question(pairs: Sequence[Pair], own: Sequence[int]) -> list[tuple[int, int]]:
+def _same_question(pairs: Sequence[Pair], set_of: Sequence[int]) -> list[tuple[int, int]]:
     holder: dict[tuple[str, str], int] = {}
     edges = []
-    for pair, i in zip(pairs, own, strict=True):
+    for pair, i in zip(pairs, set_of, strict=True):
         for row in pair.rows:
             edges.append((i, holder.setdefault((row.language, text_key(row.question)), i)))
     return edges

@@ -96,8 +96,8 @@ class CountryCurves:
 
     def _point(self, curve: str, task: Task, layer: int, values: list[float], facts: Iterable[str]) -> Point:
         mean, low, high = _interval(values, facts, self.seed)
-        place: Point = {"curve": curve, "task": task, "country": self.country, "layer": layer}
-        return {**place, "value": mean, "low": low, "high": high, "n": len(values)}
+        labels: Point = {"curve": curve, "task": task, "country": self.country, "layer": layer}
+        return {**labels, "value": mean, "low": low, "high": high, "n": len(values)}
 
 
 def _pairs_of_variants(items: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -106,9 +106,10 @@ def _pairs_of_variants(items: pd.DataFrame, split: str) -> tuple[pd.DataFrame, p
     Raises:
         YapoError: there is none.
     """
-    chosen = items[items["split"] == split]
+    of_split = items[items["split"] == split]
     sides = [
-        chosen[chosen["variant"] == v].set_index(["question_id", "phrasing"]).sort_index() for v in ("localized", "nonlocalized")
+        of_split[of_split["variant"] == v].set_index(["question_id", "phrasing"]).sort_index()
+        for v in ("localized", "nonlocalized")
     ]
     common = sides[0].index.intersection(sides[1].index)
     if not len(common):

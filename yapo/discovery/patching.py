@@ -25,16 +25,16 @@ class Probe:
 
     localized: list[int]
     nonlocalized: list[int]
-    own: list[int]
+    gold: list[int]
     western: list[int]
 
 
-def make_probe(localized: list[int], nonlocalized: list[int], own: list[int], western: list[int]) -> Probe:
+def make_probe(localized: list[int], nonlocalized: list[int], gold: list[int], western: list[int]) -> Probe:
     """Move what both answers begin with (the ``\\boxed{`` of a choice) into the prompts, so that these end at the decision."""
     shared = 0
-    while shared < min(len(own), len(western)) - 1 and own[shared] == western[shared]:
+    while shared < min(len(gold), len(western)) - 1 and gold[shared] == western[shared]:
         shared += 1
-    return Probe(localized + own[:shared], nonlocalized + own[:shared], own[shared:], western[shared:])
+    return Probe(localized + gold[:shared], nonlocalized + gold[:shared], gold[shared:], western[shared:])
 
 
 @torch.inference_mode()
@@ -43,16 +43,16 @@ def patch_all_layers(lm: LanguageModel, probes: list[Probe], batch_size: int) ->
 
     Returns:
         ``[layers + 2, probes, 2]``: rows 0..N-1 patched after that block, then unpatched, then the localized prompt itself;
-        the last axis is own, Western.
+        the last axis is gold, Western.
     """
     parts = [_patch_batch(lm, probes[start : start + batch_size]) for start in range(0, len(probes), batch_size)]
     return torch.cat(parts, dim=1)
 
 
 def _patch_batch(lm: LanguageModel, probes: list[Probe]) -> Tensor:
-    source, source_place, ceiling = _run(lm, [TokenPair(p.localized, p.own, p.western) for p in probes])
-    target, target_place, base = _run(lm, [TokenPair(p.nonlocalized, p.own, p.western) for p in probes])
-    batch = batch_pairs([TokenPair(p.nonlocalized, p.own, p.western) for p in probes]).to(lm.device)
+    source, source_place, ceiling = _run(lm, [TokenPair(p.localized, p.gold, p.western) for p in probes])
+    target, target_place, base = _run(lm, [TokenPair(p.nonlocalized, p.gold, p.western) for p in probes])
+    batch = batch_pairs([TokenPair(p.nonlocalized, p.gold, p.western) for p in probes]).to(lm.device)
     values = []
     for layer in range(lm.n_layers):
         patched = target[layer].clone()

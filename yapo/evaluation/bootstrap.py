@@ -58,15 +58,15 @@ def resampled_means(rows: pd.DataFrame, keys: list[str], *, resamples: int, seed
         raise YapoError(f"resamples is {resamples}; give 0 (no intervals) or more")
     fact, facts = pd.factorize(rows["question_id"], sort=True)
     grouped = rows.groupby(keys, sort=False)
-    cell = grouped.ngroup().to_numpy()
+    group = grouped.ngroup().to_numpy()
     index = pd.MultiIndex.from_frame(rows.drop_duplicates(keys)[keys])
 
     score = rows["score"].to_numpy(dtype=np.float64)
     scored = np.isfinite(score)
-    place = (fact * len(index) + cell)[scored]
+    position = (fact * len(index) + group)[scored]
     size, shape = len(facts) * len(index), (len(facts), len(index))
-    sums = np.bincount(place, weights=score[scored], minlength=size).reshape(shape)
-    counts = np.bincount(place, minlength=size).astype(np.float64).reshape(shape)
+    sums = np.bincount(position, weights=score[scored], minlength=size).reshape(shape)
+    counts = np.bincount(position, minlength=size).astype(np.float64).reshape(shape)
 
     weights = fact_weights(len(facts), resamples, seed)
     with np.errstate(invalid="ignore"):  # 0 / 0: none of a cell's facts was drawn
@@ -135,11 +135,11 @@ def intervals(
     if facts is not None and span is not None:
         share = np.broadcast_to(unseen_share(facts, confidence), len(values))
         least, most = (np.broadcast_to(np.asarray(end, dtype=np.float64), len(values)) for end in span)
-        place = alike(draws) & np.isfinite(share) & np.isfinite(least) & np.isfinite(most)
-        place &= np.isclose(values[:, 0], least) | np.isclose(values[:, 0], most) | (least < 0)
-        own = values[place, 0]
-        bounds[place, 0] = own - share[place] * (own - least[place])
-        bounds[place, 1] = own + share[place] * (most[place] - own)
+        at_an_end = alike(draws) & np.isfinite(share) & np.isfinite(least) & np.isfinite(most)
+        at_an_end &= np.isclose(values[:, 0], least) | np.isclose(values[:, 0], most) | (least < 0)
+        observed = values[at_an_end, 0]
+        bounds[at_an_end, 0] = observed - share[at_an_end] * (observed - least[at_an_end])
+        bounds[at_an_end, 1] = observed + share[at_an_end] * (most[at_an_end] - observed)
     return pd.DataFrame({"value": values[:, 0], "low": bounds[:, 0], "high": bounds[:, 1]}, index=draws.index)
 
 

@@ -37,8 +37,8 @@ class CompletionCache:
         known = self.kept | self.used
         missing = [i for i, key in enumerate(keys) if key not in known]
         if missing:
-            chosen = [conditions[i] for i in missing]
-            written = self.decoder.complete(self.layer, prompts, chosen, max_new_tokens)
+            asked = [conditions[i] for i in missing]
+            written = self.decoder.complete(self.layer, prompts, asked, max_new_tokens)
             for i, completions in zip(missing, written, strict=True):
                 known[keys[i]] = [self.lm.tokenizer.decode(ids) for ids in completions]
         self.used |= {key: known[key] for key in keys}

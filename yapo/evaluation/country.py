@@ -97,9 +97,9 @@ class Evaluator:
         plan: list[tuple[str, Task, Setting, Condition, Trial | None]] = []
         for task, setting in cells:
             plan.append(("baseline", task, setting, Condition(), None))
-            own = {key: trial for key, trial in chosen.items() if key[1:] == (task, setting)}
-            plan.append(("random", task, setting, self._random(candidates, own, task, setting, seed), None))
-            plan += [(key[0], task, setting, candidates[key].condition(trial), trial) for key, trial in own.items()]
+            of_cell = {key: trial for key, trial in chosen.items() if key[1:] == (task, setting)}
+            plan.append(("random", task, setting, self._random(candidates, of_cell, task, setting, seed), None))
+            plan += [(key[0], task, setting, candidates[key].condition(trial), trial) for key, trial in of_cell.items()]
         scored = self._score_all([(task, setting, condition) for _, task, setting, condition, _ in plan], "test")
         frames = [
             frame.assign(
@@ -132,12 +132,12 @@ class Evaluator:
         return frames
 
     def _random(
-        self, candidates: dict[Key, Candidate], own: dict[Key, Trial], task: Task, setting: Setting, seed: int
+        self, candidates: dict[Key, Candidate], of_cell: dict[Key, Trial], task: Task, setting: Setting, seed: int
     ) -> Condition:
         """Return a random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
         prompts = self.answerer.token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
         residual = Residual.of(self.lm, self.layer, prompts)
-        moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in own.items()]
+        moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in of_cell.items()]
         return random_control(moved, self.lm.d_model, seed)
 
     def _score_all(self, requests: Sequence[tuple[Task, Setting, Condition]], split: str) -> list[pd.DataFrame]:
@@ -146,10 +146,10 @@ class Evaluator:
         answered: list[tuple[pd.DataFrame, Task, list[str]]] = []
         for task in dict.fromkeys(task for task, _, _ in requests):
             for variant in VARIANTS:
-                own = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
+                indices = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
                 items = self._items(variant, split)
-                written = self.answerer.complete(items, task, [requests[i][2] for i in own])
-                asked += own
+                written = self.answerer.complete(items, task, [requests[i][2] for i in indices])
+                asked += indices
                 answered += [(items, task, completions) for completions in written]
         frames: list[list[pd.DataFrame]] = [[] for _ in requests]
         for i, frame in zip(asked, self.answerer.score(answered), strict=True):

@@ -41,8 +41,8 @@ def table3(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
         [*map(str, languages.index.names)]
     )
     made = pd.concat([languages, overall])[0].unstack("metric").reset_index()
-    order = {name: place for place, name in enumerate([*dict.fromkeys(rows["language"]), "Overall"])}
-    methods = {name: place for place, name in enumerate(dict.fromkeys(rows["method"]))}
+    order = {name: rank for rank, name in enumerate([*dict.fromkeys(rows["language"]), "Overall"])}
+    methods = {name: rank for rank, name in enumerate(dict.fromkeys(rows["method"]))}
     made = made.assign(_language=made["language"].map(order), _method=made["method"].map(methods))
     made = made.sort_values(["task", "_language", "_method"], ignore_index=True)
     return made[["task", "language", "method", "rca", "pnlg"]].rename_axis(columns=None)
@@ -95,8 +95,8 @@ def _printed(rows: pd.DataFrame, name: str, top: float | None) -> pd.Series:
     numbers = pd.to_numeric(rows[name], errors="coerce").astype(float)
     wrong = rows[~np.isfinite(numbers) | (numbers < 0) | (numbers > most)]
     if len(wrong):
-        place = wrong.index[0]
-        raise YapoError(f"scores, row {place}: {name}={wrong[name].iloc[0]}; give a number from 0 to {most[place]:g}, or set top")
+        row = wrong.index[0]
+        raise YapoError(f"scores, row {row}: {name}={wrong[name].iloc[0]}; give a number from 0 to {most[row]:g}, or set top")
     if (
         top is None
         and len(numbers)

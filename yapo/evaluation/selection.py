@@ -24,21 +24,21 @@ class Trial:
 
 
 def choose(
-    epochs: dict[Key, int], multipliers: Sequence[float], measure: Callable[[list[Trial]], pd.DataFrame]
+    epoch_counts: dict[Key, int], multipliers: Sequence[float], measure: Callable[[list[Trial]], pd.DataFrame]
 ) -> tuple[dict[Key, Trial], pd.DataFrame]:
     """Choose the best epoch at multiplier 1, then the best positive multiplier at that epoch; ties go to the smaller.
 
     Args:
-        epochs: how many epochs each vector has.
+        epoch_counts: how many epochs each vector has.
         multipliers: the grid of λ; contains 1.
         measure: scores trials on validation, one row per trial with a column ``score``.
 
     Returns:
         The chosen trial of each vector, and all rows measured with a column ``selected``.
     """
-    first = [Trial(key, epoch, 1.0) for key, count in epochs.items() for epoch in range(1, count + 1)]
+    first = [Trial(key, epoch, 1.0) for key, count in epoch_counts.items() for epoch in range(1, count + 1)]
     by_epoch = _measured(first, measure)
-    best_epoch = {key: int(_best(by_epoch, key, "epoch")["epoch"]) for key in epochs}
+    best_epoch = {key: int(_best(by_epoch, key, "epoch")["epoch"]) for key in epoch_counts}
     second = [Trial(key, epoch, m) for key, epoch in best_epoch.items() for m in multipliers if m != 1.0]
     rows = pd.concat([by_epoch, _measured(second, measure)], ignore_index=True) if second else by_epoch
     chosen = {}
@@ -61,9 +61,9 @@ def _measured(trials: list[Trial], measure: Callable[[list[Trial]], pd.DataFrame
 
 
 def _best(rows: pd.DataFrame, key: Key, tie: str) -> pd.Series:
-    own = rows[(rows["method"] == key[0]) & (rows["task"] == key[1]) & (rows["setting"] == key[2])]
-    if own["score"].isna().all():
+    tried = rows[(rows["method"] == key[0]) & (rows["task"] == key[1]) & (rows["setting"] == key[2])]
+    if tried["score"].isna().all():
         raise YapoError(
             f"{' '.join(key)}: no validation answer has a score, so nothing can be chosen; see what the judge replied"
         )
-    return own.sort_values(["score", tie], ascending=[False, True], kind="stable").iloc[0]
+    return tried.sort_values(["score", tie], ascending=[False, True], kind="stable").iloc[0]

@@ -52,17 +52,17 @@ class _TargetLogProbs(torch.autograd.Function):
             z = (x[start : start + chunk] @ weight.T).float()
             if softcap is not None:
                 z = z.div_(softcap).tanh_().mul_(softcap)
-            chosen = z[row, target]
+            target_logit = z[row, target]
             highest = z.amax(dim=-1, keepdim=True)
             share = (z - highest).exp_()
             total = share.sum(dim=-1, keepdim=True)
-            result[mine] = chosen - (highest + total.log())[row, 0]
+            result[mine] = target_logit - (highest + total.log())[row, 0]
             if gradient is not None:
-                own = weight[target].float()
+                target_weight = weight[target].float()
                 if softcap is not None:
-                    own *= (1 - (chosen / softcap).square())[:, None]
+                    target_weight *= (1 - (target_logit / softcap).square())[:, None]
                     share.addcmul_(share * z.div_(softcap), z, value=-1)
-                gradient[mine] = (own - ((share / total).to(weight.dtype) @ weight).float()[row]).to(x.dtype)
+                gradient[mine] = (target_weight - ((share / total).to(weight.dtype) @ weight).float()[row]).to(x.dtype)
         if gradient is not None:
             ctx.rows, ctx.inputs = rows, len(x)
             ctx.save_for_backward(gradient)
@@ -114,8 +114,8 @@ class _PairLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         shared, slopes, weight, targets = ctx.saved_tensors
-        own = weight[targets].float() * (grad * slopes)[..., None]
-        return (own.sum(dim=1) - grad.sum(dim=1, keepdim=True) * shared.float()).to(shared.dtype), None, None, None, None
+        target_part = weight[targets].float() * (grad * slopes)[..., None]
+        return (target_part.sum(dim=1) - grad.sum(dim=1, keepdim=True) * shared.float()).to(shared.dtype), None, None, None, None
 
 
 def _softmax_parts(
@@ -125,15 +125,15 @@ def _softmax_parts(
     dtype, z = z.dtype, z.float()
     if softcap is not None:
         z = softcap * torch.tanh(z / softcap)
-    chosen = z.gather(1, targets)
+    target_logit = z.gather(1, targets)
     total = z.logsumexp(dim=-1, keepdim=True)
-    slopes = torch.ones_like(chosen) if softcap is None else 1 - (chosen / softcap).square()
+    slopes = torch.ones_like(target_logit) if softcap is None else 1 - (target_logit / softcap).square()
     if not wants_gradient:
-        return chosen - total, slopes, None
+        return target_logit - total, slopes, None
     share = (z - total).exp()
     if softcap is not None:
         share = share * (1 - (z / softcap).square())
-    return chosen - total, slopes, share.to(dtype)
+    return target_logit - total, slopes, share.to(dtype)
 
 
 @cache

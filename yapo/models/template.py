@@ -36,8 +36,8 @@ class Template:
         """Find the tokens that the template did not write, ``[rows, tokens]``."""
         written = torch.isin(ids, torch.tensor(self.special, dtype=ids.dtype, device=ids.device))
         for pattern in (self.opening, self.answering, self.following, self.closing):
-            for place in _occurrences(ids, pattern).nonzero().tolist():
-                written[place[0], place[1] : place[1] + len(pattern)] = True
+            for start in _occurrences(ids, pattern).nonzero().tolist():
+                written[start[0], start[1] : start[1] + len(pattern)] = True
         return ~written
 
     def last_turn(self, ids: Tensor, prompt: Tensor) -> Tensor:
@@ -47,13 +47,13 @@ class Template:
             ids: ``[rows, tokens]``.
             prompt: True on the tokens among which a turn may begin, ``[rows, tokens]``.
         """
-        place = torch.arange(ids.shape[1], device=ids.device)
+        position = torch.arange(ids.shape[1], device=ids.device)
         found = _occurrences(ids, self.following)
         if not found.shape[1]:
             return torch.ones_like(ids, dtype=torch.bool)
         length = len(self.following)
-        begin = (found * prompt[:, length - 1 :] * (place[: found.shape[1]] + length)).amax(dim=1)
-        return place >= begin[:, None]
+        begin = (found * prompt[:, length - 1 :] * (position[: found.shape[1]] + length)).amax(dim=1)
+        return position >= begin[:, None]
 
     def answer_starts(self, ids: Tensor, real: Tensor) -> Tensor:
         """Find where each row's last answer begins: behind the last ``closing``, or behind its last token if it has none.
@@ -65,12 +65,12 @@ class Template:
         Returns:
             Index of the first answer token (or of the one to come), ``[rows]``.
         """
-        place = torch.arange(1, ids.shape[1] + 1, device=ids.device)
-        last = (real * place).amax(dim=1)
+        position = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        last = (real * position).amax(dim=1)
         found = _occurrences(ids, self.closing)
         if not found.shape[1]:
             return last
-        ends = (found * (place[: found.shape[1]] + len(self.closing) - 1)).amax(dim=1)
+        ends = (found * (position[: found.shape[1]] + len(self.closing) - 1)).amax(dim=1)
         return torch.where(ends > 0, ends, last)
 
 

@@ -128,11 +128,11 @@ def load_tokenizer(folder: Path, source: str, model: PreTrainedModel) -> ChatTok
     with library_errors(source):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         vocabulary, rows = tokenizer.get_vocab(), model.get_input_embeddings().num_embeddings
-        end, own = tokenizer.eos_token, folder / "tokenizer.json"
+        end, fast_file = tokenizer.eos_token, folder / "tokenizer.json"
         is_late = end is not None and vocabulary[end] >= len(vocabulary) - len(tokenizer.special_tokens_map)
-        if is_late and own.is_file() and Tokenizer.from_file(str(own)).token_to_id(end) is None:
+        if is_late and fast_file.is_file() and Tokenizer.from_file(str(fast_file)).token_to_id(end) is None:
             raise YapoError(
-                f"model.path={source}: eos_token is {end!r} in tokenizer_config.json, which is no token of {own.name}; "
+                f"model.path={source}: eos_token is {end!r} in tokenizer_config.json, which is no token of {fast_file.name}; "
                 "take both from the same model"
             )
     tokenizer.name_or_path = source

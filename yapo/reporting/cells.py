@@ -64,10 +64,10 @@ def _printed(rows: pd.DataFrame, evaluation: pd.DataFrame) -> pd.Series:
     if len(outside):
         task = rows.loc[outside.index[0], "task"] if rows.index.is_unique else "some task"
         raise YapoError(f"evaluation rows: score={outside.iloc[0]:g} of {task}; it must lie in 0..1 (mcq) or 0..10 (open_ended)")
-    cell = [*KEYS, "variant", "question_id", "phrasing"]
-    twice = rows[rows.duplicated(cell)]
+    key = [*KEYS, "variant", "question_id", "phrasing"]
+    twice = rows[rows.duplicated(key)]
     if len(twice):
-        told = ", ".join(f"{name}={twice.iloc[0][name]}" for name in cell)
+        told = ", ".join(f"{name}={twice.iloc[0][name]}" for name in key)
         raise YapoError(f"evaluation rows: {told} stands there twice; give each answer once")
     return scores * rows["task"].map({"mcq": 100.0, "open_ended": 1.0})
 

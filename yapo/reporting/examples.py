@@ -44,8 +44,8 @@ def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) ->
         ``parsed``; ``options`` is one text with `` | `` between options.
     """
     options = items[_ITEM].assign(options=[SEPARATOR.join(map(str, texts)) for texts in items["options"]])
-    own = evaluation[evaluation["setting"] == evaluation["variant"]]
-    rows = own if len(own) else evaluation
+    of_own_form = evaluation[evaluation["setting"] == evaluation["variant"]]
+    rows = of_own_form if len(of_own_form) else evaluation
     picked = []
     for language in ordered("language", rows["language"]):
         spoken = rows[rows["language"] == language]
@@ -55,10 +55,10 @@ def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) ->
             first = here.groupby(["question_id", "variant"])["phrasing"].transform("min")
             here = here[here["phrasing"] == first]
             picked.append(here[here["question_id"].isin(_telling(here, wanted, seed))])
-    chosen = pd.concat(picked).merge(options, on=_ITEM, how="left", validate="many_to_one")
+    examples = pd.concat(picked).merge(options, on=_ITEM, how="left", validate="many_to_one")
     for columns in (["variant", "method"], ["question_id"], ["language", "task"]):  # stable sorts, the slowest last
-        chosen = in_order(chosen, columns)
-    return chosen[[*_COLUMNS, *_ANSWERS]].drop_duplicates([*_ITEM, "task", "method"]).reset_index(drop=True)
+        examples = in_order(examples, columns)
+    return examples[[*_COLUMNS, *_ANSWERS]].drop_duplicates([*_ITEM, "task", "method"]).reset_index(drop=True)
 
 
 def _telling(rows: pd.DataFrame, wanted: int, seed: int) -> list[str]:
@@ -71,17 +71,17 @@ def _telling(rows: pd.DataFrame, wanted: int, seed: int) -> list[str]:
     return sorted(facts, key=lambda fact: (-spread[fact], -answers[fact], lot[fact]))[:wanted]
 
 
-def examples_html(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
+def examples_html(examples: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
     """Return the examples as a self-contained page; every text carries its language and writing direction."""
-    languages = _languages(chosen)
+    languages = _languages(examples)
     links = [(language["anchor"], language["heading"]) for language in languages]
     return page(TITLE, caption, notes, render(_BODY, languages=languages), links)
 
 
-def examples_markdown(chosen: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
+def examples_markdown(examples: pd.DataFrame, caption: str, notes: tuple[str, ...]) -> str:
     """Return the examples as GitHub-flavoured Markdown, with inline HTML for the writing direction."""
     lines = [f"# {TITLE}", "", escape_markdown(caption), ""]
-    for language in _languages(chosen):
+    for language in _languages(examples):
 
         def spoken(text: str, direction: str = "auto", code: str = language["code"]) -> str:
             return f'<span lang="{code}" dir="{direction}">{escape_markdown(text)}</span>'
@@ -110,9 +110,9 @@ def _options(side: dict[str, Any], spoken: Callable[[str], str]) -> list[str]:
     return [f"{place}. {spoken(option)}" for place, option in enumerate(side["options"], start=1)]
 
 
-def _languages(chosen: pd.DataFrame) -> list[dict[str, Any]]:
+def _languages(examples: pd.DataFrame) -> list[dict[str, Any]]:
     languages = []
-    for key, spoken in chosen.groupby(["language", "country"], sort=False):
+    for key, spoken in examples.groupby(["language", "country"], sort=False):
         language, country = map(str, key)
         code, direction = writing(language)
         cards = [_card(part) for _, part in spoken.groupby(["task", "question_id"], sort=False)]

@@ -100,8 +100,8 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
     if validation.empty:
         raise YapoError("validation has no rows; run the validate stage for at least one country first")
     keys = ["country", "task", "setting", "method"]
-    chosen = validation.loc[validation["selected"], [*keys, "epoch"]].drop_duplicates()
-    rows = validation.merge(chosen, on=[*keys, "epoch"])
+    selected = validation.loc[validation["selected"], [*keys, "epoch"]].drop_duplicates()
+    rows = validation.merge(selected, on=[*keys, "epoch"])
     tasks, settings = ordered("task", rows["task"]), ordered("setting", rows["setting"])
     methods = ordered("method", rows["method"])
     swept = [method for method in methods if rows.loc[rows["method"] == method, "multiplier"].nunique() > 1]
@@ -115,10 +115,10 @@ def multiplier_curves(validation: pd.DataFrame, note: str = "") -> Figure:
             here = rows[(rows["task"] == task) & (rows["setting"] == setting)]
             unsteered = here[here["method"] == "baseline"].assign(multiplier=0.0, selected=False)
             for method in methods:
-                own = here[here["method"] == method]
-                if method in swept and not (own["multiplier"] == 0).any():  # at 0 every vector is the unsteered model
-                    own = pd.concat([own, unsteered[unsteered["country"].isin(own["country"])]])
-                _multiplier_lines(score, failures, own, method, task, method in swept)
+                of_method = here[here["method"] == method]
+                if method in swept and not (of_method["multiplier"] == 0).any():  # at 0 every vector is the unsteered model
+                    of_method = pd.concat([of_method, unsteered[unsteered["country"].isin(of_method["country"])]])
+                _multiplier_lines(score, failures, of_method, method, task, method in swept)
             score.set_title(style.panel_title(task, setting))
             failures.tick_params(labelbottom=True)
             failures.set_xlabel("Multiplier (λ)" if row == len(tasks) - 1 else "")

@@ -50,18 +50,18 @@ def training_finding(validation: pd.DataFrame) -> Finding:
     Args:
         validation: the grid on validation, all countries.
     """
-    chosen = validation[validation["selected"] & (validation["method"] != "baseline")]
+    selected = validation[validation["selected"] & (validation["method"] != "baseline")]
     methods = [
         {
             "name": method,
-            "epoch": own["epoch"].median(),
+            "epoch": of_method["epoch"].median(),
             "epochs": validation.loc[validation["method"] == method, "epoch"].max(),
-            "multipliers": list(own["multiplier"].value_counts(normalize=True).sort_index().items()),
+            "multipliers": list(of_method["multiplier"].value_counts(normalize=True).sort_index().items()),
         }
-        for method in ordered("method", chosen["method"])
-        for own in [chosen[chosen["method"] == method]]
+        for method in ordered("method", selected["method"])
+        for of_method in [selected[selected["method"] == method]]
     ]
-    values, figures = {"vectors": len(chosen), "methods": methods}, ("training_curves", "epoch_accuracy", "multiplier_curves")
+    values, figures = {"vectors": len(selected), "methods": methods}, ("training_curves", "epoch_accuracy", "multiplier_curves")
     return Finding.from_template("training", "Training and the choice of λ", _TRAINING, values, figures=figures)
 
 

@@ -171,14 +171,14 @@ def _dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
 
 
 def _examples(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> Table:
-    chosen = choose_examples(evaluation, items, options.seed)
+    examples = choose_examples(evaluation, items, options.seed)
     caption = "Test questions of one country per language, with the gold answer and what each method answered."
-    if (chosen["task"] == "open_ended").any():
+    if (examples["task"] == "open_ended").any():
         caption += f" Open-ended scores are on a scale of 0 to 10 (scorer: {options.scorer})."
     sample = "No random sample: of the test questions those on which the methods differ most, the same for all methods."
     notes = (sample, *([options.note] if options.note else []))
-    page, text = examples_html(chosen, caption, notes), examples_markdown(chosen, caption, notes)
-    return Table("examples", chosen, {"csv": csv(chosen), "md": text, "html": page})
+    page, text = examples_html(examples, caption, notes), examples_markdown(examples, caption, notes)
+    return Table("examples", examples, {"csv": csv(examples), "md": text, "html": page})
 
 
 def _method_table(name: str, title: str, caption: str, data: pd.DataFrame, layout: Layout, options: TableOptions) -> Table:

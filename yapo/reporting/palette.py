@@ -45,14 +45,14 @@ def look(method: str) -> tuple[str, str]:
         if name not in _LOOKS:
             taken = {colour for colour, _ in _LOOKS.values()}
             first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(_OTHERS)
-            place = next(place for place in range(len(taken) + 1) if _colour(first, place) not in taken)
-            _LOOKS[name] = (_colour(first, place), _MARKERS[(first + place) % len(_MARKERS)])
+            shade = next(shade for shade in range(len(taken) + 1) if _colour(first, shade) not in taken)
+            _LOOKS[name] = (_colour(first, shade), _MARKERS[(first + shade) % len(_MARKERS)])
     return _LOOKS[method]
 
 
-def _colour(first: int, place: int) -> str:
+def _colour(first: int, shade: int) -> str:
     """Return the listed colours in a circle from ``first``; then new ones without end."""
-    if place < len(_OTHERS):
-        return _OTHERS[(first + place) % len(_OTHERS)]
-    red, green, blue = colorsys.hls_to_rgb((place * _GOLDEN) % 1.0, (0.32, 0.45, 0.58)[place % 3], 0.7)
+    if shade < len(_OTHERS):
+        return _OTHERS[(first + shade) % len(_OTHERS)]
+    red, green, blue = colorsys.hls_to_rgb((shade * _GOLDEN) % 1.0, (0.32, 0.45, 0.58)[shade % 3], 0.7)
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"

@@ -65,10 +65,10 @@ class Sheet:
 def csv(frame: pd.DataFrame) -> str:
     """Return a table without its index, numbers to six decimals, texts such that a spreadsheet takes none for a formula."""
     shown = frame.round(6).rename(columns=lambda name: escape_csv(str(name)))
-    for place in range(shown.shape[1]):
-        if not pd.api.types.is_numeric_dtype(shown.dtypes.iloc[place]):
-            column = shown.iloc[:, place].map(lambda cell: escape_csv(cell) if isinstance(cell, str) else cell)
-            shown.isetitem(place, column.to_numpy())
+    for position in range(shown.shape[1]):
+        if not pd.api.types.is_numeric_dtype(shown.dtypes.iloc[position]):
+            column = shown.iloc[:, position].map(lambda cell: escape_csv(cell) if isinstance(cell, str) else cell)
+            shown.isetitem(position, column.to_numpy())
     return shown.to_csv(index=False, lineterminator="\n")
 
 

@@ -73,7 +73,7 @@ def handle(text: str, **look: Any) -> Line2D:
 def interval_dot(
     axes: Axes,
     cell: Mapping[str, Any],
-    place: float,
+    line: float,
     method: str,
     *,
     names: tuple[str, str, str] = VALUE,
@@ -83,8 +83,8 @@ def interval_dot(
 ) -> None:
     """Draw a number of a method, times ``scale``, as a dot in line ``place``, with its interval; ``names`` are its columns."""
     value, low, high = (scale * float(cell[name]) for name in names)
-    axes.plot([low, high], [place, place], color=colour(method), linewidth=1.6, alpha=0.5)
-    axes.plot([value], [place], color=colour(method), marker=marker(method), markersize=size, linestyle="", **look)
+    axes.plot([low, high], [line, line], color=colour(method), linewidth=1.6, alpha=0.5)
+    axes.plot([value], [line], color=colour(method), marker=marker(method), markersize=size, linestyle="", **look)
 
 
 def name_lines(axes: Axes, names: Sequence[str]) -> None:

@@ -128,9 +128,9 @@ def epoch_accuracy(validation: pd.DataFrame, note: str = "") -> Figure:
     if validation.empty:
         raise YapoError("validation has no rows; run the validate stage for at least one country first")
     rows = _at_unit_multiplier(validation)
-    epochs = rows.groupby("method")["epoch"].nunique()
+    epoch_counts = rows.groupby("method")["epoch"].nunique()
     methods = ordered("method", rows["method"])
-    trained = [method for method in methods if epochs[method] > 1]
+    trained = [method for method in methods if epoch_counts[method] > 1]
     panels = [
         (task, setting)
         for task in ordered("task", rows["task"])

@@ -111,8 +111,8 @@ def measure_pairs(
     margins, moved = torch.zeros(len(rows)), torch.zeros(len(rows))
     for places in chunks(by_length, rows_per_pass):
         owner = torch.zeros(len(places), dtype=torch.long, device=lm.device)
-        chosen = [rows[k] for k in places]
-        done = steer_pairs(lm, layer, edit, store, store.codes, chosen, u[None].to(lm.device), owner, steer_bos)
+        part = [rows[k] for k in places]
+        done = steer_pairs(lm, layer, edit, store, store.codes, part, u[None].to(lm.device), owner, steer_bos)
         margins[places] = done.margin.cpu()
         moved[places] = done.displacement(torch.arange(len(places), device=lm.device), len(places)).cpu()
     return margins, moved

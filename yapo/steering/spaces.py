@@ -45,13 +45,13 @@ class VectorFile:
     Attributes:
         path: the file.
         info: its header.
-        own: keys of the header beside those of ``VectorInfo``.
+        extra: keys of the header beside those of ``VectorInfo``.
         tensors: by name.
     """
 
     path: Path | str
     info: VectorInfo
-    own: Mapping[str, Any]
+    extra: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
 
     def refusal(self, fault: str) -> YapoError:
@@ -116,8 +116,8 @@ class Space(ABC):
         Raises:
             YapoError: a part is missing, foreign or damaged.
         """
-        if file.own:
-            raise file.refusal(f"its header has {', '.join(file.own)}, but space={self.name} has none")
+        if file.extra:
+            raise file.refusal(f"its header has {', '.join(file.extra)}, but space={self.name} has none")
         return None
 
     def autoencoders(self, vector: Vector) -> dict[int, str]:  # noqa: ARG002
@@ -184,7 +184,7 @@ class SAESlice:
     @classmethod
     def read(cls, file: VectorFile, n: int) -> SAESlice:
         """Read the slice of a vector of ``n`` entries; see ``Space.read_payload``."""
-        tensors, kind = file.tensors, file.own["carried"]
+        tensors, kind = file.tensors, file.extra["carried"]
         missing = {"features", "W_enc", "b_enc", "W_dec", "b_dec"} - tensors.keys()
         if missing:
             raise file.refusal(f"lacks {', '.join(sorted(missing))} of the autoencoder it says it carries")
@@ -226,7 +226,7 @@ class SparseSpace(Space):
 
     def read_payload(self, file: VectorFile, entries: int) -> Payload | None:
         """See ``Space.read_payload``."""
-        return SAESlice.read(file, entries) if set(file.own) == {"carried"} else super().read_payload(file, entries)
+        return SAESlice.read(file, entries) if set(file.extra) == {"carried"} else super().read_payload(file, entries)
 
     def autoencoders(self, vector: Vector) -> dict[int, str]:
         """See ``Space.autoencoders``."""

@@ -45,14 +45,14 @@ class SparseCodes:
         ends = self.counts.reshape(-1).cumsum(dim=0)
         return torch.cat([ends.new_zeros(1), ends])
 
-    def rows(self, chosen: Tensor) -> SparseCodes:
-        """Return rows; row i of the result is row ``chosen[i]``."""
+    def rows(self, wanted: Tensor) -> SparseCodes:
+        """Return rows; row i of the result is row ``wanted[i]``."""
         lengths = self.counts.sum(dim=1)
         starts = lengths.cumsum(dim=0) - lengths
-        taken = lengths[chosen]
-        shift = starts[chosen] - (taken.cumsum(dim=0) - taken)
+        taken = lengths[wanted]
+        shift = starts[wanted] - (taken.cumsum(dim=0) - taken)
         index = torch.arange(int(taken.sum()), device=self.ids.device) + torch.repeat_interleave(shift, taken)
-        return SparseCodes(self.ids[index], self.values[index], self.counts[chosen])
+        return SparseCodes(self.ids[index], self.values[index], self.counts[wanted])
 
     def restricted(self, features: Tensor) -> SparseCodes:
         """Keep only entries of ``features`` (ascending), renumbered by their place in it."""

@@ -126,12 +126,12 @@ class Vector(ABC):
         file = VectorFile(path, info, {key: value for key, value in header.items() if key not in _KEYS}, tensors)
         space, some = find_space(info.space, info.method), (None,) * (ndim - 1)
         payload = space.read_payload(file, file.tensor(name, (*some, None)).shape[-1])
-        own = {
+        known = {
             name,
             *(() if payload is None else payload.tensors()),
             *(("dense",) if name == "vector" and space.of_features else ()),
         }
-        if unknown := sorted(tensors.keys() - own):
+        if unknown := sorted(tensors.keys() - known):
             raise file.refusal(f"it holds {', '.join(unknown)}, which its header does not tell of")
         return file.tensor(name, (*some, space.width)), info, payload
 

@@ -73,7 +73,7 @@ class TrainingSetup:
         return TrainingCell(self, task, setting, pairs, part, self.sae)
 
     @property
-    def place(self) -> dict[str, str]:
+    def labels(self) -> dict[str, str]:
         """Columns that say whose rows these are."""
         return {
             "language": str(self.items["language"].iloc[0]),

@@ -36,7 +36,7 @@ class Steering:
     whole: Intervention
     intervention: Intervention
     state: EditState
-    place: dict[int, int]
+    index_of: dict[int, int]
     steer_bos: bool
 
     @classmethod
@@ -47,20 +47,20 @@ class Steering:
         found: list[Steering | None] = [None] * len(conditions)
         for one in interventions:
             for steer_bos in (False, True):
-                own = [
+                members = [
                     i for i, c in enumerate(conditions) if c.intervention is one and c.u is not None and c.steer_bos is steer_bos
                 ]
-                if not own:
+                if not members:
                     continue
-                us = torch.stack([u for u in (conditions[i].u for i in own) if u is not None])
+                us = torch.stack([u for u in (conditions[i].u for i in members) if u is not None])
                 narrow, u = one.to(device).restrict(us.to(device))
-                steering = cls(one, narrow, narrow.edit_state(u), {c: k for k, c in enumerate(own)}, steer_bos)
-                for i in own:
+                steering = cls(one, narrow, narrow.edit_state(u), {c: k for k, c in enumerate(members)}, steer_bos)
+                for i in members:
                     found[i] = steering
         return found
 
 
-def by_place(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int | None], list[int]]:
+def by_layers(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int | None], list[int]]:
     """Return conditions by the layer that they edit and the one at which they read the prompt; unsteered ones join the first."""
     places: list[tuple[int, int | None] | None] = []
     for condition in conditions:
@@ -70,10 +70,10 @@ def by_place(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int
             places.append((layer, None))
         else:
             places.append((condition.intervention.layer, condition.intervention.reads))
-    default = next((place for place in places if place is not None), (layer, None))
+    default = next((layers for layers in places if layers is not None), (layer, None))
     found: dict[tuple[int, int | None], list[int]] = {}
-    for i, place in enumerate(places):
-        found.setdefault(place or default, []).append(i)
+    for i, layers in enumerate(places):
+        found.setdefault(layers or default, []).append(i)
     return found
 
 
@@ -100,8 +100,8 @@ def token_edits(
     found: list[tuple[Intervention, TokenEdit]] = []
     for one in {id(i): i for i in interventions if i is not None}.values():
         u = torch.zeros(room, one.width, device=device)
-        for place, (intervention, own) in enumerate(zip(interventions, us, strict=True)):
-            if intervention is one and own is not None:
-                u[place] = own.to(device)
+        for slot, (intervention, vector) in enumerate(zip(interventions, us, strict=True)):
+            if intervention is one and vector is not None:
+                u[slot] = vector.to(device)
         found.append((one, one.to(device).token_edit(u, rows, dtype)))
     return found

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from yapo.evaluation.decoding.conditions import Condition, Steering, by_place, grouped, token_edits
+from yapo.evaluation.decoding.conditions import Condition, Steering, by_layers, grouped, token_edits
 from yapo.evaluation.decoding.sampling import Sampling
 from yapo.evaluation.decoding.slots import Slots
 from yapo.evaluation.decoding.step import Graphs, Step
@@ -81,10 +81,10 @@ class Decoder:
         if not prompts or not conditions or max_new_tokens < 1:
             return done
         slots = self._storage(max(map(len, prompts)) + max_new_tokens, len(prompts) * len(conditions))
-        for place, chosen in by_place(conditions, layer).items():
-            batch = _Batch(self, slots, place, prompts, [conditions[c] for c in chosen], max_new_tokens, sampling)
+        for layers, members in by_layers(conditions, layer).items():
+            batch = _Batch(self, slots, layers, prompts, [conditions[c] for c in members], max_new_tokens, sampling)
             for completion in batch.run():
-                done[chosen[completion.condition]][completion.prompt] = completion.tokens
+                done[members[completion.condition]][completion.prompt] = completion.tokens
         return done
 
     def length(self, tokens: int) -> int:
@@ -132,7 +132,7 @@ class _Batch:
         self,
         decoder: Decoder,
         slots: Slots,
-        place: tuple[int, int | None],
+        layers: tuple[int, int | None],
         prompts: Sequence[list[int]],
         conditions: Sequence[Condition],
         limit: int,
@@ -140,7 +140,7 @@ class _Batch:
     ) -> None:
         self.decoder, self.lm, self.slots = decoder, decoder.lm, slots
         slots.reset()
-        self.layer, self.reads = place
+        self.layer, self.reads = layers
         self.prompts, self.conditions, self.limit, self.sampling = prompts, conditions, limit, sampling
         interventions = [condition.intervention if condition.u is not None else None for condition in conditions]
         us = [condition.u for condition in conditions]
@@ -178,8 +178,8 @@ class _Batch:
     def _chunks(self) -> Iterator[_Chunk]:
         """Yield prompts of like length with all their conditions, the longest first."""
         for start in range(0, len(self.order), PROMPTS):
-            chosen = self.order[start : start + PROMPTS]
-            yield _Chunk.of(self, chosen)
+            part = self.order[start : start + PROMPTS]
+            yield _Chunk.of(self, part)
 
     def _admit(self, chunk: _Chunk, free: list[int]) -> None:
         """Fill free slots with the next completions of a chunk that share a steering; removes them from ``free``."""
@@ -256,17 +256,17 @@ class _Chunk:
     known: dict[int, tuple[SparseCodes | None, Tensor | None]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, batch: _Batch, chosen: list[int]) -> _Chunk:
+    def of(cls, batch: _Batch, part: list[int]) -> _Chunk:
         """Run some prompts, and queue them under every condition."""
         lm = batch.lm
-        ids, real = pad_right([batch.prompts[i] for i in chosen], lm.tokenizer.pad, lm.device)
+        ids, real = pad_right([batch.prompts[i] for i in part], lm.tokenizer.pad, lm.device)
         positions, allowed = causal(real)
         masks, below = lm.masks(allowed, positions, positions), KeyValues()
         between = batch.layer if batch.reads is None else batch.reads
         read = lm.blocks(lm.embed(ids), 0, between + 1, positions, masks, below)
         hidden = lm.blocks(read, between + 1, batch.layer + 1, positions, masks, below) if between < batch.layer else read
-        queue = deque(Completion(c, k) for c in grouped(batch.steering) for k in range(len(chosen)))
-        return cls(batch, chosen, ids, real, positions, masks, read, hidden, below, real.sum(dim=1) - 1, queue)
+        queue = deque(Completion(c, k) for c in grouped(batch.steering) for k in range(len(part)))
+        return cls(batch, part, ids, real, positions, masks, read, hidden, below, real.sum(dim=1) - 1, queue)
 
     @property
     def tokens(self) -> int:
@@ -280,8 +280,8 @@ class _Chunk:
         hidden, positions = self.hidden[which], self.positions[which]
         if steering is not None:
             codes, context = self._read_by(steering)
-            place = [steering.place[completion.condition] for completion in taken]
-            owner = torch.tensor(place, device=lm.device)[:, None]
+            indices = [steering.index_of[completion.condition] for completion in taken]
+            owner = torch.tensor(indices, device=lm.device)[:, None]
             context = None if context is None else context[which]
             codes = None if codes is None else codes.rows(which)
             live = self._live(steering, which)

@@ -32,8 +32,8 @@ class BiPO:
         lm, sets = inputs.language_model(), training_sets(inputs)
         starts = starting_vectors(inputs, sets, lm.d_model, options.init, caa.METHOD, {"contrast": MEAN_DIFFERENCE})
         trainer = Trainer(lm, inputs.layer, Dense(lm.d_model), inputs.store, inputs.train)
-        epochs = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
-        return {part.name: inputs.vector(part, epochs[part.name]) for part in sets}
+        vectors = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
+        return {part.name: inputs.vector(part, vectors[part.name]) for part in sets}
 
 
 METHOD = BiPO()

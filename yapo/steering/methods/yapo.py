@@ -40,12 +40,12 @@ class YaPO:
         """Return ``[epochs, d_sae]`` for each set."""
         options = read_options(Options, inputs.options)
         lm, sets = inputs.language_model(), training_sets(inputs)
-        own = {"contrast": MEAN_DIFFERENCE, "tau": 0.7, "threshold": options.threshold}
-        starts = starting_vectors(inputs, sets, inputs.sae.d_sae, options.init, sas.METHOD, own)
+        start_options = {"contrast": MEAN_DIFFERENCE, "tau": 0.7, "threshold": options.threshold}
+        starts = starting_vectors(inputs, sets, inputs.sae.d_sae, options.init, sas.METHOD, start_options)
         edit = (Sparse if options.features == "fires" else EveryFeature)(inputs.sae, options.threshold)
         trainer = Trainer(lm, inputs.layer, edit, inputs.store, inputs.train)
-        epochs = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
-        return {part.name: inputs.vector(part, epochs[part.name], threshold=options.threshold) for part in sets}
+        vectors = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
+        return {part.name: inputs.vector(part, vectors[part.name], threshold=options.threshold) for part in sets}
 
 
 class EveryFeature(Sparse):

@@ -88,7 +88,7 @@ class PrefetchedSteps:
     def _pass(self, part: Assigned, batch: StepBatch) -> Tensor:
         vectors = torch.stack([state.vector.detach() for state, _ in part])
         gradient, logged = self.steps(batch, vectors)
-        for (state, _), own in zip(part, gradient / self.config.processes, strict=True):
-            state.vector.grad = own if state.vector.grad is None else state.vector.grad + own
-        losses, margins, displacement = logged
-        return torch.stack([losses, margins, vectors.norm(dim=1), displacement], dim=1)
+        for (state, _), state_gradient in zip(part, gradient / self.config.processes, strict=True):
+            state.vector.grad = state_gradient if state.vector.grad is None else state.vector.grad + state_gradient
+        losses, margins, displacements = logged
+        return torch.stack([losses, margins, vectors.norm(dim=1), displacements], dim=1)

@@ -39,8 +39,8 @@ def train_sets(rows: pd.DataFrame, settings: Sequence[Setting]) -> list[TrainSet
     """
     sets = []
     for setting in settings:
-        own = rows if setting == "both" else rows[rows["variant"] == setting]
-        train, validation = (own.index[own["split"] == split].tolist() for split in ("train", "validation"))
+        of_setting = rows if setting == "both" else rows[rows["variant"] == setting]
+        train, validation = (of_setting.index[of_setting["split"] == split].tolist() for split in ("train", "validation"))
         if not train or not validation:
             raise YapoError(
                 f"setting={setting}: {len(train)} training and {len(validation)} validation pairs; each needs at least one"

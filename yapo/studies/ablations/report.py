@@ -104,9 +104,9 @@ def ablation_table(
     at = by_key(cells, [*CELL, "measure"])
     groups = []
     for task in ordered("task", cells["task"]):
-        own, lines = cells[cells["task"] == task], list[TableRow]()
-        for method in ordered("method", own["method"]):
-            present = list(dict.fromkeys(own.loc[own["method"] == method, "change"]))
+        of_task, lines = cells[cells["task"] == task], list[TableRow]()
+        for method in ordered("method", of_task["method"]):
+            present = list(dict.fromkeys(of_task.loc[of_task["method"] == method, "change"]))
             for change in (UNSTEERED, DEFAULT, *(name for name in present if name not in (UNSTEERED, DEFAULT))):
                 lines.append(TableRow((label("method", method), change_name(change)), _line(at, (task, method, change))))
         groups.append(Group(label("task", task), tuple(lines)))
@@ -143,22 +143,22 @@ def change_name(change: str) -> str:
     return change.replace("_", " ").capitalize()
 
 
-def _line(at: Records, place: tuple[Task, str, str]) -> tuple[Cell | None, ...]:
-    task, _, change = place
-    own = {name: at.get((*place, name)) for name in MEASURES}
+def _line(at: Records, key: tuple[Task, str, str]) -> tuple[Cell | None, ...]:
+    task, _, change = key
+    measured = {name: at.get((*key, name)) for name in MEASURES}
     cells: list[Cell | None] = []
     for name in MEASURES[:4]:
-        scored, cell = name.startswith("score"), own[name]
+        scored, cell = name.startswith("score"), measured[name]
         digits = score_digits(task) if scored else 3
         compared = None if change in (DEFAULT, UNSTEERED) else cell
         failures = failed(cell["parse_failure_rate"]) if scored and cell else ""
         cells += [number_cell(cell, digits, failures=failures), change_cell(compared, digits, CHANGE)]
-    score = own["score"]
+    score = measured["score"]
     assert score is not None
     moved, explained = np.isfinite(score["difference"]) and change != DEFAULT, np.isfinite(score["explained_variance"])
     return (
         *cells,
-        number_cell(own["displacement"], 1),
+        number_cell(measured["displacement"], 1),
         None if change == UNSTEERED else Cell(f"{score['l0']:,.0f}"),
         Cell(f"{score['difference']:.2g}") if moved else None,
         Cell(f"{number(score['explained_variance'], 3)}, L0 {number(score['sae_l0'], 1)}") if explained else None,
@@ -170,10 +170,10 @@ def finding_values(cells: pd.DataFrame) -> dict[str, Any]:
     """Return the numbers of ``finding.md.j2``, by task and method."""
     runs = []
     for (task, method), part in in_order(cells, ["task", "method"]).groupby(["task", "method"], sort=False):
-        own = records(part)
-        at = {(cell["change"], cell["measure"]): cell for cell in own}
+        found = records(part)
+        at = {(cell["change"], cell["measure"]): cell for cell in found}
         changed = [
-            {**cell, "name": change_name(cell["change"]).lower()} for cell in own if cell["change"] not in (DEFAULT, UNSTEERED)
+            {**cell, "name": change_name(cell["change"]).lower()} for cell in found if cell["change"] not in (DEFAULT, UNSTEERED)
         ]
         clear = [cell for cell in changed if cell["change_low"] > 0 or cell["change_high"] < 0]
         runs.append(

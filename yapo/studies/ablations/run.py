@@ -62,17 +62,17 @@ def main(config: Config) -> None:
             cell, default = setup.cell(task, settings.setting), dict[int, Tensor]()
             frames.append(cell.answers([Condition()])[0].assign(change="unsteered", multiplier=0.0, task=task))
             for variant in variants:
-                own = cell
+                encoded = cell
                 if variant.sae is not None:
-                    own = cell.reencode(load_sae(Paths.of(config).ablation_sae(variant.name)))
+                    encoded = cell.reencode(load_sae(Paths.of(config).ablation_sae(variant.name)))
                 checkpoints.append(setup.path.with_name(f"{setup.path.stem}-{task}-{variant.name}.checkpoint.safetensors"))
-                vectors, _ = own.fit(variant.train, variant.options, settings.seeds, checkpoints[-1])
+                vectors, _ = encoded.fit(variant.train, variant.options, settings.seeds, checkpoints[-1])
                 last = {seed: vector.epochs[-1] for seed, vector in vectors.items()}
                 default = default or last
-                edit, apart = own.intervention(vectors), default if variant.sae is None else {}
-                frames.append(_measured(own, variant, edit, last, apart).assign(task=task))
+                edit, apart = encoded.intervention(vectors), default if variant.sae is None else {}
+                frames.append(_measured(encoded, variant, edit, last, apart).assign(task=task))
                 log.info("%s %s %s: %s", config.country, config.method.name, task, variant.name)
-    rows = pd.concat(frames, ignore_index=True).assign(setting=settings.setting, **setup.place)
+    rows = pd.concat(frames, ignore_index=True).assign(setting=settings.setting, **setup.labels)
     write_parquet(setup.path, rows.reindex(columns=COLUMNS))
     for checkpoint in checkpoints:
         checkpoint.unlink()

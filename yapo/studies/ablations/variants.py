@@ -43,17 +43,17 @@ def variants_of(config: Config) -> list[Variant]:
         YapoError: an option that no method has, or an impossible value.
     """
     known = known_options()
-    own = config.method.options
-    made = [Variant(DEFAULT, config.train, own, None)]
+    base_options = config.method.options
+    made = [Variant(DEFAULT, config.train, base_options, None)]
     for name, changes in config.studies.ablations.changes.items():
-        place = f"studies.ablations.variants.{name}"
-        train, sae, chosen = (_part(changes, prefix) for prefix in ("train.", "sae.train.", "method.options."))
-        for option in chosen:
+        key = f"studies.ablations.variants.{name}"
+        train, sae, options = (_part(changes, prefix) for prefix in ("train.", "sae.train.", "method.options."))
+        for option in options:
             if option not in known:
-                raise unknown("method option", place, f"method.options.{option}", [f"method.options.{name}" for name in known])
-        if set(chosen) <= set(own) and (not sae or get_method(config.method.name).space.of_features):
-            autoencoder = _changed(config.sae.train, sae, place) if sae else None
-            made.append(Variant(name, _changed(config.train, train, place), {**own, **chosen}, autoencoder))
+                raise unknown("method option", key, f"method.options.{option}", [f"method.options.{name}" for name in known])
+        if set(options) <= set(base_options) and (not sae or get_method(config.method.name).space.of_features):
+            autoencoder = _changed(config.sae.train, sae, key) if sae else None
+            made.append(Variant(name, _changed(config.train, train, key), {**base_options, **options}, autoencoder))
     return made
 
 
@@ -78,9 +78,9 @@ def _part(changes: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in changes.items() if key.startswith(prefix)}
 
 
-def _changed(settings: T, changes: dict[str, Any], place: str) -> T:
+def _changed(settings: T, changes: dict[str, Any], key: str) -> T:
     """Change typed settings, in which errors name ``place``."""
     try:
         return changed(settings, changes)
     except YapoError as error:
-        raise YapoError(f"{place}: {error}") from None
+        raise YapoError(f"{key}: {error}") from None

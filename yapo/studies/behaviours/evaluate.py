@@ -131,9 +131,11 @@ class BehaviourEvaluator:
         scores = pd.Series([judgement.score for judgement in self.judge.judge(requests)], dtype=float)
         frames = []
         for i, texts in enumerate(written):
-            own = scores.iloc[i * len(asked) : (i + 1) * len(asked)].to_numpy()
+            of_condition = scores.iloc[i * len(asked) : (i + 1) * len(asked)].to_numpy()
             refused = [refuses(text) for text in texts]
-            frame = asked.reset_index(drop=True).assign(completion=texts, score=own, refused=refused, parsed=~pd.isna(own))
+            frame = asked.reset_index(drop=True).assign(
+                completion=texts, score=of_condition, refused=refused, parsed=~pd.isna(of_condition)
+            )
             frames.append(frame)
         return frames
 

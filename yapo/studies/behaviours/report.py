@@ -61,9 +61,9 @@ def main(config: Config) -> None:
 def finding_parts(cells: pd.DataFrame) -> list[dict[str, Any]]:
     """Return for each behaviour the range of every method, and the unsteered grade."""
     parts = []
-    for behaviour, own in cells[cells["measure"] == "score"].groupby("behaviour"):
-        (base,) = records(own[own["method"] == "baseline"])
-        ranges = in_order(own[(own["direction"] == 0) & (own["method"] != "baseline")], ["method"])
+    for behaviour, of_behaviour in cells[cells["measure"] == "score"].groupby("behaviour"):
+        (base,) = records(of_behaviour[of_behaviour["method"] == "baseline"])
+        ranges = in_order(of_behaviour[(of_behaviour["direction"] == 0) & (of_behaviour["method"] != "baseline")], ["method"])
         numbers = {"questions": int(base["n_questions"]), "unsteered": base["value"], "ranges": records(ranges)}
         parts.append({"title": scale_of(str(behaviour)).title, **numbers})
     return parts
@@ -79,10 +79,10 @@ def behaviour_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         options: see ``TableOptions``.
     """
     frames = []
-    for behaviour, own in rows.groupby("behaviour", sort=True):
-        refusals = _has_refusals(own)
+    for behaviour, of_behaviour in rows.groupby("behaviour", sort=True):
+        refusals = _has_refusals(of_behaviour)
         for measure in ("score", "refused") if refusals else ("score",):
-            scored = own.assign(score=own["score"] if measure == "score" else 100.0 * own["refused"])
+            scored = of_behaviour.assign(score=of_behaviour["score"] if measure == "score" else 100.0 * of_behaviour["refused"])
             draws = resampled_means(scored, ["method", "direction"], resamples=options.resamples, seed=options.seed)
             steered = [method for method in dict.fromkeys(scored["method"]) if method != "baseline"]
             ranges = pd.concat({(m, 0): draws.loc[(m, 1)] - draws.loc[(m, -1)] for m in steered}, axis=1).T
@@ -110,10 +110,10 @@ def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> T
     """
     methods = ordered("method", cells["method"])
     groups = []
-    for behaviour, own in cells.groupby("behaviour", sort=True):
-        found = by_key(own, ["measure", "direction", "method"])
+    for behaviour, of_behaviour in cells.groupby("behaviour", sort=True):
+        found = by_key(of_behaviour, ["measure", "direction", "method"])
         rows = []
-        for measure, direction in [(m, d) for m in own["measure"].unique() for d in (1, -1, 0)]:
+        for measure, direction in [(m, d) for m in of_behaviour["measure"].unique() for d in (1, -1, 0)]:
             line = [_cell(found.get((measure, _place(direction, m), m)), measure, direction) for m in methods]
             rows.append(TableRow((_MEASURES[measure], _DIRECTIONS[direction]), tuple(line), aggregate=direction == 0))
         scale = scale_of(str(behaviour))
@@ -177,12 +177,12 @@ def behaviours_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     methods = [m for m in ordered("method", scores["method"]) if m != "baseline"]
     shifts = np.linspace(-0.16, 0.16, len(methods))
     for axes, behaviour in zip(panels, names, strict=True):
-        own = scores[scores["behaviour"] == behaviour].set_index(["method", "direction"])
-        base = own.loc[("baseline", 0)]
+        of_behaviour = scores[scores["behaviour"] == behaviour].set_index(["method", "direction"])
+        base = of_behaviour.loc[("baseline", 0)]
         axes.axhline(base["value"], color=style.colour("baseline"), linewidth=1.0)
         axes.axhspan(base["low"], base["high"], color=style.colour("baseline"), alpha=0.15, linewidth=0)
         for method, shift in zip(methods, shifts, strict=True):
-            ends = own.loc[[(method, -1), (method, 1)]]
+            ends = of_behaviour.loc[[(method, -1), (method, 1)]]
             spread = [ends["value"] - ends["low"], ends["high"] - ends["value"]]
             places = np.array([-1.0, 1.0]) + shift
             axes.errorbar(places, ends["value"], spread, color=style.colour(method), marker=style.marker(method), linewidth=1.2)

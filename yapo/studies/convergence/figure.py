@@ -31,10 +31,10 @@ def convergence_figure(rows: pd.DataFrame, runs: pd.DataFrame, window: int, note
     grid = figure.subplots(len(lines), 4, squeeze=False)
     for (task, rate), panels in zip(lines, grid, strict=True):
         over_steps, over_displacement, *scores = panels
-        own, all_rows = (frame[(frame["task"] == task) & (frame["lr"] == rate)] for frame in (runs, rows))
-        for method in ordered("method", own["method"]):
+        of_line, all_rows = (frame[(frame["task"] == task) & (frame["lr"] == rate)] for frame in (runs, rows))
+        for method in ordered("method", of_line["method"]):
             mine = all_rows[all_rows["method"] == method]
-            _losses(over_steps, over_displacement, own[own["method"] == method], mine[mine["kind"] == "epoch"], method)
+            _losses(over_steps, over_displacement, of_line[of_line["method"] == method], mine[mine["kind"] == "epoch"], method)
             _scores(scores, mine[mine["kind"] == "answer"], method, 100.0 if task == "mcq" else 1.0)
         name = f"{label('task', task)}, learning rate {rate:g}"
         over_steps.set_title(name)
@@ -95,12 +95,12 @@ def _scores(panels: Sequence[Axes], answers: pd.DataFrame, method: str, scale: f
         return
     looks: dict[str, dict[str, Any]] = {"train": {}, "validation": _DOTS}
     for split, look in looks.items():
-        own = answers[answers["split"] == split]
-        if own.empty:
+        of_split = answers[answers["split"] == split]
+        if of_split.empty:
             continue
-        steered = own[own["epoch"] > 0].groupby(["seed", "epoch", "country"])[["score", "step", "displacement"]].mean()
+        steered = of_split[of_split["epoch"] > 0].groupby(["seed", "epoch", "country"])[["score", "step", "displacement"]].mean()
         seeds = steered.groupby(["seed", "epoch"]).mean()
-        start = scale * own[own["epoch"] == 0].groupby("country")["score"].mean().mean()
+        start = scale * of_split[of_split["epoch"] == 0].groupby("country")["score"].mean().mean()
         spread = scale * seeds["score"].groupby("epoch").agg(["mean", "min", "max"])
         spread.loc[0] = start
         spread = spread.sort_index()

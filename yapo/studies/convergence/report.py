@@ -133,11 +133,11 @@ def falls(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     """
     draws = country_means(_answers(rows, "score"), SCORE, options, within=["task"])
     found = []
-    for cell, own in draws[draws.index.get_level_values("at") > 0].groupby(level=CELL, sort=False):
-        own = own.sort_index(level="at")
-        best = int(own[0].argmax())
-        fall = intervals((own.iloc[-1] - own.iloc[best]).to_frame().T, options.confidence)
-        epoch = int(own.index.get_level_values("at")[best])
+    for cell, of_cell in draws[draws.index.get_level_values("at") > 0].groupby(level=CELL, sort=False):
+        of_cell = of_cell.sort_index(level="at")
+        best = int(of_cell[0].argmax())
+        fall = intervals((of_cell.iloc[-1] - of_cell.iloc[best]).to_frame().T, options.confidence)
+        epoch = int(of_cell.index.get_level_values("at")[best])
         found.append({**dict(zip(CELL, cell, strict=True)), "best": epoch, **records(fall)[0]})
     return pd.DataFrame(found)
 
@@ -171,7 +171,7 @@ def finding_values(rows: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, 
     """Return the numbers of ``finding.md.j2``, by task; arguments as for ``convergence_cells``, which makes ``cells``."""
     fallen, tasks = falls(rows, options), []
     for task in ordered("task", runs["task"]):
-        own, scores = runs[runs["task"] == task], cells[cells["task"] == task]
+        of_task, scores = runs[runs["task"] == task], cells[cells["task"] == task]
         trained = []
         for fall in records(fallen[fallen["task"] == task].sort_values(["lr", "method"])):
             run = scores[(scores["lr"] == fall["lr"]) & (scores["method"] == fall["method"])]
@@ -182,7 +182,7 @@ def finding_values(rows: pd.DataFrame, runs: pd.DataFrame, cells: pd.DataFrame, 
                 "name": task,
                 "digits": score_digits(task),
                 "unsteered": score_at(scores, "start")["value"],
-                "rates": [{"rate": rate, **_rate(own[own["lr"] == rate])} for rate in sorted(own["lr"].unique())],
+                "rates": [{"rate": rate, **_rate(of_task[of_task["lr"] == rate])} for rate in sorted(of_task["lr"].unique())],
                 "runs": trained,
             }
         )
@@ -194,9 +194,10 @@ def _rate(runs: pd.DataFrame) -> dict[str, Any]:
     methods, losses = ordered("method", runs["method"]), list[dict[str, Any]]()
     for step in STEPS:
         at = runs[runs["step"] <= step].sort_values("step", kind="stable").groupby(RUN, sort=False).tail(1)
-        own = {method: at[at["method"] == method] for method in methods if (at["method"] == method).any()}
+        by_method = {method: at[at["method"] == method] for method in methods if (at["method"] == method).any()}
         means = [
-            {"method": method, **_range(run["loss"]), "displacement": run["displacement"].mean()} for method, run in own.items()
+            {"method": method, **_range(run["loss"]), "displacement": run["displacement"].mean()}
+            for method, run in by_method.items()
         ]
         found = {"first": int(at["step"].min()), "last": int(at["step"].max()), "methods": means} if means else {}
         if found and found not in losses:  # both are the end of runs shorter than the first step
@@ -227,10 +228,10 @@ def convergence_table(
     steps = int(rows["step"].max())
     groups = []
     for task in ordered("task", cells["task"]):
-        own = cells[cells["task"] == task]
-        lines = [TableRow(("", label("method", "baseline")), _baseline(own, task, len(losses)))]
-        for rate in sorted(own["lr"].unique()):
-            here = own[own["lr"] == rate]
+        of_task = cells[cells["task"] == task]
+        lines = [TableRow(("", label("method", "baseline")), _baseline(of_task, task, len(losses)))]
+        for rate in sorted(of_task["lr"].unique()):
+            here = of_task[of_task["lr"] == rate]
             for method in ordered("method", here["method"]):
                 lines.append(_line(here[here["method"] == method], losses, task, rate, method))
         groups.append(Group(label("task", task), tuple(lines)))
@@ -271,12 +272,12 @@ def score_at(cells: pd.DataFrame, which: str, measure: str = "score") -> dict[st
     """
     scores = cells[cells["measure"] == measure].sort_values("at", kind="stable")
     trained = scores[scores["at"] > 0]
-    chosen = {
+    found = {
         "start": scores[scores["at"] == 0],
         "end": trained.tail(1),
         "best": trained.sort_values(["value", "at"], ascending=[False, True], kind="stable"),
     }[which]
-    return {} if chosen.empty else records(chosen)[0]
+    return {} if found.empty else records(found)[0]
 
 
 def _sample(cells: pd.DataFrame) -> str:

@@ -69,7 +69,7 @@ def main(config: Config) -> None:
                     for part in (rows.merge(reversed_losses, on=["kind", "seed", "epoch"], how="left"), answers)
                 ]
                 log.info("%s %s %s: learning rate %g", config.country, config.method.name, task, lr)
-    write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**setup.place)[COLUMNS])
+    write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**setup.labels)[COLUMNS])
     for checkpoint in checkpoints:
         checkpoint.unlink()
 

@@ -183,8 +183,8 @@ def compare_answers(talk: pd.DataFrame, base: pd.DataFrame, judge: Judge) -> pd.
     asked = opening["asked"] & other["asked"]
     differ = asked & (opening["completion"] != other["completion"])
     pairs = [
-        (Request(question, gold, own, rival=theirs), Request(question, gold, theirs, rival=own))
-        for question, gold, own, theirs in zip(
+        (Request(question, gold, answer, rival=rival), Request(question, gold, rival, rival=answer))
+        for question, gold, answer, rival in zip(
             opening["question"][differ],
             opening["reference"][differ],
             opening["completion"][differ],

@@ -102,9 +102,9 @@ def chat_table(cells: pd.DataFrame, options: TableOptions) -> Table:
     names = [country for country in ordered("country", cells["country"]) if country != EVERY]
     groups = []
     for country in [EVERY, *names] if len(names) > 1 else names:
-        own = cells[cells["country"] == country]
-        found = by_key(own, KEYS)
-        lines = tuple(TableRow((label("method", m),), _chat_row(found, m)) for m in ordered("method", own["method"]))
+        of_country = cells[cells["country"] == country]
+        found = by_key(of_country, KEYS)
+        lines = tuple(TableRow((label("method", m),), _chat_row(found, m)) for m in ordered("method", of_country["method"]))
         heading = (
             f"Mean over {plural(len(names), 'country')}" if country == EVERY else f"Steered towards {label('country', country)}"
         )

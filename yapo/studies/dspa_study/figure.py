@@ -30,14 +30,14 @@ def study_figure(cells: pd.DataFrame, note: str = "") -> Figure:
     figure = style.new_figure(13.0, 3.3 * len(tasks) + 1.0)
     grid = figure.subplots(len(tasks), 4, squeeze=False, width_ratios=[1, 1, 0.9, 1.25])
     for task, panels in zip(tasks, grid, strict=True):
-        own = cells[cells["task"] == task]
+        of_task = cells[cells["task"] == task]
         for option, axes in zip(CURVES, panels, strict=False):
-            _curve(axes, own, option)
+            _curve(axes, of_task, option)
             axes.set_xlabel(_XLABELS[option])
         panels[0].set_ylabel(f"{style.score_name(task)}, validation")
         panels[0].set_title(label("task", task))
-        _layers(panels[2], own)
-        _options(panels[3], own)
+        _layers(panels[2], of_task)
+        _options(panels[3], of_task)
     handles = [style.method_handle("dspa", linestyle=line, label=f"DSPA, {STRENGTHS[name]}") for name, line in _LINES.items()]
     ring = style.handle("the experiment's setting", color="none", marker="o", markersize=9, markeredgecolor=style.SOFT)
     style.legend_below(figure, [*handles, ring, style.method_handle("baseline", marker="", label="Unsteered")], width=2.2)
@@ -56,12 +56,12 @@ def _curve(axes: Axes, cells: pd.DataFrame, option: str) -> None:
     axes.axhline(base["score"], color=style.colour("baseline"), linewidth=1.0)
     if np.isfinite(base["low"]):
         axes.axhspan(base["low"], base["high"], color=style.colour("baseline"), alpha=0.15, linewidth=0)
-    own = cells[cells["change"] == option]
-    if own.empty:
+    of_option = cells[cells["change"] == option]
+    if of_option.empty:
         style.blank(axes, "not varied")
         return
     for strength, line in _LINES.items():
-        points = own[own["strength"] == strength]
+        points = of_option[of_option["strength"] == strength]
         x = points["value"].astype(float).to_numpy()
         spread = [points["score"] - points["low"], points["high"] - points["score"]]
         axes.errorbar(
@@ -70,7 +70,7 @@ def _curve(axes: Axes, cells: pd.DataFrame, option: str) -> None:
         axes.plot(x[points["is_own"]], points.loc[points["is_own"], "score"], "o", markersize=9, color="none", mec=style.SOFT)
     axes.set_xscale("log")
     ticks: list[float] = []
-    for tick in sorted(own["value"].astype(float).unique(), reverse=True):
+    for tick in sorted(of_option["value"].astype(float).unique(), reverse=True):
         if not ticks or tick < 0.75 * ticks[-1]:  # no two labels on top of each other
             ticks.append(tick)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -79,21 +79,21 @@ def _curve(axes: Axes, cells: pd.DataFrame, option: str) -> None:
 
 def _layers(axes: Axes, cells: pd.DataFrame) -> None:
     """Draw the difference from the setting for each pair of layers."""
-    own = cells[(cells["change"] == "layers") & (cells["strength"] == "one")]
+    of_layers = cells[(cells["change"] == "layers") & (cells["strength"] == "one")]
     axes.set_title("Layers")
-    if own.empty:
+    if of_layers.empty:
         style.blank(axes, "not varied")
         return
-    pairs = [tuple(map(int, value.split(" to "))) for value in own["value"]]
+    pairs = [tuple(map(int, value.split(" to "))) for value in of_layers["value"]]
     lows, highs = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
     grid = np.full((len(lows), len(highs)), np.nan)
-    for (low, high), diff in zip(pairs, own["diff"], strict=True):
+    for (low, high), diff in zip(pairs, of_layers["diff"], strict=True):
         grid[lows.index(low), highs.index(high)] = diff
-    bounds = own[["diff", "diff_low", "diff_high"]].abs().to_numpy()  # a difference within its interval stays pale
+    bounds = of_layers[["diff", "diff_low", "diff_high"]].abs().to_numpy()  # a difference within its interval stays pale
     limit = 1.5 * max(float(np.nanmax(bounds)), 1e-6)
     axes.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit, origin="lower", aspect="auto")
     digits = score_digits(cells["task"].iloc[0])
-    for (low, high), row in zip(pairs, records(own), strict=True):
+    for (low, high), row in zip(pairs, records(of_layers), strict=True):
         text = "setting" if row["is_own"] else change(row["diff"], digits)
         axes.text(highs.index(high), lows.index(low), text, ha="center", va="center", fontsize=7.5)
     axes.set_xticks(range(len(highs)), map(str, highs))
@@ -107,15 +107,21 @@ def _options(axes: Axes, cells: pd.DataFrame) -> None:
     """Draw the difference from the setting of every other change, with intervals."""
     axes.set_title("Other options")
     names = [name for name in HEADINGS if name not in (*CURVES, OWN, "layers")]
-    own = cells[(cells["strength"] == "one") & cells["change"].isin(names) & ~cells["is_own"]]
-    if own.empty:
+    changed = cells[(cells["strength"] == "one") & cells["change"].isin(names) & ~cells["is_own"]]
+    if changed.empty:
         style.blank(axes, "not varied")
         return
-    places = np.arange(len(own))[::-1]
-    spread = [own["diff"] - own["diff_low"], own["diff_high"] - own["diff"]]
+    places = np.arange(len(changed))[::-1]
+    spread = [changed["diff"] - changed["diff_low"], changed["diff_high"] - changed["diff"]]
     axes.axvline(0, color=style.SOFT, linewidth=0.8)
     axes.errorbar(
-        own["diff"], places, xerr=spread, color=style.colour("dspa"), linestyle="", marker=style.marker("dspa"), elinewidth=1.0
+        changed["diff"],
+        places,
+        xerr=spread,
+        color=style.colour("dspa"),
+        linestyle="",
+        marker=style.marker("dspa"),
+        elinewidth=1.0,
     )
-    axes.set_yticks(places, [f"{row['change']} {row['value']}" for row in records(own)])
+    axes.set_yticks(places, [f"{row['change']} {row['value']}" for row in records(changed)])
     axes.set_xlabel("difference from the setting")

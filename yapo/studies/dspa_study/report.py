@@ -73,10 +73,10 @@ def finding_values(cells: pd.DataFrame, chat: pd.DataFrame, flops: pd.DataFrame)
     """
     parts = []
     for task in ordered("task", cells["task"]):
-        own = cells[cells["task"] == task]
-        found = {(cell["change"], cell["strength"]): cell for cell in records(own[own["change"].isin([OWN, BASELINE])])}
+        of_task = cells[cells["task"] == task]
+        found = {(cell["change"], cell["strength"]): cell for cell in records(of_task[of_task["change"].isin([OWN, BASELINE])])}
         scores = [(text, found[OWN, strength], found[BASELINE, strength]) for strength, text in STRENGTHS.items()]
-        other = own[(own["strength"] == "one") & ~own["change"].isin([BASELINE, OWN, PAIRS]) & ~own["is_own"]]
+        other = of_task[(of_task["strength"] == "one") & ~of_task["change"].isin([BASELINE, OWN, PAIRS]) & ~of_task["is_own"]]
         better, worse = int((other["diff_low"] > 0).sum()), int((other["diff_high"] < 0).sum())
         counts = {"changed": len(other), "better": better, "worse": worse}
         parts.append({"task": task, "digits": score_digits(task), "scores": scores, **counts})
@@ -98,10 +98,10 @@ def flops_table(rows: pd.DataFrame, options: TableOptions) -> Table:
     countries = ordered("country", rows["country"])
     groups = []
     for task in ordered("task", rows["task"]):
-        own = rows[rows["task"] == task]
-        by_country = own.set_index(["quantity", "country"])["flops"]
-        whole = own[own["quantity"] == "three_passes"]
-        per_pair = own.groupby("quantity")["flops"].sum() / whole["pairs"].sum()
+        of_task = rows[rows["task"] == task]
+        by_country = of_task.set_index(["quantity", "country"])["flops"]
+        whole = of_task[of_task["quantity"] == "three_passes"]
+        per_pair = of_task.groupby("quantity")["flops"].sum() / whole["pairs"].sum()
         lines = []
         for name, text in QUANTITIES.items():
             numbers = [Cell(operations(by_country[name, country])) for country in countries]

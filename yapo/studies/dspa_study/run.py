@@ -88,7 +88,7 @@ def main(config: Config) -> None:
 
 
 def _place(setup: TrainingSetup) -> dict[str, str]:
-    return {name: value for name, value in setup.place.items() if name != "method"}
+    return {name: value for name, value in setup.labels.items() if name != "method"}
 
 
 def _edits(models: Models, fitted: Sequence[VariantMap], device: torch.device) -> list[Conditional]:
@@ -134,7 +134,7 @@ def _answers(
     return filled.astype(dict.fromkeys(counts, int)).assign(task=cell.task, setting=cell.setting)
 
 
-def _costs(inputs: FitInputs, cell: TrainingCell, own: VariantMap) -> pd.DataFrame:
+def _costs(inputs: FitInputs, cell: TrainingCell, fitted: VariantMap) -> pd.DataFrame:
     """Return the operations of fitting the experiment's own map.
 
     three_passes, two_passes, one_pass: by the paper's accounting, with its three passes over a prompt and with fewer.
@@ -142,12 +142,12 @@ def _costs(inputs: FitInputs, cell: TrainingCell, own: VariantMap) -> pd.DataFra
         of linear, displacement the pass over the validation pairs.
     measured: the count of torch while DSPA fits this set.
     """
-    lm, options, batch_size = cell.setup.lm, own.variant.options, inputs.train.rows_per_pass
+    lm, options, batch_size = cell.setup.lm, fitted.variant.options, inputs.train.rows_per_pass
     pairs, validation = ([cell.prepared.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))
     tokens, parameters = Tokens.of(pairs), sum(parameter.numel() for parameter in lm.model.parameters())
     sae_in, sae_out = (inputs.models.autoencoder(layer) for layer in (options.layer_in, options.layer_out))
     work = fit_cost(lm, pairs, options, sae_in, sae_out, batch_size)
-    moved = displacement_cost(lm, validation, own.map.info, batch_size)
+    moved = displacement_cost(lm, validation, fitted.map.info, batch_size)
     with FlopCounterMode(display=False) as counter:
         DSPA().fit(inputs)
     flops = {

@@ -89,17 +89,17 @@ def _counts(rows: pd.DataFrame) -> pd.DataFrame:
     return counted.join(spread)
 
 
-def with_own(cells: pd.DataFrame, own: Mapping[str, str]) -> pd.DataFrame:
+def with_own(cells: pd.DataFrame, own_values: Mapping[str, str]) -> pd.DataFrame:
     """Return the cells with the experiment's setting as one more value of each change, ``is_own``, in the order of the values.
 
     Args:
         cells: what ``study_cells`` returned.
-        own: the experiment's value of each change.
+        own_values: the experiment's value of each change.
     """
     setting = cells[cells["change"] == OWN]
     parts = [cells[cells["change"].isin([BASELINE, OWN])].assign(is_own=False)]
     for change in [name for name in HEADINGS if name in set(cells["change"]) - {OWN}]:
-        mine = setting.assign(change=change, value=own[change], is_own=True)
+        mine = setting.assign(change=change, value=own_values[change], is_own=True)
         both = pd.concat([cells[cells["change"] == change].assign(is_own=False), mine], ignore_index=True)
         parts.append(both.sort_values("value", key=lambda values: values.map(_rank), kind="stable"))
     return pd.concat(parts, ignore_index=True)
@@ -122,10 +122,12 @@ def skipped_sizes(rows: pd.DataFrame, asked: Sequence[int]) -> str:
     there = rows[rows["change"] == OWN].groupby(["task", "country"], sort=False)["pairs"].max()
     told = []
     for task in ordered("task", rows["task"]):
-        own = there[task]
-        sizes = [str(n) for n in sorted(asked) if n >= own.min()]
+        pairs_of = there[task]
+        sizes = [str(n) for n in sorted(asked) if n >= pairs_of.min()]
         if sizes:
-            least = ", ".join(f"{label('country', country)} {own[country]:,}" for country in ordered("country", own.index))
+            least = ", ".join(
+                f"{label('country', country)} {pairs_of[country]:,}" for country in ordered("country", pairs_of.index)
+            )
             told.append(f"{label('task', task)}, N = {', '.join(sizes)}: no fewer than all pairs of a country ({least}).")
     return " ".join(["Not tried.", *told]) if told else ""
 

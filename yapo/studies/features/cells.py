@@ -95,7 +95,7 @@ def method_cells(vectors: pd.DataFrame, top: int, options: TableOptions) -> pd.D
     means = _CountryMeans(vectors, options)
     rows = []
     for key, part in vectors.groupby(["task", "setting"], sort=False):
-        by_method = {str(name): own for name, own in part.groupby("method", sort=False)}
+        by_method = {str(name): group for name, group in part.groupby("method", sort=False)}
         for (one, a), (two, b) in combinations(by_method.items(), 2):
             change, effect = cosines(_changes(a), _changes(b)), cosines(_effects(a), _effects(b))
             sets = [(set(x[:top]), set(y[:top])) for x, y in zip(a["features"], b["features"], strict=True)]
@@ -134,7 +134,7 @@ def coherence_cells(tops: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     )
     rows = []
     for key, part in marked.groupby(CELL, sort=False):
-        by_country = {str(name): own for name, own in part.groupby("country", sort=False)}
+        by_country = {str(name): group for name, group in part.groupby("country", sort=False)}
         found: dict[str, dict[str, float | int]] = {}
         for name in ("fires", "fires_during", "silenced", "absent", *KEPT):
             values = [float(by_country[c][name].mean()) if c in by_country else np.nan for c in means.countries]
@@ -143,11 +143,11 @@ def coherence_cells(tops: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         counts = {"": len(part), "_absent": absent, "_silenced": silenced, "_kept": len(part) - absent - silenced}
         found |= {f"features{name}": _exact(count, len(by_country)) for name, count in counts.items()}
         for label in ("tokens", "topics"):
-            own, control, shared, compared = _between(by_country, means.countries, label)
+            agreed, control, shared, compared = _between(by_country, means.countries, label)
             found["shared"], found["shared_compared"] = _exact(shared, len(by_country)), _exact(compared, len(by_country))
-            found[f"{label}_same"] = means.pairs(own, means.same)
+            found[f"{label}_same"] = means.pairs(agreed, means.same)
             found[f"{label}_same_control"] = means.pairs(control, means.same)
-            found[f"{label}_other"] = means.pairs(own, means.other)
+            found[f"{label}_other"] = means.pairs(agreed, means.other)
             found[f"{label}_other_control"] = means.pairs(control, means.other)
         rows += [{**dict(zip(CELL, key, strict=True)), "metric": name, **row} for name, row in found.items()]
     return pd.DataFrame(rows)
@@ -160,8 +160,8 @@ def shared_features(tops: pd.DataFrame, most: int) -> pd.DataFrame:
         ``CELL``, feature, countries (a list), languages (how many), effect (mean over those countries), promoted, suppressed.
     """
     rows: list[dict[str, Any]] = []
-    for cell, own in tops.groupby(CELL, sort=False):
-        found = [(feature, part) for feature, part in own.groupby("feature") if len(part) > 1]
+    for cell, of_cell in tops.groupby(CELL, sort=False):
+        found = [(feature, part) for feature, part in of_cell.groupby("feature") if len(part) > 1]
         found.sort(key=lambda item: (-len(item[1]), -abs(item[1]["effect"].mean())))
         for feature, part in found[:most]:
             rows.append(
@@ -217,7 +217,7 @@ def _other_settings(vectors: pd.DataFrame, part: pd.DataFrame) -> Floats:
     """Return each country's mean cosine of its change with those of its other settings; NaN where there are none."""
     first = part.iloc[0]
     same = vectors[(vectors["task"] == first["task"]) & (vectors["method"] == first["method"])]
-    others = [_changes(own) for name, own in same.groupby("setting", sort=False) if name != first["setting"]]
+    others = [_changes(group) for name, group in same.groupby("setting", sort=False) if name != first["setting"]]
     if not others:
         return np.full(len(part), np.nan)
     mine = _changes(part)
@@ -231,7 +231,7 @@ def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: s
     Also return the number of shared features, summed over pairs of countries, and of those with examples in both.
     """
     total = compared = 0
-    own, control = (np.full((len(countries), len(countries)), np.nan) for _ in range(2))
+    agreed, control = (np.full((len(countries), len(countries)), np.nan) for _ in range(2))
     examples = {c: {int(row["feature"]): row for row in frame.to_dict("records")} for c, frame in by_country.items()}
     for (i, a), (j, b) in _present(countries, examples):
         shared = sorted(examples[a].keys() & examples[b].keys())
@@ -239,11 +239,13 @@ def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: s
         pairs = [(x, y) for x, y in pairs if len(x[f"{label}_before"]) and len(y[f"{label}_before"])]
         total, compared = total + len(shared), compared + len(pairs)
         if pairs:
-            own[i, j] = own[j, i] = np.mean([agreement(list(x[f"{label}_before"]), list(y[f"{label}_before"])) for x, y in pairs])
+            agreed[i, j] = agreed[j, i] = np.mean(
+                [agreement(list(x[f"{label}_before"]), list(y[f"{label}_before"])) for x, y in pairs]
+            )
             crossed = [(x, y) for pair in pairs for x, y in permutations(pair)]
             scores = [agreement(list(x[f"{label}_before"]), list(y[f"{label}_control"])) for x, y in crossed]
             control[i, j] = control[j, i] = np.mean(scores)
-    return own, control, total, compared
+    return agreed, control, total, compared
 
 
 def _present(countries: list[str], examples: dict[str, Any]) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:

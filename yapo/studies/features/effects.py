@@ -130,9 +130,9 @@ def sparse_effects(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
     """Return the effects of a displacement of codes ``u [d_sae]``; ``threshold`` follows the addition: "relu" or "jumprelu"."""
     u, theta = u.cpu(), _theta(sae, threshold)
     silent = _activate(u, theta)
-    own = texts.feature
-    there = _activate(texts.value + u[own], None if theta is None else theta[own]) - texts.value
-    total = (silent * len(texts)).index_add_(0, own, there - silent[own])
+    feature = texts.feature
+    there = _activate(texts.value + u[feature], None if theta is None else theta[feature]) - texts.value
+    total = (silent * len(texts)).index_add_(0, feature, there - silent[feature])
     return total / len(texts) * _lengths(sae)
 
 

@@ -127,8 +127,8 @@ def find_examples(
     seen = []
     for place, (feature, other) in enumerate(zip(features.tolist(), others.tolist(), strict=True)):
         before, after, control = unsteered[:, place], during[:, place], unsteered[:, width + place]
-        own, now, rest = (strongest(a, fact, n) for a in (before, after, control))
-        alive = len(own) > 0 and len(now) > 0  # else there is nothing that could be kept
+        top_before, top_during, top_control = (strongest(a, fact, n) for a in (before, after, control))
+        alive = len(top_before) > 0 and len(top_during) > 0  # else there is nothing that could be kept
 
         def agree(labels: Integers, a: Integers, b: Integers, alive: bool = alive) -> float:
             return agreement(labels[a].tolist(), labels[b].tolist()) if alive else float("nan")
@@ -140,16 +140,16 @@ def find_examples(
                 float((before > 0).mean()),
                 float((after > 0).mean()),
                 float(before.mean()),
-                own,
-                now,
-                rest,
-                before[own],
-                after[now],
-                agree(ids, own, now),
-                agree(topic, own, now),
+                top_before,
+                top_during,
+                top_control,
+                before[top_before],
+                after[top_during],
+                agree(ids, top_before, top_during),
+                agree(topic, top_before, top_during),
                 kept_mass(before, after) if alive else float("nan"),
-                agree(ids, rest, now),
-                agree(topic, rest, now),
+                agree(ids, top_control, top_during),
+                agree(topic, top_control, top_during),
                 kept_mass(control, after) if alive else float("nan"),
             )
         )

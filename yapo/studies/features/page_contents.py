@@ -128,17 +128,17 @@ def head_facts(measured: VectorEffects, texts: int) -> tuple[tuple[str, str], ..
     )
 
 
-def compare_methods(own: VectorEffects, others: dict[str, VectorEffects], top: int) -> tuple[MethodComparison, ...]:
+def compare_methods(measured: VectorEffects, others: dict[str, VectorEffects], top: int) -> tuple[MethodComparison, ...]:
     """Return how a vector compares with those of the other methods for the same questions."""
     found = []
     for method, other in others.items():
         found.append(
             MethodComparison(
                 method=label("method", method),
-                cosine=float(cosine_similarity(own.change, other.change, dim=0)),
-                shared=len(set(own.top.tolist()) & set(other.top.tolist())),
-                of=min(top, len(own.top), len(other.top)),
-                expected=expected_shared(len(own.top), len(other.top), len(own.effect)),
+                cosine=float(cosine_similarity(measured.change, other.change, dim=0)),
+                shared=len(set(measured.top.tolist()) & set(other.top.tolist())),
+                of=min(top, len(measured.top), len(other.top)),
+                expected=expected_shared(len(measured.top), len(other.top), len(measured.effect)),
             )
         )
     return tuple(found)

@@ -240,8 +240,8 @@ def index_page(tops: pd.DataFrame, neuronpedia: str, figures: Sequence[str], not
 def _links(rows: pd.DataFrame, task: Task, setting: Setting) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the name of each country with the address and text of the link to each method's page."""
     methods, found = ordered("method", rows["method"]), []
-    for (language, country), own in rows.groupby(["language", "country"], sort=False):
-        folder, first = folder_name(folder_of(str(language)), str(country)), own.groupby("method")["feature"].first()
+    for (language, country), of_country in rows.groupby(["language", "country"], sort=False):
+        folder, first = folder_name(folder_of(str(language)), str(country)), of_country.groupby("method")["feature"].first()
         links = [
             (f"{folder}/{file_name(m, task, setting)}", f"feature {first[m]} …" if m in first else "no effect") for m in methods
         ]

@@ -59,9 +59,9 @@ def finding_parts(tables: Mapping[str, Table], settings: Sequence[str]) -> list[
     parts = []
     for task in ordered("task", cells["task"]):
         for setting in ordered("setting", settings):
-            own = cells[(cells["task"] == task) & (cells["setting"] == setting)].set_index(["metric", "method"])["value"]
+            values = cells[(cells["task"] == task) & (cells["setting"] == setting)].set_index(["metric", "method"])["value"]
             methods = ordered("method", cells["method"])
-            found = {name: {m: own[name, m] for m in methods if (name, m) in own} for name in METRICS}
+            found = {name: {m: values[name, m] for m in methods if (name, m) in values} for name in METRICS}
             parts.append({"task": task, "setting": setting, **found})
     return parts
 

@@ -85,9 +85,9 @@ class CountryPages:
         wanted, note, rows = self.config.studies.features, self.config.report.note, []
         pair = sources.texts.pair.numpy()
         fact, topic = (pd.factorize(fits[column])[0][pair] for column in ("question_id", "topic"))
-        for method, own in found.items():
+        for method, measured in found.items():
             examples = find_examples(
-                own.vector, self.lens.sae, sources.texts, own.top, fact, topic, wanted.examples, self.config.report.seed
+                measured.vector, self.lens.sae, sources.texts, measured.top, fact, topic, wanted.examples, self.config.report.seed
             )
             page = VectorPage(
                 self.language,
@@ -95,11 +95,11 @@ class CountryPages:
                 method,
                 task,
                 setting,
-                head_facts(own, texts),
-                self.lens.words(own.change[None])[0],
-                feature_cards(own, examples, self.lens, sources),
-                by_weight(own, self.lens, sources, wanted.top),
-                compare_methods(own, {name: other for name, other in found.items() if name != method}, wanted.top),
+                head_facts(measured, texts),
+                self.lens.words(measured.change[None])[0],
+                feature_cards(measured, examples, self.lens, sources),
+                by_weight(measured, self.lens, sources, wanted.top),
+                compare_methods(measured, {name: other for name, other in found.items() if name != method}, wanted.top),
                 self._links(method, task, setting, list(found)),
                 page_notes(wanted.examples, note, self.neuronpedia),
                 self.neuronpedia,
@@ -107,7 +107,8 @@ class CountryPages:
             folder = self.paths.root / NAME / folder_name(self.language, self.country)
             write_text(folder / file_name(method, task, setting), vector_page(page))
             rows += [
-                {"method": method, "rank": rank, **_top_row(own, item, self.lens, sources)} for rank, item in enumerate(examples)
+                {"method": method, "rank": rank, **_top_row(measured, item, self.lens, sources)}
+                for rank, item in enumerate(examples)
             ]
         return rows
 
@@ -157,7 +158,7 @@ def main(config: Config) -> None:
             texts = Texts.of(store, part.validation, lm.device)
             found = {m: measure_effects(v, sae, texts, wanted.top) for m, v in pages.vectors(task, setting).items()}
             here = {"language": items["language"].iloc[0], "country": config.country, "task": task, "setting": setting}
-            vectors += [{**here, "method": m, **_vector_row(own, texts)} for m, own in found.items()]
+            vectors += [{**here, "method": m, **_vector_row(measured, texts)} for m, measured in found.items()]
             if setting in wanted.settings:
                 read = Texts.of(store, [*part.train, *part.validation], lm.device)
                 sources = SourceTexts(store, read, rows["topic"].tolist())

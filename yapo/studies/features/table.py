@@ -143,9 +143,9 @@ def _coherence_table(data: pd.DataFrame, top: int, countries: int, options: Tabl
         for method in ordered("method", part["method"]):
             compared, shared = _counts(part, method)
             rates = [compared, *(_cell(part, method, name, 1, scale=100.0) for name in percent), shared]
-            own = [_cell(part, method, name, 2) for name in pairs]
+            itself = [_cell(part, method, name, 2) for name in pairs]
             control = [_cell(part, method, name, 2) for name, _ in pairs.values()]
-            lines.append(TableRow((label("method", method), "itself"), (*rates, *own)))
+            lines.append(TableRow((label("method", method), "itself"), (*rates, *itself)))
             lines.append(TableRow((label("method", method), "control"), (*[None] * len(rates), *control)))
         groups.append(Group(heading, tuple(lines)))
     sheet = Sheet(
@@ -224,8 +224,8 @@ def _cell(part: pd.DataFrame, method: str, metric: str, digits: int, scale: floa
 
 def _counts(part: pd.DataFrame, method: str) -> tuple[Cell, Cell]:
     """Return how many strongest and shared features are compared, of all; and why the others are not."""
-    own = part[(part["method"] == method) & part["metric"].str.match("features|shared")]
-    counts = {row["metric"]: int(row["value"]) for row in records(own)}
+    of_method = part[(part["method"] == method) & part["metric"].str.match("features|shared")]
+    counts = {row["metric"]: int(row["value"]) for row in records(of_method)}
     reasons = [(counts["features_absent"], "never fire before"), (counts["features_silenced"], "silenced")]
     why = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
     return (

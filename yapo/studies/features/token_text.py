@@ -62,8 +62,8 @@ def _whole(text: Callable[[int, int], str], place: int, first: int, last: int) -
     for size in range(1, last - first + 1):
         for start in range(max(first, place - size + 1), min(place, last - size) + 1):
             end = start + size
-            own = text(start, end)
-            if BROKEN not in own and not _hangs(own) and not _hangs(text(end, min(end + LONGEST, last))):
+            decoded = text(start, end)
+            if BROKEN not in decoded and not _hangs(decoded) and not _hangs(text(end, min(end + LONGEST, last))):
                 return start, end
     return place, place + 1
 

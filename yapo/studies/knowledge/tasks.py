@@ -96,9 +96,9 @@ class Questions:
     def __init__(self, config: KnowledgeConfig, folder: Path) -> None:
         self.config = config
         check_tasks(folder)
-        own = TaskManager(include_path=folder, include_defaults=False)
-        self.own = set(own.all_subtasks)
-        manager = own if set(config.tasks) <= set(own.all_tasks) else TaskManager(include_path=folder)  # takes seconds
+        ours = TaskManager(include_path=folder, include_defaults=False)
+        self.our_tasks = set(ours.all_subtasks)
+        manager = ours if set(config.tasks) <= set(ours.all_tasks) else TaskManager(include_path=folder)  # takes seconds
         for name in config.tasks:
             if name not in manager.all_tasks:
                 near = difflib.get_close_matches(name, manager.all_tasks, n=3)
@@ -171,7 +171,7 @@ class Questions:
         """Return ``KEY`` and the value of each question, where a metric has one number for each."""
         for task, samples in results["samples"].items():
             for sample in samples:
-                question = sample["doc"]["question_id"] if task in self.own else f"{task}/{sample['doc_id']}"
+                question = sample["doc"]["question_id"] if task in self.our_tasks else f"{task}/{sample['doc_id']}"
                 for metric in sample["metrics"]:
                     if isinstance(sample[metric], int | float):
                         kept = _metric(metric, sample["filter"])
@@ -179,15 +179,15 @@ class Questions:
 
     def _rows(self, score: dict[str, Any], answers: pd.DataFrame) -> pd.DataFrame:
         """Return the questions behind a score, or the score itself where it is not their mean."""
-        own = answers[answers["task"].isin(self.members(score["task"])) & (answers["metric"] == score["metric"])]
-        if len(own) == score["n"] and np.isclose(own["value"].mean(), score["value"], rtol=0, atol=1e-9):
-            rows: pd.DataFrame = own.assign(stderr=float("nan"), n=1)
+        answered = answers[answers["task"].isin(self.members(score["task"])) & (answers["metric"] == score["metric"])]
+        if len(answered) == score["n"] and np.isclose(answered["value"].mean(), score["value"], rtol=0, atol=1e-9):
+            rows: pd.DataFrame = answered.assign(stderr=float("nan"), n=1)
         else:
             rows = pd.DataFrame([{**score, "question_id": "", "prompt": ""}])
         return rows.assign(questions=self._questions(str(score["task"])))[COLUMNS]
 
     def _questions(self, task: str) -> str:
-        return next((f"culture_{form}" for form in TASKS if task in self.own and task.startswith(f"culture_{form}_")), task)
+        return next((f"culture_{form}" for form in TASKS if task in self.our_tasks and task.startswith(f"culture_{form}_")), task)
 
     def _sums_up(self, group: str) -> bool:
         return bool(self.loaded["groups"][group].has_aggregation)

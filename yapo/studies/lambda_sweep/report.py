@@ -114,10 +114,10 @@ def best_multipliers(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         for method in part["method"].unique():
             if method == "baseline":
                 continue
-            own = pd.concat([base, draws.loc[[method]]])
-            lambdas = own.index.get_level_values("multiplier").to_numpy(dtype=float)
+            curve = pd.concat([base, draws.loc[[method]]])
+            lambdas = curve.index.get_level_values("multiplier").to_numpy(dtype=float)
             order = np.argsort(np.abs(lambdas), kind="stable")
-            best = lambdas[order][own.to_numpy()[order].argmax(axis=0)]
+            best = lambdas[order][curve.to_numpy()[order].argmax(axis=0)]
             low, high = np.quantile(best[1:], [tail, 1 - tail], method="nearest") if len(best) > 1 else (np.nan, np.nan)
             found.append((*panel, method, best[0], low, high))
     return pd.DataFrame(found, columns=[*PANEL, "method", "best", "best_low", "best_high"])
@@ -152,11 +152,11 @@ def lambda_sweep_table(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFra
             lines = []
             for setting in ordered("setting", cells["setting"]):
                 panel = (task, variant, setting)
-                own = best[(best[PANEL] == panel).all(axis=1)]
+                of_panel = best[(best[PANEL] == panel).all(axis=1)]
                 lines.append(TableRow((label("setting", setting), label("method", "baseline")), _baseline(at, panel)))
                 lines += [
                     TableRow((label("setting", setting), label("method", str(row["method"]))), _line(at, panel, row))
-                    for row in records(in_order(own, ["method"]))
+                    for row in records(in_order(of_panel, ["method"]))
                 ]
             groups.append(Group(f"{label('task', task)}, {label('variant', variant).lower()} questions", tuple(lines)))
     sheet = Sheet(
@@ -220,8 +220,8 @@ def finding_values(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFrame) 
     gap = gold_gap(rows)
     tasks = []
     for task in ordered("task", cells["task"]):
-        own = cells[cells["task"] == task].groupby(["variant", "measure"])
-        scores, log_probs, unparsed = (own.get_group(("nonlocalized", name)) for name in ("score", "log_prob", "unparsed"))
+        of_task = cells[cells["task"] == task].groupby(["variant", "measure"])
+        scores, log_probs, unparsed = (of_task.get_group(("nonlocalized", name)) for name in ("score", "log_prob", "unparsed"))
         tasks.append(
             {
                 "name": task,
@@ -229,7 +229,7 @@ def finding_values(rows: pd.DataFrame, cells: pd.DataFrame, best: pd.DataFrame) 
                 "unsteered": scores.loc[scores["method"] == "baseline", "value"].iloc[0],
                 "best": records(best[(best["task"] == task) & (best["variant"] == "nonlocalized")]),
                 "changes": [(multiplier, records(scores[scores["multiplier"] == multiplier])) for multiplier in (1.0, -1.0)],
-                "localized": records(own.get_group(("localized", "score")).query("multiplier == 1")),
+                "localized": records(of_task.get_group(("localized", "score")).query("multiplier == 1")),
                 "unparsed": records(unparsed.sort_values("value", ascending=False, kind="stable").head(1))[0],
                 "log_probs": records(log_probs[log_probs["multiplier"] == 1.0]),
                 "gold": gap[task, "nonlocalized"],
@@ -327,11 +327,11 @@ def _curves(axes: Axes, cells: pd.DataFrame, methods: list[str], by_displacement
     axes.axhline(base["value"].iloc[0], color=style.colour("baseline"), linestyle=":", linewidth=1.1, zorder=1)
     axes.axvline(0, color="#c4cad4", linewidth=0.8, zorder=0)
     for method in methods:
-        own = pd.concat([cells[cells["method"] == method], base]).sort_values("multiplier")
-        x = np.sign(own["multiplier"]) * own["displacement"] if by_displacement else own["multiplier"]
+        curve = pd.concat([cells[cells["method"] == method], base]).sort_values("multiplier")
+        x = np.sign(curve["multiplier"]) * curve["displacement"] if by_displacement else curve["multiplier"]
         if bands:
-            axes.fill_between(x, own["low"], own["high"], color=style.colour(method), alpha=0.13, linewidth=0)
-        axes.plot(x, own["value"], color=style.colour(method), marker=style.marker(method), markersize=3.2, linewidth=1.3)
+            axes.fill_between(x, curve["low"], curve["high"], color=style.colour(method), alpha=0.13, linewidth=0)
+        axes.plot(x, curve["value"], color=style.colour(method), marker=style.marker(method), markersize=3.2, linewidth=1.3)
 
 
 def _bands_leave_room(scores: pd.DataFrame) -> bool:

@@ -94,9 +94,9 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: Set
         lines = []
         for method in ordered("method", cells.loc[cells["task"] == task, "method"]):
             at = {cell["measure"]: cell for cell in records(cells[(cells["task"] == task) & (cells["method"] == method)])}
-            own = countries[(countries["task"] == task) & (countries["method"] == method)]
-            means = [_plain(own[name].mean()) for name in ("agreement", "separability")]
-            ranks = [_plain(rank_correlation(own, name)) for name in ("agreement", "separability")]
+            of_method = countries[(countries["task"] == task) & (countries["method"] == method)]
+            means = [_plain(of_method[name].mean()) for name in ("agreement", "separability")]
+            ranks = [_plain(rank_correlation(of_method, name)) for name in ("agreement", "separability")]
             shares = [number_cell(at[name], 1) for name in ("wrong", "right")]
             gain = change_cell(at["gain"], score_digits(task), VALUE)
             lines.append(TableRow((label("method", method),), (*shares, gain, *means, *ranks, Cell(f"{at['gain']['n']:,}"))))
@@ -134,8 +134,15 @@ def reliability_figure(countries: pd.DataFrame, setting: Setting, note: str) -> 
     for panels, task in zip(figure.subplots(len(tasks), 2, squeeze=False), tasks, strict=True):
         for axes, measure in zip(panels, ("agreement", "separability"), strict=True):
             for method in methods:
-                own = countries[(countries["task"] == task) & (countries["method"] == method)].dropna(subset=[measure])
-                axes.plot(own[measure], own["gain"], style.marker(method), color=style.colour(method), markersize=4, alpha=0.8)
+                of_method = countries[(countries["task"] == task) & (countries["method"] == method)].dropna(subset=[measure])
+                axes.plot(
+                    of_method[measure],
+                    of_method["gain"],
+                    style.marker(method),
+                    color=style.colour(method),
+                    markersize=4,
+                    alpha=0.8,
+                )
             axes.axhline(0, color=style.colour("baseline"), linestyle=":", linewidth=1.1, zorder=1)
             axes.set_title(label("task", task))
             axes.locator_params(axis="x", nbins=5)
@@ -150,15 +157,15 @@ def finding_values(cells: pd.DataFrame, countries: pd.DataFrame) -> list[dict[st
     """Return what ``finding.md.j2`` prints of each task."""
     found = []
     for task in ordered("task", cells["task"]):
-        own = in_order(cells[cells["task"] == task], ["method"])
+        of_task = in_order(cells[cells["task"] == task], ["method"])
         part = countries[countries["task"] == task]
         ranks = {method: rank_correlation(rows, "separability") for method, rows in part.groupby("method", sort=False)}
         found.append(
             {
                 "name": task,
-                "n": int(own["n"].max()),
+                "n": int(of_task["n"].max()),
                 "agreement": float(part["agreement"].mean()),
-                "wrong": records(own[own["measure"] == "wrong"]),
+                "wrong": records(of_task[of_task["measure"] == "wrong"]),
                 "ranks": [(m, ranks[m]) for m in ordered("method", part["method"]) if ranks[m] is not None],
             }
         )

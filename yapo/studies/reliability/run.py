@@ -42,14 +42,14 @@ def main(config: Config) -> None:
     for task in config.tasks:
         pairs = read_prepared(paths, language, config.country, task)
         chosen, rejected = (side.to(lm.device) for side in answer_states(pairs, setting))
-        own = answers[answers["task"] == task]
-        baseline = own[own["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
+        of_task = answers[answers["task"] == task]
+        baseline = of_task[of_task["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
         for method in config.methods:
             vector = reader.read(language, config.country, method, task, setting)
             along = (
                 None if get_method(method).space.reads_prompt else separability(chosen, rejected, mean_direction(vector, chosen))
             )
-            rows = own[own["method"] == method].join(baseline, on=ITEM)
+            rows = of_task[of_task["method"] == method].join(baseline, on=ITEM)
             measured = {"agreement": cosine_agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
             frames.append(rows[["language", "country", "task", "method", *ITEM, "score", "baseline"]].assign(**measured))
     write_parquet(paths.study_rows("reliability", language, config.country), pd.concat(frames, ignore_index=True))

@@ -103,8 +103,8 @@ def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[st
     facts = sorted(set(items["question_id"]))
     if number is None or number >= len(facts):
         return facts
-    chosen = np.random.default_rng(seed).permutation(len(facts))[:number]
-    return [facts[i] for i in sorted(chosen)]
+    drawn = np.random.default_rng(seed).permutation(len(facts))[:number]
+    return [facts[i] for i in sorted(drawn)]
 
 
 def _sources(
@@ -175,22 +175,24 @@ def _answers(answerer: Answerer, items: pd.DataFrame, task: Task, sources: Seque
 def _prompt_control(paths: Paths, language: str, country: str, task: Task, setting: Setting, variant: Variant) -> pd.DataFrame:
     """Return the answers to the prompt that names the country, from the stage evaluate."""
     rows = read_table(paths.evaluation(language, country))
-    own = (rows["method"] == "prompt") & (rows["task"] == task) & (rows["setting"] == setting) & (rows["variant"] == variant)
-    return rows[own].assign(source="", relation="prompt", epoch=0, multiplier=0.0)
+    wanted = (rows["method"] == "prompt") & (rows["task"] == task) & (rows["setting"] == setting) & (rows["variant"] == variant)
+    return rows[wanted].assign(source="", relation="prompt", epoch=0, multiplier=0.0)
 
 
 def _compared(rows: pd.DataFrame, siblings: dict[str, pd.DataFrame], items: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Add ``change``, ``adopted`` and ``adopted_before`` to the answers of one task and variant."""
     base = rows[rows["method"] == "baseline"].set_index(ITEM)[["score", "completion"]]
-    place = pd.MultiIndex.from_frame(rows[ITEM])
-    before = base.reindex(place)
+    item = pd.MultiIndex.from_frame(rows[ITEM])
+    before = base.reindex(item)
     rows = rows.assign(change=rows["score"].to_numpy() - before["score"].to_numpy(), adopted=np.nan, adopted_before=np.nan)
-    asked = items.set_index(ITEM)[["answer", "options", "answer_index"]].reindex(place).reset_index()
+    asked = items.set_index(ITEM)[["answer", "options", "answer_index"]].reindex(item).reset_index()
     for source, theirs in siblings.items():
-        own = (rows["source"] == source).to_numpy()
-        answers = answers_of(asked[own], theirs)
-        rows.loc[own, "adopted"] = adopted(asked[own], rows.loc[own, "completion"].tolist(), task, answers)
-        rows.loc[own, "adopted_before"] = adopted(asked[own], before.loc[own, "completion"].tolist(), task, answers)
+        of_source = (rows["source"] == source).to_numpy()
+        answers = answers_of(asked[of_source], theirs)
+        rows.loc[of_source, "adopted"] = adopted(asked[of_source], rows.loc[of_source, "completion"].tolist(), task, answers)
+        rows.loc[of_source, "adopted_before"] = adopted(
+            asked[of_source], before.loc[of_source, "completion"].tolist(), task, answers
+        )
     return rows
 
 

@@ -140,20 +140,20 @@ def transfer_table(cells: TransferCells, options: TableOptions) -> Table:
     return make_table(sheet, data, options.note)
 
 
-def _line(at: Records, place: tuple[Task, Variant, str], method: str) -> TableRow:
-    task, _, language = place
+def _line(at: Records, group: tuple[Task, Variant, str], method: str) -> TableRow:
+    task, _, language = group
     digits = score_digits(task)
     relation = {"baseline": "none", "prompt": "prompt"}.get(method, "own")
-    score = at.get((*place, method, relation, "score"))
-    changes = [at.get((*place, method, name, "change")) for name in RELATIONS]
+    score = at.get((*group, method, relation, "score"))
+    changes = [at.get((*group, method, name, "change")) for name in RELATIONS]
     unsteered = [
-        next((cell for key, cell in at.items() if key[:3] == place and key[5] == measure), None)  # the same for every method
+        next((cell for key, cell in at.items() if key[:3] == group and key[5] == measure), None)  # the same for every method
         for measure in ("kept_before", "adopted_before")
     ]
     by_relation: dict[str, list[dict[str, Any] | None]] = {
         "none": unsteered,
         "prompt": [None, None],
-        "own": [at.get((*place, method, "same language", measure)) for measure in ("kept", "adopted")],
+        "own": [at.get((*group, method, "same language", measure)) for measure in ("kept", "adopted")],
     }
     counted = changes if relation == "own" else [score]
     n, *others = ("–" if cell is None else f"{cell['n']:,}" for cell in counted)

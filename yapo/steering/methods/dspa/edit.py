@@ -138,13 +138,13 @@ class Conditional(Intervention):
         Returns:
             ``[rows, k_diff]``, -1 where there are fewer.
         """
-        chosen = torch.full((len(scores), self.info.k_diff), -1, device=scores.device)
+        lowest = torch.full((len(scores), self.info.k_diff), -1, device=scores.device)
         if wanted:
             low, place = scores.sort(dim=1, stable=True)
             enters = low < 0 if self.info.signed else torch.ones_like(low, dtype=torch.bool)
             ids = torch.where(enters, self._columns[place], -1)[:, : self.info.k_diff]
-            chosen[:, : ids.shape[1]] = ids
-        return chosen
+            lowest[:, : ids.shape[1]] = ids
+        return lowest
 
     def codes(self, hidden: Tensor) -> None:
         """See ``Intervention.codes``: nothing, since it encodes the few tokens that are live."""

@@ -42,14 +42,14 @@ class DSPA:
         lm = models.language_model(0)
         lm.check_layer(options.layer_out)
         sae_in, sae_out = (models.autoencoder(layer).to(lm.device) for layer in (options.layer_in, options.layer_out))
-        chosen = {part.name: _training_pairs(part, options) for part in inputs.sets}
-        used = sorted(set().union(*chosen.values()))
+        training_pairs = {part.name: _training_pairs(part, options) for part in inputs.sets}
+        used = sorted(set().union(*training_pairs.values()))
         pairs = [inputs.store.pairs[i] for i in used]
         counts = count(lm, pairs, options, sae_in, sae_out, inputs.train.rows_per_pass, models.min_explained_variance)
         vectors = {}
         header = {"layer": options.layer_out, "sae": sae_out.source, "sae_digest": sae_out.digest, "convention": MAP_CONVENTION}
         for part in inputs.sets:
-            found = _map(part.name, counts.of(np.searchsorted(used, chosen[part.name])), options, lm, sae_in, sae_out)
+            found = _map(part.name, counts.of(np.searchsorted(used, training_pairs[part.name])), options, lm, sae_in, sae_out)
             validation = [inputs.store.pairs[i] for i in part.validation]
             moved = mean_displacement(
                 lm, Conditional(found, sae_in, sae_out), validation, options.alpha, inputs.train.rows_per_pass

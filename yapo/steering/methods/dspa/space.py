@@ -23,12 +23,12 @@ class MapSpace(Space):
 
     def read_payload(self, file: VectorFile, entries: int) -> ConditionalMap:  # noqa: ARG002
         """See ``Space.read_payload``."""
-        if set(file.own) != {"map"}:
-            raise file.refusal(f"its header has {', '.join(file.own) or 'no map'}, but space=map has a map")
-        if not isinstance(file.own["map"], dict):
-            raise file.refusal(f"the map of its header is {file.own['map']!r}, not a JSON object")
+        if set(file.extra) != {"map"}:
+            raise file.refusal(f"its header has {', '.join(file.extra) or 'no map'}, but space=map has a map")
+        if not isinstance(file.extra["map"], dict):
+            raise file.refusal(f"the map of its header is {file.extra['map']!r}, not a JSON object")
         try:
-            return ConditionalMap.read(file.tensors, file.own["map"])
+            return ConditionalMap.read(file.tensors, file.extra["map"])
         except YapoError as error:
             raise file.refusal(str(error)) from None
 

@@ -85,8 +85,8 @@ def variants(
 
 def own_values(options: DspaOptions, available: int) -> dict[str, str]:
     """Return the experiment's own value of each change, as a table shows it; ``available``: how many pairs there are."""
-    own = {name: option_text(value) for name, value in asdict(options).items()}
-    return own | {PAIRS: str(available), LAYERS: f"{options.layer_in} to {options.layer_out}"}
+    values = {name: option_text(value) for name, value in asdict(options).items()}
+    return values | {PAIRS: str(available), LAYERS: f"{options.layer_in} to {options.layer_out}"}
 
 
 def option_text(value: Any) -> str:
@@ -110,8 +110,8 @@ def fit_variants(inputs: FitInputs, part: TrainSet, wanted: Sequence[MapVariant]
     for variant in wanted:
         name = _set_name(variant)
         sets.setdefault(_counted(variant.options), {})[name] = replace(part, name=name, train=_drawn(part, variant, seed))
-    for options, own in sets.items():
-        vectors = DSPA().fit(replace(inputs, options=asdict(options), sets=list(own.values())))
+    for options, parts in sets.items():
+        vectors = DSPA().fit(replace(inputs, options=asdict(options), sets=list(parts.values())))
         for name, vector in vectors.items():
             assert isinstance(vector.payload, ConditionalMap)
             made[options, name] = vector.payload
