@@ -40,7 +40,7 @@ def place_in(metadata: bytes, last: bool = False) -> int | None:
 
 
 def digits(path: Path, offset: int) -> bytes:
-    """Compute the digest of a file whose own digits begin at ``place``."""
+    """Compute the digest of a file whose own digits begin at ``offset``."""
     total = xxhash.xxh3_128()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held, memoryview(held) as whole:
         with whole[:offset] as before:
@@ -53,7 +53,7 @@ def digits(path: Path, offset: int) -> bytes:
 
 
 def seal(path: Path, offset: int | None) -> None:
-    """Fill in the digits at ``place``; nothing to do where there is no place for them."""
+    """Fill in the digits at ``offset``; nothing to do where there is no place for them."""
     if offset is not None:
         found = digits(path, offset)
         with path.open("r+b") as file:

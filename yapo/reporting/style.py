@@ -81,7 +81,7 @@ def interval_dot(
     size: float = 4.5,
     **look: Any,
 ) -> None:
-    """Draw a number of a method, times ``scale``, as a dot in line ``place``, with its interval; ``names`` are its columns."""
+    """Draw a number of a method, times ``scale``, as a dot in line ``line``, with its interval; ``names`` are its columns."""
     value, low, high = (scale * float(cell[name]) for name in names)
     axes.plot([low, high], [line, line], color=colour(method), linewidth=1.6, alpha=0.5)
     axes.plot([value], [line], color=colour(method), marker=marker(method), markersize=size, linestyle="", **look)

@@ -79,7 +79,7 @@ def _part(changes: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _changed(settings: T, changes: dict[str, Any], key: str) -> T:
-    """Change typed settings, in which errors name ``place``."""
+    """Change typed settings, in which errors name ``key``."""
     try:
         return changed(settings, changes)
     except YapoError as error:
