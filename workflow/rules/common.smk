@@ -127,7 +127,7 @@ def for_model(minutes):
 
 
 def settings_and_code(module, config=PLAIN_CONFIG):
-    """What decides a stage's result, one text each, for ``params``: Snakemake tells which of them changed."""
+    """Return what decides a stage's result, one text each, for ``params``: Snakemake tells which of them changed."""
     return [
         constant(f"{name} = {value}")
         for name, value in result_inputs(module, config).items()

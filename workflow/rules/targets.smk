@@ -1,4 +1,4 @@
-"""What people ask for. Every kept file is named, so that a lost intermediate is noticed and made again."""
+"""Targets that people ask for. Every kept file is named, so that a lost intermediate is noticed and made again."""
 
 
 rule all_tables:
