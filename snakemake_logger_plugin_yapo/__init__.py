@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections import Counter, defaultdict
@@ -18,6 +19,12 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_yapo.reasons import Clause, clauses
+from yapo.dag.command_line import check_command_line
+
+if re.search(
+    r"snakemake(/__main__\.py)?$", sys.argv[0]
+):  # it imports plugins before it reads the command line, and profiles after
+    check_command_line(sys.argv[1:])
 
 WIDTH = 200  # characters of the longest line
 _ALIKE = 3  # planned jobs of one rule and reason from which they share a line

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from yapo.data.text import shown
 from yapo.errors import YapoError
@@ -132,6 +133,16 @@ def check_path(key: str, value: str) -> None:
     """Refuse a path that no file of a study can have: Snakemake takes braces for wildcards."""
     require(not value.startswith("~"), key, value, "~ is not read here; write the home folder in full")
     require(value.isprintable() and not set(value) & set("{}"), key, repr(value), "use a path without braces and line ends")
+
+
+def host_of(url: str) -> str | None:
+    """Return the host of an address; None where it names none, or one that cannot exist."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+        return host if host and host.encode("idna") and url.isprintable() and " " not in url else None
+    except ValueError:
+        return None
 
 
 def check_seed(key: str, value: int) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from yapo.redaction import redact
 
+_LONGEST = 100  # characters shown of a name that is none
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -27,7 +28,7 @@ class YapoError(Exception):
 
 def unknown(kind: str, key: str, value: str, known: Iterable[str]) -> YapoError:
     """Return the error for a name that is none of ``known``; it says the nearest of them, and all."""
-    names = list(known)
+    names, value = list(known), value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."
     return YapoError(f"{key}={value}: unknown {kind}; {nearest(value, names)}choose among {', '.join(names)}")
 
 

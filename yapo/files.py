@@ -238,7 +238,7 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
 def digest(value: Any) -> str:
     """Return twelve hexadecimal digits that identify a JSON-like value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def file_digest(*paths: Path) -> str:

@@ -12,7 +12,7 @@ from snakemake.cli import parse_config
 
 from yapo.config.compose import compose
 from yapo.config.conf_files import as_text, quoted
-from yapo.dag.command_line import check_command_line, check_targets
+from yapo.dag.command_line import check_command_line, check_targets, slurm_number
 from yapo.dag.options import TARGETS, read_options
 from yapo.errors import YapoError
 
@@ -106,22 +106,48 @@ COMMANDS = [
     "-C experiment=smoke all_tables",
     "--cores 2 --config all_tables",
     "--config overrides='train.epochs=3' country_egypt --cores 2",
+    "--config 'a b=1'",
+    "--config =smoke",
+]
+REFUSED = [
+    *((command, "--config ", "put -- before the target") for command in COMMANDS),
+    ("--config train.lr=1e-3 -- x", "--config train.lr=1e-3: is a setting; ", 'overrides="train.lr=1e-3"'),
+    ("-C experiment=smoke data.path=a.csv", "--config data.path=a.csv: is a setting; ", "put it into overrides"),
+    ("--config countries=[egypt, nepal] -- x", "--config countries=[egypt, nepal]: is split at a space; ", "in quotes"),
+    ("--config method_overrides={yapo: train.lr=1}", "--config method_overrides={yapo: train.lr=1}: is split", "in quotes"),
+    ("--executor slurm -n", "--executor slurm: the plugin that submits jobs is not installed; ", "pip install"),
+    ("-n -e slurm", "--executor slurm: the plugin that submits jobs is not installed; ", "pip install"),
+    ("--executor=slurm", "--executor slurm: the plugin that submits jobs is not installed; ", "pip install"),
+    ("--workflow-profile profiles/slrm -n", "--workflow-profile profiles/slrm: no such folder; ", "profiles/"),
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_target_after_config(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("command", "start", "part"), REFUSED, ids=[command for command, *_ in REFUSED])
+def test_commands_that_are_refused(
+    command: str, start: str, part: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [])  # no plugin is found
     with pytest.raises(SystemExit) as caught:
         check_command_line(shlex.split(command))
     line = capsys.readouterr().err
     assert caught.value.code == 2
-    assert line.startswith("error: --config ")
-    assert "put -- before the target" in line
+    assert line.startswith(f"error: {start}")
+    assert part in line
     assert line.count("\n") == 1
 
 
+@pytest.mark.parametrize("text", ["", "four", "-1", "2.5", " 8", "32GB", "٤", "9" * 30])
+def test_numbers_of_the_slurm_profile(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YAPO_SLURM_GPUS", text)
+    with pytest.raises(YapoError, match=r"^YAPO_SLURM_GPUS=.*: must be a whole number, 0 or more; correct or unset it$"):
+        slurm_number("YAPO_SLURM_GPUS", 8)
+    monkeypatch.setenv("YAPO_SLURM_GPUS", "2")
+    assert (slurm_number("YAPO_SLURM_GPUS", 8), slurm_number("YAPO_SLURM_MEM_MB", 32000)) == (2, 32000)
+
+
 @pytest.mark.parametrize(
-    "command", ["--config experiment=smoke -- all_tables", "all_tables --config experiment=smoke", "-n x", ""]
+    "command",
+    ["--config experiment=smoke -- all_tables", "all_tables --config experiment=smoke", "-n x", "", "--workflow-profile none x"],
 )
 def test_commands_that_are_clear(command: str) -> None:
     check_command_line(shlex.split(command))

@@ -53,11 +53,16 @@ def test_what_cannot_be_a_folder_of_behaviours(tmp_path: Path) -> None:
         behaviours_in("nowhere")
     with pytest.raises(YapoError, match=r"^studies.behaviours.folder=nowhere: no such folder"):
         known_countries(DataConfig(source="preferences", path="nowhere"), "studies.behaviours.folder")
-    with pytest.raises(YapoError, match=r"no folder in it has a train file \(train.csv"):
+    with pytest.raises(YapoError, match=r"no folder in it has a train file; give each behaviour one \(train.csv"):
         behaviours_in(str(tmp_path))
     write(tmp_path / "lies", "train", ["is it"])
     with pytest.raises(YapoError, match=r"country=lie.*lies"):
         load_behaviour(str(tmp_path), "lie", SplitConfig())
+    write(tmp_path / "all-lies", "train", ["is it"])
+    assert behaviours_in(str(tmp_path)) == ["all-lies", "lies"]
+    write(tmp_path / "all_lies", "train", ["is it"])
+    with pytest.raises(YapoError, match="folders 'all-lies' and 'all_lies' are one name; rename or remove one"):
+        behaviours_in(str(tmp_path))
     write(tmp_path / "lies", "train", ["is it"], "jsonl")
     with pytest.raises(YapoError, match=r"both train.csv and train.jsonl are there; remove one"):
         behaviours_in(str(tmp_path))

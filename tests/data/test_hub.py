@@ -57,7 +57,16 @@ def test_countries_of_a_copy_and_of_the_hub(kind: str, tmp_path: Path) -> None:
     [
         ("nothing/here/at/all", None, "no such folder; give a folder with a copy of the data, or a hub id"),
         ("empty", {}, "no data set in this folder can be read .*neither parquet files"),
-        ("broken", {"a.parquet": b"PAR1 but no more"}, "no data set in this folder can be read"),
+        ("broken", {"a.parquet": b"PAR1 but no more"}, "no data set in this folder can be read .*broken/a.parquet: "),
+        (
+            "pointer",
+            {"a.parquet": b"version https://git-lfs.github.com/spec/v1\n"},
+            "no data set in this folder can be read .*pointer/a.parquet: ",
+        ),
+        ("state", {"state.json": b"[]", "dataset_info.json": b"{}"}, "no data set in this folder can be read"),
+        ("info", {"state.json": b"{}", "dataset_info.json": b"[]"}, "no data set in this folder can be read"),
+        ("splits", {"dataset_dict.json": b"{}"}, "no data set in this folder can be read"),
+        ("no splits", {"dataset_dict.json": b'{"splits": []}'}, ".*its list of splits is empty"),
         ("half", {"dataset_dict.json": b'{"splits": ["train"]}'}, "no data set in this folder can be read"),
         ("file.parquet", b"", "no such folder"),
     ],

@@ -152,7 +152,9 @@ def test_unsteered_completions_serve_every_layer(tmp_path: Path, lm: LanguageMod
     assert open_cache(tmp_path, lm, layer=2).complete(PROMPTS, [Condition()], NEW) == before
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"abc": ["cut of', b"[1, 2]", b"5", b"null", b"\xff\xfe", b'"text"'])
+@pytest.mark.parametrize(
+    "damage", [b"", b'{"abc": ["cut of', b"[1, 2]", b"5", b"null", b"\xff\xfe", b'"text"', b'{"a:b": ["\\ud800"]}']
+)
 def test_a_damaged_file_is_ignored_and_replaced(tmp_path: Path, lm: LanguageModel, damage: bytes) -> None:
     (tmp_path / "completions.json").write_bytes(damage)
     cache = open_cache(tmp_path, lm)

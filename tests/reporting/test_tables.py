@@ -37,8 +37,8 @@ def study(methods: tuple[str, ...] = ("baseline", "caa", "yapo"), facts: int = 5
                     for variant in ("localized", "nonlocalized"):
                         item = {"language": language, "country": country, "topic": "meals", "category": "meals"}
                         item |= {"question_id": f"meals-{fact}", "variant": variant, "phrasing": phrasing}
-                        item |= {"question": ASKED[language], "answer": "a|b & <c>", "answer_index": 0, "control_index": 1}
-                        items.append({**item, "options": ["a|b & <c>", "x", "y", "z"]})
+                        item |= {"question": ASKED[language], "answer": "a | b & <c>", "answer_index": 0, "control_index": 1}
+                        items.append({**item, "options": ["a | b & <c>", "x", "y", "z"]})
                         for task in ("mcq", "open_ended"):
                             for setting in (variant, "both"):
                                 for method in methods:
@@ -54,7 +54,7 @@ def study(methods: tuple[str, ...] = ("baseline", "caa", "yapo"), facts: int = 5
                                         | {"score": score if task == "mcq" else 10 * score, "parsed": not unparsed}
                                         | {
                                             "completion": "\\boxed{1}\nsecond | line",
-                                            "answer": "a|b & <c>",
+                                            "answer": "a | b & <c>",
                                             "question": ASKED[language],
                                         }
                                     )
@@ -230,7 +230,7 @@ def test_examples_show_each_language_in_its_direction(tables: dict[str, Table]) 
     page = Page(tables["examples"].texts["html"])
     assert {("ar", "rtl"), ("hi", "ltr")} <= page.directions and ("ar", "ltr") not in page.directions
     assert ASKED["Arabic"] in tables["examples"].texts["html"]
-    assert "a|b &amp; &lt;c&gt;" in tables["examples"].texts["html"]
+    assert "<ol><li>a | b &amp; &lt;c&gt;</li><li>x</li>" in tables["examples"].texts["html"]
 
 
 def test_data_set_table_adds_up(tables: dict[str, Table]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.tracking.study_files import curve, runs, write_curve
 from yapo.errors import YapoError
-from yapo.tracking.__main__ import ingest
+from yapo.tracking.__main__ import ingest, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,9 @@ def test_the_ui_serves_what_grows_beside_another_ingest_and_stops_cleanly(result
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_mistakes_of_the_user_are_named(tmp_path: Path) -> None:
+def test_mistakes_of_the_user_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -58,6 +60,10 @@ def test_mistakes_of_the_user_are_named(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "yapo.tracking", "ui", "--results", str(tmp_path), "--port", port]
         done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     assert (done.returncode, f"port {port} cannot be used" in done.stderr) == (2, True)
+    for seconds in ("-1", "0", "nan", "inf"):
+        monkeypatch.setattr(sys, "argv", ["yapo.tracking", "ingest", "--results", str(tmp_path), "--follow", seconds])
+        assert main() == 2
+        assert capsys.readouterr().err == f"--follow={float(seconds)}: a positive number of seconds, at most a day\n"
     with pytest.raises(YapoError, match="none: no such study folder; give the results folder of an experiment"):
         ingest(tmp_path / "none", follow=None)
 

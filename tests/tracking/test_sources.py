@@ -57,6 +57,20 @@ def test_lines_that_are_no_rows(yapo: Path) -> None:
         assert "\n" not in problem and problem.endswith("delete the file and train again"), name
 
 
+SCORES = {
+    "method": "yapo", "task": "mcq", "setting": "both", "epoch": 1, "multiplier": 1.0, "score": 0.5, "parse_failure_rate": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{"score": "high"}, {"method": 3}, {"epoch": "last"}, {"score": [0.5]}, {"multiplier": "x"}])
+def test_a_table_of_scores_that_are_none_costs_only_itself(yapo: Path, change: dict[str, object]) -> None:
+    path = yapo.parents[1] / "validation.parquet"
+    pd.DataFrame([{**SCORES, **change}]).to_parquet(path)
+    records, (problem,) = read_method(yapo)
+    assert len(records) == 2
+    assert problem.startswith(f"{path}: not a table of scores (") and problem.endswith("; delete it and run its stage again")
+
+
 def test_scores_of_a_behaviour_are_no_mistake(yapo: Path) -> None:
     """Its test has both signs of a strength and no task: curves and validation are shown, no test score."""
     path = yapo.parents[1] / "evaluation.parquet"

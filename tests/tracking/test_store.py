@@ -261,6 +261,16 @@ def test_a_folder_that_cannot_be_used_is_a_warning(results: Path, place: str, ca
     assert str(results / "file") in record.getMessage()
 
 
+def test_an_experiment_that_was_deleted_and_a_lock_that_is_none_are_refused(results: Path) -> None:
+    run_ingest(results)
+    client, experiment = view(results)
+    client.delete_experiment(experiment)
+    refused(tracker(results).ingest, f"{results / 'mlflow.db'}: does not work (", "delete it and mlartifacts beside it")
+    (results / "mlflow.db.lock").unlink()
+    (results / "mlflow.db.lock").mkdir()
+    refused(tracker(results).ingest, f"{results / 'mlflow.db.lock'}: cannot be locked (Is a directory)")
+
+
 @pytest.mark.parametrize("name", ["mlflow.db", "mlartifacts"])
 @pytest.mark.parametrize("target", ["nowhere/x.db", "study", "{name}"], ids=["no folder", "below a file", "itself"])
 def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, name: str, target: str) -> None:

@@ -12,7 +12,8 @@ def command_line_targets():
 
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         _, arguments = parse_args(sys.argv[1:])
-    return [*arguments.targets, *(arguments.forcerun or [])]
+    chosen = (arguments.forcerun, arguments.until, arguments.omit_from)
+    return [*arguments.targets, *(name for names in chosen for name in names or [])]
 
 
 with one_line_refusals():

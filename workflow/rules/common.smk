@@ -22,7 +22,7 @@ from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.config.compose import compose, plain
 from yapo.dag.downloads import hub_downloads
-from yapo.dag.command_line import check_targets
+from yapo.dag.command_line import check_targets, slurm_number
 from yapo.dag.input_files import data_files, files_in, model_files, sae_files
 from yapo.dag.options import read_options
 from yapo.dag.reruns import result_inputs
@@ -71,8 +71,9 @@ PATHS = Paths.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
 THREADS = CONFIG.threads
 # The node that plans jobs for Slurm often has no GPU: there the variables of profiles/slurm say what jobs may ask for.
-GPUS = int(os.environ.get("YAPO_SLURM_GPUS", len(devices())))
-MODEL_MEMORY = int(os.environ.get("YAPO_SLURM_MEM_MB", 32000))
+with one_line_refusals():
+    GPUS = slurm_number("YAPO_SLURM_GPUS", len(devices()))
+    MODEL_MEMORY = slurm_number("YAPO_SLURM_MEM_MB", 32000)
 workflow.global_resources.setdefault("gpu", GPUS)
 os.environ[RUN] = str(os.getpid())
 # Jobs are children of this process, with no shell in between, so that the kernel can end them with it. Every rule is one command.

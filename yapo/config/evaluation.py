@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from yapo.checks import Dtype, Setting, Task, check_seed, check_words, require
+from yapo.checks import Dtype, Setting, Task, check_settings_finite, check_path, check_seed, check_words, host_of, require
 from yapo.redaction import holds_secret
 
 # Fetching, keeping and pricing of a judge's replies. No score depends on these, so changing them should rerun nothing.
@@ -75,6 +74,7 @@ class JudgeConfig:
         require(
             self.name == "offline" or bool(self.model.strip()), "judge.model", self.model, f"name the model of judge {self.name}"
         )
+        require(not holds_secret(self.model), "judge.model", "...", "is a key; give the name of a model")
         require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "at least 1")
         _check_address("judge.base_url", self.base_url)
         _check_fields("judge.parameters", self.parameters)
@@ -84,9 +84,10 @@ class JudgeConfig:
         for key, count in (("concurrency", self.concurrency), ("batch_size", self.batch_size)):
             require(count > 0, f"judge.{key}", count, "at least 1")
         for key, seconds in (("timeout_s", self.timeout_s), ("backoff_s", self.backoff_s), ("max_wait_s", self.max_wait_s)):
-            require(0 < seconds < inf, f"judge.{key}", seconds, "a positive number of seconds")
+            require(0 < seconds <= 86_400, f"judge.{key}", seconds, "a positive number of seconds, at most a day")
         require(self.max_retries >= 0, "judge.max_retries", self.max_retries, "0 or more")
         require(bool(self.cache.strip()), "judge.cache", self.cache, "name a folder to keep replies in")
+        check_path("judge.cache", self.cache)
         for key, price in (("price_input", self.price_input), ("price_output", self.price_output)):
             require(price is None or 0 <= price < inf, f"judge.{key}", price, "0 or more, or null")
 
@@ -96,29 +97,23 @@ def _check_address(key: str, url: str) -> None:
     bare = not any(mark in url for mark in "@?#") and not holds_secret(url)
     require(bare, key, "...", "no user, password or query, and no key")
     require(url.startswith(("http://", "https://")), key, url, "must begin with http(s)://")
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host = None
-    require(bool(host) and not re.search(r"[\s\x00-\x20\\]", url), key, url, "not an address; write http(s)://HOST:PORT/PATH")
+    require(host_of(url) is not None and "\\" not in url, key, url, "not an address; write http(s)://HOST:PORT/PATH")
 
 
 def _check_fields(key: str, fields: dict[str, Any]) -> None:
     """Refuse fields of a request that the judge itself sets or cannot use, keys, and values that JSON does not have."""
     for name, value in fields.items():
         field_key = f"{key}.{name}"
+        require(isinstance(name, str), field_key, value, "not a text before the colon; put it in quotes")
         require(name not in ("messages", "model"), field_key, value, "the judge sets it; leave it out")
         require(name != "stream" or not value, field_key, value, "replies are read whole; leave it out")
-        secret = re.search(r"api[_-]?key|authorization|secret|password|token$", str(name), re.IGNORECASE)
+        secret = re.search(r"api[_-]?key|authorization|secret|password|token$", name, re.IGNORECASE)
         rule = "keys stand in no file; name the variable that holds it in judge.api_key_env"
         require(not secret and not holds_secret(str(value)), field_key, "...", rule)
         if isinstance(value, dict):
             _check_fields(field_key, value)
         else:
-            require(
-                not isinstance(value, float) or isfinite(value), field_key, value, "not a number that JSON has; give a finite one"
-            )
+            check_settings_finite(field_key, value)
 
 
 @dataclass

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 
 from yapo.errors import YapoError, nearest
 from yapo.names import COUNTRY_FOLDERS, STUDY_FOLDERS
 
 PLUGIN = "snakemake_executor_plugin_slurm"
+_OPENS, _CLOSES = re.compile(r"[\[{(]"), re.compile(r"[\]})]")
 
 
 def check_command_line(words: Sequence[str], *, slurm: bool = False) -> None:
-    """Refuse a command line that cannot be right: one line, status 2. The profiles call this.
+    """Refuse a command line that cannot be right: one line, status 2. The profiles call this, and the plugin that prints lines.
 
     Args:
         words: all that stands after ``snakemake``.
-        slurm: whether jobs are to be submitted to Slurm.
+        slurm: whether jobs are to be submitted to Slurm, also if no word says so.
     """
     try:
         _check_config(words)
-        if slurm and importlib.util.find_spec(PLUGIN) is None:
-            raise YapoError("profiles/slurm: the plugin that submits jobs is not installed; run: pip install -e '.[slurm]'")
+        where = "profiles/slurm" if slurm else "--executor slurm"
+        if slurm or _value_of(words, "--executor", "-e") == "slurm":
+            if importlib.util.find_spec(PLUGIN) is None:
+                raise YapoError(f"{where}: the plugin that submits jobs is not installed; run: pip install -e '.[slurm]'")
+            slurm_number("YAPO_SLURM_GPUS", 0)
+        profile = _value_of(words, "--workflow-profile")
+        if profile not in (None, "none") and not Path(profile).exists():
+            raise YapoError(f"--workflow-profile {profile}: no such folder; name one of those in profiles/")
     except YapoError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
@@ -55,13 +65,41 @@ def check_targets(targets: Iterable[str], rules: Iterable[str], is_made: Callabl
         )
 
 
+def slurm_number(variable: str, default: int) -> int:
+    """Return the number that an environment variable of profiles/slurm gives.
+
+    Raises:
+        YapoError: it gives something else.
+    """
+    text = os.environ.get(variable, str(default))
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise YapoError(f"{variable}={text}: must be a whole number, 0 or more; correct or unset it")
+    return int(text)
+
+
+def _value_of(words: Sequence[str], *names: str) -> str | None:
+    """Return the value of an option, written in one word or in two."""
+    found = None
+    for n, word in enumerate(words):
+        if word in names:
+            found = "".join(words[n + 1 : n + 2])
+        elif word.startswith(names[0] + "="):
+            found = word.partition("=")[2]
+    return found
+
+
 def _check_config(words: Sequence[str]) -> None:
-    """Refuse a word after ``--config`` that is no ``key=value``: most often the target."""
-    inside = False
+    """Refuse a word after ``--config`` that is no ``key=value``: a target, half a list or a setting that belongs into overrides."""
+    inside, before = False, ""
     for word in words:
         if word.startswith("-"):
             inside = word in ("--config", "-C")
-        elif inside and "=" not in word:
+        elif inside and len(_OPENS.findall(before)) > len(_CLOSES.findall(before)):
+            raise YapoError(f"--config {before} {word}: is split at a space; write lists without spaces, or put them in quotes")
+        elif inside and re.match(r"[+~]*\w+(\.\w+)+=", word):
+            raise YapoError(f'--config {word}: is a setting; put it into overrides, as in: --config overrides="{word}"')
+        elif inside and not re.match(r"[a-zA-Z_]\w*=", word):
             raise YapoError(
                 f"--config {word}: is no KEY=VALUE; put -- before the target, as in: --config experiment=smoke -- all_tables"
             )
+        before = word if inside else ""

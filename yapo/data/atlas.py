@@ -103,7 +103,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise YapoError(f"{path}: no such file; copy its whole folder") from None
     except OSError as error:
         raise YapoError(f"{path}: cannot be read ({error.strerror}); give a file") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date that does not exist
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # not UTF-8, or no date where one is tagged
         raise YapoError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it there") from None
 
 
@@ -130,6 +130,13 @@ def _name(path: Path, key: str, value: Any) -> str:
     return value
 
 
+def _category(path: Path, key: str, category_of: dict[str, str]) -> str:
+    topic = key.rpartition("-")[0]
+    if topic not in category_of:
+        raise YapoError(f"{path}: fact {key} is of no topic in topics.yaml; name it TOPIC-NUMBER, such as breakfast-1")
+    return category_of[topic]
+
+
 def _language(path: Path, category_of: dict[str, str]) -> Language:
     raw = read_yaml(path)
     try:
@@ -153,10 +160,10 @@ def _language(path: Path, category_of: dict[str, str]) -> Language:
             Fact(
                 question_id=key,
                 topic=key.rpartition("-")[0],
-                category=category_of[key.rpartition("-")[0]],
+                category=_category(path, key, category_of),
                 questions=_texts(path, f"questions of {key}", value["questions"]),
                 answers={
-                    name: " ".join((openers[name][i % len(openers[name])], *_texts(path, f"answer of {key}", [answer])))
+                    name: f"{openers[name][i % len(openers[name])]} {_name(path, f'answer of {key}', answer)}"
                     for name, answer in _mapping(path, f"answers of {key}", value["answers"]).items()
                 },
             )
@@ -178,13 +185,15 @@ def _check(path: Path, language: Language) -> None:
         raise YapoError(
             f"{path}: language {language.name!r} belongs in {language.name.lower()}.yaml; rename the file or the language"
         )
+    if not (language.contexts and language.facts):
+        raise YapoError(f"{path}: contexts or facts is empty; write at least one of each, or remove the file")
     expected = {*language.contexts, WESTERN}
     owner: dict[str, str] = {}
     for fact in language.facts:
         if set(fact.answers) != expected:
-            raise YapoError(f"{path}: {fact.question_id} has answers for {sorted(fact.answers)}, expected {sorted(expected)}")
-        if any(map(is_blank, fact.answers.values())):
-            raise YapoError(f"{path}: {fact.question_id} has an empty answer; write it")
+            raise YapoError(
+                f"{path}: {fact.question_id} has answers for {sorted(fact.answers)}; give one for each of {sorted(expected)}"
+            )
         if len(set(map(text_key, fact.answers.values()))) != len(expected):
             raise YapoError(f"{path}: {fact.question_id} gives two contexts the same answer; make them differ")
         for question in fact.questions:

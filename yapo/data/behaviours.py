@@ -32,8 +32,15 @@ def behaviours_in(folder: str, key: str = "data.path") -> list[str]:
         raise YapoError(f"{key}={folder}: no such folder; name one that holds a folder for each behaviour")
     names = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and _find(entry, "train"))
     if not names:
-        raise YapoError(f"{key}={folder}: no folder in it has a train file ({', '.join('train' + end for end in ENDINGS)})")
-    return [check_key(name, f"{key}={folder}: folder") for name in names]
+        raise YapoError(
+            f"{key}={folder}: no folder in it has a train file; give each behaviour one ({', '.join('train' + end for end in ENDINGS)})"
+        )
+    called: dict[str, str] = {}  # tables write - and _ alike
+    for name in names:
+        first = called.setdefault(check_key(name, f"{key}={folder}: folder").replace("-", "_"), name)
+        if first != name:
+            raise YapoError(f"{key}={folder}: folders {first!r} and {name!r} are one name; rename or remove one")
+    return names
 
 
 def load_behaviour(folder: str, name: str, config: SplitConfig) -> tuple[pd.DataFrame, dict[str, Any]]:

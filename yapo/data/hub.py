@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from yapo.data.text import shown
 from yapo.errors import YapoError, nearest
 from yapo.files import scratch_folder
 from yapo.hub import Repo, cached_snapshot, download_snapshot
@@ -16,6 +18,10 @@ from yapo.names import NEWEST
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+# What the libraries raise on damaged data, and on JSON beside them that is of another shape than they wrote.
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException)
 
 
 def is_copy(path: str) -> bool:
@@ -45,17 +51,19 @@ def read_hub(path: str, revision: str, required: Sequence[str], optional: Sequen
     try:
         with scratch_folder() as cache:  # for copies: a cache that outlives them could answer for other files
             splits = _splits(path, revision, str(cache))
+            if not splits:
+                raise FileNotFoundError("its list of splits is empty")
             frames = [_frame(name, split, (*required, *optional)) for name, split in splits.items()]
-    except (OSError, ValueError, IndexError, DatasetsError) as error:  # IndexError: save_to_disk writes a split without rows
+    except _UNREADABLE + (DatasetsError,) as error:
         place = "no data set in this folder can be read" if is_copy(path) else "neither a folder here nor readable on the hub"
-        detail = " ".join(str(error.__cause__ or error).split())
+        detail = shown(" ".join(str(error.__cause__ or error).split()), bare=True)
         raise YapoError(f"data.path={path}: {place} ({detail}); check the path, the network and data.revision") from None
     names = sorted({name for split in splits.values() for name in split.column_names})
     table = pd.concat(frames, ignore_index=True)
     missing = [name for name in required if name not in table]
     if missing:
         near = nearest(missing[0], names)
-        raise YapoError(f"data.path={path}: no column {', '.join(missing)}; {near}found {', '.join(names)}")
+        raise YapoError(f"data.path={path}: no column {', '.join(missing)}; {near}found {shown(', '.join(names), bare=True)}")
     return table
 
 
@@ -72,10 +80,17 @@ def _splits(path: str, revision: str, cache: str) -> dict[str, Dataset]:
     if (folder / "state.json").exists():
         return {"row": datasets.load_from_disk(str(folder))}
     # File by file: a folder's own README could send load_dataset to other files, or to the network. It refuses empty files.
-    files = [file for file in sorted(folder.rglob("*.parquet")) if pq.read_metadata(file).num_rows]
+    files = [file for file in sorted(folder.rglob("*.parquet")) if _rows_in(file)]
     if not files:
         raise FileNotFoundError("neither parquet files with rows nor what save_to_disk writes")
     return {str(file.relative_to(folder)): datasets.Dataset.from_parquet(str(file), cache_dir=cache) for file in files}
+
+
+def _rows_in(file: Path) -> int:
+    try:
+        return int(pq.read_metadata(file).num_rows)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file}: {error}") from None
 
 
 def _frame(name: str, split: Dataset, columns: Sequence[str]) -> pd.DataFrame:

@@ -106,7 +106,7 @@ def _layout(path: Path, records: Records) -> tuple[tuple[str, ...], list[str]]:
     fitting = [layout for layout in LAYOUTS if set(layout) <= set(called)]
     if len(fitting) == 1:
         return fitting[0], [called[name] for name in fitting[0]]
-    found = ", ".join(records.columns) or "none"
+    found = shown(", ".join(records.columns), bare=True) or "none"
     if fitting:
         raise YapoError(f"{path}: both sets of columns are there ({found}); remove one of them")
     wanted = max(LAYOUTS, key=lambda layout: len(set(layout) & set(called)))

@@ -69,7 +69,7 @@ def load_questions(path: Path, key: str) -> list[ChatQuestion]:
 def _question(where: str, number: int, row: dict[str, Any]) -> ChatQuestion:
     kinds = [name for name in ("turns", "instruction") if name in row]
     if len(kinds) != 1:
-        found = " and ".join(kinds) or f"neither (its keys: {', '.join(row) or 'none'})"
+        found = " and ".join(kinds) or f"neither (its keys: {shown(', '.join(row), bare=True) or 'none'})"
         raise YapoError(f"{where}: has {found}; give turns (as MT-Bench) or instruction (as AlpacaEval)")
     given = row.get("reference")
     if kinds == ["turns"]:

@@ -178,11 +178,11 @@ def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
     missing = cases[cases["check"] == "column_in_dataframe"]["failure_case"].tolist()
     if missing:
         columns = f"column{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
-        return f"{columns} missing; found {', '.join(map(str, frame.columns))}"
+        return f"{columns} missing; found {shown(', '.join(map(str, frame.columns)), bare=True)}"
     first = cases.iloc[0]
     same = cases[(cases["column"] == first["column"]) & (cases["check"] == first["check"])]
     if first["check"] == "column_in_schema":
-        name = first["failure_case"] or "without a name (an index column?)"
+        name = shown(str(first["failure_case"] or ""), bare=True) or "without a name (an index column?)"
         return f"unknown column {name}; remove it: the items schema has {', '.join(ITEMS.columns)}"
     value = first["failure_case"].item() if isinstance(first["failure_case"], np.generic) else first["failure_case"]
     where = f"in {len(same)} of {len(frame)} rows, first value {shown(value)} in row {first['index'] + 1}"
@@ -202,7 +202,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; run the stage that makes it") from None
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
+        reason = shown(" ".join(str(error).split()), bare=True)
         raise YapoError(f"{path}: not a readable parquet file ({reason}); delete it and run the stage that makes it") from None
     if not whole:
         raise YapoError(f"{path}: damaged (its bytes do not give the digest that it states); run the stage that makes it again")

@@ -122,7 +122,7 @@ def _read(path: Path) -> pd.DataFrame:
         try:
             return pd.read_parquet(path, engine="pyarrow")
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())
+            reason = shown(" ".join(str(error).split()), bare=True)
             raise YapoError(f"{path}: cannot be read as parquet ({reason}); write it again") from None
     records = read_records(path)
     if records.faults:

@@ -41,9 +41,9 @@ def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) ->
 
     Returns:
         One row per question and method: item columns, ``task``, ``method``, ``multiplier``, ``completion``, ``score``,
-        ``parsed``; ``options`` is one text with `` | `` between options.
+        ``parsed``; ``options`` is a list.
     """
-    options = items[_ITEM].assign(options=[SEPARATOR.join(map(str, texts)) for texts in items["options"]])
+    options = items[_ITEM].assign(options=items["options"].map(lambda texts: list(map(str, texts))))
     of_own_form = evaluation[evaluation["setting"] == evaluation["variant"]]
     rows = of_own_form if len(of_own_form) else evaluation
     picked = []
@@ -128,7 +128,7 @@ def _card(part: pd.DataFrame) -> dict[str, Any]:
     sides = []
     for variant in variants:
         first = part[part["variant"] == variant].iloc[0]
-        options = str(first["options"]).split(SEPARATOR) if task == "mcq" else []
+        options = list(first["options"]) if task == "mcq" else []
         gold, question = first["answer"], str(first["question"])
         sides.append({"heading": label("variant", variant), "question": question, "options": options, "gold": gold})
     methods = []

@@ -15,7 +15,7 @@ from yapo.evaluation.metrics import round_half_up
 from yapo.names import AGGREGATES
 from yapo.reporting import cells as numbers
 from yapo.reporting.cells import records
-from yapo.reporting.examples import choose_examples, examples_html, examples_markdown
+from yapo.reporting.examples import SEPARATOR, choose_examples, examples_html, examples_markdown
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import score_digits
 from yapo.reporting.render import DAGGER, DASH, MINUS, Cell, Group, Sheet, TableRow, csv
@@ -178,7 +178,8 @@ def _examples(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptio
     sample = "No random sample: of the test questions those on which the methods differ most, the same for all methods."
     notes = (sample, *([options.note] if options.note else []))
     page, text = examples_html(examples, caption, notes), examples_markdown(examples, caption, notes)
-    return Table("examples", examples, {"csv": csv(examples), "md": text, "html": page})
+    rows = examples.assign(options=examples["options"].map(SEPARATOR.join))
+    return Table("examples", rows, {"csv": csv(rows), "md": text, "html": page})
 
 
 def _method_table(name: str, title: str, caption: str, data: pd.DataFrame, layout: Layout, options: TableOptions) -> Table:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from yapo.checks import require
 from yapo.errors import YapoError, require_extra
 from yapo.tracking import views
 from yapo.tracking.places import Database, Server, server_trouble
@@ -149,6 +150,8 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         require_extra("track", "mlflow", "pyarrow")
+        if options.command == "ingest" and options.follow is not None:
+            require(0 < options.follow <= 86_400, "--follow", options.follow, "a positive number of seconds, at most a day")
         if options.command == "ui":
             _ui(options.results, options.port)
         elif not ingest(options.results, options.follow):

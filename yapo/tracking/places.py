@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from yapo import files
+from yapo.checks import host_of
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:  # importing mlflow takes seconds, so nothing does it before it is needed
@@ -33,7 +34,10 @@ class Database:
         name: the place as messages name it.
         lock: the file whose lock keeps two ingests of one study apart.
         artifact_location: where a new experiment has its artifacts; None where the place itself decides.
+        remedy: what to do about one that does not work.
     """
+
+    remedy = "delete it and mlartifacts beside it, the next ingest makes both anew"
 
     def __init__(self, path: Path, artifacts: Path) -> None:
         """Name the file and the folder; nothing is opened yet.
@@ -136,6 +140,8 @@ class Server:
     Attributes: see ``Database``.
     """
 
+    remedy = "see to the server, or unset MLFLOW_TRACKING_URI to use the study's own database"
+
     def __init__(self, uri: str, results: Path) -> None:
         """Name the server and the study.
 
@@ -143,8 +149,8 @@ class Server:
             YapoError: the address is not that of a server.
         """
         if "@" in uri:
-            raise YapoError("MLFLOW_TRACKING_URI holds a password: use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
-        if not uri.startswith(("http://", "https://")) or not urlsplit(uri).hostname:
+            raise YapoError("MLFLOW_TRACKING_URI holds a password; use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+        if not uri.startswith(("http://", "https://")) or host_of(uri) is None:
             raise YapoError(f"MLFLOW_TRACKING_URI={uri}: not a server; write http://HOST:PORT, or unset it")
         self.uri = uri.rstrip("/")
         self.name = self.uri

@@ -290,8 +290,9 @@ def _read_scores(path: Path, method: str, columns: list[str]) -> pd.DataFrame:
     try:
         if columns is _TEST and "behaviour" in pq.read_schema(path).names:  # scores of both signs, which no one mean tells
             return _NONE
-        return pd.read_parquet(path, columns=columns, filters=[("method", "==", method)])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = pd.read_parquet(path, columns=columns, filters=[("method", "==", method)])
+        return found.astype({name: float for name in columns if name not in ("task", "setting")})
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise YapoError(f"{path}: not a table of scores ({reason}); delete it and run its stage again") from None
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.reporting.palette import look
 from yapo.tracking import sources
@@ -80,16 +81,22 @@ class Tracker:
         which an interrupted one left half-written.
 
         Raises:
-            YapoError: there is no such study, or the place is locked or unusable. Errors of MLflow itself pass as they are.
+            YapoError: there is no such study, or the place is locked or unusable.
         """
         if not self.results.is_dir():
             raise YapoError(f"{self.results}: no such study folder; give the results folder of an experiment")
         with self._only_writer():
-            client = self.place.open(self.wait, self.results, self.experiment)
-            experiment_id = self._experiment_id(client)
-            report = IngestReport(experiment_id)
-            self._pass(_Writer(client, experiment_id), report)
-            self._offer_views(client, experiment_id)
+            from mlflow.exceptions import MlflowException
+
+            try:
+                client = self.place.open(self.wait, self.results, self.experiment)
+                experiment_id = self._experiment_id(client)
+                report = IngestReport(experiment_id)
+                self._pass(_Writer(client, experiment_id), report)
+                self._offer_views(client, experiment_id)
+            except (OSError, MlflowException) as error:
+                reason = shown(f"{error}".partition("\n")[0], bare=True)
+                raise YapoError(f"{self.place.name}: does not work ({reason}); {self.place.remedy}") from error
             return report
 
     def ingest_or_warn(self) -> IngestReport | None:
@@ -115,10 +122,10 @@ class Tracker:
     @contextlib.contextmanager
     def _only_writer(self) -> Iterator[None]:
         """Hold the lock file that keeps two ingests apart."""
-        self.place.lock.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.place.lock)
         try:
             try:
+                self.place.lock.parent.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=min(_SAY_AFTER, self.turn))
             except Timeout:
                 self.say(f"{self.place.name}: waiting for another ingest of this study")
@@ -126,6 +133,10 @@ class Tracker:
         except Timeout:
             raise YapoError(
                 f"{self.place.name}: another ingest has kept it for {self.turn:g} s; end that one, or wait until it is done"
+            ) from None
+        except OSError as error:
+            raise YapoError(
+                f"{self.place.lock}: cannot be locked ({error.strerror}); make it a file that you may write to"
             ) from None
         try:
             yield

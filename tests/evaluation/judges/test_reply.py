@@ -13,7 +13,8 @@ import pytest
 from yapo.config import JudgeConfig
 from yapo.errors import YapoError
 from yapo.evaluation.judges import Judgement, Request
-from yapo.evaluation.judges.openai_judge import IN_A_ROW, OpenAIJudge
+from yapo.evaluation.judges.openai_judge import _PROBE, IN_A_ROW, OpenAIJudge
+from yapo.evaluation.judges.reply import read_reply
 from yapo.evaluation.judges.rubric import Grades
 
 from .conftest import KEY, answers
@@ -71,6 +72,14 @@ NO_REPLY = {
     "too large": refuses(413),
     "not processable": refuses(422, None, "bad characters"),
     "legal reasons": refuses(451),
+    "out of order": refuses(500, None, "CUDA error"),
+    "no gateway": Response(b"<html>bad gateway</html>", 502, {"Content-Type": "text/html"}),
+    "overloaded": refuses(529),
+    "too many tokens a minute": refuses(429, "rate_limit_exceeded", "Request too large: limit 10000, requested 30000"),
+    "failed dependency": refuses(424),
+    "given up": refuses(499),
+    "cut off": says("cut", cut=True),
+    "not what its header says": Response(b"not gzip", 200, {"Content-Encoding": "gzip"}),
 }
 # A reply came, but no grades can be taken from it.
 NO_GRADES = {
@@ -90,6 +99,9 @@ NO_GRADES = {
     "a number": says("7"),
     "NaN for a grade": says(json.dumps({**GRADES, "factual": float("nan")})),
     "two opinions": says(json.dumps(GRADES) + DRAFT),
+    "braces without end": says("{" * 50_000),
+    "objects without end": says('{"a" ' * 5_000),
+    "an end that UTF-8 cannot hold": choice({"content": "mumble"}, finish_reason="\ud800"),
     "a call of a tool": choice({"content": None, "tool_calls": [{"id": "1"}]}, finish_reason="tool_calls"),
 }
 CASES = NO_REPLY | NO_GRADES
@@ -200,14 +212,10 @@ def test_answers_that_the_endpoint_names_may_be_many(configure: Configure) -> No
         (refuses(400, "unsupported_parameter", "no seed"), "status 400 .*judge.parameters"),
         (refuses(400, "model_not_found"), "status 400 .*judge.parameters"),
         (refuses(429, "insufficient_quota"), "status 429 .*top up"),
-        (refuses(429), "status 429 .*lower judge.concurrency"),
-        (refuses(500), "status 500 .*try later"),
-        (refuses(529), "status 529 .*try later"),
         (refuses(503, None, "maintenance", Retry_After="inf"), "status 503 .*try later"),
         (body(error={"message": "bad key", "code": 401}), "with an error, status 401 .*check the key"),
         (body(error={"message": "no credit", "code": 402}), "with an error, status 402 .*top up"),
         (body(error={"message": "no credit", "code": "insufficient_quota"}), "insufficient_quota .*top up"),
-        (says("cut", cut=True), "no reply in 2 attempts"),
     ],
     ids=str,
 )
@@ -220,6 +228,27 @@ def test_a_failure_of_the_endpoint_stops_at_once(working: Shared, response: Resp
     assert asked[:2] == [1, 1] and asked[3] == 0
     working.endpoint.script.clear()
     assert [judgement.score for judgement in working.judge.judge(requests[:2])] == [10.0, 10.0]
+
+
+@pytest.mark.parametrize(("left", "often"), [(9, ", for 3 answers in a row"), (2, ", for 2 answers"), (1, "")])
+def test_an_endpoint_that_goes_down_is_told_from_answers_that_it_fails_on(configure: Configure, left: int, often: str) -> None:
+    requests, down = answers(3 + left), refuses(503, None, "down for the night")
+    failing = {request.completion: [down] * 8 for request in requests[3:]}
+    with Endpoint(failing | {_PROBE.completion: [down]}) as endpoint:
+        judge = OpenAIJudge(configure(endpoint.url, concurrency=1, max_retries=1))
+        with pytest.raises(
+            YapoError, match=rf"status 503 \(down for the night\){often}; try later.* 3 answers are judged and kept"
+        ):
+            judge.judge(requests)
+        assert 0 <= len(endpoint.sent) - (3 + 2 * min(left, 3) + (left < 3)) <= 2 * (left > 3)  # one may be under way
+        endpoint.script.pop(_PROBE.completion, None)
+        later = OpenAIJudge(configure(endpoint.url, concurrency=1, max_retries=1)).judge(requests[:5])
+    assert [judgement.score is None for judgement in later] == [False] * 3 + [True] * len(requests[3:5])
+
+
+def test_a_reply_without_end_is_cut() -> None:
+    endless = choice({"content": json.dumps(GRADES) + " " * 2_000_000})
+    assert read_reply(endless.body, JudgeConfig())[:2] == ((json.dumps(GRADES) + " " * 2_000_000)[:1_000_000], "length")
 
 
 def usage(**counts: Any) -> Response:
@@ -299,7 +328,9 @@ def test_a_key_in_a_reply_is_redacted_before_it_is_kept(
 ) -> None:
     told = says(json.dumps(GRADES | {"reason": said}))
     refused = refuses(400, "invalid_prompt", "x" * 285 + said, X_Echo=said)
-    with Endpoint({"answer 0": [told], "answer 1": [says(said), says(said)], "answer 2": [refused]}) as endpoint:
+    with Endpoint(
+        {"answer 0": [told], "answer 1": [choice({"content": said}, finish_reason=said)] * 2, "answer 2": [refused]}
+    ) as endpoint:
         judge = OpenAIJudge(configure(endpoint.url))
         assert [judgement.score for judgement in judge.judge(answers(3))] == [10.0, None, None]
         (again,) = [sent for sent in endpoint.sent if len(sent.body["messages"]) > 2]

@@ -83,6 +83,10 @@ def test_a_total_in_the_reply_counts_for_nothing() -> None:
     assert parse(json.dumps({**GOOD, "total": 10, "score": 10})) == READ
 
 
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    assert parse(json.dumps({**READ, "language": 2.0, "cultural": 0.0})) == READ
+
+
 DRAFT, REPLY = json.dumps({**GOOD, "factual": 3}), json.dumps(GOOD)
 THOUGHTS = [
     ("<think>", "</think>"),

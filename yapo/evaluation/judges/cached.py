@@ -84,14 +84,15 @@ class ReplyCache:
 
     def record(self, request: Request, reply: str, tokens_input: int, tokens_output: int, finish: str = "") -> Record:
         """Return the record of a reply, without keeping it."""
-        question, gold, answer, text = map(_encodable, (request.question, request.gold, request.completion, redact(reply)))
+        texts = (request.question, request.gold, request.completion, redact(reply), redact(finish))
+        question, gold, answer, text, ended = map(_encodable, texts)
         return Record(
             judge=self.judge,
             question=question,
             expected_answer=gold,
             answer=answer,
             reply=text,
-            finish=finish,
+            finish=ended,
             tokens_input=tokens_input,
             tokens_output=tokens_output,
         )

@@ -29,6 +29,9 @@ from yapo.redaction import redact, remember
 
 # So many answers without a reply, one after the other, are the endpoint's failure; a few may be theirs.
 IN_A_ROW = 25
+_BUSY_IN_A_ROW = 3  # likewise where each was asked for again and again; or as many as are asked for at once
+# A request that any endpoint can reply to.
+_PROBE = Request("1 + 1?", "2", "2", "3", "3")
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,9 @@ log = logging.getLogger(__name__)
 class OpenAIJudge(CachedJudge):
     """Asks an endpoint, up to ``judge.concurrency`` requests at once; every reply is kept before the next one is sent for.
 
-    An answer that the endpoint refuses, or sends nothing readable for, is unscored. A failure of the endpoint stops the judge:
-    a refused key, an unknown model, trouble that outlasts all retries, or no reply for any answer or for ``IN_A_ROW`` of them.
+    An answer that the endpoint refuses, fails on each time it is asked, or sends nothing readable for, is unscored. A failure of
+    the endpoint stops the judge: a refused key, an unknown model, no reply for any answer or for ``IN_A_ROW`` of them, or trouble
+    that outlasts all retries for as many as are asked for at once, or when all others are judged and it replies to nothing else.
 
     Raises:
         YapoError: the environment holds no key.
@@ -63,6 +67,7 @@ class OpenAIJudge(CachedJudge):
         often = ""
         failed: list[_NoReply] = []
         in_a_row = 0
+        most_busy = max(_BUSY_IN_A_ROW, min(self.config.concurrency, IN_A_ROW))
         with ThreadPoolExecutor(self.config.concurrency) as pool:
             futures = [pool.submit(self._settle, key, request) for key, request in wanted.items()]
             try:
@@ -73,8 +78,8 @@ class OpenAIJudge(CachedJudge):
                         yield future.result()
                     elif isinstance(error, _NoReply):
                         failed.append(error)
-                        in_a_row += error.failure.blame == "answer"
-                        if in_a_row == IN_A_ROW:
+                        in_a_row += error.failure.blame != "named answer"
+                        if in_a_row >= (most_busy if error.failure.blame == "busy" else IN_A_ROW) and end is None:
                             self._stop.set()
                             end, often = error.failure, f", for {in_a_row} answers in a row"
                     elif not isinstance(error, _Stop):
@@ -83,6 +88,9 @@ class OpenAIJudge(CachedJudge):
                 self._stop.set()
         if end is None and failed and not self._known:  # no answer at all has got a reply from it
             end, often = failed[0].failure, f", for all {len(failed)} answers asked" if len(failed) > 1 else ""
+        busy = [error.failure for error in failed if error.failure.blame == "busy"]
+        if end is None and busy and not self._replies():
+            end, often = busy[0], f", for {len(busy)} answers" if len(busy) > 1 else ""
         if isinstance(end, Failure):
             raise self._refusal(end, often)
         if end is not None:
@@ -166,6 +174,16 @@ class OpenAIJudge(CachedJudge):
         except OpenAIError as error:
             raise Failure(f"the request failed ({error})", "check judge.base_url and judge.parameters", "endpoint") from None
         return read_reply(response.content, self.config)
+
+    def _replies(self) -> bool:
+        """Ask for something simple, to tell trouble with some answers from trouble with all."""
+        self._stop.clear()
+        self._requests += 1
+        try:
+            self._post(self.chat(_PROBE))
+        except Failure:
+            return False
+        return True
 
     def _unscored(self, wanted: Mapping[str, Request], failed: list[_NoReply]) -> Iterator[Grading]:
         """Yield answers without a reply, for this run alone: nothing is kept of them, so the next run asks again."""

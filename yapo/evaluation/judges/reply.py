@@ -36,11 +36,13 @@ _ANSWER_CODES = (
 # Codes by which it says that it takes none: the settings are wrong, or the key.
 _SETTINGS_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "model_not_found", "invalid_api_key")
 _ANSWER_STATUSES = (400, 403, 413, 414, 422, 431, 451)
-_BUSY_STATUSES = (408, 409, 429)
+_BUSY_STATUSES = (408, 409, 424, 425, 429, 498, 499)  # 498 and 499: no room, and given up, as gateways say it
 _UNREADABLE_RETRIES = 3  # such a body comes at once, and a fourth one like it says no more
 _PARTS = ("text", "output_text")
+_LONGEST = 1_000_000  # characters of a reply, hundreds of times what grades take; of a longer one the rest is not kept
+_LONGEST_ERROR = 10_000
 
-Blame = Literal["named answer", "answer", "endpoint"]
+Blame = Literal["named answer", "answer", "busy", "endpoint"]
 
 
 @dataclass(eq=False)
@@ -51,7 +53,7 @@ class Failure(Exception):
         said: what happened.
         fix: what to do about it.
         blame: ``endpoint`` where no answer would get a reply; ``answer`` where it may be this one alone; ``named answer``
-            where the endpoint says so.
+            where the endpoint says so; ``busy`` where it may be either, and asking again was of no help.
         retries: how often asking again may help.
         wait: seconds that the endpoint asks to wait.
     """
@@ -99,10 +101,13 @@ def read_reply(body: bytes, config: JudgeConfig) -> Reply:
         raise _no_completion(f" (its content is a JSON {type(content).__name__})")
     text = content if isinstance(content, str) else "".join(map(_part, content or ()))
     ends = [end for end in (choice.get("finish_reason"), choice.get("native_finish_reason")) if isinstance(end, str)]
+    text = text or (refusal if isinstance(refusal, str) else "")
+    if len(text) > _LONGEST:
+        ends = ["length"]
     usage = response.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     return Reply(
-        text or (refusal if isinstance(refusal, str) else ""),
+        text[:_LONGEST],
         "refusal" if refusal else next(filter(is_cut_off, ends), ends[0] if ends else ""),
         _count(counts.get("prompt_tokens")),
         _count(counts.get("completion_tokens")),
@@ -118,7 +123,7 @@ def connection_failure(error: APIConnectionError, config: JudgeConfig) -> Failur
     """Return the failure of a request that got no response."""
     cause = f" {type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else ""
     said = f"no reply in {config.max_retries + 1} attempts ({error.message}{cause})"
-    return Failure(said, "check judge.base_url, or raise judge.timeout_s", "endpoint", config.max_retries)
+    return Failure(said, "check judge.base_url, or raise judge.timeout_s", "busy", config.max_retries)
 
 
 def status_failure(error: APIStatusError, config: JudgeConfig) -> Failure:
@@ -147,13 +152,15 @@ def _is_busy(status: int) -> bool:
 
 
 def _failure(status: int, code: object, message: str, config: JudgeConfig, wait: float) -> Failure:
-    named = " ".join(str(part) for part in (status, code) if part)
-    said = f"the endpoint answers status {named} ({' '.join(redact(message).split())[:300]})"
+    named = redact(" ".join(str(part)[:100] for part in (status, code) if part))
+    said = f"the endpoint answers status {named} ({' '.join(redact(message[:_LONGEST_ERROR]).split())[:300]})"
     if code in _NO_CREDIT or status == 402:
         return Failure(said, "top up the account", "endpoint")
     if _is_busy(status):
-        retries = config.max_retries if wait <= config.max_wait_s else 0
-        return Failure(said, "try later, or with a lower judge.concurrency", "endpoint", retries, wait)
+        fix = "try later, or with a lower judge.concurrency"
+        return (
+            Failure(said, fix, "busy", config.max_retries, wait) if wait <= config.max_wait_s else Failure(said, fix, "endpoint")
+        )
     blame: Blame = "answer" if status in _ANSWER_STATUSES and code not in _SETTINGS_CODES else "endpoint"
     if code in _ANSWER_CODES:
         blame = "named answer"

@@ -43,9 +43,10 @@ _THOUGHTS = tuple(
         (r"\Aanalysis(?=\w)", r"assistantfinal"),  # the same with its special tokens left out
     )
 )
+_MOST_FRAGMENTS = 1000  # of objects that cannot be read: more are the noise of a model that repeats itself
 _MARK = re.compile(
     "|".join(
-        [r"(?P<object>\{)"]
+        [r"(?P<object>\{)(?=\s*[\"}])"]
         + [f"(?P<o{n}>{opens.pattern})|(?P<c{n}>{closes.pattern})" for n, (opens, closes) in enumerate(_THOUGHTS)]
     ),
     re.IGNORECASE,
@@ -134,8 +135,9 @@ class Rubric:
         return read[0] if read and all(grades == read[0] for grades in read) else None
 
     def _grades(self, value: dict[str, Any]) -> Grades | None:
+        whole = {name: int(part) if isinstance(part, float) and part.is_integer() else part for name, part in value.items()}
         try:
-            return self._reply.model_validate(value).model_dump()
+            return self._reply.model_validate(whole).model_dump()
         except ValidationError:
             return None
 
@@ -149,15 +151,16 @@ def _objects(text: str) -> list[dict[str, Any]]:
     """Return the JSON objects of a text, outermost ones only, in order; none of those in a thought or before its end."""
     decoder = json.JSONDecoder(object_pairs_hook=distinct_names)  # of two grades for one part neither counts
     found: list[dict[str, Any]] = []
+    fragments = 0
     mark = _MARK.search(text)
-    while mark:
+    while mark and fragments < _MOST_FRAGMENTS:
         end, kind = mark.end(), str(mark.lastgroup)
         if kind == "object":
             try:
                 value, end = decoder.raw_decode(text, mark.start())
                 found.append(value)
             except ValueError:
-                pass
+                fragments += 1
             except RecursionError:  # nested beyond reason: no reply to read on in
                 return []
         else:
@@ -167,7 +170,7 @@ def _objects(text: str) -> list[dict[str, Any]]:
                 return []
             end = closed.end()
         mark = _MARK.search(text, end)
-    return found
+    return [] if mark else found
 
 
 # The paper's rubric for open-ended answers about culture, in our wording. The score, 0 to 10, is the sum of the parts; it is
