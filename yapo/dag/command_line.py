@@ -89,7 +89,7 @@ def _value_of(words: Sequence[str], *names: str) -> str | None:
 
 
 def _check_config(words: Sequence[str]) -> None:
-    """Refuse a word after ``--config`` that is no ``key=value``: a target, half a list or a setting that belongs into overrides."""
+    """Refuse a word after ``--config`` that is no ``key=value``: a target, half a list, a setting for overrides."""
     inside, before = False, ""
     for word in words:
         if word.startswith("-"):

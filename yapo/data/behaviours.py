@@ -33,7 +33,8 @@ def behaviours_in(folder: str, key: str = "data.path") -> list[str]:
     names = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and _find(entry, "train"))
     if not names:
         raise YapoError(
-            f"{key}={folder}: no folder in it has a train file; give each behaviour one ({', '.join('train' + end for end in ENDINGS)})"
+            f"{key}={folder}: no folder in it has a train file; "
+            f"give each behaviour one ({', '.join('train' + end for end in ENDINGS)})"
         )
     called: dict[str, str] = {}  # tables write - and _ alike
     for name in names:

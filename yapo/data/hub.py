@@ -54,7 +54,7 @@ def read_hub(path: str, revision: str, required: Sequence[str], optional: Sequen
             if not splits:
                 raise FileNotFoundError("its list of splits is empty")
             frames = [_frame(name, split, (*required, *optional)) for name, split in splits.items()]
-    except _UNREADABLE + (DatasetsError,) as error:
+    except (*_UNREADABLE, DatasetsError) as error:
         place = "no data set in this folder can be read" if is_copy(path) else "neither a folder here nor readable on the hub"
         detail = shown(" ".join(str(error.__cause__ or error).split()), bare=True)
         raise YapoError(f"data.path={path}: {place} ({detail}); check the path, the network and data.revision") from None
