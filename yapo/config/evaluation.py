@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
-from yapo.checks import Dtype, Setting, Task, check_settings_finite, check_path, check_seed, check_words, host_of, require
+from yapo.checks import Dtype, Setting, Task, check_path, check_seed, check_settings_finite, check_words, host_of, require
 from yapo.redaction import holds_secret
 
 # Fetching, keeping and pricing of a judge's replies. No score depends on these, so changing them should rerun nothing.
