@@ -74,27 +74,46 @@ def check_training(key: str, methods: list[str], tasks: Sequence[Task], seeds: l
 def check_types(prefix: str, kind: type[DataclassInstance], values: Mapping[str, Any]) -> None:
     """Refuse a value that is not of the type that its field of a dataclass declares; the error names it after ``prefix``.
 
-    Fields are numbers, texts, true or false, JSON objects, ``Literal`` texts, or any of these or None. An int counts as a float.
+    Fields are numbers, texts, true or false, ``Literal`` texts, lists and mappings of these, settings, or any of these or None.
+    An int counts as a float.
 
     Raises:
         YapoError: names the first such field.
     """
     hints = get_type_hints(kind)
-    for name in (field.name for field in fields(kind)):
-        key, value, declared = prefix + name, values[name], hints[name]
-        kinds = get_args(declared) if isinstance(declared, UnionType) else (declared,)
-        if value is None and NoneType in kinds:
-            continue
-        words = get_args(kinds[0]) if get_origin(kinds[0]) is Literal else ()
-        plain = str if words else get_origin(kinds[0]) or kinds[0]
-        right = isinstance(value, (int, float) if plain is float else plain)
-        if not right or (isinstance(value, bool) and plain is not bool):
-            raise YapoError(f"{key}={shown(value)}: must be {_KINDS[plain]}{', or null' if NoneType in kinds else ''}")
-        if words:
-            one_of(key, value, words)
+    for field in fields(kind):
+        _check_type(prefix + field.name, hints[field.name], values[field.name])
 
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", dict: "a JSON object", str: "a text"}
+def _check_type(key: str, declared: Any, value: Any) -> None:
+    kinds = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    if declared is Any or (value is None and NoneType in kinds):
+        return
+    parts = get_args(kinds[0])
+    is_word = get_origin(kinds[0]) is Literal
+    is_settings = is_dataclass(kinds[0]) and not is_dataclass(value)
+    plain = str if is_word else dict if is_settings else get_origin(kinds[0]) or kinds[0]
+    right = isinstance(value, (int, float) if plain is float else plain)
+    if not right or (isinstance(value, bool) and plain is not bool):
+        raise YapoError(f"{key}={shown(value)}: must be {_KINDS[plain]}{', or null' if NoneType in kinds else ''}")
+    if is_word:
+        one_of(key, value, parts)
+    elif plain is list:
+        for place, item in enumerate(value):
+            _check_type(key if get_origin(parts[0]) is Literal else f"{key}[{place}]", parts[0], item)
+    elif plain is dict and parts:
+        for name, item in value.items():
+            _check_type(f"{key}.{name}", parts[1], item)
+
+
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a JSON object",
+    str: "a text",
+    list: "a list",
+}
 
 
 def is_finite(value: SupportsFloat) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal
 from yapo.redaction import redact
 
 _LONGEST = 100  # characters shown of a name that is none
+_MOST, _START = 500, 300  # characters of a message, and of its beginning where it is longer
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -19,11 +20,13 @@ class YapoError(Exception):
     """Bad input: the message names the file or key, the value found, and the fix.
 
     Stages print the message alone, without a traceback, and exit with status 2. It is one line whatever the value found:
-    line breaks and other control characters are written as Python writes them (``\\n``).
+    line breaks and other control characters are written as Python writes them (``\\n``). The middle of a long one is left out: it
+    begins with the file or key and ends with the fix.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_CONTROL.sub(lambda found: repr(found[0])[1:-1], redact(message)))
+        line = _CONTROL.sub(lambda found: repr(found[0])[1:-1], redact(message))
+        super().__init__(line if len(line) <= _MOST else f"{line[:_START]} ... {line[_START - _MOST :]}")
 
 
 def unknown(kind: str, key: str, value: str, known: Iterable[str]) -> YapoError:

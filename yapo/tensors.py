@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -148,13 +148,14 @@ def load_tensors(path: Path, check: bool = True) -> tuple[dict[str, Tensor], dic
             kind = "a folder" if path.is_dir() else "no regular file"
             raise YapoError(f"{path}: {kind}; give a safetensors file")
         with safe_open(path, framework="pt") as file:
+            tensor_table(path)
             header = (file.metadata() or {}).get(KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        whole = not check or intact(path, _place(path))
+        whole = not check or intact(path, place_in(_top(path)))
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; give an existing one, or run the stage that makes it") from None
     except (SafetensorError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise YapoError(f"{path}: damaged or not safetensors ({reason}); make it again") from None
     if not whole:
         raise YapoError(f"{path}: damaged (its bytes do not give the digest that it states); make it again")
@@ -169,8 +170,12 @@ def load_tensors(path: Path, check: bool = True) -> tuple[dict[str, Tensor], dic
     return tensors, parsed
 
 
-def _place(path: Path) -> int | None:
-    """Return where the digits of the digest begin."""
+def tensor_table(path: Path) -> dict[str, Any]:
+    """Return what a file that safetensors opens says of each tensor; raise ``ValueError`` where it names one twice."""
+    return cast("dict[str, Any]", json.loads(_top(path)[8:], object_pairs_hook=distinct_names))
+
+
+def _top(path: Path) -> bytes:
     with path.open("rb") as file:
         first = file.read(8)
-        return place_in(first + file.read(int.from_bytes(first, "little")))
+        return first + file.read(int.from_bytes(first, "little"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..refusals import contents, refused
 Edit = Callable[[Path], object]
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 NAN = float("nan")
+ZEROS = {"short_factor": [0.0] * 4, "long_factor": [0.0] * 4}
 OWN_CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nraise SystemExit\n"
 MAPPED = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model", "AutoTokenizer": ["own.Tokenizer", None]}
 
@@ -81,6 +83,18 @@ def indexed(**files: str) -> Edit:
     return edit
 
 
+def twice(name: str) -> Edit:
+    """The same tensor once more, first in the table of the weights."""
+
+    def edit(folder: Path) -> None:
+        held = (folder / WEIGHTS).read_bytes()
+        end = 8 + int.from_bytes(held[:8], "little")
+        table = f'{{"{name}":{json.dumps(json.loads(held[8:end])[name])},'.encode() + held[9:end]
+        (folder / WEIGHTS).write_bytes(len(table).to_bytes(8, "little") + table + held[end:])
+
+    return edit
+
+
 def both(*edits: Edit) -> Edit:
     return lambda folder: [edit(folder) for edit in edits]
 
@@ -124,6 +138,15 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
         both(indexed(), lambda f: (f / "a.safetensors").write_bytes((f / "a.safetensors").read_bytes()[:-50])),
         ("cannot be loaded",),
     ),
+    "a tensor in two shards": (
+        both(
+            indexed(x="b.safetensors"),
+            lambda f: save_file({"model.norm.weight": torch.ones(32)}, f / "b.safetensors", metadata={"format": "pt"}),
+        ),
+        ("model.norm.weight stands in both a.safetensors and b.safetensors",),
+    ),
+    "a tensor twice in the table": (twice("model.norm.weight"), ("names 'model.norm.weight' twice",)),
+    "an index that names a file too long": (indexed(x="x" * 400 + ".safetensors"), ("is missing",)),
     "an adapter beside it": (text("adapter_config.json", "{}"), ("adapter_config.json", "merge")),
     # configuration
     "config that is not JSON": (text("config.json", '{"a": '), ("config.json", "not valid JSON")),
@@ -165,6 +188,18 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "an end beyond the vocabulary": (setting("generation_config.json", eos_token_id=[1, 999999]), ("[1, 999999]", "0 to")),
     "ends that are text": (setting("generation_config.json", eos_token_id="<eos>"), ("eos_token_id", "<eos>")),
     "ends that are switches": (setting("config.json", eos_token_id=[True]), ("eos_token_id", "True")),
+    **{
+        f"a byte order mark in {name}": (
+            lambda f, name=name: (f / name).write_bytes(BOM_UTF8 + (f / name).read_bytes()),
+            (f"{name} begins with a byte order mark", "UTF-8 without one"),
+        )
+        for name in ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
+    },
+    "frequencies that are infinite": (
+        setting("config.json", rope_parameters={"rope_type": "longrope", "rope_theta": 1e4, "factor": 2.0, **ZEROS}),
+        ("inv_freq holds NaN or infinity",),
+    ),
+    "a value of thousands of letters": (setting("config.json", model_type="x" * 5000), ("architecture 'x", " ... ", "qwen3")),
     "generation settings that are not JSON": (text("generation_config.json", "{"), ("generation_config.json", "not valid JSON")),
     # tensors
     "a tensor less": (weights(**{LAYER: None}), ("lack model.layers.2.mlp.up_proj.weight", "4 layers of gemma2")),
@@ -194,6 +229,9 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
         setting("tokenizer_config.json", eos_token="<nope>"),
         ("eos_token is '<nope>' in tokenizer_config.json", "no token of tokenizer.json"),
     ),
+    "an end of no letters": (setting("tokenizer_config.json", eos_token=""), ("eos_token is ''",)),
+    "a length in words": (setting("tokenizer_config.json", model_max_length="x"), ("cannot be loaded (TypeError",)),
+    "a tokenizer without a decoder": (setting("tokenizer.json", decoder=None), ("the tokenizer gives 'Zqfirst' back as 'Z",)),
     "tokens beyond the embedding": (
         lambda f: _saved(f, vocabulary=300),
         ("tokens beyond the 300 that the model embeds", "the model's own tokenizer"),
@@ -206,6 +244,14 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "a template that counts for ever": (template("{% for i in range(10**9) %}{% endfor %}"), ("the chat template refuses",)),
     "a template that leaves out questions": (template("{{ messages[-1].role }}"), ("leaves out the user's turn",)),
     "a template that leaves out answers": (template("{{ messages[0].content }}"), ("leaves out the model's turn",)),
+    "a template that writes a turn twice": (
+        template("{% for m in messages %}{{ m.content }}{{ m.content }}<eos>{% endfor %}"),
+        ("does not write each turn once",),
+    ),
+    "a template from last to first": (
+        template("{% for m in messages | reverse %}{{ m.content }}<eos>{% endfor %}"),
+        ("does not write each turn once",),
+    ),
     "a template that closes no turn": (template("{% for m in messages %} {{ m.content }}{% endfor %}"), ("does not close",)),
 }
 

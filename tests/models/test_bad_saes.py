@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,12 @@ FOLDERS: dict[str, Case] = {
     "an architecture in a list": ("standard", {"architecture": ["standard"]}, ("architecture ['standard'] is not supported",)),
     "batchtopk": ("jumprelu", {"architecture": "batchtopk"}, ("architecture batchtopk", "save_inference_model")),
     "normalisation by layer": ("standard", {"normalize_activations": "layer_norm"}, ("layer_norm is not supported",)),
+    "a layer beyond any model": (
+        "standard",
+        {"metadata": {"hook_name": f"blocks.{'9' * 5000}.hook_resid_post"}},
+        ("hook_name is blocks.9", "only blocks.<L>.hook_resid_post"),
+    ),
+    "an activation that is not the architecture's": ("standard", {"activation_fn_str": "topk"}, ("activation_fn topk",)),
     "no scaler": ("jumprelu", SCALED, ("activation_scaler.json: no such file",)),
     "transcoder": ("standard", {"architecture": "transcoder"}, ("architecture transcoder is not supported",)),
     "normalisation in a list": ("standard", {"normalize_activations": ["none"]}, ("normalize_activations ['none']",)),
@@ -96,6 +103,11 @@ FOLDERS: dict[str, Case] = {
         "standard",
         lambda f: torch.save(weights("standard"), f / "sae_weights.safetensors"),
         ("damaged or not a safetensors file",),
+    ),
+    "weights that are a pipe": (
+        "standard",
+        lambda f: [(f / "sae_weights.safetensors").unlink(), os.mkfifo(f / "sae_weights.safetensors")],
+        ("sae_weights.safetensors: no such file",),
     ),
     "weights that are a folder": (
         "standard",
@@ -126,6 +138,7 @@ FOLDERS: dict[str, Case] = {
     "a scale below 0": ("jumprelu", scaler('{"scaling_factor": -1.5}'), ("scaling_factor is -1.5",)),
     "a scale of NaN": ("jumprelu", scaler('{"scaling_factor": NaN}'), ("scaling_factor is nan",)),
     "an infinite scale": ("jumprelu", scaler('{"scaling_factor": Infinity}'), ("scaling_factor is inf",)),
+    "a scale beyond floats": ("jumprelu", scaler('{"scaling_factor": 1' + "0" * 400 + "}"), ("scaling_factor is 1000",)),
     "a scale in words": ("jumprelu", scaler('{"scaling_factor": "1.7"}'), ("scaling_factor is '1.7'",)),
     "a scale that is a switch": ("jumprelu", scaler('{"scaling_factor": true}'), ("scaling_factor is True",)),
     "a scale under which weights overflow": ("jumprelu", scaler('{"scaling_factor": 1e-44}'), ("1e-44", "overflow")),

@@ -95,6 +95,7 @@ VECTORS: dict[str, tuple[Callable[[SAE], Any], tuple[str, ...]]] = {
     "a path as text": (lambda _: "v.safetensors", ("vector='v.safetensors'", LOAD)),
     "nothing": (lambda _: None, ("vector=None", LOAD)),
     "its numbers alone": (lambda _: torch.ones(32), ("vector=Tensor", LOAD)),
+    "no header": (lambda _: SteeringVector(torch.ones(32), None), ("vector=SteeringVector", LOAD)),
     "a header alone": (lambda _: INFO, ("vector=VectorInfo", LOAD)),
     "NaN": (lambda _: with_values(torch.full((32,), math.nan)), ("the vector for tiny holds NaN or infinity",)),
     "infinity": (lambda _: with_values(torch.ones(32).index_fill(0, torch.tensor([3]), -math.inf)), ("NaN or infinity",)),

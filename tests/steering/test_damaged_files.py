@@ -74,6 +74,8 @@ VECTORS: list[tuple[Change, Change, str]] = [
     ({}, {"layer": "1"}, "layer='1': must be a whole number"),
     ({}, {"layer": 1.5}, "layer=1.5: must be a whole number"),
     ({}, {"layer": -1}, "layer=-1: layers count from 0"),
+    ({}, {"layer": 10**400}, "layer=100000000000000000...0000000000000000000: layers count from 0; no model has 10000"),
+    ({}, {"space": "x" * 5000}, "xxx ... xxx"),
     ({}, {"layer": ...}, "missing 1 required positional argument: 'layer'"),
     ({}, {"space": "curved"}, "space=curved"),
     ({}, {"space": ["sparse"]}, "space=['sparse']: must be a text"),
@@ -252,6 +254,15 @@ def test_files_that_are_no_tensors(tmp_path: Path, damage: bytes) -> None:
     path.write_bytes(damage)
     for load in (yapo.load_vector, TrainedVector.load, ActivationStore.load):
         refused(lambda load=load: load(path), str(path))
+
+
+def test_a_tensor_twice_in_the_table(tmp_path: Path, plain: bytes) -> None:
+    path = tmp_path / "v.safetensors"
+    table = plain[8 : 8 + int.from_bytes(plain[:8], "little")]
+    entry = table[table.index(b'"vector"') : table.rindex(b"}")]
+    again = table[: table.rindex(b"}")] + b"," + entry + b"}"
+    path.write_bytes(len(again).to_bytes(8, "little") + again + plain[8 + len(table) :])
+    refused(lambda: yapo.load_vector(path), str(path), "it names 'vector' twice")
 
 
 def test_a_model_that_computes_no_numbers_is_refused(gemma: LanguageModel, sae: SAE) -> None:

@@ -52,7 +52,13 @@ def compose(overrides: Sequence[str]) -> Config:
         without_data = _composed([override for override in overrides if override.partition("=")[0].lstrip("+") not in _DATA])
         if (without_data.data.source, without_data.data.path) != (config.data.source, config.data.path):
             _forget_countries(config, typed)
-    for key, names in (("methods", config.methods), ("learning_rate", config.learning_rate)):
+    studies = [
+        (f"studies.{study}.{key}", names)
+        for study, settings in plain(config)["studies"].items()
+        for key, names in (settings.items() if isinstance(settings, dict) else ())
+        if key.endswith("methods")
+    ]
+    for key, names in (("methods", config.methods), ("learning_rate", config.learning_rate), *studies):
         for name in names:
             if name not in group_options("method"):
                 raise unknown("method", key, name, group_options("method"))
@@ -84,7 +90,7 @@ def _composed(overrides: Sequence[str]) -> Config:
     faults = _store_conf()
     try:
         return build(Config, asdict(cast(Any, OmegaConf.to_object(_with_method(overrides)))))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, OverflowError) as error:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
                 raise fault from None
@@ -172,7 +178,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
         if name in kinds().lists and not value.startswith(("[", "${")):
             raise YapoError(f"{override}: give a list, as {name}=[{value}]")
         group = "method" if name == "method.name" else name
-        if equals and group in groups() and not value.startswith(("{", "[", "$")) and value not in group_options(group):
+        if equals and group in groups() and not value.startswith(("{", "$")) and value not in group_options(group):
             raise unknown(group, name, value, group_options(group))
 
 

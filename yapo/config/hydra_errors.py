@@ -14,6 +14,12 @@ _OVERRIDE = re.compile(r"Error merging override (.+?) Value '")
 _SEVERAL = re.compile(r"Ambiguous value for argument '(.+?)' 1\.")
 _NEW_KEY = re.compile(r"Could not override '.+?'\. To append to your config use \+(.+?) Key '.*?' is not in struct")
 _UNKNOWN = re.compile(r"Key '.*?' not in '\w+' full_key: ([\w.]+)")
+_NULL = re.compile(r"field '([\w.]+)' is not Optional")
+_NO_SETTINGS = re.compile(
+    r"Error merging override (.+?) (?:Invalid type assigned|Cannot assign \w+ to Dict|Cannot merge DictConfig with ListConfig)"
+)
+_NO_VALUE = re.compile(r"has missing mandatory value: .* full_key: ([\w.]+)")
+_NOWHERE = re.compile(r"Interpolation key '(.+?)' not found.* full_key: ([\w.]+)")
 _VARIABLE = re.compile(r"Environment variable '(\w+)' not found.* full_key: ([\w.]+)")
 
 
@@ -27,6 +33,8 @@ def sentence(error: Exception, overrides: Sequence[str]) -> str:
     cause = error.__cause__ or error
     reason, detail = (" ".join(str(each).split()) for each in (error, cause))
     text = reason if detail in reason else f"{reason} {detail}"
+    if isinstance(error, OverflowError):
+        return f"{' '.join(overrides)}: holds a number beyond floats; give a smaller one"
     if wrong := _WRONG_TYPE.search(text):
         value, kind, key = wrong.groups()
         override = _OVERRIDE.search(text)
@@ -38,9 +46,17 @@ def sentence(error: Exception, overrides: Sequence[str]) -> str:
         return f"{unknown[1]}: no setting is called so; yapo/config/ explains them all"
     if new := _NEW_KEY.search(text):
         return f"{new[1]}: adds a key; write ++{new[1]}"
+    if null := _NULL.search(text):
+        return f"{null[1]}=null: must have a value; give one, or leave it out"
+    if flat := _NO_SETTINGS.search(text):
+        return f"{flat[1]}: must be settings and values, as {{name: value}}"
+    if empty := _NO_VALUE.search(text):
+        return f"{empty[1]}: has no value; give one, or leave it out"
+    if nowhere := _NOWHERE.search(text):
+        return f"{nowhere[2]}: ${{{nowhere[1]}}} names no setting; name one, or give the value"
     if variable := _VARIABLE.search(text):
         return f"{variable[2]}: the environment variable {variable[1]} is not set; set it, or give the value"
-    if "hydra.cc" in text and (unread := _unread(overrides)):
+    if unread := _unread(overrides):
         return f"{unread}: cannot be read; close every bracket and quote, and put a value with special characters in quotes"
     return text
 
@@ -53,6 +69,6 @@ def _unread(overrides: Sequence[str]) -> str | None:
     for override in overrides:
         try:
             OverridesParser.create().parse_overrides([override])
-        except OverrideParseException:
+        except (OverrideParseException, ValueError):  # Python reads no number of more than 4300 digits
             return override
     return None

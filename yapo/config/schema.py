@@ -7,7 +7,9 @@ from dataclasses import MISSING, Field, field, fields, is_dataclass, make_datacl
 from functools import cache, reduce
 from operator import or_
 from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from yapo.checks import check_types
 
 T = TypeVar("T")
 
@@ -19,14 +21,22 @@ def schema(kind: type) -> type:
     return make_dataclass(kind.__name__, [(item.name, _plain(hints[item.name]), _default(item)) for item in fields(kind)])
 
 
-def build(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Make settings of nested dictionaries, which checks them.
+def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """Make settings of nested dictionaries, which checks them; errors name them after ``prefix``.
+
+    What an interpolation gives has any type.
 
     Raises:
         YapoError: a value is impossible.
     """
     hints = get_type_hints(kind)
-    return kind(**{name: build(hints[name], value) if is_dataclass(hints[name]) else value for name, value in values.items()})
+    check_types(prefix, cast(Any, kind), values)
+    return kind(
+        **{
+            name: build(hints[name], value, f"{prefix}{name}.") if is_dataclass(hints[name]) else value
+            for name, value in values.items()
+        }
+    )
 
 
 def _plain(hint: Any) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from yapo.data.text import shown
 from yapo.errors import YapoError
 
 Floats = NDArray[np.float64]
@@ -60,9 +61,12 @@ def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top:
             above 1 come without ``top`` at an ``alpha`` below 1.
     """
     if not (isinstance(alpha, int | float) and 0 <= alpha <= 1):
-        raise YapoError(f"alpha of PNLG is {alpha}; give a number from 0 (raw gap) to 1 (the paper's tables)")
+        raise YapoError(f"alpha of PNLG is {shown(alpha, bare=True)}; give a number from 0 (raw gap) to 1 (the paper's tables)")
     if top is not None and not (isinstance(top, int | float) and 0 < top <= _MOST):
-        raise YapoError(f"top of PNLG is {top}; give the highest possible score: 1 for shares, 10 for grades, 100 for percents")
+        raise YapoError(
+            f"top of PNLG is {shown(top, bare=True)}; give the highest possible score: 1 for shares, 10 for grades, 100 for "
+            "percents"
+        )
     loc, non = _pair(localized, nonlocalized, _MOST if top is None else top)
     if alpha != 1:
         largest = max(loc.max(initial=0.0), non.max(initial=0.0))
@@ -172,7 +176,7 @@ def _scores(name: str, values: Any, most: float) -> Floats:
         if scores.dtype.kind not in "biuf" and scores.size and not isinstance(values, pd.Series | pd.DataFrame):
             raise TypeError(f"of type {scores.dtype}")
         scores = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of a tensor that needs a gradient
         reason = str(error).partition("\n")[0]
         raise YapoError(f"{name} scores are no array of numbers ({reason}); give numbers, equally many in every row") from None
     wrong = scores[~(np.isfinite(scores) & (scores >= 0) & (scores <= most))]

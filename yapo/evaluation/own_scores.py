@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from yapo.checks import TASKS, Task
+from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import KEYS, country_metrics, language_metrics, overall_metrics
 
@@ -55,6 +56,8 @@ def _checked(scores: pd.DataFrame, top: float | None) -> pd.DataFrame:
     missing = [name for name in NEEDED if name not in scores.columns]
     if missing:
         raise YapoError(f"scores lack the column {missing[0]!r}; they need {', '.join(NEEDED)}")
+    if scores.columns.has_duplicates:
+        raise YapoError(f"scores have two columns {shown(scores.columns[scores.columns.duplicated()][0])}; leave one of them out")
     if scores.empty:
         raise YapoError("scores have no rows; give one row per country and method")
     if top is not None and not (isinstance(top, int | float) and np.isfinite(top) and top > 0):
@@ -63,8 +66,10 @@ def _checked(scores: pd.DataFrame, top: float | None) -> pd.DataFrame:
     rows = rows if "task" in rows else rows.assign(task="mcq")
     for name in ("task", "language", "country", "method"):
         empty = rows[name].isna() | (rows[name].astype(str).str.strip() == "")
-        if empty.any():
-            raise YapoError(f"scores, row {int(empty.argmax())}: {name} is empty; name it")
+        unnamed = empty | ~rows[name].map(pd.api.types.is_scalar).astype(bool)
+        if unnamed.any():
+            row = int(unnamed.argmax())
+            raise YapoError(f"scores, row {row}: {name} is {'empty' if empty[row] else shown(rows[name][row])}; name it")
     strange = rows[~rows["task"].isin(TASKS)]
     if len(strange):
         raise YapoError(f"scores, row {strange.index[0]}: task={strange['task'].iloc[0]}; it must be one of {', '.join(TASKS)}")

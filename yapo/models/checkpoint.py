@@ -45,7 +45,7 @@ def model_folder(path: str, revision: str = NEWEST, key: str = "model.path") -> 
             "save the model again as safetensors"
         )
     shards = _index(folder) or []
-    twice = WEIGHTS not in shards and all((folder / name).is_file() for name in (WEIGHTS, *shards))
+    twice = WEIGHTS not in shards and all(os.path.isfile(folder / name) for name in (WEIGHTS, *shards))
     if shards and twice and not is_hub_id(path):
         raise YapoError(f"{key}={path}: both {WEIGHTS} and the files of {INDEX} are whole models; move one of them elsewhere")
     missing = missing_file(folder)
@@ -78,7 +78,7 @@ def missing_file(folder: Path) -> str | None:
         if not shards:
             return f"{WEIGHTS} (weights in other formats are not read)"
         for shard in shards:
-            if not (folder / shard).is_file():
+            if not os.path.isfile(folder / shard):
                 return f"{shard}, one of the {len(shards)} that {INDEX} names,"
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return f"the tokenizer ({' or '.join(TOKENIZERS)})"

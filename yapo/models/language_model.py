@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -294,7 +295,8 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     lm = LanguageModel(model, tokenizer, config.path, digest)
     lm.keep_upper(first)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    check_finite(model.named_parameters(), f"model.path={config.path}", "fetch the weights again, or take another dtype")
+    numbers = chain(model.named_parameters(), model.named_buffers())
+    check_finite(numbers, f"model.path={config.path}", "fetch the weights again, or take another dtype")
     if config.attention == "auto":
         fuse_norms(model)
     return lm

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from yapo.errors import YapoError
 from yapo.files import read_json
+from yapo.models.sae_checks import AGAIN as SAVE_AGAIN
 from yapo.models.sae_checks import check_arrays, input_scale, kept_features, required_setting, switch
-from yapo.tensors import check_finite, not_finite
+from yapo.tensors import check_finite, not_finite, tensor_table
 
 Activation = Literal["relu", "jumprelu", "topk"]
 
@@ -220,7 +221,7 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
     for key in ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations", "metadata"):
         required_setting(config, key, path)
     hook_name = required_setting(config["metadata"], "hook_name", path)
-    hook = re.fullmatch(r"blocks\.(\d+)\.hook_resid_post", str(hook_name))
+    hook = re.fullmatch(r"blocks\.([0-9]{1,4})\.hook_resid_post", str(hook_name))
     if hook is None:
         raise YapoError(
             f"{path}: hook_name is {hook_name}; only blocks.<L>.hook_resid_post, the output of a block, can be steered"
@@ -231,7 +232,9 @@ def _load_folder(folder: Path, device: torch.device) -> SAE:
             f"{path}: architecture {architecture} is not supported; use one of {', '.join(ACTIVATIONS)}"
             " (SAELens' save_inference_model turns batchtopk into jumprelu)"
         )
-    activation = ACTIVATIONS[architecture]
+    activation, own = ACTIVATIONS[architecture], config.get("activation_fn") or config.get("activation_fn_str") or "relu"
+    if activation == "relu" and own != "relu":
+        raise YapoError(f"{path}: activation_fn {own} is not what architecture {architecture} has; {SAVE_AGAIN}")
     weights = _read_safetensors(folder / WEIGHTS_FILE, device)
     check_arrays(weights, activation == "jumprelu", folder / WEIGHTS_FILE)
     d_model, d_sae = weights["W_enc"].shape
@@ -271,7 +274,7 @@ def _load_npz(path: Path, device: torch.device) -> SAE:
         raise YapoError(f"{path}: damaged or not an npz of arrays ({_line(error)}); download it again") from None
     check_arrays(raw, True, path)
     check_finite(raw.items(), path, _ANEW)
-    layer = re.search(r".*layer_(\d+)", str(path.absolute()))
+    layer = re.search(r".*layer_([0-9]{1,4})(?![0-9])", str(path.absolute()))
     return SAE(
         **raw,
         activation="jumprelu",
@@ -285,11 +288,12 @@ def _load_npz(path: Path, device: torch.device) -> SAE:
 
 
 def _read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise YapoError(f"{path}: no such file; copy the whole SAELens folder")
     try:
         held = load_file(path, device=str(device))
-    except FileNotFoundError:
-        raise YapoError(f"{path}: no such file; copy the whole SAELens folder") from None
-    except (SafetensorError, OSError) as error:
+        tensor_table(path)
+    except (SafetensorError, OSError, ValueError) as error:
         raise YapoError(f"{path}: damaged or not a safetensors file ({_line(error)}); {AGAIN}") from None
     for name, tensor in held.items():
         if not tensor.is_floating_point():
@@ -329,4 +333,4 @@ def _fold_decoder_norm(weights: dict[str, Tensor]) -> None:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

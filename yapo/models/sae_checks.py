@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from yapo.checks import is_finite
 from yapo.errors import YapoError
 
 AGAIN = "save the autoencoder again with SAELens 6"
@@ -56,7 +56,7 @@ def input_scale(config: Any, path: Path) -> float:
         YapoError: it is missing, not a finite number or not above 0.
     """
     scale = required_setting(config, "scaling_factor", path)
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not (math.isfinite(scale) and scale > 0):
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not (is_finite(scale) and scale > 0):
         raise YapoError(f"{path}: scaling_factor is {scale!r}; write a finite number above 0, or {AGAIN}")
     return float(scale)
 

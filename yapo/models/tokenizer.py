@@ -51,14 +51,22 @@ class ChatTokenizer:
             raise YapoError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; use an instruction-tuned model")
         self.tokenizer = tokenizer
         self.eos = frozenset(eos) | ({tokenizer.eos_token_id} - {None})
-        self._opening, answer, self._closing = self._render([("user", FIRST), ("assistant", ANSWER)]).rpartition(ANSWER)
+        both = self._render([("user", FIRST), ("assistant", ANSWER)])
+        self._opening, answer, self._closing = both.rpartition(ANSWER)
         prompt = self._render([("user", FIRST)], add_generation_prompt=True)
         if FIRST not in prompt or not answer:
             raise self._error(f"leaves out the {'model' if FIRST in prompt else 'user'}'s turn")
+        back = self.tokenizer.decode(self._encode(FIRST))
+        if FIRST not in back:
+            raise YapoError(
+                f"{tokenizer.name_or_path}: the tokenizer gives {FIRST!r} back as {back!r}; give the model's own tokenizer"
+            )
         self._header, self._lead = _between(prompt, self._opening)
         closing = self._pieces([self._opening + ANSWER, self._closing])[1]
         if not closing:
             raise self._error("does not close the model's turn")
+        if self._opening.count(FIRST) != 1 or both.count(ANSWER) != 1:
+            raise self._error("does not write each turn once, the user's before the model's")
         self.end_of_turn = self._end_of_turn(closing)
         self._contexts = [(before, self._encode(before)) for before in (prompt + self._header, "\n")]
         self._behind = len(closing) - 1 - closing.index(self.end_of_turn)  # tokens that the template writes after it
@@ -145,7 +153,7 @@ class ChatTokenizer:
         return [whole[start:end] for start, end in zip(starts, [*starts[1:], len(whole)], strict=True)]
 
     def _encode(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=False))
 
     def _render(self, chat: Sequence[tuple[str, str]], add_generation_prompt: bool = False) -> str:
         messages = [{"role": role, "content": text} for role, text in chat]

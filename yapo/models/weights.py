@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.models.checkpoint import weight_files
 from yapo.models.tokenizer import ChatTokenizer
+from yapo.tensors import tensor_table
 
 log = logging.getLogger(__name__)
 SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")
@@ -58,6 +60,12 @@ def load_config(folder: Path, source: str) -> PreTrainedConfig:
         YapoError: it is damaged, of another architecture, quantised, holds numbers that compute nothing, or the library refuses
             it.
     """
+    marked = next((path for path in (*folder.glob("*.json"), *folder.glob("*.jinja")) if _has_mark(path)), None)
+    if marked is not None:
+        raise YapoError(
+            f"model.path={source}: {marked.name} begins with a byte order mark, which the library takes for text; save it as "
+            "UTF-8 without one"
+        )
     raw, own_code = _object(folder / "config.json", source), False
     for name in ("config.json", "tokenizer_config.json"):
         own_code |= (folder / name).is_file() and "auto_map" in _object(folder / name, source)
@@ -129,20 +137,20 @@ def load_tokenizer(folder: Path, source: str, model: PreTrainedModel) -> ChatTok
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         vocabulary, rows = tokenizer.get_vocab(), model.get_input_embeddings().num_embeddings
         end, fast_file = tokenizer.eos_token, folder / "tokenizer.json"
-        is_late = end is not None and vocabulary[end] >= len(vocabulary) - len(tokenizer.special_tokens_map)
+        is_late = end is not None and vocabulary.get(end, len(vocabulary)) >= len(vocabulary) - len(tokenizer.special_tokens_map)
         if is_late and fast_file.is_file() and Tokenizer.from_file(str(fast_file)).token_to_id(end) is None:
             raise YapoError(
                 f"model.path={source}: eos_token is {end!r} in tokenizer_config.json, which is no token of {fast_file.name}; "
                 "take both from the same model"
             )
-    tokenizer.name_or_path = source
-    beyond = {token: i for token, i in vocabulary.items() if i >= rows}
-    if beyond:
-        raise YapoError(
-            f"model.path={source}: the tokenizer has {len(beyond)} tokens beyond the {rows} that the model embeds, such as "
-            f"{min(beyond, key=lambda token: beyond[token])!r}; give the model's own tokenizer"
-        )
-    return ChatTokenizer(tokenizer, end_ids(model, source))
+        tokenizer.name_or_path = source
+        beyond = {token: i for token, i in vocabulary.items() if i >= rows}
+        if beyond:
+            raise YapoError(
+                f"model.path={source}: the tokenizer has {len(beyond)} tokens beyond the {rows} that the model embeds, such as "
+                f"{min(beyond, key=lambda token: beyond[token])!r}; give the model's own tokenizer"
+            )
+        return ChatTokenizer(tokenizer, end_ids(model, source))
 
 
 def end_ids(model: PreTrainedModel, source: str) -> frozenset[int]:
@@ -171,7 +179,7 @@ def library_errors(source: str) -> Iterator[None]:
     except YapoError:
         raise
     except Exception as error:  # of many kinds, from many libraries, none of them documented
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise YapoError(f"model.path={source}: cannot be loaded ({reason}); fetch or copy the folder again") from None
 
 
@@ -193,6 +201,13 @@ def _object(path: Path, source: str) -> dict[str, Any]:
     return read
 
 
+def _has_mark(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(BOM_UTF8)) == BOM_UTF8
+
+
 def _numbers(value: object, name: str = "") -> Iterator[tuple[str, int | float]]:
     """Yield every number of a configuration with the key that it stands under."""
     if isinstance(value, dict):
@@ -206,15 +221,21 @@ def _numbers(value: object, name: str = "") -> Iterator[tuple[str, int | float]]
 
 
 def _check_types(folder: Path, source: str) -> None:
-    """Refuse whole numbers among the weights, which the library would take for rounded ones; reads headers alone."""
+    """Refuse tensors that stand twice, and whole numbers, which the library would take for rounded ones; reads headers alone."""
+    files: dict[str, str] = {}
     for path in weight_files(folder):
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (not a mapping)
-                kind = file.get_slice(name).get_dtype()
-                if not kind.startswith(("F", "BF")):
-                    raise YapoError(
-                        f"model.path={source}: {name} of {path.name} holds {kind} numbers; save it in a floating-point type"
-                    )
+        with safe_open(path, framework="pt"):
+            table = tensor_table(path)
+        for name in table.keys() - {"__metadata__"}:
+            kind = table[name]["dtype"]
+            if not kind.startswith(("F", "BF")):
+                raise YapoError(
+                    f"model.path={source}: {name} of {path.name} holds {kind} numbers; save it in a floating-point type"
+                )
+            if files.setdefault(name, path.name) != path.name:
+                raise YapoError(
+                    f"model.path={source}: {name} stands in both {files[name]} and {path.name}; fetch or copy the model again"
+                )
 
 
 def _some(names: Collection[str]) -> str:

@@ -46,9 +46,14 @@ class TrainingRun:
         try:
             with curves.open(encoding="utf-8") as lines:
                 trained = json.loads(next(lines))["kind"] == "step"
-            return cls(found["method"], trained, found["layer"], found["config"], found["versions"])
-        except (OSError, StopIteration, KeyError, TypeError, ValueError):
+            made = cls(found["method"], trained, found["layer"], found["config"], found["versions"])
+            for told in (learning_rates, schedule):
+                told([made])
+            for named in (model_name, autoencoder_name):
+                named(made)
+        except (OSError, StopIteration, KeyError, TypeError, ValueError, AttributeError):
             raise YapoError(f"{folder}: not the training of a method; delete it and run the stage train again") from None
+        return made
 
 
 def run_record(config: Config, language: str, layer: int, data_hash: str) -> dict[str, Any]:

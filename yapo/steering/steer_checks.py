@@ -42,7 +42,7 @@ def check_vector(vector: object) -> None:
     Raises:
         YapoError: see above.
     """
-    if not isinstance(vector, SteeringVector):
+    if not isinstance(vector, SteeringVector) or not isinstance(vector.info, VectorInfo):
         given = repr(vector) if isinstance(vector, str | Path | None) else type(vector).__name__
         raise YapoError(f"vector={given}: not a steering vector; give what yapo.load_vector(path) returns")
     if not is_plain(vector.values) or vector.values.ndim != 1 or not vector.values.is_floating_point():

@@ -24,6 +24,7 @@ from yapo.steering.interventions import Intervention, Threshold
 from yapo.steering.spaces import DENSE, Payload, SAESlice, Space, TargetModel, VectorFile, find_space
 from yapo.tensors import check_tensors, load_tensors, save_tensors
 
+MOST_LAYERS = 10_000
 CONVENTION = (
     "steer with u = d * multiplier * vector at every position but BOS, added to the output of decoder block `layer` (0-based)"
 )
@@ -65,8 +66,8 @@ class VectorInfo:
     def __post_init__(self) -> None:
         check_types("", VectorInfo, vars(self))
         find_space(self.space, self.method)
-        if self.layer < 0:
-            raise YapoError(f"layer={self.layer}: layers count from 0")
+        if not 0 <= self.layer < MOST_LAYERS:
+            raise YapoError(f"layer={shown(self.layer)}: layers count from 0; no model has {MOST_LAYERS}")
         if not is_finite(self.multiplier):
             raise YapoError(f"multiplier={shown(self.multiplier)}: must be finite")
 

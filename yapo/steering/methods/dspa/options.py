@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from yapo.checks import check_seed, require
+from yapo.checks import check_seed, check_words, require
 
 Mode = Literal["ablate", "augment", "both"]
 Normalise = Literal["pairs", "gate"]
@@ -42,6 +42,7 @@ class DspaOptions:
 
     def __post_init__(self) -> None:
         key = self.KEY
+        check_words(key.rstrip("."), self)
         require(self.layer_in >= 0, key + "layer_in", self.layer_in, "layers count from 0")
         require(self.layer_in <= self.layer_out, key + "layer_in", self.layer_in, f"at most layer_out={self.layer_out}")
         require(self.alpha > 0, key + "alpha", self.alpha, "a positive strength")
