@@ -21,9 +21,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_yapo.reasons import Clause, clauses
 from yapo.dag.command_line import check_command_line
 
-if re.search(
-    r"snakemake(/__main__\.py)?$", sys.argv[0]
-):  # it imports plugins before it reads the command line, and profiles after
+# Snakemake imports its plugins before it reads the command line, and the profiles, which check it too, after.
+if re.search(r"snakemake(/__main__\.py)?$", sys.argv[0]):
     check_command_line(sys.argv[1:])
 
 WIDTH = 200  # characters of the longest line
