@@ -106,6 +106,6 @@ class Paths:
         """The whole grid on validation."""
         return self.country(language, country) / "validation.parquet"
 
-    def evaluation(self, language: str, country: str) -> Path:
-        """Every test answer."""
-        return self.country(language, country) / "evaluation.parquet"
+    def evaluation(self, language: str, country: str, way: str = "") -> Path:
+        """Every test answer; ``way``: those by another way to answer multiple choice than the first."""
+        return self.country(language, country) / f"evaluation{'-' if way else ''}{way}.parquet"

@@ -64,6 +64,8 @@ def default() -> dict[str, Any]:
                 "evaluate",
             },
         ),
+        ("generation.mcq=[boxed,likelihood]", {"evaluate", "tables"}),
+        ("generation.likelihood.metric=acc_norm", {"evaluate", "tables"}),
         ("train.lr=0.1", {"train"}),
         ("method=caa", {"train"}),
         ("selection.multipliers=[1.0]", {"evaluate"}),

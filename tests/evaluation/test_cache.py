@@ -17,6 +17,7 @@ from yapo.evaluation.decoding import Condition
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Sparse
+from yapo.steering.pair_batch import TokenOptions
 
 LAYER, NEW = 1, 5
 PROMPTS = [[2, 9, 11, 30, 7], [2, 5, 6], [2, 20, 21, 22]]
@@ -142,6 +143,24 @@ def test_everything_that_decides_a_completion_is_in_its_key(tmp_path: Path, gemm
     ]
     assert len(set(keys)) == len(keys)
     assert key(intervention=Sparse(sae), u=S.clone()) == keys[0]
+
+
+def test_ways_to_answer_are_kept_apart(tmp_path: Path, lm: LanguageModel) -> None:
+    """A choice among answers has a key of its own, which covers the answers, their lengths and how they are written."""
+    cache, questions = open_cache(tmp_path, lm), [TokenOptions(prompt, ([15, 16], [17])) for prompt in PROMPTS]
+    asked = [
+        (questions, [[1, 1]] * 3, [["a", "b"]] * 3),
+        (questions, [[2, 1]] * 3, [["a", "b"]] * 3),
+        (questions, [[1, 1]] * 3, [["x", "y"]] * 3),
+        ([TokenOptions(prompt, ([15], [16, 17])) for prompt in PROMPTS], [[1, 1]] * 3, [["a", "b"]] * 3),
+    ]
+    expected = [cache.likeliest(*question, [Condition()]) for question in asked]
+    cache.complete(PROMPTS, [Condition()], NEW)
+    cache.save()
+    assert len(json.loads((tmp_path / "completions.json").read_text(encoding="utf-8"))) == len(asked) + 1
+    change_weights(lm)
+    reopened = open_cache(tmp_path, lm)
+    assert [reopened.likeliest(*question, [Condition()]) for question in asked] == expected
 
 
 def test_unsteered_completions_serve_every_layer(tmp_path: Path, lm: LanguageModel) -> None:

@@ -181,7 +181,7 @@ def test_pnlg_is_best_closest_to_zero(tables: dict[str, Table]) -> None:
 
 def test_scorer_is_named_wherever_open_ended_scores_stand(tables: dict[str, Table]) -> None:
     for name in TABLE_NAMES:
-        shows = name not in ("table1_mcq", "table7_dataset")
+        shows = name not in ("table1_mcq", "table7_dataset", "option_positions")
         assert ("offline reference" in tables[name].texts["html"]) == shows
 
 
@@ -239,6 +239,49 @@ def test_data_set_table_adds_up(tables: dict[str, Table]) -> None:
     assert data["Arabic", "Subtotal", "total"] == 40
     assert data["Total", "Total", "total"] == 60
     assert "| Total |  | 30 | 30 | 60 |" in tables["table7_dataset"].texts["md"].replace("*", "")
+
+
+def test_positions_of_options_are_shares_of_test_rows() -> None:
+    evaluation, items = study(methods=("baseline", "caa"))
+    egypt = items["country"] == "egypt"
+    items.loc[egypt, "answer_index"] = 2
+    unread = (evaluation["method"] == "caa") & (evaluation["country"] == "india")
+    evaluation.loc[unread, "completion"] = "no number"
+    other = evaluation[evaluation["task"] == "mcq"].assign(completion="\\boxed{3}")
+    tables = build_tables(evaluation, items, OPTIONS, "first way", {"second way": other})
+    data = tables["option_positions"].data
+    assert (data.groupby(["way", "setting", "chosen_by"])["value"].sum().round(6) == 100).all()
+    found = data[data["setting"] == "both"].set_index(["way", "chosen_by", "position"])
+    assert found.loc[("first way", "right answer"), "value"].round(3).tolist() == [66.667, 0, 33.333, 0, 0]
+    assert found.loc[("first way", "caa"), "value"].round(3).tolist() == [66.667, 0, 0, 0, 33.333]
+    assert found.loc[("second way", "caa"), "value"].tolist() == [0, 0, 100, 0, 0]
+    assert found.loc[("second way", "caa", "3"), "difference"] == pytest.approx(200 / 3)
+    assert found.loc[("second way", "caa", "1"), "difference_high"] < 0
+    assert found.loc[("first way", "baseline", "1"), "n"] == 60 and found.loc[("first way", "baseline", "1"), "n_facts"] == 5
+    text = tables["option_positions"].texts["md"]
+    assert "| Chosen by | 1 | 2 | 3 | 4 | Not parsed |" in text
+    assert "## Both; second way" in text and text.count("| *Right answer* |") == 6
+
+
+def test_without_multiple_choice_the_table_of_positions_has_no_rows() -> None:
+    evaluation, items = study(methods=("baseline",), facts=1)
+    table = build_tables(evaluation[evaluation["task"] == "open_ended"], items, TableOptions(resamples=0))["option_positions"]
+    assert table.data.empty
+    assert "No rows: multiple choice was not evaluated." in table.texts["md"]
+
+
+def test_another_way_stands_beside_the_first_and_changes_none_of_its_numbers(tables: dict[str, Table]) -> None:
+    evaluation, items = study()
+    other = evaluation[evaluation["task"] == "mcq"].assign(score=0.0)
+    both = build_tables(evaluation, items, OPTIONS, "first way", {"second way": other})
+    for name in ("summary", "table1_mcq", "table3_rca_pnlg_language", "table5_rca_pnlg_country_instance"):
+        data = both[name].data
+        own = data[data["way"] != "second way"].drop(columns="way").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, tables[name].data)
+        assert set(data.loc[data["task"] == "open_ended", "way"]) <= {""}
+        assert "second way" in both[name].texts["tex"] and "; first way" in both[name].texts["html"]
+        assert "second way" not in tables[name].texts["html"]
+    assert both["table2_open_ended"].texts == tables["table2_open_ended"].texts
 
 
 def test_equal_input_gives_equal_bytes_and_row_order_does_not_matter(tables: dict[str, Table], tmp_path: Path) -> None:

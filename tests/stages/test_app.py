@@ -30,6 +30,7 @@ from yapo.config import (
 )
 from yapo.config.compose import compose, plain
 from yapo.config.conf_files import CONF, ROOT, group_options
+from yapo.config.evaluation import LikelihoodConfig
 from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.stages import data, evaluate, train
@@ -250,6 +251,11 @@ def test_one_line_and_status_2(
         (DiscoveryConfig, {"countries": []}, "discovery.countries=[]: name one, or fix discovery.layer"),
         (GenerationConfig, {"max_new_tokens_mcq": 0}, "generation.max_new_tokens_mcq=0: at least 1"),
         (GenerationConfig, {"max_new_tokens_open_ended": 0}, "generation.max_new_tokens_open_ended=0: at least 1"),
+        (GenerationConfig, {"mcq": []}, "generation.mcq=[]: name at least one of boxed, likelihood"),
+        (GenerationConfig, {"mcq": ["boxed", "loglikelihood"]}, "generation.mcq=loglikelihood: choose one of boxed, likelihood"),
+        (GenerationConfig, {"mcq": ["boxed", "boxed"]}, "generation.mcq=['boxed', 'boxed']: name each once"),
+        (LikelihoodConfig, {"answer": "letter"}, "generation.likelihood.answer=letter: choose one of number, text"),
+        (LikelihoodConfig, {"metric": "f1"}, "generation.likelihood.metric=f1: choose one of acc, acc_norm, acc_bytes"),
         (DiscoveryConfig, {"candidates": [1, 1]}, "discovery.candidates=[1, 1]: name each once"),
         (DiscoveryConfig, {"countries": ["x", "x"]}, "discovery.countries=['x', 'x']: name each once"),
         (SelectionConfig, {"multipliers": [1.0, 1.0]}, "selection.multipliers=[1.0, 1.0]: name each once"),

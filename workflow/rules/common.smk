@@ -69,6 +69,11 @@ with one_line_refusals():
 
 PATHS = Paths.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
+# Test answers of a country, by each way to answer multiple choice.
+EVALUATIONS = [
+    PATHS.evaluation("{language}", "{country}", way).name
+    for way in ["", *CONFIG.other_ways]
+]
 THREADS = CONFIG.threads
 # The node that plans jobs for Slurm often has no GPU: there the variables of profiles/slurm say what jobs may ask for.
 with one_line_refusals():
@@ -254,6 +259,6 @@ def kept_files(country):
         *[folder / "vectors" / method / name for method in METHODS for name in cells],
         *[folder / "pairs" / f"{task}.parquet" for task in TASKS],
         folder / "validation.parquet",
-        folder / "evaluation.parquet",
+        *[folder / name for name in EVALUATIONS],
         folder / "judge.json",
     ]

@@ -13,7 +13,9 @@ FIGURES = [
 rule tables:
     input:
         PATHS.items,
-        evaluation=of_all_countries("evaluation.parquet"),
+        evaluation=[
+            path for name in EVALUATIONS for path in of_all_countries(name)
+        ],
     output:
         expand(
             str(PATHS.root / "tables/{table}.{kind}"),

@@ -23,7 +23,7 @@ from yapo.checks import (
     require,
 )
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
-from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, ReportConfig
+from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, McqWay, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
 from yapo.names import check_experiment
@@ -109,6 +109,11 @@ class Config:
         distinct("countries", self.countries)
         require(self.threads > 0, "threads", self.threads, "at least 1")
         check_words("", self)
+
+    @property
+    def other_ways(self) -> list[McqWay]:
+        """Ways to answer multiple choice beside the first, where it is asked."""
+        return self.generation.mcq[1:] if "mcq" in self.tasks else []
 
     @property
     def folder(self) -> Path:

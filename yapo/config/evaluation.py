@@ -5,9 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from yapo.checks import Dtype, Setting, Task, check_path, check_seed, check_settings_finite, check_words, host_of, require
+from yapo.checks import (
+    Dtype,
+    Setting,
+    Task,
+    check_path,
+    check_seed,
+    check_settings_finite,
+    check_words,
+    distinct,
+    host_of,
+    require,
+)
 from yapo.redaction import holds_secret
 
 # Fetching, keeping and pricing of a judge's replies. No score depends on these, so changing them should rerun nothing.
@@ -25,14 +36,34 @@ JUDGE_MEANS = (
 )
 
 
+McqWay = Literal["boxed", "likelihood"]
+McqMetric = Literal["acc", "acc_norm", "acc_bytes"]
+
+
+@dataclass
+class LikelihoodConfig:
+    """Multiple choice by the log-probability of each option's answer; the names are lm-eval's."""
+
+    answer: Literal["number", "text"] = "number"  # number: boxed, after question and options; text: after the question alone
+    metric: McqMetric = "acc"  # log-probability; per character; per byte of UTF-8
+
+    def __post_init__(self) -> None:
+        check_words("generation.likelihood", self)
+
+
 @dataclass
 class GenerationConfig:
-    """Greedy decoding, the same for every method and the baseline."""
+    """Greedy decoding, the same for every method and the baseline, and what else answers multiple choice."""
 
     max_new_tokens_mcq: int = 8
     max_new_tokens_open_ended: int = 24
+    mcq: list[McqWay] = field(default_factory=lambda: ["boxed"])  # the first decides; the others are tested and shown beside it
+    likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
 
     def __post_init__(self) -> None:
+        require(bool(self.mcq), "generation.mcq", self.mcq, f"name at least one of {', '.join(get_args(McqWay))}")
+        distinct("generation.mcq", self.mcq)
+        check_words("generation", self)
         require(self.max_new_tokens_mcq > 0, "generation.max_new_tokens_mcq", self.max_new_tokens_mcq, "at least 1")
         require(
             self.max_new_tokens_open_ended > 0,
@@ -44,6 +75,12 @@ class GenerationConfig:
     def max_new_tokens(self, task: Task) -> int:
         """Limit of one completion."""
         return self.max_new_tokens_mcq if task == "mcq" else self.max_new_tokens_open_ended
+
+    def label(self, way: McqWay) -> str:
+        """Name a way to answer multiple choice, for tables."""
+        if way == "boxed":
+            return "boxed number"
+        return f"likelihood of the {self.likelihood.answer} ({self.likelihood.metric})"
 
 
 @dataclass

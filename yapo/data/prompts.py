@@ -36,6 +36,10 @@ class PromptFormat:
             self.prompt(task, question, options) for question, options in zip(items["question"], items["options"], strict=True)
         ]
 
+    def answers(self, task: Task, items: pd.DataFrame) -> list[list[str]]:
+        """Return the model's turns that pick each option of every item, ``[item][option]``."""
+        return [[self.answer(task, options, index) for index in range(len(options))] for options in items["options"]]
+
     def answer(self, task: Task, options: Sequence[str], index: int) -> str:
         """Return the model's turn that picks option ``index`` (0-based)."""
         return self.boxed.format(k=index + 1) if task == "mcq" else options[index]

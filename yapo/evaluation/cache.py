@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,8 +11,10 @@ from tqdm import tqdm
 
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition, Decoder
+from yapo.evaluation.likelihood import answer_log_probs, likeliest
 from yapo.files import digest, read_json, write_json
 from yapo.models.language_model import LanguageModel
+from yapo.steering.pair_batch import TokenOptions
 
 BATCHES = 4  # between two saves of unsteered completions
 
@@ -21,8 +23,8 @@ class CompletionCache:
     """Text of completions on disk, keyed by everything that decides them.
 
     The key covers the weights of model and SAE, the model's number type, the layer, the vector's bytes as displaced (λ
-    included), the token ids of the prompts, and the length limit. Used as a context it saves itself; after an
-    error with all it has, so that the next run goes on from there.
+    included), the token ids of the prompts, and the length limit, or the answers that are compared. Used as a context it saves
+    itself; after an error with all it has, so that the next run goes on from there.
     """
 
     def __init__(self, path: Path, lm: LanguageModel, layer: int, batch_size: int) -> None:
@@ -33,14 +35,50 @@ class CompletionCache:
 
     def complete(self, prompts: Sequence[list[int]], conditions: Sequence[Condition], max_new_tokens: int) -> list[list[str]]:
         """Return decoded completions, ``[condition][prompt]``; generate those that are not kept."""
-        keys = [self._key(prompts, condition, max_new_tokens) for condition in conditions]
+
+        def write(missing: Sequence[Condition]) -> list[list[str]]:
+            written = self.decoder.complete(self.layer, prompts, missing, max_new_tokens)
+            return [[self.lm.tokenizer.decode(ids) for ids in completions] for completions in written]
+
+        return self._recalled([self._key(prompts, condition, max_new_tokens) for condition in conditions], conditions, write)
+
+    def likeliest(
+        self,
+        questions: Sequence[TokenOptions],
+        lengths: Sequence[Sequence[int]],
+        texts: Sequence[Sequence[str]],
+        conditions: Sequence[Condition],
+    ) -> list[list[str]]:
+        """Return the text of the answer with the highest log-probability per length, ``[condition][question]``.
+
+        Args:
+            questions: prompts with their answers. Of equally likely answers the first is chosen.
+            lengths: what divides the log-probability of each answer, ``[question][answer]``.
+            texts: what each answer is returned and kept as, ``[question][answer]``.
+            conditions: ways to answer.
+        """
+
+        def choose(missing: Sequence[Condition]) -> list[list[str]]:
+            measured = answer_log_probs(self.lm, self.layer, questions, missing, self.batch_size)
+            return [
+                [text[likeliest(*pair)] for pair, text in zip(zip(values, lengths, strict=True), texts, strict=True)]
+                for values in measured
+            ]
+
+        asked = [[question.prompt, *question.answers] for question in questions], lengths, texts
+        return self._recalled([self._key(asked, condition, "likelihood") for condition in conditions], conditions, choose)
+
+    def _recalled(
+        self,
+        keys: Sequence[str],
+        conditions: Sequence[Condition],
+        make: Callable[[Sequence[Condition]], list[list[str]]],
+    ) -> list[list[str]]:
+        """Return what is kept under each condition's key; make what is not."""
         known = self.kept | self.used
         missing = [i for i, key in enumerate(keys) if key not in known]
         if missing:
-            asked = [conditions[i] for i in missing]
-            written = self.decoder.complete(self.layer, prompts, asked, max_new_tokens)
-            for i, completions in zip(missing, written, strict=True):
-                known[keys[i]] = [self.lm.tokenizer.decode(ids) for ids in completions]
+            known |= zip([keys[i] for i in missing], make([conditions[i] for i in missing]), strict=True)
         self.used |= {key: known[key] for key in keys}
         return [known[key] for key in keys]
 
@@ -76,12 +114,13 @@ class CompletionCache:
         else:
             self.checkpoint()
 
-    def _key(self, prompts: Sequence[list[int]], condition: Condition, max_new_tokens: int) -> str:
+    def _key(self, asked: object, condition: Condition, way: int | str) -> str:
+        """Return the key of what was asked under a condition; ``way`` is the limit of a completion, or another way to answer."""
         steering: list[object] = []
         if condition.intervention is not None and condition.u is not None:
             values = hashlib.sha256(condition.u.to("cpu", torch.float32).contiguous().numpy().tobytes()).hexdigest()
             steering = [condition.intervention.digest, values, condition.steer_bos, self.layer]
-        return digest([self.lm.digest, str(self.lm.dtype), steering, list(map(list, prompts)), max_new_tokens])
+        return digest([self.lm.digest, str(self.lm.dtype), steering, asked, way])
 
 
 def _read(path: Path) -> dict[str, list[str]]:

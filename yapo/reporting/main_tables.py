@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from yapo.checks import Task
 from yapo.evaluation import metrics
 from yapo.evaluation.bootstrap import alike
 from yapo.evaluation.metrics import round_half_up
@@ -16,8 +17,9 @@ from yapo.names import AGGREGATES
 from yapo.reporting import cells as numbers
 from yapo.reporting.cells import records
 from yapo.reporting.examples import SEPARATOR, choose_examples, examples_html, examples_markdown
-from yapo.reporting.names import label, ordered
+from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import score_digits
+from yapo.reporting.option_positions import option_positions
 from yapo.reporting.render import DAGGER, DASH, MINUS, Cell, Group, Sheet, TableRow, csv
 from yapo.reporting.tables import Table, TableOptions, make_table
 
@@ -30,6 +32,7 @@ TABLE_NAMES = (
     "table5_rca_pnlg_country",
     "table5_rca_pnlg_country_instance",
     "table7_dataset",
+    "option_positions",
     "examples",
 )
 """Every table is written with every suffix, except that ``examples`` has no ``tex``."""
@@ -46,13 +49,22 @@ _OVERALL_NOTE = "Overall: mean of the printed language rows, each language count
 _AVERAGE_NOTE = "Average: unweighted mean over the countries of a language."
 
 
-def build_tables(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> dict[str, Table]:
+def build_tables(
+    evaluation: pd.DataFrame,
+    items: pd.DataFrame,
+    options: TableOptions,
+    way: str = "boxed number",
+    others: Mapping[str, pd.DataFrame] | None = None,
+) -> dict[str, Table]:
     """Make every table of ``TABLE_NAMES``.
 
     Args:
         evaluation: test results, one row per item, method, task and setting.
         items: all items of the study.
         options: see ``TableOptions``.
+        way: how multiple choice was answered there, as tables name it.
+        others: results of multiple choice answered in other ways, by their names. Tables show them beside the first, and their
+            numbers have a column ``way``.
 
     Returns:
         Tables by name. A table whose task or settings were not evaluated is there, without rows.
@@ -60,30 +72,69 @@ def build_tables(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOp
     Raises:
         YapoError: the evaluation is empty or lacks a column, or an option is impossible.
     """
-    rows = numbers.printed_units(evaluation)
-    scores = numbers.country_scores(rows, resamples=options.resamples, seed=options.seed)
-    by_country = numbers.score_draws(scores)
-    tasks = by_country.index.get_level_values("task")
-    ends = metrics.country_metrics(numbers.corners(scores, rows, options.confidence))
+    answers = {way: evaluation, **(others or {})}
+    results = [Results.of(name, rows, options) for name, rows in answers.items()]
+    by_country = [r.drawn(numbers.score_draws(r.draws)) for r in results]
     made = [
-        _score_table("summary", numbers.summary_draws(scores), rows, options),
-        _score_table("table1_mcq", by_country[tasks == "mcq"], rows, options),
-        _score_table("table2_open_ended", by_country[tasks == "open_ended"], rows, options),
+        _score_table("summary", [r.drawn(numbers.summary_draws(r.draws)) for r in results], options),
+        _score_table("table1_mcq", [r.of_task("mcq") for r in by_country], options),
+        _score_table("table2_open_ended", [by_country[0].of_task("open_ended")], options),
     ]
-    definitions = {
-        "": metrics.country_metrics(scores),
-        "_instance": numbers.instance_draws(rows, resamples=options.resamples, seed=options.seed),
-    }
-    for suffix, country in definitions.items():
+    corners = [numbers.corners(r.draws, r.rows, options.confidence) for r in results]
+    draw: Callable[[pd.DataFrame], pd.DataFrame]
+    for name, draw in (
+        ("table3_rca_pnlg_language", numbers.language_draws),
+        ("table5_rca_pnlg_country", numbers.country_draws),
+    ):
+        macro, ends = ([draw(metrics.country_metrics(f)) for f in frames] for frames in ([r.draws for r in results], corners))
+        made.append(_metric_table(name, [r.drawn(*f) for r, *f in zip(results, macro, ends, strict=True)], options))
         # Instance-wise values are means over pairs of prompts, which have bounds of their own.
-        for name, draw in (
-            ("table3_rca_pnlg_language", numbers.language_draws),
-            ("table5_rca_pnlg_country", numbers.country_draws),
-        ):
-            made.append(_metric_table(f"{name}{suffix}", draw(country), rows, options, None if suffix else draw(ends)))
-    made += [_dataset_table(items, options), _examples(evaluation, items, options)]
+        pairs = [numbers.instance_draws(r.rows, resamples=options.resamples, seed=options.seed) for r in results]
+        made.append(_metric_table(f"{name}_instance", [r.drawn(draw(f)) for r, f in zip(results, pairs, strict=True)], options))
+    made += [_dataset_table(items, options), option_positions(answers, items, options), _examples(evaluation, items, options)]
     by_name = {table.name: table for table in made}
     return {name: by_name[name] for name in TABLE_NAMES}
+
+
+@dataclass(frozen=True)
+class Results:
+    """Test results of one way to answer multiple choice, and the numbers of a table made from them.
+
+    Attributes:
+        rows: test rows in printed units.
+        draws: draws frame (``yapo.evaluation.metrics``); at first that of mean scores by ``KEYS``.
+        ends: see ``yapo.reporting.cells.cells``.
+    """
+
+    way: str
+    rows: pd.DataFrame
+    draws: pd.DataFrame
+    ends: pd.DataFrame | None = None
+
+    @classmethod
+    def of(cls, way: str, evaluation: pd.DataFrame, options: TableOptions) -> Results:
+        """Check test rows and resample their scores."""
+        rows = numbers.printed_units(evaluation)
+        return cls(way, rows, numbers.country_scores(rows, resamples=options.resamples, seed=options.seed))
+
+    def drawn(self, draws: pd.DataFrame, ends: pd.DataFrame | None = None) -> Results:
+        """Return the same results with other numbers."""
+        return replace(self, draws=draws, ends=ends)
+
+    def of_task(self, task: Task) -> Results:
+        """Return the numbers of one task."""
+        return self.drawn(self.draws[self.draws.index.get_level_values("task") == task])
+
+
+def _cells(parts: Sequence[Results], layout: Layout, options: TableOptions) -> pd.DataFrame:
+    """Return tidy cells; those of several ways to answer multiple choice group by group, with a column ``way``."""
+    frames = [numbers.cells(part.draws, part.rows, options.confidence, part.ends) for part in parts]
+    if len(parts) == 1:
+        return frames[0]
+    named = [
+        frame.assign(way=frame["task"].map({"mcq": p.way, "open_ended": ""})) for frame, p in zip(frames, parts, strict=True)
+    ]
+    return in_order(pd.concat(named, ignore_index=True), list(layout.by))
 
 
 @dataclass(frozen=True)
@@ -105,8 +156,13 @@ class Layout:
     notes: tuple[str, ...] = ()
 
 
-def _score_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: TableOptions) -> Table:
-    data = numbers.cells(draws, rows, options.confidence)
+def _score_table(name: str, parts: Sequence[Results], options: TableOptions) -> Table:
+    edges, rows = _edge_note(parts), parts[0].rows
+    if name == "summary":
+        layout = Layout(("task",), ("setting",), _score_digits, notes=edges)
+    else:
+        layout = Layout(("setting",), ("language", "country"), _score_digits, notes=(_AVERAGE_NOTE, *edges))
+    data = _cells(parts, layout, options)
     told = options.scores(data["task"]).replace(" and open", " and of the open")
     countries = rows.drop_duplicates(["language", "country"])
     where = "Mean over all countries" if len(countries) > 1 else f"For {label('country', countries['country'].iloc[0])}: mean"
@@ -115,11 +171,6 @@ def _score_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: Ta
         "table1_mcq": "Multiple-choice accuracy (%) on test questions by language, country and setting.",
         "table2_open_ended": f"Mean {options.scores(['open_ended'])} on test questions by language, country and setting.",
     }[name]
-    edges = _edge_note(draws)
-    if name == "summary":
-        layout = Layout(("task",), ("setting",), _score_digits, notes=edges)
-    else:
-        layout = Layout(("setting",), ("language", "country"), _score_digits, notes=(_AVERAGE_NOTE, *edges))
     return _method_table(name, _SCORE_TITLES[name], caption, data, layout, options)
 
 
@@ -127,9 +178,9 @@ def _score_digits(cell: Mapping[str, Any]) -> int:
     return score_digits(cell["task"])
 
 
-def _metric_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: TableOptions, ends: pd.DataFrame | None) -> Table:
-    data = numbers.cells(draws, rows, options.confidence, ends)
-    by_country, instance = "country" in data, name.endswith("_instance")
+def _metric_table(name: str, parts: Sequence[Results], options: TableOptions) -> Table:
+    rows = parts[0].rows
+    by_country, instance = "country" in parts[0].draws.index.names, name.endswith("_instance")
     heads = ("language", "country") if by_country else ("language",)
     how = "means over pairs of prompts (the definition, equations 5 and 6)" if instance else "from mean scores per country"
     scorer = f" Open-ended scorer: {options.scorer}." if (rows["task"] == "open_ended").any() else ""
@@ -145,9 +196,9 @@ def _metric_table(name: str, draws: pd.DataFrame, rows: pd.DataFrame, options: T
     def digits(cell: Mapping[str, Any]) -> int:
         return 1 if by_country and cell["metric"] == "rca" else metrics.PRINTED_DIGITS[cell["task"], cell["metric"]]
 
-    notes = (_PNLG_NOTE, *(() if by_country else (_OVERALL_NOTE,)), *_edge_note(draws))
+    notes = (_PNLG_NOTE, *(() if by_country else (_OVERALL_NOTE,)), *_edge_note(parts))
     layout = Layout(("metric", "task"), heads, digits, headings, notes)
-    return _method_table(name, title, caption, data, layout, options)
+    return _method_table(name, title, caption, _cells(parts, layout, options), layout, options)
 
 
 def _dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
@@ -200,8 +251,9 @@ def _groups(data: pd.DataFrame, layout: Layout) -> tuple[Group, ...]:
     by, heads, digits = layout.by, layout.heads, layout.digits
     methods = ordered("method", data["method"])
     groups = []
-    for group, part in data.groupby(list(by), sort=False):
-        key = tuple(map(str, group))
+    ways = ["way"] if "way" in data else []
+    for group, part in data.groupby([*by, *ways], sort=False):
+        key, way = tuple(map(str, group))[: len(by)], str(part["way"].iloc[0]) if ways else ""
         rows = []
         for row, line in part.groupby(list(heads), sort=False):
             names = tuple(map(str, row))
@@ -211,7 +263,7 @@ def _groups(data: pd.DataFrame, layout: Layout) -> tuple[Group, ...]:
             aggregate = any(name in AGGREGATES for name in names)
             rows.append(TableRow(texts, tuple(cells.get(name) for name in methods), _counts(line), aggregate))
         heading = layout.headings.get(key) or ", ".join(label(kind, name) for kind, name in zip(by, key, strict=True))
-        groups.append(Group(heading, tuple(rows)))
+        groups.append(Group(f"{heading}; {way}" if way else heading, tuple(rows)))
     return tuple(groups)
 
 
@@ -220,6 +272,9 @@ def _notes(data: pd.DataFrame, layout: Layout, options: TableOptions) -> list[st
     if data.empty:
         return ["No rows: the task or one of the settings of this table was not evaluated."]
     notes = list(layout.notes)
+    if "way" in data:
+        first = next(filter(None, data["way"]), "")
+        notes.append(f"Each way to answer multiple choice in turn. Epochs and multipliers were chosen by the first, {first}.")
     if data["low"].notna().any():
         notes.append(f"Brackets: {options.brackets()} with all their rows.")
     if data["method"].nunique() > 1:
@@ -242,9 +297,9 @@ def _notes(data: pd.DataFrame, layout: Layout, options: TableOptions) -> list[st
     ]
 
 
-def _edge_note(draws: pd.DataFrame) -> tuple[str, ...]:
+def _edge_note(parts: Sequence[Results]) -> tuple[str, ...]:
     """Return the footnote on the intervals of cells in which all facts are alike, where there are any."""
-    if not alike(draws).any():
+    if not any(alike(part.draws).any() for part in parts):
         return ()
     return (
         "Where all facts are alike, as when every answer is right or every answer is wrong, a bootstrap sees no spread: the "

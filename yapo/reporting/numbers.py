@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from yapo.checks import Task
 from yapo.reporting.render import DASH, MINUS, Cell
@@ -107,3 +110,12 @@ def mean_over_countries(number: int) -> str:
 def score_digits(task: Task) -> int:
     """Return the decimals of a task's score: percent of accuracy has one, a score of 0 to 10 two."""
     return 1 if task == "mcq" else 2
+
+
+def read_numbers(path: Path) -> pd.DataFrame:
+    """Return the tidy numbers of a written table; of several ways to answer multiple choice, those of the first."""
+    frame = pd.read_csv(path)
+    if "way" not in frame:
+        return frame
+    first = frame["way"].dropna().head(1)
+    return frame[frame["way"].isna() | frame["way"].isin(first)].drop(columns="way").reset_index(drop=True)

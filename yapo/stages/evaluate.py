@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from yapo.config import Config
@@ -24,7 +26,10 @@ TEST_COLUMNS = [
 
 
 def main(config: Config) -> None:
-    """Write ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``."""
+    """Write ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``.
+
+    Each further way to answer multiple choice answers the test questions under what the first one chose, in a file of its own.
+    """
     paths, layer, judge = Paths.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
     language = language_of(items)
@@ -39,11 +44,18 @@ def main(config: Config) -> None:
         chosen, grid = evaluator.select(candidates, config.selection.multipliers)
         baseline = evaluator.baseline_validation(config.tasks, config.settings)
         tested = evaluator.test(candidates, chosen, cells, seed=config.data.seed)
+        others = {}
+        for way in config.other_ways:
+            other = replace(evaluator, generation=replace(config.generation, mcq=[way]))
+            asked = [(task, setting) for task, setting in cells if task == "mcq"]
+            others[way] = other.test(candidates, chosen, asked, seed=config.data.seed)
     for key, trial in chosen.items():
         trained[key].chosen(trial.epoch, trial.multiplier).save(paths.vector(language, config.country, *key))
     place = {"language": items["language"].iloc[0], "country": config.country}
     write_parquet(paths.validation(language, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place))
     write_parquet(paths.evaluation(language, config.country), tested[TEST_COLUMNS])
+    for way, frame in others.items():
+        write_parquet(paths.evaluation(language, config.country, way), frame[TEST_COLUMNS])
     write_json(paths.judged(language, config.country), judge.report())
 
 

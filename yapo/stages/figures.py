@@ -11,6 +11,7 @@ from yapo.data.sources import known_countries
 from yapo.files import read_json, read_json_lines
 from yapo.paths import Paths
 from yapo.reporting.figures import layer_discovery, multiplier_curves, summary
+from yapo.reporting.numbers import read_numbers
 from yapo.reporting.style import write_figure
 from yapo.reporting.training_figures import epoch_accuracy, training_curves
 from yapo.stages.app import run
@@ -38,7 +39,7 @@ def main(config: Config) -> None:
         "layer_discovery": layer_discovery(pd.DataFrame(found["curves"]), found["layer"], found["select"], note=note),
         "epoch_accuracy": epoch_accuracy(validation, note=note),
         "multiplier_curves": multiplier_curves(validation, note=note),
-        "summary": summary(pd.read_csv(paths.root / "tables" / "summary.csv"), note=note),
+        "summary": summary(read_numbers(paths.root / "tables" / "summary.csv"), note=note),
     }
     for name, figure in made.items():
         write_figure(figure, paths.root / "figures" / name)

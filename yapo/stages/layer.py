@@ -16,7 +16,15 @@ from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import prompt_format, read_items
 
-READS = ("data", "prompts", "model", "discovery", "generation", "tasks")
+READS = (
+    "data",
+    "prompts",
+    "model",
+    "discovery",
+    "generation.max_new_tokens_mcq",
+    "generation.max_new_tokens_open_ended",
+    "tasks",
+)
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from yapo.stages.inputs import language_of, prompt_format, read_items, read_laye
 from yapo.stages.pairs import parts_of, write_prepared
 from yapo.steering.prepare import prepare
 
-READS = ("data.seed", "prompts", "model", "sae", "generation", "tasks")
+READS = ("data.seed", "prompts", "model", "sae", "generation.max_new_tokens_mcq", "generation.max_new_tokens_open_ended", "tasks")
 
 log = logging.getLogger(__name__)
 

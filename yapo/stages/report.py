@@ -17,6 +17,7 @@ from yapo.paths import Paths
 from yapo.reporting.finding import Finding
 from yapo.reporting.main_findings import layer_finding, results_finding, training_finding
 from yapo.reporting.names import label
+from yapo.reporting.numbers import read_numbers
 from yapo.reporting.report_page import report_page
 from yapo.stages.app import run
 from yapo.stages.commands import as_overrides, commands, own_settings
@@ -34,7 +35,7 @@ def main(config: Config, overrides: Sequence[str]) -> None:
     made = training_runs(paths, language, country, config.methods)
     own = own_settings(made, overrides)
     summary, by_language = (
-        pd.read_csv(paths.root / "tables" / f"{name}.csv") for name in ("summary", "table3_rca_pnlg_language")
+        read_numbers(paths.root / "tables" / f"{name}.csv") for name in ("summary", "table3_rca_pnlg_language")
     )
     findings = [
         results_finding(summary, by_language, judge_label(config.judge)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from yapo.config import Config
@@ -14,17 +16,26 @@ from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
 from yapo.stages.table_options import table_options
 
-READS = ("report", "judge", "methods")
+READS = ("report", "judge", "methods", "generation.mcq", "generation.likelihood")
 
 
 def main(config: Config) -> None:
     """Write ``tables/``."""
     paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
-    evaluation = pd.concat([read_table(paths.evaluation(language, country)) for country, language in countries.items()])
+    answers = [_read_all(paths, countries, way) for way in ("", *config.other_ways)]
+    labels = [config.generation.label(way) for way in config.generation.mcq]
     items = read_table(paths.items)
-    tables = build_tables(evaluation.reset_index(drop=True), items[items["country"].isin(countries)], table_options(config))
+    items = items[items["country"].isin(countries)]
+    others = dict(zip(labels[1:], answers[1:], strict=False))
+    tables = build_tables(answers[0], items, table_options(config), labels[0], others)
     write_tables(tables, paths.root / "tables")
+
+
+def _read_all(paths: Paths, countries: Mapping[str, str], way: str) -> pd.DataFrame:
+    """Read the test answers of all countries, by the first way to answer multiple choice or another one."""
+    frames = [read_table(paths.evaluation(language, country, way)) for country, language in countries.items()]
+    return pd.concat(frames, ignore_index=True)
 
 
 if __name__ == "__main__":

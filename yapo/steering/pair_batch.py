@@ -1,8 +1,9 @@
-"""Preference pairs laid out so that each prompt is run once for both of its answers, with little padding.
+"""Prompts laid out with their answers so that each prompt is run once for all of them, with little padding.
 
-A pair is ``prompt | chosen[:-1] | rejected[:-1]``. The rejected answer takes the positions that the chosen one has and cannot
-see it, so each answer reads exactly the prompt and itself; the last token of an answer is predicted, never read. A row is
-as long as the longest pair; shorter pairs share one where they fit, and cannot see each other.
+A preference pair is ``prompt | chosen[:-1] | rejected[:-1]``. The rejected answer takes the positions that the chosen one has and
+cannot see it, so each answer reads exactly the prompt and itself; the last token of an answer is predicted, never read. A row is
+as long as the longest pair; shorter pairs share one where they fit, and cannot see each other. A question with any number of
+answers (``TokenOptions``) is laid out alike.
 """
 
 from __future__ import annotations
@@ -27,9 +28,27 @@ class TokenPair:
     rejected: list[int]
 
     @property
+    def answers(self) -> tuple[list[int], list[int]]:
+        """Chosen and rejected."""
+        return self.chosen, self.rejected
+
+    @property
     def tokens(self) -> list[int]:
         """The tokens that are run."""
         return self.prompt + self.chosen[:-1] + self.rejected[:-1]
+
+
+@dataclass(frozen=True)
+class TokenOptions:
+    """Token ids of a question and of the answers to it, each of at least one token."""
+
+    prompt: list[int]
+    answers: tuple[list[int], ...]
+
+    @property
+    def tokens(self) -> list[int]:
+        """The tokens that are run."""
+        return self.prompt + [token for answer in self.answers for token in answer[:-1]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,8 @@ class PairBatch:
         read: the tokens whose logits predict an answer, ``[rows, R]``; 0 where a row has fewer.
         source: flat index into ``read`` of the token that predicts each answer token, ``[answers]``.
         target: the answer tokens, ``[answers]``.
-        owner: which log-probability each answer token adds to: ``2 * pair`` (chosen) or ``2 * pair + 1`` (rejected).
+        owner: which log-probability each answer token adds to, the answers of all pairs counted in their order: ``2 * pair``
+            (chosen) or ``2 * pair + 1`` (rejected).
     """
 
     row: Tensor
@@ -75,39 +95,48 @@ class PairBatch:
         return (self.row * self.pair.shape[1] + self.start).argsort().tolist()
 
 
-def batch_pairs(pairs: Sequence[TokenPair], width: int = 0) -> PairBatch:
-    """Lay out pairs as one batch, in rows of ``width`` tokens, or as long as the longest pair if that is more."""
+def batch_pairs(pairs: Sequence[TokenPair | TokenOptions], width: int = 0, shared: bool = True) -> PairBatch:
+    """Lay out pairs as one batch, in rows of ``width`` tokens, or as long as the longest pair if that is more.
+
+    Args:
+        pairs: preference pairs, or questions with their answers.
+        width: least length of a row.
+        shared: whether short pairs may share a row; if not, row i is pair i.
+    """
     lengths = [len(pair.tokens) for pair in pairs]
     longest = max(width, *lengths)
-    places = _places(lengths, longest)
+    places = _places(lengths, longest) if shared else [(row, 0) for row in range(len(pairs))]
     rows = 1 + max(row for row, _ in places)
     pair_of, positions = torch.zeros(rows, longest, dtype=torch.long), torch.zeros(rows, longest, dtype=torch.long)
     allowed = torch.eye(longest, dtype=torch.bool).repeat(rows, 1, 1)
     real = torch.zeros(rows, longest, dtype=torch.bool)
     below = torch.ones(longest, longest, dtype=torch.bool).tril()
     read: list[list[int]] = [[] for _ in range(rows)]
-    source, target, owner = [], [], []
-    for i, (pair, (row, start)) in enumerate(zip(pairs, places, strict=True)):
-        p, c, r = len(pair.prompt), len(pair.chosen) - 1, len(pair.rejected) - 1
-        chosen, rejected, end = start + p, start + p + c, start + p + c + r
+    source, target, owner, answers = [], [], [], 0
+    for i, (pair, (row, start), length) in enumerate(zip(pairs, places, lengths, strict=True)):
+        p, end, first = len(pair.prompt), start + length, len(read[row])
         pair_of[row, start:end] = i
         real[row, start:end] = True
-        positions[row, start:rejected] = torch.arange(p + c)
-        positions[row, rejected:end] = torch.arange(p, p + r)
-        allowed[row, start:end, start:end] = below[: end - start, : end - start]
-        allowed[row, rejected:end, chosen:rejected] = False
-        first = len(read[row])
-        read[row] += range(chosen - 1, end)  # the last prompt token predicts the first of both answers
-        for side, (ahead, answer) in enumerate(((1, pair.chosen), (1 + c, pair.rejected))):
-            source += [(row, first + k) for k in (0, *range(ahead, ahead + len(answer) - 1))]
+        place = list(range(p))
+        allowed[row, start:end, start:end] = below[:length, :length]
+        read[row] += range(start + p - 1, end)  # the last prompt token predicts the first of every answer
+        ahead = 1  # place among the read tokens of the first one of an answer
+        for answer in pair.answers:
+            begin, count = start + p - 1 + ahead, len(answer) - 1
+            place += range(p, p + count)
+            if begin > start + p:
+                allowed[row, begin:end, start + p : begin] = False
+            source += [(row, first + k) for k in (0, *range(ahead, ahead + count))]
             target += answer
-            owner += [2 * i + side] * len(answer)
+            owner += [answers] * len(answer)
+            answers, ahead = answers + 1, ahead + count
+        positions[row, start:end] = torch.tensor(place)
     most = max(map(len, read))
     padded = torch.tensor([tokens + [0] * (most - len(tokens)) for tokens in read])
     flat = torch.tensor([row * most + k for row, k in source])
-    begin = torch.tensor(places)
+    corner = torch.tensor(places)
     return PairBatch(
-        begin[:, 0], begin[:, 1], pair_of, positions, allowed, real, padded, flat, torch.tensor(target), torch.tensor(owner)
+        corner[:, 0], corner[:, 1], pair_of, positions, allowed, real, padded, flat, torch.tensor(target), torch.tensor(owner)
     )
 
 
@@ -124,13 +153,18 @@ def _places(lengths: Sequence[int], longest: int) -> list[tuple[int, int]]:
 
 
 def answer_log_probs(lm: LanguageModel, hidden: Tensor, layer: int, batch: PairBatch) -> Tensor:
-    """Sum the log-probabilities of chosen and rejected, ``[pairs, 2]`` float32, from the residual stream after block ``layer``.
+    """Sum the log-probabilities of chosen and rejected, ``[pairs, 2]`` float32; see ``summed_log_probs``."""
+    return summed_log_probs(lm, hidden, layer, batch, 2 * len(batch.row)).reshape(-1, 2)
+
+
+def summed_log_probs(lm: LanguageModel, hidden: Tensor, layer: int, batch: PairBatch, answers: int) -> Tensor:
+    """Sum the log-probabilities of each answer's tokens, ``[answers]`` float32, from the residual stream after block ``layer``.
 
     Runs the blocks above ``layer`` only, the last of them and the head only where an answer is predicted.
     """
     masks = lm.masks(batch.allowed, batch.positions, batch.positions)
     top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read)
-    tokens, rows = torch.unique(batch.source, return_inverse=True)  # one token predicts the first of both answers
+    tokens, rows = torch.unique(batch.source, return_inverse=True)  # one token predicts the first of all answers to a prompt
     log_probs = lm.target_log_probs(top.reshape(-1, lm.d_model)[tokens], rows, batch.target)
-    summed = torch.zeros(2 * len(batch.row), dtype=torch.float32, device=log_probs.device)
-    return summed.index_add(0, batch.owner, log_probs).reshape(-1, 2)
+    summed = torch.zeros(answers, dtype=torch.float32, device=log_probs.device)
+    return summed.index_add(0, batch.owner, log_probs)

@@ -59,6 +59,17 @@ class Steering:
                     found[i] = steering
         return found
 
+    def live(self, real: Tensor, positions: Tensor, last: Tensor) -> Tensor:
+        """Return True on the tokens to steer, ``[rows, tokens]``.
+
+        Args:
+            real: False on padding, ``[rows, tokens]``.
+            positions: position of each token, ``[rows, tokens]``.
+            last: position of the last prompt token, ``[rows, 1]``.
+        """
+        live = real & (self.steer_bos | (positions > 0))
+        return live & (positions >= last) if self.intervention.answers_only else live
+
 
 def by_layers(conditions: Sequence[Condition], layer: int) -> dict[tuple[int, int | None], list[int]]:
     """Return conditions by the layer that they edit and the one at which they read the prompt; unsteered ones join the first."""

@@ -284,7 +284,7 @@ class _Chunk:
             owner = torch.tensor(indices, device=lm.device)[:, None]
             context = None if context is None else context[which]
             codes = None if codes is None else codes.rows(which)
-            live = self._live(steering, which)
+            live = steering.live(self.real[which], positions, self.last[which][:, None])
             hidden = steering.intervention.edit(hidden, codes, steering.state, owner, live, context)
             batch.edit_of[id(steering.whole)].admit(slots, context)
         above, last = KeyValues(), self.last[which][:, None]
@@ -307,9 +307,3 @@ class _Chunk:
             codes = steering.intervention.codes(self.hidden)
             self.known[id(steering)] = codes, steering.intervention.context(self.read, self.ids, self.real)
         return self.known[id(steering)]
-
-    def _live(self, steering: Steering, which: Tensor) -> Tensor:
-        live = self.real[which] & (steering.steer_bos | (self.positions[which] > 0))
-        if steering.intervention.answers_only:
-            live = live & (self.positions[which] == self.last[which][:, None])
-        return live

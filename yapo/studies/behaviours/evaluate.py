@@ -31,7 +31,16 @@ from yapo.stages.inputs import read_layer
 from yapo.stages.vectors import candidates_of, trained_vectors
 from yapo.studies.behaviours.refusal import refuses
 
-READS = ("data.seed", "model", "sae", "discovery.layer", "generation", "judge", "methods", "studies.behaviours")
+READS = (
+    "data.seed",
+    "model",
+    "sae",
+    "discovery.layer",
+    "generation.max_new_tokens_open_ended",
+    "judge",
+    "methods",
+    "studies.behaviours",
+)
 
 TASK: Task = "open_ended"
 COLUMNS = [
