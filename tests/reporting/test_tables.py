@@ -251,7 +251,7 @@ def test_positions_of_options_are_shares_of_test_rows() -> None:
     tables = build_tables(evaluation, items, OPTIONS, "first way", {"second way": other})
     data = tables["option_positions"].data
     assert (data.groupby(["way", "setting", "chosen_by"])["value"].sum().round(6) == 100).all()
-    found = data[data["setting"] == "both"].set_index(["way", "chosen_by", "position"])
+    found = data[data["setting"] == "both"].set_index(["way", "chosen_by", "position"]).sort_index()
     assert found.loc[("first way", "right answer"), "value"].round(3).tolist() == [66.667, 0, 33.333, 0, 0]
     assert found.loc[("first way", "caa"), "value"].round(3).tolist() == [66.667, 0, 0, 0, 33.333]
     assert found.loc[("second way", "caa"), "value"].tolist() == [0, 0, 100, 0, 0]

@@ -16,7 +16,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from yapo.evaluation.decoding.conditions import Condition, Steering, by_place
+from yapo.evaluation.decoding.conditions import Condition, Steering, by_layers
 from yapo.models.language_model import LanguageModel, pad_right
 from yapo.steering.pair_batch import TokenOptions, batch_pairs, summed_log_probs
 from yapo.steering.sparse_codes import SparseCodes
@@ -39,13 +39,13 @@ def answer_log_probs(
     """
     found: list[list[list[float]]] = [[[] for _ in questions] for _ in conditions]
     order = sorted(range(len(questions)), key=lambda i: -len(questions[i].tokens))
-    for place, chosen in by_place(conditions, layer).items():
+    for layers, chosen in by_layers(conditions, layer).items():
         own = [conditions[c] for c in chosen]
         interventions = {id(c.intervention): c.intervention for c in own if c.intervention is not None}
         steering = Steering.of_all(own, list(interventions.values()), lm.device)
         for start in range(0, len(order), rows):
             part = order[start : start + rows]
-            below = _Below.of(lm, place, [questions[i] for i in part])
+            below = _Below.of(lm, layers, [questions[i] for i in part])
             most = max(1, min(rows, TOKENS // below.ids.shape[1]))
             for one in dict.fromkeys(steering):
                 steered = _Above.of(below, one)
@@ -84,8 +84,8 @@ class _Below:
     last: Tensor
 
     @classmethod
-    def of(cls, lm: LanguageModel, place: tuple[int, int | None], questions: Sequence[TokenOptions]) -> _Below:
-        layer, reads = place
+    def of(cls, lm: LanguageModel, layers: tuple[int, int | None], questions: Sequence[TokenOptions]) -> _Below:
+        layer, reads = layers
         ids, real = pad_right([question.tokens for question in questions], lm.tokenizer.pad, lm.device)
         batch = batch_pairs(questions, shared=False).to(lm.device)
         masks = lm.masks(batch.allowed, batch.positions, batch.positions)
@@ -119,7 +119,7 @@ class _Above:
         which = torch.tensor([k for _, k in taken], device=lm.device)
         hidden = below.hidden[which]
         if self.steering is not None:
-            owner = torch.tensor([self.steering.place[c] for c, _ in taken], device=lm.device)[:, None]
+            owner = torch.tensor([self.steering.index_of[c] for c, _ in taken], device=lm.device)[:, None]
             live = self.steering.live(below.real[which], below.positions[which], below.last[which])
             codes = None if self.codes is None else self.codes.rows(which)
             context = None if self.context is None else self.context[which]

@@ -74,23 +74,22 @@ def build_tables(
     """
     answers = {way: evaluation, **(others or {})}
     results = [Results.of(name, rows, options) for name, rows in answers.items()]
-    by_country = [r.drawn(numbers.score_draws(r.draws)) for r in results]
+    by_country = [r.mapped(numbers.score_draws) for r in results]
     made = [
-        _score_table("summary", [r.drawn(numbers.summary_draws(r.draws)) for r in results], options),
+        _score_table("summary", [r.mapped(numbers.summary_draws) for r in results], options),
         _score_table("table1_mcq", [r.of_task("mcq") for r in by_country], options),
         _score_table("table2_open_ended", [by_country[0].of_task("open_ended")], options),
     ]
     corners = [numbers.corners(r.draws, r.rows, options.confidence) for r in results]
-    draw: Callable[[pd.DataFrame], pd.DataFrame]
-    for name, draw in (
-        ("table3_rca_pnlg_language", numbers.language_draws),
-        ("table5_rca_pnlg_country", numbers.country_draws),
-    ):
-        macro, ends = ([draw(metrics.country_metrics(f)) for f in frames] for frames in ([r.draws for r in results], corners))
-        made.append(_metric_table(name, [r.drawn(*f) for r, *f in zip(results, macro, ends, strict=True)], options))
-        # Instance-wise values are means over pairs of prompts, which have bounds of their own.
-        pairs = [numbers.instance_draws(r.rows, resamples=options.resamples, seed=options.seed) for r in results]
-        made.append(_metric_table(f"{name}_instance", [r.drawn(draw(f)) for r, f in zip(results, pairs, strict=True)], options))
+    macro = [replace(r, ends=ends).mapped(metrics.country_metrics) for r, ends in zip(results, corners, strict=True)]
+    # Instance-wise values are means over pairs of prompts, which have bounds of their own.
+    instances = [
+        replace(r, draws=numbers.instance_draws(r.rows, resamples=options.resamples, seed=options.seed)) for r in results
+    ]
+    for suffix, read in (("", macro), ("_instance", instances)):
+        languages, countries = ([r.mapped(draw) for r in read] for draw in (numbers.language_draws, numbers.country_draws))
+        made.append(_metric_table(f"table3_rca_pnlg_language{suffix}", languages, options))
+        made.append(_metric_table(f"table5_rca_pnlg_country{suffix}", countries, options))
     made += [_dataset_table(items, options), option_positions(answers, items, options), _examples(evaluation, items, options)]
     by_name = {table.name: table for table in made}
     return {name: by_name[name] for name in TABLE_NAMES}
@@ -117,13 +116,13 @@ class Results:
         rows = numbers.printed_units(evaluation)
         return cls(way, rows, numbers.country_scores(rows, resamples=options.resamples, seed=options.seed))
 
-    def drawn(self, draws: pd.DataFrame, ends: pd.DataFrame | None = None) -> Results:
-        """Return the same results with other numbers."""
-        return replace(self, draws=draws, ends=ends)
+    def mapped(self, draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Results:
+        """Return the numbers that ``draw`` makes of these."""
+        return replace(self, draws=draw(self.draws), ends=None if self.ends is None else draw(self.ends))
 
     def of_task(self, task: Task) -> Results:
         """Return the numbers of one task."""
-        return self.drawn(self.draws[self.draws.index.get_level_values("task") == task])
+        return self.mapped(lambda draws: draws[draws.index.get_level_values("task") == task])
 
 
 def _cells(parts: Sequence[Results], layout: Layout, options: TableOptions) -> pd.DataFrame:

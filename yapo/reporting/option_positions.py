@@ -81,11 +81,13 @@ def _cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     apart = differences(draws, draws.reindex(right), found, found.reindex(right), options.confidence)
     apart.columns = pd.Index(_DIFFERENCE)
     frame = pd.concat([found, counts, apart], axis=1).reset_index()
-    settings, methods = ordered("setting", frame["setting"]), ordered("method", set(frame["chosen_by"]) - {RIGHT})
-    orders = (positions, [RIGHT, *methods], list(dict.fromkeys(rows["way"])), settings)  # the slowest last
-    ranks = [
-        frame[name].map(order.index) for name, order in zip(("position", "chosen_by", "way", "setting"), orders, strict=True)
-    ]
+    orders: dict[str, list[str]] = {  # the slowest last
+        "position": positions,
+        "chosen_by": [RIGHT, *ordered("method", set(frame["chosen_by"]) - {RIGHT})],
+        "way": list(dict.fromkeys(rows["way"])),
+        "setting": [*ordered("setting", frame["setting"])],
+    }
+    ranks = [frame[name].map(order.index) for name, order in orders.items()]
     return frame.iloc[np.lexsort(ranks)].reset_index(drop=True)[columns]
 
 
