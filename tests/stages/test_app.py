@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 
 from yapo.config import (
     Config,
@@ -67,6 +68,11 @@ def written(*place: str) -> dict[str, Any]:
     return dict(yaml.safe_load(CONF.joinpath(*place).with_suffix(".yaml").read_text(encoding="utf-8")))
 
 
+def resolved(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with those of the environment where they refer to them."""
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(values), resolve=True))
+
+
 def filled_in(values: dict[str, Any], config: Config) -> dict[str, Any]:
     """The values, with those of the experiment's `dspa` where they refer to them."""
     own = {f"${{dspa.{key}}}": value for key, value in asdict(config.dspa).items()}
@@ -92,8 +98,14 @@ def test_every_file_in_conf_composes(group: str, name: str) -> None:
     if group == "experiment":
         assert config.experiment == name
         return
-    held, experiment = asdict(config)[group], written("experiment", "embedded").get(group, {})
-    values = {key: value for key, value in written(group, name).items() if key not in experiment}
+    given, experiment = written(group, name), written("experiment", "embedded").get(group, {})
+    if group in given:  # a file for the whole configuration
+        assert config.tasks == given["tasks"]
+        given = given[group]
+    held = asdict(config)[group]
+    values = {key: value for key, value in given.items() if key not in experiment}
+    if group == "model":
+        values = resolved(values)
     if group == "method" and "options" in values:
         values["options"] = filled_in(values["options"], config)
     assert {key: held[key] for key in values} == values
@@ -115,7 +127,7 @@ def test_countries_of_every_experiment_are_in_its_data(experiment: str) -> None:
     config = compose([f"experiment={experiment}"])
     if config.data.source == "table":
         pytest.skip(f"the items of {experiment} are a file of the user's")
-    assert {*config.countries, *config.discovery.countries, config.country} <= set(known_countries(config.data))
+    assert {*config.countries, *(config.discovery.countries or []), config.country} <= set(known_countries(config.data))
 
 
 def test_replies_of_judges_are_kept_beside_the_studies() -> None:

@@ -94,7 +94,7 @@ class Config:
         check_experiment(self.experiment)
         require(bool(self.results), "results", self.results, "name a folder")
         choices_only = self.data.source != "localization_gap" or "open_ended" not in self.tasks
-        require(choices_only, "tasks", self.tasks, "[mcq]: localization_gap asks multiple-choice questions only")
+        require(choices_only, "tasks", self.tasks, "give [mcq]: localization_gap asks multiple-choice questions only")
         for key, path in (
             ("results", self.results),
             ("data.path", self.data.path),

@@ -89,6 +89,8 @@ def _rows(path: Path) -> list[tuple[str, Cells]]:
     """Return the rows of the file, each with a text that tells its place."""
     if path.suffix != ".csv":
         raise YapoError(f"data.path={shown(str(path), bare=True)}: not a csv file; give 5choice_dataset_input_ready.csv")
+    if not path.is_file():
+        raise YapoError(f"data.path={path}: no such file; take analysis/{path.name} from github.com/vminvsky/localization-gap")
     records = read_records(path)
     missing = [column for column in COLUMNS if column not in records.columns]
     if missing:
