@@ -13,11 +13,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from world.smollm2 import fetch as fetching
 from world.smollm2.convert import convert_gguf
+from world.smollm2.train_sae import COUNTRIES, NAME, draw_questions
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition, Decoder
+from yapo.files import read_json
 from yapo.models.language_model import load_language_model
+from yapo.models.sae import check_fits, load_sae
 
+SMOLLM2 = Path(fetching.__file__).parent
 TEMPLATE = (
     "{% for message in messages %}"
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
@@ -117,6 +121,23 @@ def test_a_folder_that_is_something_else_stays(tmp_path: Path) -> None:
     with pytest.raises(YapoError, match="is not a model that was fetched; move it away"):
         fetching.fetch(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_shipped_autoencoder_is_the_one_on_its_card() -> None:
+    folder = SMOLLM2 / "sae" / "layer_15"
+    sae, quality = load_sae(folder), read_json(folder / "quality.json")
+    check_fits(sae, 576, 15)
+    assert (sae.d_sae, sae.model_name) == (4096, NAME)
+    explained, l0, dead = (quality[name] for name in ("explained_variance", "mean_l0", "dead_fraction"))
+    row = f"| 15 | {explained:.3f} | {l0:.1f} | {100 * dead:.1f} % | {quality['n_tokens']:,} |"
+    assert row in (SMOLLM2 / "README.md").read_text(encoding="utf-8")
+
+
+def test_questions_of_the_autoencoder_follow_from_the_seed() -> None:
+    first, again = (draw_questions(np.random.default_rng(3), 200) for _ in range(2))
+    assert first == again
+    assert len({text for text in first if "Egypt" in text or "Vietnam" in text}) > 1
+    assert any(not any(country in text for country in COUNTRIES) for text in first)
 
 
 REAL = fetching.default_folder()
