@@ -12,9 +12,7 @@ rule evaluate:
             "vectors/{method}/{task}-{setting}.safetensors", method=METHODS
         ),
         validation=PATHS.root / "{language}/{country}/validation.parquet",
-        evaluation=[
-            PATHS.root / "{language}/{country}" / name for name in EVALUATIONS
-        ],
+        evaluation=[PATHS.root / "{language}/{country}" / name for name in EVALUATIONS],
         judge=PATHS.root / "{language}/{country}/judge.json",
     log:
         PATHS.root / "logs/evaluate/{language}-{country}.log",

@@ -13,9 +13,7 @@ FIGURES = [
 rule tables:
     input:
         PATHS.items,
-        evaluation=[
-            path for name in EVALUATIONS for path in of_all_countries(name)
-        ],
+        evaluation=[path for name in EVALUATIONS for path in of_all_countries(name)],
     output:
         expand(
             str(PATHS.root / "tables/{table}.{kind}"),
