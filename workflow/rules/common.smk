@@ -205,14 +205,19 @@ def chosen_vectors(pairs):
     )
 
 
+def refusing(ask):
+    """An input function whose refusals are one line."""
+
+    def asked(wildcards):
+        with one_line_refusals():
+            return ask(wildcards)
+
+    return asked
+
+
 def behaviour_files(names, pattern, **more):
     """Files of every behaviour; a folder of behaviours that cannot be read is refused when they are asked for."""
-
-    def ask(wildcards):
-        with one_line_refusals():
-            return expand(str(pattern), behaviour=names(), **more)
-
-    return ask
+    return refusing(lambda wildcards: expand(str(pattern), behaviour=names(), **more))
 
 
 def refuse_unless_possible(studies, files):

@@ -83,16 +83,14 @@ REPORTS["behaviours"].update(
 )
 
 
-def preference_files(wildcards):
-    """The files of one behaviour."""
-    with one_line_refusals():
-        return files_in(f"{BEHAVIOUR_CONFIG.data.path}/{wildcards.behaviour}", "t*")
-
-
 rule behaviour_prepare:
     input:
         BEHAVIOUR_MODELS,
-        preferences=preference_files,
+        preferences=refusing(
+            lambda wildcards: files_in(
+                f"{BEHAVIOUR_CONFIG.data.path}/{wildcards.behaviour}", "t*"
+            )
+        ),
     output:
         pairs=BEHAVIOUR / "pairs/open_ended.parquet",
         test=BEHAVIOUR / "pairs/test.parquet",
