@@ -64,7 +64,8 @@ def frames(language: str = "<i>Lang</i>") -> tuple[pd.DataFrame, pd.DataFrame]:
     for n, text in enumerate(HOSTILE):
         for variant in ("localized", "nonlocalized"):
             item = {"language": language, "country": "<u>c</u>", "variant": variant, "question_id": f"{text} {n}", "phrasing": 0}
-            items.append({**item, "topic": text, "category": text, "options": [text, "x"], "answer": text, "question": text})
+            choice = {"options": [text, "x"], "answer_index": 0, "answer": text}
+            items.append({**item, **choice, "topic": text, "category": text, "question": text})
             for task in ("mcq", "open_ended"):
                 shown = {"question": text, "answer": text, "completion": text, "task": task, "setting": variant}
                 for method in ("baseline", "=m<b>"):

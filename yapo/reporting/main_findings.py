@@ -33,12 +33,13 @@ def results_finding(summary: pd.DataFrame, metrics: pd.DataFrame, scorer: str) -
     overall = metrics[(metrics["language"] == "Overall") & (metrics["metric"] == "rca")]
     by_task = [{"task": task, **_compared(overall[overall["task"] == task])} for task in ordered("task", overall["task"])]
     tables = ("summary", "table1_mcq", "table2_open_ended", "table3_rca_pnlg_language", "table5_rca_pnlg_country")
+    more = ("table3_rca_pnlg_language_instance", "table5_rca_pnlg_country_instance", "option_positions", "table7_dataset")
     return Finding.from_template(
         "results",
         "Results",
         _RESULTS,
         {"scores": scores, "metrics": by_task, "scorer": scorer},
-        tables=(*tables, "table3_rca_pnlg_language_instance", "table5_rca_pnlg_country_instance", "table7_dataset"),
+        tables=(*tables, *more),
         figures=("summary",),
         pages=("tables/examples.html",),
     )
