@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from yapo.evaluation.decoding import Condition
 from yapo.models.language_model import LanguageModel, causal
@@ -17,26 +18,31 @@ def complete(
     return [[_completion(lm, layer, prompt, condition, max_new_tokens) for prompt in prompts] for condition in conditions]
 
 
-@torch.inference_mode()
 def _completion(lm: LanguageModel, layer: int, prompt: list[int], condition: Condition, max_new_tokens: int) -> list[int]:
-    edit, written = condition.intervention, list[int]()
+    written = list[int]()
+    while len(written) < max_new_tokens and not {*written[-1:]} & lm.tokenizer.ends:
+        logits = steered_logits(lm, layer, prompt, written, condition)
+        written.append(int(logits[-1].argmax()))
+    return written
+
+
+@torch.inference_mode()
+def steered_logits(lm: LanguageModel, layer: int, prompt: list[int], answer: list[int], condition: Condition) -> Tensor:
+    """Return the logits at every token of a prompt with a part of its answer, ``[tokens, vocabulary]``."""
+    ids, edit = torch.tensor([prompt + answer]), condition.intervention
     if edit is not None and edit.layer is not None:
         layer = edit.layer
-    while len(written) < max_new_tokens and not {*written[-1:]} & lm.tokenizer.ends:
-        ids = torch.tensor([prompt + written])
-        real = torch.ones_like(ids, dtype=torch.bool)
-        positions, allowed = causal(real)
-        masks = lm.masks(allowed, positions, positions)
-        hidden = lm.blocks(lm.embed(ids), 0, layer + 1, positions, masks)
-        if edit is not None and condition.u is not None:
-            live, context = real & (condition.steer_bos | (positions > 0)), None
-            if edit.reads is not None:
-                read = lm.blocks(lm.embed(ids), 0, edit.reads + 1, positions, masks)
-                context = edit.context(read, ids, positions < len(prompt))
-            if edit.answers_only:
-                live &= positions >= len(prompt) - 1
-            state, owner = edit.edit_state(condition.u[None]), torch.zeros(1, 1, dtype=torch.long)
-            hidden = edit.edit(hidden, edit.codes(hidden), state, owner, live, context)
-        top = lm.blocks(hidden, layer + 1, lm.n_layers, positions, masks)
-        written.append(int(lm.logits(top[0, -1]).argmax()))
-    return written
+    real = torch.ones_like(ids, dtype=torch.bool)
+    positions, allowed = causal(real)
+    masks = lm.masks(allowed, positions, positions)
+    hidden = lm.blocks(lm.embed(ids), 0, layer + 1, positions, masks)
+    if edit is not None and condition.u is not None:
+        live, context = real & (condition.steer_bos | (positions > 0)), None
+        if edit.reads is not None:
+            read = lm.blocks(lm.embed(ids), 0, edit.reads + 1, positions, masks)
+            context = edit.context(read, ids, positions < len(prompt))
+        if edit.answers_only:
+            live &= positions >= len(prompt) - 1
+        state, owner = edit.edit_state(condition.u[None]), torch.zeros(1, 1, dtype=torch.long)
+        hidden = edit.edit(hidden, edit.codes(hidden), state, owner, live, context)
+    return lm.logits(lm.blocks(hidden, layer + 1, lm.n_layers, positions, masks)[0])

@@ -7,7 +7,6 @@ digest, and converted once. Models of the hub need none of this: give their id o
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -84,8 +83,3 @@ def download(folder: Path) -> Path:
 def size(folder: Path) -> float:
     """Return the megabytes of a folder's files."""
     return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-
-
-def remove(folder: Path) -> None:
-    """Delete the folder of the model."""
-    shutil.rmtree(folder, ignore_errors=True)

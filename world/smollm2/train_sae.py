@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from world.build.train_sae import held_out, train_and_measure
+from world.build.train_sae import held_out
 from yapo.config import ModelConfig, SaeTrainConfig
 from yapo.data.atlas import load_atlas
 from yapo.evaluation.decoding import Condition, Decoder
@@ -25,7 +25,7 @@ from yapo.files import digest, replacing, write_json
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import WEIGHTS_FILE, load_sae
 from yapo.models.sae_quality import measure
-from yapo.models.sae_training import residual_states
+from yapo.models.sae_training import residual_states, train_sae
 
 log = logging.getLogger(__name__)
 NAME = "SmolLM2-135M-Instruct"
@@ -60,9 +60,10 @@ def train_saes(folder: Path, layers: list[int], out: Path) -> None:
     for layer in layers:
         place = out / f"layer_{layer}"
         states = residual_states(lm, layer, texts, 16, place)
-        train_and_measure(states, SAE_CONFIG, place, NAME, layer)
+        apart = held_out(len(states))
+        train_sae(states[~apart], SAE_CONFIG, place, NAME, layer)
         halve(place / WEIGHTS_FILE)
-        report = measure(load_sae(place), states[held_out(len(states))].split(8192))  # type: ignore[no-untyped-call]
+        report = measure(load_sae(place), states[apart].split(8192))  # type: ignore[no-untyped-call]
         trained_on = {"model": {"path": NAME, "digest": lm.digest}, "texts": counts, "tokens": len(states)}
         trained_on |= {"settings": asdict(SAE_CONFIG)}
         write_json(place / "quality.json", {"layer": layer, **asdict(report), "trained_on": trained_on})

@@ -11,16 +11,36 @@ _WRONG_TYPE = re.compile(
     r"(?: \(type \w+\))?(?: full_key: ([\w.\[\]]+))?"
 )
 _OVERRIDE = re.compile(r"Error merging override (.+?) Value '")
-_SEVERAL = re.compile(r"Ambiguous value for argument '(.+?)' 1\.")
-_NEW_KEY = re.compile(r"Could not override '.+?'\. To append to your config use \+(.+?) Key '.*?' is not in struct")
-_UNKNOWN = re.compile(r"Key '.*?' not in '\w+' full_key: ([\w.]+)")
-_NULL = re.compile(r"field '([\w.]+)' is not Optional")
-_NO_SETTINGS = re.compile(
-    r"Error merging override (.+?) (?:Invalid type assigned|Cannot assign \w+ to Dict|Cannot merge DictConfig with ListConfig)"
+# Texts of Hydra and OmegaConf, and the sentence in the place of each.
+_SENTENCES = tuple(
+    (re.compile(pattern), said)
+    for pattern, said in (
+        (
+            r"Ambiguous value for argument '(.+?)' 1\.",
+            "{0}: give one value; decimals follow a dot, a list stands in [ ], a text with commas in quotes",
+        ),
+        (r"Key '.*?' not in '\w+' full_key: ([\w.]+)", "{0}: no setting is called so; yapo/config/ explains them all"),
+        (
+            r"Could not override '.+?'\. To append to your config use \+(.+?) Key '.*?' is not in struct",
+            "{0}: adds a key; write ++{0}",
+        ),
+        (r"field '([\w.]+)' is not Optional", "{0}=null: must have a value; give one, or leave it out"),
+        (
+            r"Error merging override (.+?) "
+            r"(?:Invalid type assigned|Cannot assign \w+ to Dict|Cannot merge DictConfig with ListConfig)",
+            "{0}: must be settings and values, as {{name: value}}",
+        ),
+        (r"has missing mandatory value: .* full_key: ([\w.]+)", "{0}: has no value; give one, or leave it out"),
+        (
+            r"Interpolation key '(.+?)' not found.* full_key: ([\w.]+)",
+            "{1}: ${{{0}}} names no setting; name one, or give the value",
+        ),
+        (
+            r"Environment variable '(\w+)' not found.* full_key: ([\w.]+)",
+            "{1}: the environment variable {0} is not set; set it, or give the value",
+        ),
+    )
 )
-_NO_VALUE = re.compile(r"has missing mandatory value: .* full_key: ([\w.]+)")
-_NOWHERE = re.compile(r"Interpolation key '(.+?)' not found.* full_key: ([\w.]+)")
-_VARIABLE = re.compile(r"Environment variable '(\w+)' not found.* full_key: ([\w.]+)")
 
 
 def sentence(error: Exception, overrides: Sequence[str]) -> str:
@@ -40,22 +60,9 @@ def sentence(error: Exception, overrides: Sequence[str]) -> str:
         override = _OVERRIDE.search(text)
         whole = override and key in (None, override[1].partition("=")[0])  # otherwise the value stands inside a list or group
         return f"{override[1] if override and whole else f'{key}={value}'}: must be {KINDS[kind]}"
-    if several := _SEVERAL.search(text):
-        return f"{several[1]}: give one value; decimals follow a dot, a list stands in [ ], a text with commas in quotes"
-    if unknown := _UNKNOWN.search(text):
-        return f"{unknown[1]}: no setting is called so; yapo/config/ explains them all"
-    if new := _NEW_KEY.search(text):
-        return f"{new[1]}: adds a key; write ++{new[1]}"
-    if null := _NULL.search(text):
-        return f"{null[1]}=null: must have a value; give one, or leave it out"
-    if flat := _NO_SETTINGS.search(text):
-        return f"{flat[1]}: must be settings and values, as {{name: value}}"
-    if empty := _NO_VALUE.search(text):
-        return f"{empty[1]}: has no value; give one, or leave it out"
-    if nowhere := _NOWHERE.search(text):
-        return f"{nowhere[2]}: ${{{nowhere[1]}}} names no setting; name one, or give the value"
-    if variable := _VARIABLE.search(text):
-        return f"{variable[2]}: the environment variable {variable[1]} is not set; set it, or give the value"
+    for pattern, said in _SENTENCES:
+        if found := pattern.search(text):
+            return said.format(*found.groups())
     if unread := _unread(overrides):
         return f"{unread}: cannot be read; close every bracket and quote, and put a value with special characters in quotes"
     return text
