@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, NoReturn
 
 from yapo.redaction import redact
 
@@ -53,10 +54,20 @@ def require_extra(extra: Literal["study", "judge", "track", "knowledge", "sae", 
             raise YapoError(f"{module} is not installed; this needs the extra '{extra}': pip install 'yapo-pipeline[{extra}]'")
 
 
+def refuse(error: YapoError) -> NoReturn:
+    """End with one line on standard error and exit status 2, also where the disk of a job's log is full."""
+    try:
+        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+    sys.exit(2)
+
+
 def exit_without_study() -> None:
     """End with one line and status 2 where the extra ``study`` is missing: for packages of commands, before their own imports."""
     try:
         require_extra("study", "hydra", "pandera", "pyarrow")
     except YapoError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+        refuse(error)

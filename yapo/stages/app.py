@@ -19,7 +19,7 @@ from typing import Any, cast
 from yapo.config import Config
 from yapo.config.compose import compose, plain
 from yapo.config.conf_files import group_options, groups
-from yapo.errors import YapoError
+from yapo.errors import YapoError, refuse
 from yapo.files import unwritable
 from yapo.redaction import RedactingFormatter
 
@@ -80,23 +80,12 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
         stage(cast(Config, DeclaredSettings(config, reads)))
         log.info("took %.1f s of CPU, at most %.0f MB of memory", *_spent())
     except YapoError as error:
-        _refuse(error)
+        refuse(error)
     except OSError as error:
         told = unwritable(error.filename or error.filename2 or "an output or log of this job", error)
         if told is None:
             raise
-        _refuse(told)
-
-
-def _refuse(error: YapoError) -> None:
-    """End with one line on standard error and exit status 2, also where the disk of a job's log is full."""
-    try:
-        sys.stderr.write(f"error: {error}\n")
-        sys.stderr.flush()
-    except OSError:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-    sys.exit(2)
+        refuse(told)
 
 
 def _spent() -> tuple[float, float]:

@@ -1,0 +1,78 @@
+"""The list of commands, and the one place that turns an error into one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from yapo import __version__
+from yapo.cli.doctor import doctor
+from yapo.cli.interruption import Interruption
+from yapo.errors import YapoError, refuse
+from yapo.files import unwritable
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "doctor": doctor,
+}
+
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
+
+app = typer.Typer(
+    help="Train, use and study steering vectors for language models.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")]
+
+
+@app.callback()
+def options(version: Version = False) -> None:  # noqa: ARG001 (the callback has printed it)
+    """Train, use and study steering vectors for language models."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: status 0, 2 with one line for bad input, 130 with one line after Ctrl-C.
+
+    Args:
+        arguments: of the command; those of the process by default.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(args=given or ["--help"], prog_name="yapo", standalone_mode=False)
+        if status == INTERRUPTED:  # typer returns it for a KeyboardInterrupt
+            raise Interruption("nothing was left half-written; run the same command again")
+    except YapoError as error:
+        refuse(error)
+    except typer.TyperException as error:
+        refuse(YapoError(_sentence(error)))
+    except Interruption as stop:
+        sys.stderr.write(f"\nstopped: {stop}\n")
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        told = unwritable(error.filename or error.filename2 or "an output of this command", error)
+        if told is None:
+            raise
+        refuse(told)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _sentence(error: typer.TyperException) -> str:
+    """Return what is wrong with the arguments, and where the right ones are listed."""
+    context = getattr(error, "ctx", None)
+    command = "yapo" if context is None else context.command_path
+    return f"{error.format_message().rstrip('.')}; see {command} --help"
