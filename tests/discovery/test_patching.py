@@ -60,6 +60,14 @@ def test_equals_hooks_on_the_whole_model(lm: LanguageModel, batch_size: int) -> 
             torch.testing.assert_close(values[:, i, side], torch.tensor(patched + plain), rtol=1e-3, atol=0.0)
 
 
+def test_per_token_is_the_geometric_mean(gemma: LanguageModel) -> None:
+    """Answers of up to four tokens: the probability of the answer to the power of one over its length."""
+    lengths = torch.tensor([[len(probe.gold), len(probe.western)] for probe in PROBES])
+    answer, token = (patch_all_layers(gemma, PROBES, 2, per) for per in ("answer", "token"))
+    torch.testing.assert_close(token.double(), answer.double() ** (1 / lengths), rtol=1e-4, atol=0.0)
+    assert bool((token[:, 0, 1] > answer[:, 0, 1]).all())
+
+
 def test_patching_moves_the_probability(gemma: LanguageModel) -> None:
     values = patch_all_layers(gemma, PROBES, 8)
     assert not torch.isclose(values[:-2], values[-2], atol=0.0).all(dim=0).any()

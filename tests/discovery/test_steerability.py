@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 import yapo
 from yapo.discovery.steerability import last_states, steer_every_layer
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.models.language_model import LanguageModel, pad_left
 from yapo.steering.vector import SteeringVector, VectorInfo
 
@@ -22,6 +24,18 @@ MULTIPLIERS, NEW = [0.0, 1.0, 3.0], 4
 def right(completions: list[str]) -> list[bool]:
     """A fixed rule that random completions meet about every other time."""
     return [zlib.crc32(text.encode()) % 2 == 0 for text in completions]
+
+
+def judged(
+    lm: LanguageModel, batch_size: int, judge: Callable[[list[str]], list[bool]]
+) -> Callable[[int, list[Condition]], list[list[bool]]]:
+    """What writes completions of ``QUESTIONS`` and judges them."""
+
+    def ask(layer: int, conditions: list[Condition]) -> list[list[bool]]:
+        written = Decoder(lm, batch_size).complete(layer, QUESTIONS, conditions, NEW)
+        return [judge([lm.tokenizer.decode(ids) for ids in completions]) for completions in written]
+
+    return ask
 
 
 def plain_states(lm: LanguageModel, prompts: list[list[int]]) -> Tensor:
@@ -71,7 +85,7 @@ def plain_steerability(lm: LanguageModel) -> list[list[list[bool]]]:
 
 def test_equals_the_definition(lm: LanguageModel) -> None:
     plain = plain_steerability(lm)
-    found = steer_every_layer(lm, LOCALIZED, NONLOCALIZED, QUESTIONS, MULTIPLIERS, NEW, 3, right)
+    found = steer_every_layer(lm, LOCALIZED, NONLOCALIZED, MULTIPLIERS, 3, judged(lm, 3, right))
     assert len(found) == lm.n_layers - 1
     for layer, tried in enumerate(plain):
         assert sum(found[layer]) == max(map(sum, tried))
@@ -87,7 +101,7 @@ def test_unsteered_wins_a_tie(gemma: LanguageModel) -> None:
         seen.append(completions)
         return [i == len(seen) % 3 for i in range(len(completions))]
 
-    found = steer_every_layer(gemma, LOCALIZED, NONLOCALIZED, QUESTIONS, MULTIPLIERS, NEW, 8, first_question)
+    found = steer_every_layer(gemma, LOCALIZED, NONLOCALIZED, MULTIPLIERS, 8, judged(gemma, 8, first_question))
     assert found == [[False, True, False, False, False]] * 3
     assert len(seen) == 9
     assert seen[0] == seen[3] == seen[6]

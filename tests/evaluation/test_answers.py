@@ -19,6 +19,7 @@ from yapo.data.sources import load_items
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
+from yapo.evaluation.options import OptionAnswers
 from yapo.evaluation.scoring import Answerer, score
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Dense
@@ -34,9 +35,8 @@ def test_each_condition_scored_on_every_item(gemma: LanguageModel, tmp_path: Pat
     items = items[
         (items["country"] == "egypt") & items["question_id"].isin(["breakfast-1", "dinner-1"]) & (items["phrasing"] < 1)
     ]
-    answerer = Answerer(
-        PromptFormat(), GENERATION, get_judge(JudgeConfig()), CompletionCache(tmp_path / "c.json", gemma, LAYER, 8)
-    )
+    cache = CompletionCache(tmp_path / "c.json", gemma, LAYER, 8)
+    answerer = Answerer(PromptFormat(), GENERATION, cache, get_judge(JudgeConfig()))
     conditions = [Condition(), Condition(Dense(32), 3 * torch.randn(32, generator=torch.Generator().manual_seed(0)))]
     frames = answerer.ask(items, task, conditions)
     ids = answerer.token_ids(items, task)
@@ -58,7 +58,7 @@ def test_the_likeliest_option_in_the_words_of_a_boxed_answer(
     items = items[(items["country"] == "egypt") & (items["question_id"] == "breakfast-1") & (items["phrasing"] < 2)]
     generation = GenerationConfig(mcq=["likelihood"], likelihood=LikelihoodConfig(form, metric))
     prompts, cache = PromptFormat(), CompletionCache(tmp_path / "c.json", gemma, LAYER, 8)
-    answerer = Answerer(prompts, generation, get_judge(JudgeConfig()), cache)
+    answerer = Answerer(prompts, generation, cache, get_judge(JudgeConfig()))
     conditions = [Condition(), Condition(Dense(32), 3 * torch.randn(32, generator=torch.Generator().manual_seed(0)))]
     frames = answerer.ask(items, "mcq", conditions)
     task: Task = "mcq" if form == "number" else "open_ended"
@@ -74,9 +74,9 @@ def test_the_likeliest_option_in_the_words_of_a_boxed_answer(
             assert (row.parsed, row.score) == (True, float(best == row.answer_index))
 
 
-def test_equally_likely_options_give_the_first(gemma: LanguageModel, tmp_path: Path) -> None:
-    cache = CompletionCache(tmp_path / "c.json", gemma, LAYER, 8)
-    question = TokenOptions([2, 9, 8], ([21, 22], [21, 22], [21, 22]))
-    assert cache.likeliest([question], [[1, 1, 1]], [["a", "b", "c"]], [Condition()]) == [["a"]]
-    assert cache.likeliest([question], [[2, 1, 1]], [["a", "b", "c"]], [Condition()]) == [["a"]]
-    assert cache.likeliest([question], [[1, 2, 2]], [["a", "b", "c"]], [Condition()]) == [["b"]]
+def test_equally_likely_options_give_the_first(gemma: LanguageModel) -> None:
+    def choose(lengths: list[int]) -> str:
+        question = TokenOptions([2, 9, 8], ([21, 22], [21, 22], [21, 22]))
+        return OptionAnswers([question], [lengths], [["a", "b", "c"]]).choose(gemma, LAYER, [Condition()], 8)[0][0]
+
+    assert [choose(lengths) for lengths in ([1, 1, 1], [2, 1, 1], [1, 2, 2])] == ["a", "a", "b"]

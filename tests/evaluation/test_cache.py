@@ -14,6 +14,7 @@ import torch
 from tests.evaluation.plain_decoding import complete
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
+from yapo.evaluation.options import OptionAnswers
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Sparse
@@ -154,13 +155,13 @@ def test_ways_to_answer_are_kept_apart(tmp_path: Path, lm: LanguageModel) -> Non
         (questions, [[1, 1]] * 3, [["x", "y"]] * 3),
         ([TokenOptions(prompt, ([15], [16, 17])) for prompt in PROMPTS], [[1, 1]] * 3, [["a", "b"]] * 3),
     ]
-    expected = [cache.likeliest(*question, [Condition()]) for question in asked]
+    expected = [cache.choose(OptionAnswers(*question), [Condition()]) for question in asked]
     cache.complete(PROMPTS, [Condition()], NEW)
     cache.save()
     assert len(json.loads((tmp_path / "completions.json").read_text(encoding="utf-8"))) == len(asked) + 1
     change_weights(lm)
     reopened = open_cache(tmp_path, lm)
-    assert [reopened.likeliest(*question, [Condition()]) for question in asked] == expected
+    assert [reopened.choose(OptionAnswers(*question), [Condition()]) for question in asked] == expected
 
 
 def test_unsteered_completions_serve_every_layer(tmp_path: Path, lm: LanguageModel) -> None:

@@ -10,12 +10,16 @@ import pytest
 from tests.stages import small_study
 from yapo.checks import Setting
 from yapo.config.compose import compose
+from yapo.evaluation.decoding import Condition
 from yapo.evaluation.exact import parse_choice
+from yapo.evaluation.options import OptionAnswers
+from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.reporting.main_tables import TABLE_NAMES
 from yapo.reporting.numbers import read_numbers
-from yapo.stages import evaluate, tables
+from yapo.stages import evaluate, prepare, tables
 from yapo.stages.app import run
+from yapo.stages.inputs import prompt_format, read_items
 from yapo.steering.vector import SteeringVector, TrainedVector
 
 SETTINGS: tuple[Setting, ...] = ("localized", "nonlocalized")
@@ -91,6 +95,26 @@ def test_a_second_way_leaves_what_the_first_gives_as_it_was(overrides: list[str]
     for name, frame in numbers.items():
         pd.testing.assert_frame_equal(read_numbers(paths.root / "tables" / f"{name}.csv"), frame)
         assert b"way" not in alone[f"{name}.csv"].splitlines()[0]
+
+
+def test_pairs_reject_the_likeliest_wrong_option(overrides: list[str]) -> None:
+    """Where a likelihood comes first, both answers of a pair are boxed, also for a model that writes none."""
+    config = compose([*overrides, "generation.mcq=[likelihood]", "generation.likelihood.answer=text"])
+    paths = Paths.of(config)
+    run(prepare.main, [*overrides, "generation.mcq=[likelihood]", "generation.likelihood.answer=text"])
+    pairs = pd.read_parquet(paths.pairs("arabic", "egypt", "mcq"))
+    items = read_items(config, "egypt").set_index(["question_id", "variant", "phrasing"])
+    lm, prompts = load_language_model(config.model), prompt_format(config)
+    assert pairs["on_policy"].any()
+    for pair in pairs.itertuples():
+        item = items.loc[(pair.question_id, pair.variant, pair.phrasing)]
+        options = OptionAnswers.of(item.to_frame().T, prompts, lm.tokenizer, config.generation.likelihood)
+        ((likeliest,),) = options.choose(lm, small_study.LAYER, [Condition()], 1)
+        gold, rejected = (parse_choice(text, len(item["options"])) for text in (pair.chosen, pair.rejected))
+        assert gold == item["answer_index"]
+        assert rejected not in (None, gold)
+        assert pair.on_policy is (likeliest != pair.chosen)
+        assert pair.rejected == likeliest or not pair.on_policy
 
 
 def test_a_likelihood_that_comes_first_decides(overrides: list[str]) -> None:

@@ -76,6 +76,10 @@ class GenerationConfig:
         """Limit of one completion."""
         return self.max_new_tokens_mcq if task == "mcq" else self.max_new_tokens_open_ended
 
+    def by_likelihood(self, task: Task) -> bool:
+        """Tell whether a task is answered by comparing options, not by writing."""
+        return task == "mcq" and self.mcq[0] == "likelihood"
+
     def label(self, way: McqWay) -> str:
         """Name a way to answer multiple choice, for tables."""
         if way == "boxed":

@@ -20,6 +20,7 @@ class DiscoveryConfig:
 
     select: Literal["patching", "steerability"] = "steerability"
     layer: int | None = None  # fixes the layer
+    probability: Literal["answer", "token"] = "answer"  # patching: of the whole answer | of a token, in the geometric mean
     candidates: list[int] = field(default_factory=lambda: [1, 2, 3])  # layers that have an SAE
     countries: list[str] | None = None  # measured; null: all of the data, none for a fixed layer. May be empty for a fixed layer
     multipliers: list[float] = field(default_factory=lambda: [1.0, 2.0])

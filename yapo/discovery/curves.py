@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,13 +11,16 @@ from scipy.stats import bootstrap
 from yapo.checks import Task
 from yapo.config import GenerationConfig
 from yapo.data.prompts import PromptFormat
-from yapo.discovery.patching import make_probe, patch_all_layers
+from yapo.discovery.patching import Per, make_probe, patch_all_layers
 from yapo.discovery.steerability import steer_every_layer
 from yapo.errors import YapoError
+from yapo.evaluation.decoding import Condition, Decoder
 from yapo.evaluation.exact import exact
+from yapo.evaluation.options import OptionAnswers
 from yapo.models.language_model import LanguageModel
 
 Point = dict[str, object]
+_Ask = Callable[[int, list[Condition]], list[list[str]]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class CountryCurves:
         multipliers: strengths that steerability tries.
         batch_size: rows of one forward pass.
         seed: of the bootstrap.
+        per: what the probabilities of patching are of: whole answers, or their tokens in the geometric mean.
     """
 
     lm: LanguageModel
@@ -39,6 +43,7 @@ class CountryCurves:
     multipliers: Sequence[float]
     batch_size: int
     seed: int
+    per: Per = "answer"
 
     def patching(self, task: Task) -> list[Point]:
         """Return the probability of the country's own answer and of the Western one, patched after each layer.
@@ -57,7 +62,7 @@ class CountryCurves:
             )
             for source, target in zip(localized.to_dict("records"), nonlocalized.to_dict("records"), strict=True)
         ]
-        values = patch_all_layers(self.lm, probes, self.batch_size)
+        values = patch_all_layers(self.lm, probes, self.batch_size, self.per)
         if not bool(values.isfinite().all()):
             raise YapoError(
                 f"{self.lm.source}: patching on {task} for {self.country} gives probabilities that are not finite; "
@@ -79,20 +84,34 @@ class CountryCurves:
         def encode(frame: pd.DataFrame) -> list[list[int]]:
             return [self.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, frame)]
 
+        strengths, ask = [0.0, *self.multipliers], self._asking(questions, encode(questions), task)
         steered = steer_every_layer(
             self.lm,
             encode(localized),
             encode(nonlocalized),
-            encode(questions),
-            [0.0, *self.multipliers],
-            self.generation.max_new_tokens(task),
+            strengths,
             self.batch_size,
-            lambda completions: exact(questions, completions, task),
+            lambda layer, conditions: [exact(questions, texts, task) for texts in ask(layer, conditions)],
         )
         return [
             self._point("steerability", task, layer, [float(value) for value in values], questions["question_id"])
             for layer, values in enumerate(steered)
         ]
+
+    def _asking(
+        self, items: pd.DataFrame, prompts: list[list[int]], task: Task
+    ) -> Callable[[int, list[Condition]], list[list[str]]]:
+        """Return what asks items under edits of a layer, ``[condition][item]``."""
+        if self.generation.by_likelihood(task):
+            options = OptionAnswers.of(items, self.prompts, self.lm.tokenizer, self.generation.likelihood)
+            return lambda layer, conditions: options.choose(self.lm, layer, conditions, self.batch_size)
+        decoder = Decoder(self.lm, self.batch_size)
+
+        def decode(layer: int, conditions: list[Condition]) -> list[list[str]]:
+            written = decoder.complete(layer, prompts, conditions, self.generation.max_new_tokens(task))
+            return [[self.lm.tokenizer.decode(ids) for ids in completions] for completions in written]
+
+        return decode
 
     def _point(self, curve: str, task: Task, layer: int, values: list[float], facts: Iterable[str]) -> Point:
         mean, low, high = _interval(values, facts, self.seed)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from yapo.evaluation.decoding import Condition, Decoder
+from yapo.evaluation.decoding import Condition
 from yapo.models.language_model import LanguageModel, causal, pad_left
 from yapo.steering.interventions import Dense
 
@@ -32,27 +32,20 @@ def steer_every_layer(
     lm: LanguageModel,
     localized: list[list[int]],
     nonlocalized: list[list[int]],
-    questions: list[list[int]],
     multipliers: Sequence[float],
-    max_new_tokens: int,
     batch_size: int,
-    right: Callable[[list[str]], list[bool]],
+    right: Callable[[int, list[Condition]], list[list[bool]]],
 ) -> list[list[bool]]:
     """Return which questions are answered right under the best multiplier of each layer, ``[layers - 1][questions]``.
 
     Args:
         localized: training prompts that name the country.
         nonlocalized: the same prompts without it, in the same order; CAA is the mean difference at the last token.
-        questions: non-localized validation prompts.
         multipliers: strengths to try.
-        right: judges completions of ``questions``.
+        batch_size: rows of one forward pass.
+        right: says which non-localized validation questions are right under edits of a layer, ``[condition][question]``.
     """
     vectors = (last_states(lm, localized, batch_size) - last_states(lm, nonlocalized, batch_size)).mean(dim=1)
-    results, decoder = [], Decoder(lm, batch_size)
-    for layer in range(lm.n_layers - 1):
-        dense = Dense(lm.d_model)
-        conditions = [Condition(dense, m * vectors[layer]) for m in multipliers]
-        written = decoder.complete(layer, questions, conditions, max_new_tokens)
-        tried = [right([lm.tokenizer.decode(ids) for ids in completions]) for completions in written]
-        results.append(max(tried, key=sum))
-    return results
+    dense = Dense(lm.d_model)
+    layers = range(lm.n_layers - 1)
+    return [max(right(layer, [Condition(dense, m * vectors[layer]) for m in multipliers]), key=sum) for layer in layers]

@@ -7,16 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition, Decoder
-from yapo.evaluation.likelihood import answer_log_probs, likeliest
+from yapo.evaluation.options import OptionAnswers
 from yapo.files import digest, read_json, write_json
 from yapo.models.language_model import LanguageModel
-from yapo.steering.pair_batch import TokenOptions
-
-BATCHES = 4  # between two saves of unsteered completions
 
 
 class CompletionCache:
@@ -42,31 +38,13 @@ class CompletionCache:
 
         return self._recalled([self._key(prompts, condition, max_new_tokens) for condition in conditions], conditions, write)
 
-    def likeliest(
-        self,
-        questions: Sequence[TokenOptions],
-        lengths: Sequence[Sequence[int]],
-        texts: Sequence[Sequence[str]],
-        conditions: Sequence[Condition],
-    ) -> list[list[str]]:
-        """Return the text of the answer with the highest log-probability per length, ``[condition][question]``.
+    def choose(self, options: OptionAnswers, conditions: Sequence[Condition]) -> list[list[str]]:
+        """Return the text of the likeliest answer, ``[condition][question]``; measure those that are not kept."""
 
-        Args:
-            questions: prompts with their answers. Of equally likely answers the first is chosen.
-            lengths: what divides the log-probability of each answer, ``[question][answer]``.
-            texts: what each answer is returned and kept as, ``[question][answer]``.
-            conditions: ways to answer.
-        """
+        def measure(missing: Sequence[Condition]) -> list[list[str]]:
+            return options.choose(self.lm, self.layer, missing, self.batch_size)
 
-        def choose(missing: Sequence[Condition]) -> list[list[str]]:
-            measured = answer_log_probs(self.lm, self.layer, questions, missing, self.batch_size)
-            return [
-                [text[likeliest(*pair)] for pair, text in zip(zip(values, lengths, strict=True), texts, strict=True)]
-                for values in measured
-            ]
-
-        asked = [[question.prompt, *question.answers] for question in questions], lengths, texts
-        return self._recalled([self._key(asked, condition, "likelihood") for condition in conditions], conditions, choose)
+        return self._recalled([self._key(options.key, condition, "likelihood") for condition in conditions], conditions, measure)
 
     def _recalled(
         self,
@@ -81,21 +59,6 @@ class CompletionCache:
             known |= zip([keys[i] for i in missing], make([conditions[i] for i in missing]), strict=True)
         self.used |= {key: known[key] for key in keys}
         return [known[key] for key in keys]
-
-    def unsteered(self, prompts: Sequence[list[int]], max_new_tokens: int, title: str) -> list[str]:
-        """Return the unsteered completions, saved as they come, so that an interrupted run goes on where it was.
-
-        Args:
-            prompts: token ids.
-            max_new_tokens: length limit.
-            title: of the progress bar.
-        """
-        written: list[str] = []
-        size = BATCHES * self.batch_size
-        for start in tqdm(range(0, len(prompts), size), desc=title, disable=None):
-            written += self.complete(prompts[start : start + size], [Condition()], max_new_tokens)[0]
-            self.checkpoint()
-        return written
 
     def save(self) -> None:
         """Write what was asked for since the cache was opened; the rest is dropped."""

@@ -55,7 +55,7 @@ class Evaluator:
     @property
     def answerer(self) -> Answerer:
         """The answerer of this country's items."""
-        return Answerer(self.prompts, self.generation, self.judge, self.cache)
+        return Answerer(self.prompts, self.generation, self.cache, self.judge)
 
     def select(self, candidates: dict[Key, Candidate], multipliers: Sequence[float]) -> tuple[dict[Key, Trial], pd.DataFrame]:
         """Choose epoch and multiplier of every candidate on validation. See ``selection.choose``."""

@@ -57,12 +57,6 @@ def answer_log_probs(
     return found
 
 
-def likeliest(log_probs: Sequence[float], lengths: Sequence[int]) -> int:
-    """Return the answer with the highest log-probability per length; the first of equal ones."""
-    values = [log_prob / length for log_prob, length in zip(log_probs, lengths, strict=True)]
-    return max(range(len(values)), key=values.__getitem__)
-
-
 @dataclass(frozen=True, eq=False)
 class _Below:
     """Questions run with their answers up to the steered layer.

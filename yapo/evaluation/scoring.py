@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from yapo.checks import Task
-from yapo.config import GenerationConfig
-from yapo.config.evaluation import McqMetric
-from yapo.data.prompts import PromptFormat
-from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.completer import Completer
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.exact import exact, parse_choice
 from yapo.evaluation.judges import Judge, Request
-from yapo.steering.pair_batch import TokenOptions
 
 
 def score(items: pd.DataFrame, completions: Sequence[str], task: Task, judge: Judge) -> pd.DataFrame:
@@ -44,26 +40,15 @@ def judge_requests(items: pd.DataFrame, completions: Sequence[str]) -> list[Requ
     return [Request(q, a, c) for q, a, c in zip(items["question"], items["answer"], completions, strict=True)]
 
 
-# What lm-eval's metrics divide the log-probability of an answer by.
-_LENGTHS: dict[McqMetric, Callable[[str], int]] = {
-    "acc": lambda _: 1,
-    "acc_norm": len,
-    "acc_bytes": lambda answer: len(answer.encode()),
-}
-
-
 @dataclass(frozen=True)
-class Answerer:
+class Answerer(Completer):
     """Asks items under conditions, and scores the completions.
 
     Attributes:
-        cache: generates, and keeps, completions.
+        judge: scores open-ended answers.
     """
 
-    prompts: PromptFormat
-    generation: GenerationConfig
     judge: Judge
-    cache: CompletionCache
 
     def ask(self, items: pd.DataFrame, task: Task, conditions: Sequence[Condition]) -> list[pd.DataFrame]:
         """Return for each condition the items, in their order and numbered from 0, with ``completion, score, parsed, exact``.
@@ -76,27 +61,6 @@ class Answerer:
         items = items.reset_index(drop=True)
         return self.score([(items, task, texts) for texts in self.complete(items, task, conditions)])
 
-    def complete(self, items: pd.DataFrame, task: Task, conditions: Sequence[Condition]) -> list[list[str]]:
-        """Return the completions of items, ``[condition][item]``: multiple choice by the first of ``generation.mcq``."""
-        if task == "mcq" and self.generation.mcq[0] == "likelihood":
-            return self._likeliest(items, conditions)
-        return self.cache.complete(self.token_ids(items, task), conditions, self.generation.max_new_tokens(task))
-
-    def _likeliest(self, items: pd.DataFrame, conditions: Sequence[Condition]) -> list[list[str]]:
-        """Return the likeliest option of each item as the text of a boxed answer; see ``LikelihoodConfig``.
-
-        The token that ends the turn does not count, as in lm-eval.
-        """
-        settings, tokenizer = self.generation.likelihood, self.cache.lm.tokenizer
-        form: Task = "mcq" if settings.answer == "number" else "open_ended"
-        compared, texts = (self.prompts.answers(task, items) for task in (form, "mcq"))
-        questions = [
-            TokenOptions(prompt, tuple(tokenizer.response(answer)[:-1] for answer in answers))
-            for prompt, answers in zip(self.token_ids(items, form), compared, strict=True)
-        ]
-        lengths = [[_LENGTHS[settings.metric](answer) for answer in answers] for answers in compared]
-        return self.cache.likeliest(questions, lengths, texts, conditions)
-
     def score(self, answered: Sequence[tuple[pd.DataFrame, Task, list[str]]]) -> list[pd.DataFrame]:
         """Score items of a task with their completions; add ``completion, score, parsed, exact``.
 
@@ -104,7 +68,3 @@ class Answerer:
         """
         self.judge.judge([r for items, task, texts in answered if task == "open_ended" for r in judge_requests(items, texts)])
         return [pd.concat([items, score(items, texts, task, self.judge)], axis=1) for items, task, texts in answered]
-
-    def token_ids(self, items: pd.DataFrame, task: Task) -> list[list[int]]:
-        """Return the prompts of items as the model reads them."""
-        return [self.cache.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, items)]

@@ -18,7 +18,7 @@ _OWN, _WESTERN, _PLAIN, _CHOSEN = "#0072b2", "#d55e00", "#6b7280", "#009e73"
 
 
 @rc_context(style.STYLE)
-def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "") -> Figure:
+def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "", probability: str = "answer") -> Figure:
     """Draw patching and steerability by layer, one row per country (the paper's Figure 3).
 
     Args:
@@ -27,6 +27,7 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
         layer: the chosen layer (0-based).
         select: ``patching`` or ``steerability``: the curve that chose it.
         note: sentence printed under the figure.
+        probability: what those of patching are of: an answer, or a token of it in the geometric mean.
 
     A layer that the configuration fixed may have no curves; the figure then says so.
     """
@@ -55,7 +56,7 @@ def layer_discovery(curves: pd.DataFrame, layer: int, select: str, note: str = "
                 axes.set_title(f"{curve.capitalize()}, {label('task', task).lower()}{decides}")
             if line == len(countries) - 1:
                 axes.set_xlabel("Layer")
-            unit = "probability of answer" if curve == "patching" else "answered right (%)"
+            unit = f"probability of {probability}" if curve == "patching" else "answered right (%)"
             axes.set_ylabel(f"{label('country', country)}\n{unit}" if column == 0 else unit)
     handles = [
         style.handle("own answer (patching), answered right (steerability)", color=_OWN, marker="o"),

@@ -36,7 +36,9 @@ def main(config: Config) -> None:
     note = config.report.note
     made = {
         "training_curves": training_curves(curves, validation, note=note),
-        "layer_discovery": layer_discovery(pd.DataFrame(found["curves"]), found["layer"], found["select"], note=note),
+        "layer_discovery": layer_discovery(
+            pd.DataFrame(found["curves"]), found["layer"], found["select"], note, found["probability"]
+        ),
         "epoch_accuracy": epoch_accuracy(validation, note=note),
         "multiplier_curves": multiplier_curves(validation, note=note),
         "summary": summary(read_numbers(paths.root / "tables" / "summary.csv"), note=note),

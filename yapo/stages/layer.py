@@ -21,8 +21,7 @@ READS = (
     "prompts",
     "model",
     "discovery",
-    "generation.max_new_tokens_mcq",
-    "generation.max_new_tokens_open_ended",
+    "generation",
     "tasks",
 )
 
@@ -36,7 +35,7 @@ def main(config: Config) -> None:
         lm.check_layer(layer)
     points: list[Point] = []
     for country in discovery_countries(config, known_countries(config.data)):
-        settings = (config.generation, wanted.multipliers, config.model.batch_size, config.data.seed)
+        settings = (config.generation, wanted.multipliers, config.model.batch_size, config.data.seed, wanted.probability)
         curves = CountryCurves(lm, read_items(config, country), country, prompts, *settings)
         for task in config.tasks:
             points += [*curves.patching(task), *curves.steerability(task)]
@@ -46,6 +45,7 @@ def main(config: Config) -> None:
     best = {str(name): _best_layer(rows.groupby("layer")["value"].mean()) for name, rows in candidates.groupby("curve")}
     found = {
         "layer": best[wanted.select] if wanted.layer is None else wanted.layer,
+        "probability": wanted.probability,
         "select": wanted.select if wanted.layer is None else "configured",
         "candidates": wanted.candidates,
         "best": {name: best[name] for name in ("patching", "steerability") if name in best},

@@ -6,6 +6,7 @@ import logging
 
 from yapo.config import Config
 from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.completer import Completer
 from yapo.evaluation.exact import exact
 from yapo.files import digest, file_digest
 from yapo.models.language_model import load_language_model
@@ -15,7 +16,7 @@ from yapo.stages.inputs import language_of, prompt_format, read_items, read_laye
 from yapo.stages.pairs import parts_of, write_prepared
 from yapo.steering.prepare import prepare
 
-READS = ("data.seed", "prompts", "model", "sae", "generation.max_new_tokens_mcq", "generation.max_new_tokens_open_ended", "tasks")
+READS = ("data.seed", "prompts", "model", "sae", "generation", "tasks")
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ def main(config: Config) -> None:
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     with CompletionCache(paths.answers(language, config.country), lm, layer, config.model.batch_size) as answers:
         for task in config.tasks:
-            ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, items)]
-            completions = answers.unsteered(ids, config.generation.max_new_tokens(task), f"{config.country} {task} answers")
+            completer = Completer(prompts, config.generation, answers)
+            completions = completer.unsteered(items, task, f"{config.country} {task} answers")
             correct = exact(items, completions, task)
             parts = parts_of(paths.store(language, config.country, task))
             limits = (config.model, config.generation, config.data.seed)

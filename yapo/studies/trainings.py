@@ -62,7 +62,7 @@ class TrainingSetup:
         lm.check_layer(layer)
         sae = read_sae(config, layer, lm.d_model).to(lm.device)
         cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
-        answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
+        answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
         return cls(config, path, items, layer, lm, sae, answerer)
 
     def cell(self, task: Task, setting: Setting) -> TrainingCell:

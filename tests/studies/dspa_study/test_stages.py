@@ -93,7 +93,7 @@ def test_the_setting_is_the_experiments_own_vector(paths: Paths, overrides: list
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, small_study.LAYER)
     cache = CompletionCache(tmp_path / "completions.json", lm, small_study.LAYER, config.model.batch_size)
-    answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
+    answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
     items = read_items(config, "egypt")
     rows = read(paths, "dspa_study")
     for task in config.tasks:

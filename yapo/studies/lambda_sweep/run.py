@@ -70,7 +70,7 @@ def main(config: Config) -> None:
     reader = VectorReader(config, lm, layer)
     path = paths.study_rows(NAME, language, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
-    answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
+    answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
     frames = []
     with cache:
         for task in config.tasks:

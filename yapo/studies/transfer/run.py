@@ -60,7 +60,7 @@ def main(config: Config) -> None:
     lm = load_language_model(config.model)
     path = paths.study_rows(NAME, language, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
-    answerer = Answerer(prompt_format(config), config.generation, get_judge(config.judge), cache)
+    answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
     reader = VectorReader(config, lm, layer)
     items = read_items(config, config.country)
     items = items[items["split"] == "test"]
