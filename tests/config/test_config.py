@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from yapo.config import Config
+from yapo.config.compose import compose
 from yapo.errors import YapoError
+
+from ..refusals import refused
 
 INFINITE = [float("inf"), float("-inf"), float("nan")]
 
@@ -88,3 +91,22 @@ def test_folders_that_no_study_can_have(key: str, value: str) -> None:
 @pytest.mark.parametrize("results", ["a b/c", "it's", "$(x)", "a;b", "é/[x]*", "/absolute (1)/x"])
 def test_folders_that_are_odd_and_work(results: str) -> None:
     assert Config(results=results).folder.parts[-1] == "embedded"
+
+
+def test_options_that_an_experiment_tuned() -> None:
+    """They reach their method alone, and what is typed wins."""
+    tuned = "+method_options={sas: {tau: 0.25}}"
+    assert compose(["method=sas", tuned]).method.options["tau"] == 0.25
+    assert compose(["method=sas", tuned, "method.options.tau=0.5"]).method.options["tau"] == 0.5
+    assert compose(["method=caa", tuned]).method == compose(["method=caa"]).method
+
+
+@pytest.mark.parametrize(
+    ("tuned", "message"),
+    [
+        ("{sas: {tua: 0.25}}", "method_options.sas=tua: unknown option; did you mean tau?"),
+        ("{sass: {tau: 0.25}}", "method_options=sass: unknown method; did you mean sas?"),
+    ],
+)
+def test_tuned_options_of_no_method(tuned: str, message: str) -> None:
+    refused(lambda: compose(["method=sas", f"+method_options={tuned}"]), message)

@@ -119,7 +119,8 @@ def test_every_experiment_with_every_method(experiment: str, method: str) -> Non
     rates = config.learning_rate
     assert config.train.lr == rates.get(method, config.train.lr)
     asked = written("method", method).get("options", {})
-    assert plain(config)["method"] == {"name": method, "options": filled_in(asked, config)}
+    tuned = config.method_options.get(method, {})
+    assert plain(config)["method"] == {"name": method, "options": filled_in(asked, config) | tuned}
 
 
 @pytest.mark.parametrize("experiment", group_options("experiment"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from yapo.checks import (
     SETTINGS,
@@ -82,6 +83,7 @@ class Config:
     method: MethodConfig = field(default_factory=MethodConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     learning_rate: dict[str, float] = field(default_factory=dict)  # by method, where an experiment tuned them; see train.lr
+    method_options: dict[str, dict[str, Any]] = field(default_factory=dict)  # likewise; before method.options
     dspa: DspaSettings = field(default_factory=DspaSettings)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     portable: PortableConfig = field(default_factory=PortableConfig)

@@ -58,7 +58,12 @@ def compose(overrides: Sequence[str]) -> Config:
         for key, names in (settings.items() if isinstance(settings, dict) else ())
         if key.endswith("methods")
     ]
-    for key, names in (("methods", config.methods), ("learning_rate", config.learning_rate), *studies):
+    for key, names in (
+        ("methods", config.methods),
+        ("learning_rate", config.learning_rate),
+        ("method_options", config.method_options),
+        *studies,
+    ):
         for name in names:
             if name not in group_options("method"):
                 raise unknown("method", key, name, group_options("method"))
@@ -89,12 +94,24 @@ def _composed(overrides: Sequence[str]) -> Config:
 
     faults = _store_conf()
     try:
-        return build(Config, asdict(cast(Any, OmegaConf.to_object(_with_method(overrides)))))
+        return build(Config, asdict(cast(Any, OmegaConf.to_object(_with_tuned_options(overrides)))))
     except (HydraException, OmegaConfBaseException, ValueError, OverflowError) as error:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
                 raise fault from None
         raise YapoError(sentence(error, [as_text(override) for override in overrides])) from None
+
+
+def _with_tuned_options(overrides: Sequence[str]) -> DictConfig:
+    """Compose, and give the method the options that the experiment tuned, but for those that are typed."""
+    config = _with_method(overrides)
+    method = config.method
+    for name, value in config.method_options.get(method.name, {}).items():
+        if name not in method.options:
+            raise unknown("option", f"method_options.{method.name}", name, list(method.options))
+        if not any(re.match(rf"[+~]*method\.options\.{name}\b", override) for override in overrides):
+            method.options[name] = value
+    return config
 
 
 def _with_method(overrides: Sequence[str]) -> DictConfig:

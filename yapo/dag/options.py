@@ -20,6 +20,7 @@ OF_A_METHOD = (
     "train",
     "method.options",
     "learning_rate",
+    "method_options",
     *(part.name for part in fields(Config) if part.name in group_options("method")),
 )
 
