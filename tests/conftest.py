@@ -21,6 +21,7 @@ from transformers import (
 from world.build.corpus import Corpus
 from world.build.tokenizer import train_tokenizer
 from yapo.data.atlas import load_atlas
+from yapo.files import digest
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE, Activation
 from yapo.models.tokenizer import ChatTokenizer
@@ -41,6 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first, the DAG and the pages, so that no process waits for them at the end."""
     longest = ("tests/workflow/", "tests/docs/")
     items.sort(key=lambda item: next((i for i, start in enumerate(longest) if item.nodeid.startswith(start)), len(longest)))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """No test reads or writes what the package remembers for this user, or for another test."""
+    monkeypatch.setenv("YAPO_CACHE", str(tmp_path_factory.getbasetemp() / "cache" / digest(request.node.nodeid)))
 
 
 def tiny_model(kind: str, vocab_size: int) -> PreTrainedModel:

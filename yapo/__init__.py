@@ -6,7 +6,8 @@ vector = yapo.load_vector("results/embedded/arabic/egypt/vectors/yapo/mcq-nonloc
 with yapo.steer(model, vector):
     model.generate(...)
 
-yapo.rca([80.0, 70.0], [40.0, 35.0])  # from your own accuracies; yapo.table3 makes the paper's table of them
+vector = yapo.train(model, pairs)  # of your own pairs: dicts, a data frame or a file, with prompt, chosen and rejected
+yapo.rca([80.0, 70.0], [40.0, 35.0])  # from your own accuracies; yapo.metrics_table makes the paper's table of them
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from yapo.api.train import train
     from yapo.evaluation.metrics import pnlg, rca
-    from yapo.evaluation.own_scores import table3
+    from yapo.evaluation.own_scores import metrics_table
     from yapo.steering.steer import steer
     from yapo.steering.vector import SteeringVector
 
-__all__ = ["SteeringVector", "load_vector", "pnlg", "rca", "steer", "table3"]
+__all__ = ["SteeringVector", "load_vector", "metrics_table", "pnlg", "rca", "steer", "train"]
 __version__ = "0.1.0"
 
 
@@ -34,10 +36,11 @@ def load_vector(path: Path | str) -> SteeringVector:
 
 _HOMES = {
     "SteeringVector": "yapo.steering.vector",
+    "metrics_table": "yapo.evaluation.own_scores",
     "pnlg": "yapo.evaluation.metrics",
     "rca": "yapo.evaluation.metrics",
     "steer": "yapo.steering.steer",
-    "table3": "yapo.evaluation.own_scores",
+    "train": "yapo.api.train",
 }
 
 

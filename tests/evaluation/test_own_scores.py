@@ -12,7 +12,7 @@ import pytest
 
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import PRINTED_DIGITS, round_half_up
-from yapo.evaluation.own_scores import table3
+from yapo.evaluation.own_scores import metrics_table
 
 PAPER = Path(__file__).resolve().parents[2] / ".." / "shared" / "paper_tables"
 
@@ -30,7 +30,7 @@ def accuracies() -> pd.DataFrame:
 
 
 def test_languages_are_means_over_countries_and_overall_over_printed_languages() -> None:
-    made = table3(accuracies()).set_index(["language", "method"])
+    made = metrics_table(accuracies()).set_index(["language", "method"])
     assert list(made.index) == [(place, method) for place in ("Arabic", "Hindi", "Overall") for method in ("mine", "yours")]
     arabic = (2 * 80 * 40 / 120 + 2 * 60 * 20 / 80) / 2
     assert made.loc[("Arabic", "mine"), "rca"] == pytest.approx(arabic)
@@ -41,11 +41,13 @@ def test_languages_are_means_over_countries_and_overall_over_printed_languages()
 
 def test_shares_and_grades_give_the_same_numbers_as_percents() -> None:
     rows, scores = accuracies(), ["localized", "nonlocalized"]
-    wanted = table3(rows)
+    wanted = metrics_table(rows)
     for top in (1, 10, 100):
-        pd.testing.assert_frame_equal(table3(rows.assign(**{name: rows[name] * top / 100 for name in scores}), top=top), wanted)
+        pd.testing.assert_frame_equal(
+            metrics_table(rows.assign(**{name: rows[name] * top / 100 for name in scores}), top=top), wanted
+        )
     open_ended = rows.assign(task="open_ended", **{name: rows[name] / 10 for name in scores})
-    both = table3(pd.concat([rows.assign(task="mcq"), open_ended]))
+    both = metrics_table(pd.concat([rows.assign(task="mcq"), open_ended]))
     assert both.loc[both["task"] == "mcq", "rca"].tolist() == wanted["rca"].tolist()
     assert both.loc[both["task"] == "open_ended", "pnlg"].tolist()[:4] == pytest.approx(wanted["pnlg"].tolist()[:4])
 
@@ -55,7 +57,7 @@ def test_the_papers_accuracies_give_the_papers_table() -> None:
     printed = pd.concat([pd.read_csv(PAPER / f"{task}.csv").assign(task=task) for task in ("mcq", "open_ended")])
     rows = printed[(printed["row_type"] == "country") & printed["setting"].isin(["localized", "non_localized"])]
     flat = rows.pivot(index=["task", "language", "country", "method"], columns="setting", values="value").reset_index()
-    made = table3(flat.rename(columns={"non_localized": "nonlocalized"})).set_index(["task", "language", "method"])
+    made = metrics_table(flat.rename(columns={"non_localized": "nonlocalized"})).set_index(["task", "language", "method"])
     golden = pd.read_csv(PAPER / "rca_pnlg_language.csv")
     assert len(made) == len(golden)
     for row in golden.itertuples():
@@ -68,15 +70,18 @@ def put(column: str, value: object, row: int = 1) -> Callable[[], Any]:
     """The accuracies with one cell changed."""
     rows = accuracies().astype(object)
     rows.loc[row, column] = value
-    return lambda: table3(rows)
+    return lambda: metrics_table(rows)
 
 
 BAD: dict[str, tuple[Callable[[], Any], str]] = {
-    "a list": (lambda: table3([1, 2]), "scores is a list; give a pandas data frame"),  # type: ignore[arg-type]
-    "a dictionary": (lambda: table3({"language": ["x"]}), "scores is a dict; give"),  # type: ignore[arg-type]
-    "no rows": (lambda: table3(accuracies().head(0)), "scores have no rows; give one row"),
+    "a list": (lambda: metrics_table([1, 2]), "scores is a list; give a pandas data frame"),  # type: ignore[arg-type]
+    "a dictionary": (lambda: metrics_table({"language": ["x"]}), "scores is a dict; give"),  # type: ignore[arg-type]
+    "no rows": (lambda: metrics_table(accuracies().head(0)), "scores have no rows; give one row"),
     **{
-        f"no {name}": (lambda name=name: table3(accuracies().drop(columns=name)), f"scores lack the column '{name}'; they need")
+        f"no {name}": (
+            lambda name=name: metrics_table(accuracies().drop(columns=name)),
+            f"scores lack the column '{name}'; they need",
+        )
         for name in ("language", "country", "method", "localized", "nonlocalized")
     },
     "a score in words": (put("localized", "high"), "scores, row 1: localized=high; give a number from 0 to 100"),
@@ -90,18 +95,24 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "a language that is missing": (put("language", None), "scores, row 1: language is empty; name it"),
     "a method that is blank": (put("method", " "), "scores, row 1: method is empty; name it"),
     "a row twice": (put("country", "egypt"), "scores, row 1: task=mcq, language=Arabic, country=egypt, method=mine stands there"),
-    "a method that lacks a country": (lambda: table3(accuracies().drop(index=4)), "method=yours lacks country=morocco; give"),
+    "a method that lacks a country": (
+        lambda: metrics_table(accuracies().drop(index=4)),
+        "method=yours lacks country=morocco; give",
+    ),
     "a language named as the last row": (
         put("language", "Overall", 2),
         "scores, row 2: language=Overall is the name of the last",
     ),
-    "an unknown task": (lambda: table3(accuracies().assign(task="essay")), "scores, row 0: task=essay; it must be one of"),
-    "a grade above 10": (lambda: table3(accuracies().assign(task="open_ended")), "localized=80.0; give a number from 0 to 10"),
-    "shares as percents": (lambda: table3(accuracies().assign(localized=0.5, nonlocalized=0.4)), "give top=1 for shares"),
-    "a score above top": (lambda: table3(accuracies(), top=1), "scores, row 0: localized=80.0; give a number from 0 to 1"),
-    "top 0": (lambda: table3(accuracies(), top=0), "top=0: give the highest possible score"),
-    "top NaN": (lambda: table3(accuracies(), top=np.nan), "top=nan: give the highest possible score"),
-    "top in words": (lambda: table3(accuracies(), top="100"), "top=100: give the highest"),  # type: ignore[arg-type]
+    "an unknown task": (lambda: metrics_table(accuracies().assign(task="essay")), "scores, row 0: task=essay; it must be one of"),
+    "a grade above 10": (
+        lambda: metrics_table(accuracies().assign(task="open_ended")),
+        "localized=80.0; give a number from 0 to 10",
+    ),
+    "shares as percents": (lambda: metrics_table(accuracies().assign(localized=0.5, nonlocalized=0.4)), "give top=1 for shares"),
+    "a score above top": (lambda: metrics_table(accuracies(), top=1), "scores, row 0: localized=80.0; give a number from 0 to 1"),
+    "top 0": (lambda: metrics_table(accuracies(), top=0), "top=0: give the highest possible score"),
+    "top NaN": (lambda: metrics_table(accuracies(), top=np.nan), "top=nan: give the highest possible score"),
+    "top in words": (lambda: metrics_table(accuracies(), top="100"), "top=100: give the highest"),  # type: ignore[arg-type]
 }
 
 

@@ -249,6 +249,9 @@ def test_the_autoencoder_is_found_from_another_folder(
     with yapo.steer(gemma.model, loaded), yapo.steer(gemma.model, vector, sae=study / "sae" / "layer_1" / "params.npz"):
         pass
     vector.save("alone.safetensors")
+    with yapo.steer(gemma.model, yapo.load_vector("alone.safetensors")):  # where it was seen before
+        pass
+    (study / "sae").rename(study / "moved")
     refused(gemma.model, yapo.load_vector("alone.safetensors"), r"sae/layer_1/params.npz: no such file; .*elsewhere, give sae=")
 
 

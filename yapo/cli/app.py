@@ -9,12 +9,18 @@ from typing import Annotated
 import typer
 
 from yapo import __version__
+from yapo.cli.chat import chat
 from yapo.cli.doctor import doctor
 from yapo.cli.interruption import Interruption
+from yapo.cli.steer import steer
+from yapo.cli.train import train
 from yapo.errors import YapoError, refuse
 from yapo.files import unwritable
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "steer": steer,
+    "chat": chat,
     "doctor": doctor,
 }
 
@@ -41,7 +47,7 @@ Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_
 
 
 @app.callback()
-def options(version: Version = False) -> None:  # noqa: ARG001 (the callback has printed it)
+def options(version: Version = False) -> None:
     """Train, use and study steering vectors for language models."""
 
 

@@ -1,4 +1,4 @@
-"""Preference pairs from a file: ``question, matching, not_matching`` (as published with BiPO) or ``prompt, chosen, rejected``.
+"""Preference pairs: ``question, matching, not_matching`` (as published with BiPO) or ``prompt, chosen, rejected``.
 
 Published files are dirty. A row that cannot make a pair is dropped and counted, never guessed at; texts are kept as they stand
 but for spaces around them.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from yapo.config import SplitConfig
+from yapo.data.messages import as_texts
 from yapo.data.records import ENDINGS, Fault, Records, examples, read_records
 from yapo.data.split import leakage_report, split_facts
 from yapo.data.text import is_blank, shown, text_key
@@ -45,8 +47,20 @@ def load_preferences(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """
     if path.suffix not in ENDINGS:
         raise YapoError(f"{path}: a preference file must end in {', '.join(ENDINGS)}")
-    records = read_records(path)
-    layout, names = _layout(path, records)
+    return check_preferences(read_records(path), path)
+
+
+def check_preferences(records: Records, source: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Clean and check preferences that were read, or that a caller has in memory; see ``load_preferences``.
+
+    Args:
+        records: one a pair. Cells may be chat messages (``yapo.data.messages``).
+        source: what errors name.
+    """
+    rows_of_texts = [(number, as_texts(cells)) for number, cells in records.rows]
+    columns = list(dict.fromkeys([*records.columns, *(name for _, cells in rows_of_texts for name in cells)]))
+    records = replace(records, rows=rows_of_texts, columns=columns)
+    layout, names = _layout(source, records)
     faults, rows, seen = list(records.faults), [], set[tuple[str, ...]]()
     for number, cells in records.rows:
         texts = [cells.get(name) for name in names]
@@ -57,10 +71,10 @@ def load_preferences(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         prompt, chosen, rejected = (str(text).strip() for text in texts)
         pair_id = digest([prompt, chosen, rejected])
         rows.append({"pair_id": pair_id, "prompt": prompt, "chosen": chosen, "rejected": rejected, "source_row": number})
-    report = _report(path, records, layout, names, faults, rows)
+    report = _report(source, records, layout, names, faults, rows)
     if not rows:
         why = ", ".join(f"{reason} {n}" for reason, n in report["dropped"].items()) or "it has none"
-        raise YapoError(f"{path}: no usable row ({why}); {', '.join(layout)} must be three texts, the last two different")
+        raise YapoError(f"{source}: no usable row ({why}); {', '.join(layout)} must be three texts, the last two different")
     return pd.DataFrame(rows), report
 
 
@@ -96,7 +110,7 @@ def _facts(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"question_id": ids, "question": pairs["prompt"].to_numpy()}).assign(language="", topic="")
 
 
-def _layout(path: Path, records: Records) -> tuple[tuple[str, ...], list[str]]:
+def _layout(path: Path | str, records: Records) -> tuple[tuple[str, ...], list[str]]:
     """Return the layout, and what its columns are called in the file."""
     called: dict[str, str] = {}
     for name in records.columns:
@@ -134,7 +148,7 @@ def _fault(texts: list[Any], layout: tuple[str, ...], seen: set[tuple[str, ...]]
 
 
 def _report(
-    path: Path,
+    path: Path | str,
     records: Records,
     layout: tuple[str, ...],
     names: list[str],

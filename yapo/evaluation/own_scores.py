@@ -15,7 +15,7 @@ _SCORES = ("localized", "nonlocalized")
 _TOP: dict[Task, float] = {"mcq": 100.0, "open_ended": 10.0}
 
 
-def table3(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
+def metrics_table(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
     """Return RCA and PNLG by language, and overall, as the paper's table 3 does.
 
     A language is the mean over its countries of the country's RCA and PNLG; the row ``Overall`` is the mean of the printed

@@ -272,7 +272,7 @@ def pad_right(rows: list[list[int]], pad: int, device: torch.device | str = "cpu
     return ids.to(device), (torch.arange(longest) < lengths[:, None]).to(device)
 
 
-def load_language_model(config: ModelConfig, device: str | None = None, first: int = 0) -> LanguageModel:
+def load_language_model(config: ModelConfig, device: str | None = None, first: int = 0, plain: bool = False) -> LanguageModel:
     """Load model and tokenizer from a local folder, or from the hub's cache; what is not in the cache is downloaded.
 
     Its digest is the commit of a hub model, or a digest of a folder's weights.
@@ -281,6 +281,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
         config: which model, in which number type.
         device: where to; a GPU if there is one.
         first: lowest block to keep. Those below never reach the device.
+        plain: whether prompts are raw texts instead of chats.
 
     Raises:
         YapoError: nothing is there, the hub refuses, the weights are damaged, incomplete or not finite, or the architecture is
@@ -290,7 +291,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     settings = load_config(folder, config.path)
     attention_name = _attention(config.attention, settings.model_type)
     model = load_weights(folder, settings, config.path, getattr(torch, config.dtype), attention_name)
-    tokenizer = load_tokenizer(folder, config.path, model)
+    tokenizer = load_tokenizer(folder, config.path, model, plain)
     digest = weights_digest(folder) if folder == Path(config.path) else commit_of(folder)
     lm = LanguageModel(model, tokenizer, config.path, digest)
     lm.keep_upper(first)

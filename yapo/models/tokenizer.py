@@ -24,6 +24,12 @@ _FIXED_TIME = (
     + " }}{% endmacro %}\n"  # a line of its own, which leaves nothing
 )
 
+# Turns as they stand: a text, a space, its continuation.
+PLAIN_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ ' ' if not loop.first }}{{ message.content }}"
+    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
 FIRST, ANSWER, SECOND = "Zqfirst", "Zqanswer", "Zqsecond"  # stand for turns when a template is read; in no template's own text
 
 
@@ -171,6 +177,13 @@ class ChatTokenizer:
 
     def _error(self, fault: str) -> YapoError:
         return YapoError(f"{self.tokenizer.name_or_path}: the chat template {fault}; use an instruction-tuned model")
+
+
+def with_plain_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Return the tokenizer with ``PLAIN_TEMPLATE`` for its chat template: of a base model, whose prompts are raw texts."""
+    plain = copy.copy(tokenizer)
+    plain.chat_template = PLAIN_TEMPLATE
+    return plain
 
 
 def _between(prompt: str, opening: str) -> tuple[str, str]:

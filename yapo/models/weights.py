@@ -24,7 +24,7 @@ from transformers.utils import logging as library_logging
 from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.models.checkpoint import weight_files
-from yapo.models.tokenizer import ChatTokenizer
+from yapo.models.tokenizer import ChatTokenizer, with_plain_template
 from yapo.tensors import tensor_table
 
 log = logging.getLogger(__name__)
@@ -127,8 +127,8 @@ def load_weights(folder: Path, config: PreTrainedConfig, source: str, dtype: tor
     return model
 
 
-def load_tokenizer(folder: Path, source: str, model: PreTrainedModel) -> ChatTokenizer:
-    """Read the tokenizer of a model.
+def load_tokenizer(folder: Path, source: str, model: PreTrainedModel, plain: bool = False) -> ChatTokenizer:
+    """Read the tokenizer of a model; ``plain`` for prompts that are raw texts instead of chats.
 
     Raises:
         YapoError: it is damaged, has tokens that the model's embedding has not, or no chat template that can be used.
@@ -150,7 +150,7 @@ def load_tokenizer(folder: Path, source: str, model: PreTrainedModel) -> ChatTok
                 f"model.path={source}: the tokenizer has {len(beyond)} tokens beyond the {rows} that the model embeds, such as "
                 f"{min(beyond, key=lambda token: beyond[token])!r}; give the model's own tokenizer"
             )
-        return ChatTokenizer(tokenizer, end_ids(model, source))
+        return ChatTokenizer(with_plain_template(tokenizer) if plain else tokenizer, end_ids(model, source))
 
 
 def end_ids(model: PreTrainedModel, source: str) -> frozenset[int]:

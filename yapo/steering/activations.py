@@ -189,6 +189,20 @@ class ActivationStore:
         return cls(key, pairs, hidden, [SparseCodes(ids, values, part[None]) for ids, values, part in split], reference)
 
 
+def silent_sae(d_model: int) -> SAE:
+    """Return an autoencoder whose one feature never fires, for the stores of methods that read none."""
+    return SAE(
+        W_enc=torch.zeros(d_model, 1),
+        b_enc=torch.zeros(1),
+        W_dec=torch.zeros(1, d_model),
+        b_dec=torch.zeros(d_model),
+        activation="relu",
+        **dict.fromkeys(("threshold", "k", "layer", "hook_name", "model_name")),
+        apply_b_dec_to_input=False,
+        source="",
+    )
+
+
 @torch.no_grad()
 def build_store(
     lm: LanguageModel,

@@ -7,12 +7,14 @@ is the option's number, the place CAA (arXiv 2312.06681) reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from yapo.errors import YapoError
+from yapo.steering.activations import ActivationStore
 from yapo.steering.method import FitInputs
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.training.train_sets import TrainSet
@@ -22,22 +24,26 @@ Contrast = Literal["answer", "prompt"]
 
 def contrast_states(inputs: FitInputs, part: TrainSet, contrast: Contrast) -> tuple[Tensor, Tensor]:
     """Return the states of the positive and of the negative side, each ``[n, d_model]``, over the training pairs of a set."""
-    return _answer_states(inputs, part) if contrast == "answer" else _prompt_states(inputs)
+    if contrast == "prompt":
+        return _prompt_states(inputs)
+    states = answer_states(inputs.store, part.train)
+    if states is None:
+        raise YapoError(
+            f"{part.name}: in no training pair do chosen and rejected differ before their last token; use contrast=prompt"
+        )
+    return states
 
 
-def _answer_states(inputs: FitInputs, part: TrainSet) -> tuple[Tensor, Tensor]:
+def answer_states(store: ActivationStore, rows: Sequence[int]) -> tuple[Tensor, Tensor] | None:
+    """Return the states at the first token in which chosen and rejected differ, each ``[n, d_model]``; None where none do."""
     positive, negative = [], []
-    for i in part.train:
-        pair, hidden = inputs.store.pairs[i], inputs.store.hidden[i]
+    for i in rows:
+        pair, hidden = store.pairs[i], store.hidden[i]
         k = first_difference(pair)
         if k is not None:
             positive.append(hidden[len(pair.prompt) + k])
             negative.append(hidden[len(pair.prompt) + len(pair.chosen) - 1 + k])
-    if not positive:
-        raise YapoError(
-            f"{part.name}: in no training pair do chosen and rejected differ before their last token; use contrast=prompt"
-        )
-    return torch.stack(positive), torch.stack(negative)
+    return (torch.stack(positive), torch.stack(negative)) if positive else None
 
 
 def first_difference(pair: TokenPair) -> int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ContextDecorator, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from yapo.errors import YapoError
 from yapo.models.sae import SAE, load_sae
+from yapo.models.sae_places import find_sae, remember
 from yapo.steering.conversation import AnswerStarts, Conversation
 from yapo.steering.interventions import Intervention
 from yapo.steering.steer_checks import check_model, check_vector, scaled_vector, strength_of
@@ -39,8 +40,8 @@ class _Reusable(ContextDecorator, AbstractContextManager[PreTrainedModel, None])
 
 def steer(
     model: PreTrainedModel,
-    vector: SteeringVector,
-    multiplier: float | None = None,
+    vector: SteeringVector | Sequence[SteeringVector],
+    multiplier: float | Sequence[float] | None = None,
     sae: Autoencoder | Mapping[int, Autoencoder] | None = None,
     answer_starts: AnswerStarts | None = None,
 ) -> AbstractContextManager[PreTrainedModel]:
@@ -50,12 +51,26 @@ def steer(
     prompt is everything so far.
 
     Works for prompts and for generated tokens, batched or not, with or without KV cache. A multiplier of 0 leaves the model
-    untouched, bit for bit. Blocks can be nested: displacements add up in the order entered.
+    untouched, bit for bit. Displacements of several vectors, of one layer or several, add up in the order of the list; blocks can
+    also be nested.
+
+    Example:
+        >>> import torch, yapo
+        >>> from transformers import AutoModelForCausalLM
+        >>> model = AutoModelForCausalLM.from_pretrained("world/model")
+        >>> pairs = [{"prompt": f"What is {n}?", "chosen": f"It is {n}.", "rejected": f"{n}."} for n in range(10, 20)]
+        >>> vectors = [yapo.train(model, pairs, layer=layer) for layer in (1, 3)]
+        >>> ids = torch.tensor([[1, 5, 6, 7]])
+        >>> plain = model(ids).logits
+        >>> with yapo.steer(model, vectors, multiplier=0.5):
+        ...     steered = model(ids).logits
+        >>> torch.equal(plain, steered), torch.equal(plain, model(ids).logits)
+        (False, True)
 
     Args:
         model: a decoder-only transformers model.
-        vector: what ``yapo.load_vector`` returns.
-        multiplier: λ; the one chosen on validation, from the header, if None.
+        vector: what ``yapo.load_vector`` returns, or a list of such.
+        multiplier: λ; the one chosen on validation, from the header, if None. Of a list of vectors one for all, or a list.
         sae: the autoencoder of a sparse vector, or by layer the two of a vector with a map; those named in the header if None.
             A vector that carries its features needs none.
         answer_starts: where answers begin in rows that hold prompt and answer, for a vector with a map and a text without the
@@ -65,7 +80,29 @@ def steer(
         YapoError: the multiplier is no number, the model cannot be steered, the vector was made for another model, or the
             autoencoder for another vector.
     """
-    return _Reusable(lambda: _steer(model, vector, multiplier, sae, answer_starts))
+    if not isinstance(vector, list | tuple):
+        strength = cast("float | None", multiplier)  # a list is refused where the block is entered
+        return _Reusable(lambda: _steer(model, cast(SteeringVector, vector), strength, sae, answer_starts))
+    if not vector:
+        raise YapoError("vector=[]: no vector; give at least one")
+    strengths = list(multiplier) if isinstance(multiplier, list | tuple) else [cast("float | None", multiplier)] * len(vector)
+    if len(strengths) != len(vector):
+        raise YapoError(f"multiplier: {len(strengths)} numbers for {len(vector)} vectors; give one for each, or one for all")
+    return _Reusable(lambda: _steer_all(model, vector, strengths, sae, answer_starts))
+
+
+@contextmanager
+def _steer_all(
+    model: PreTrainedModel,
+    vectors: Sequence[SteeringVector],
+    strengths: Sequence[float | None],
+    sae: Autoencoder | Mapping[int, Autoencoder] | None,
+    answer_starts: AnswerStarts | None,
+) -> Iterator[PreTrainedModel]:
+    with ExitStack() as blocks:
+        for vector, strength in zip(vectors, strengths, strict=True):
+            blocks.enter_context(_steer(model, vector, strength, sae, answer_starts))
+        yield model
 
 
 @contextmanager
@@ -178,25 +215,16 @@ def _intervention(
     def autoencoder(layer: int) -> SAE:
         given = sae.get(layer) if isinstance(sae, Mapping) else sae
         if given is None:
-            return _of_header(vector, layer, device)
+            digest = vector.info.sae_digest if layer == vector.info.layer else ""
+            return find_sae(named[layer], digest, vector.file, device)
         if not isinstance(given, SAE | Path | str):
             raise YapoError(f"sae: {type(given).__name__} for layer {layer}; give an autoencoder, or the folder or file of one")
-        return given if isinstance(given, SAE) else load_sae(given, device=device)
+        if isinstance(given, SAE):
+            return given
+        loaded = load_sae(given, device=device)
+        remember(loaded)
+        return loaded
 
     if len(named) > 1 and sae is not None and not isinstance(sae, Mapping):
         raise YapoError(f"sae: this vector needs {len(named)}; give them by layer, {{{', '.join(f'{n}: ...' for n in named)}}}")
     return vector.intervention(model.config.hidden_size, autoencoder, device)
-
-
-def _of_header(vector: SteeringVector, layer: int, device: torch.device) -> SAE:
-    """Return the autoencoder that a vector's header names: from here, or from a folder above the vector's file.
-
-    A study's headers name it from the folder in which the study was run, and its vectors lie below that folder.
-    """
-    name = vector.autoencoders[layer]
-    above = [] if vector.file is None else list(vector.file.absolute().parents)
-    here = next((path for path in (Path(name), *(folder / name for folder in above)) if path.exists()), Path(name))
-    try:
-        return load_sae(here, device=device)
-    except YapoError as error:
-        raise YapoError(f"{error}; the vector's header names it: where it lies elsewhere, give sae=...") from None

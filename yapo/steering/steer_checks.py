@@ -76,7 +76,7 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
         YapoError: a wrapper, a model without a head, quantised or absent weights; other depth, other width, other weights, or a
             name that does not tell whether the weights are the same.
     """
-    _check_kind(model)
+    check_kind(model)
     info, config = vector.info, model.config
     if not 0 <= info.layer < config.num_hidden_layers:
         raise YapoError(
@@ -88,7 +88,7 @@ def check_model(model: PreTrainedModel, vector: SteeringVector) -> None:
         _check_weights(config, info)
 
 
-def _check_kind(model: object) -> None:
+def check_kind(model: object) -> None:
     """Refuse what is no bare language model with its head and its weights in memory."""
     kind, inner = type(model).__name__, next((name for name in ("module", "_orig_mod") if name in _children(model)), None)
     if inner is not None:
@@ -141,6 +141,16 @@ def _check_weights(config: PreTrainedConfig, info: VectorInfo) -> None:
             f"load it from {folders[here.index(made)]} to be sure",
             stacklevel=6,
         )
+
+
+def digest_of(config: PreTrainedConfig) -> str:
+    """Return the commit of a loaded model where the hub's cache knows it, otherwise the digest of the files it was read from.
+
+    Empty where neither can be told, as for a model made in memory.
+    """
+    if not config.name_or_path or not (folders := _folders(config)):
+        return ""
+    return snapshot_commit(folders[0]) or weights_digest(folders[0])
 
 
 def _folders(config: PreTrainedConfig) -> list[Path]:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import Tensor
 from yapo.checks import check_types, is_finite
 from yapo.data.text import shown
 from yapo.errors import YapoError
+from yapo.files import digest
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Intervention, Threshold
 from yapo.steering.spaces import DENSE, Payload, SAESlice, Space, TargetModel, VectorFile, find_space
@@ -167,6 +169,44 @@ class SteeringVector(Vector):
         info = replace(self.info, space=DENSE.name, sae="", sae_digest="", threshold="relu", multiplier=1.0)
         return SteeringVector(self.dense, info)
 
+    def __mul__(self, factor: float) -> SteeringVector:
+        """Return the vector times a number; its multiplier stays."""
+        if isinstance(factor, bool) or not isinstance(factor, Real):
+            return NotImplemented
+        if not is_finite(factor):
+            raise YapoError(f"factor={shown(factor)}: a vector times that has no numbers; give a finite one")
+        info = replace(self.info, extra={**self.info.extra, "factor": float(factor) * self.info.extra.get("factor", 1.0)})
+        return replace(self, values=float(factor) * self.values, info=info, dense=None)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> SteeringVector:
+        return self * -1.0
+
+    def __add__(self, other: SteeringVector) -> SteeringVector:
+        """Return λv + μw, to be used at multiplier 1; what both were made of stands in ``info.extra["sum"]``.
+
+        Raises:
+            YapoError: they are of different models, layers, spaces or autoencoders.
+        """
+        if not isinstance(other, SteeringVector):
+            return NotImplemented
+        _check_summands(self, other)
+        terms = [{name: getattr(one.info, name) for name in _TERM} for one in (self, other)]
+        info = replace(
+            self.info,
+            method=" + ".join(dict.fromkeys((self.info.method, other.info.method))),
+            multiplier=1.0,
+            data_hash=digest([self.info.data_hash, other.info.data_hash]),
+            config_hash=digest([self.info.config_hash, other.info.config_hash]),
+            extra={"sum": terms},
+        )
+        values = self.info.multiplier * self.values + other.info.multiplier * other.values
+        return replace(self, values=values, info=info, dense=None)
+
+    def __sub__(self, other: SteeringVector) -> SteeringVector:
+        return self + -other if isinstance(other, SteeringVector) else NotImplemented
+
     def save(self, path: Path | str) -> None:
         """Write the file, whole or not at all; numbers that are not finite are refused."""
         self._save(path, {"vector": self.values} | ({} if self.dense is None else {"dense": self.dense}))
@@ -184,6 +224,23 @@ class SteeringVector(Vector):
         width = payload.sae.d_model if isinstance(payload, SAESlice) else None
         dense = None if "dense" not in tensors else VectorFile(path, info, {}, tensors).tensor("dense", (width,))
         return cls(values, info, payload, dense, place)
+
+
+_TERM = ("method", "multiplier", "data_hash", "config_hash", "extra")  # what a sum keeps of the header of each term
+
+
+def _check_summands(v: SteeringVector, w: SteeringVector) -> None:
+    """Refuse a sum of vectors whose entries do not mean the same."""
+    if v.space.reads_prompt:
+        raise YapoError(f"space={v.info.space}: vectors whose edit depends on the prompt have no sum; steer with both, in a list")
+    for name in ("model_digest", "layer", "space", "sae_digest", "threshold", "steer_bos"):
+        ours, theirs = getattr(v.info, name), getattr(w.info, name)
+        if ours != theirs:
+            raise YapoError(
+                f"{name}: {shown(ours)} and {shown(theirs)}; only vectors of one can be added; steer with both, in a list"
+            )
+    if (None if v.payload is None else v.payload.digest) != (None if w.payload is None else w.payload.digest):
+        raise YapoError("the vectors carry different features of the autoencoder; add the whole vectors they were cut from")
 
 
 @dataclass(frozen=True)

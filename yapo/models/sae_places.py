@@ -1,0 +1,95 @@
+"""Where an autoencoder lies now: found by its digest, wherever the vector that names it was made.
+
+Digests that were seen are remembered in ``autoencoders.json`` of the cache: ``$YAPO_CACHE``, by default ``~/.cache/yapo``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from yapo.errors import YapoError
+from yapo.files import read_json, write_json
+from yapo.models.sae import CONFIG_FILE, SAE, load_sae
+
+INDEX = "autoencoders.json"
+MOST_PLACES = 20  # remembered of one autoencoder
+
+
+def cache_folder() -> Path:
+    """Return the folder of what this package remembers."""
+    named, caches = os.environ.get("YAPO_CACHE"), os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named) if named else Path(caches) / "yapo"
+
+
+def remember(sae: SAE) -> None:
+    """Note where an autoencoder was read from; nothing happens where the cache cannot be written."""
+    if not sae.source or not os.path.exists(sae.source):
+        return
+    place = str(Path(sae.source).absolute())
+    known = _index()
+    places = known.get(sae.digest, [])
+    if place not in places:
+        with contextlib.suppress(YapoError, OSError):
+            write_json(cache_folder() / INDEX, known | {sae.digest: [place, *places][:MOST_PLACES]})
+
+
+def find_sae(name: str, digest: str, file: Path | None, device: torch.device) -> SAE:
+    """Return the autoencoder that a vector's header names.
+
+    It is looked for where the name says, from here and from the folders above the vector's file; beside the vector; and where it
+    was seen before. The first that has the digest is taken.
+
+    Args:
+        name: its path in the header.
+        digest: that it must have; any if empty.
+        file: the vector's; None for a vector made in memory.
+        device: where the weights go.
+
+    Raises:
+        YapoError: it is in none of these places.
+    """
+    seen, refusal = list[str](), ""
+    for place in dict.fromkeys(_places(name, digest, file)) or [Path(name)]:
+        try:
+            sae = load_sae(place, device=device)
+        except YapoError as error:
+            refusal = refusal or str(error)
+            continue
+        if not digest or sae.digest == digest:
+            remember(sae)
+            return sae
+        seen.append(f"{place} ({sae.digest})")
+    if seen:
+        raise YapoError(
+            f"the vector was trained with the autoencoder {name} ({digest}), not {', '.join(seen)}; where it lies elsewhere, "
+            "give sae=..."
+        )
+    raise YapoError(f"{refusal}; the vector's header names it: where it lies elsewhere, give sae=...")
+
+
+def _places(name: str, digest: str, file: Path | None) -> Iterator[Path]:
+    """Yield the files and folders there are that may hold it, the likeliest first."""
+    above = [] if file is None else list(file.absolute().parents)
+    named = [Path(name), *(folder / name for folder in above)] if name else []
+    yield from (path for path in named if os.path.exists(path))
+    if above:
+        yield from sorted({path.parent for path in above[0].glob(f"*/{CONFIG_FILE}")} | set(above[0].glob("*.npz")))
+        yield from (path for path in [above[0]] if (path / CONFIG_FILE).is_file())
+    yield from (Path(place) for place in _index().get(digest, []) if os.path.exists(place))
+
+
+def _index() -> dict[str, list[str]]:
+    """Return the places of each digest; none where there is no index or it is damaged."""
+    try:
+        found = read_json(cache_folder() / INDEX)
+    except YapoError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    is_right = {key: isinstance(value, list) and all(isinstance(place, str) for place in value) for key, value in found.items()}
+    return {key: value for key, value in found.items() if is_right[key]}
