@@ -37,7 +37,7 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
             model=MODEL_FILES,
             sae=SAE_FILES,
             layer=rules.layer.output.layer,
-            vectors=chosen_vectors((get_study(name).vectors or tuple)(CONFIG)),
+            vectors=chosen_vectors(get_study(name).vector_keys(CONFIG)),
             pairs=(
                 [
                     *rules.prepare.output.pairs,

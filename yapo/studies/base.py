@@ -51,6 +51,10 @@ class Study:
     kind: MethodKind | None = None
     method_keys: tuple[str, ...] = ()
 
+    def vector_keys(self, config: Config) -> Sequence[tuple[Task, Setting]]:
+        """Return the task and setting of the vectors that a country's job takes, none where it takes none."""
+        return () if self.vectors is None else self.vectors(config)
+
     def row_names(self, config: Config) -> Sequence[str]:
         """Return the names of its rows in an experiment."""
         return self.rows(config) if callable(self.rows) else self.rows

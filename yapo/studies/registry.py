@@ -10,6 +10,7 @@ from yapo.studies.behaviours import BehavioursConfig
 from yapo.studies.convergence import ConvergenceConfig
 from yapo.studies.dspa_study import DspaConfig
 from yapo.studies.features import FeaturesConfig
+from yapo.studies.gap import GapConfig
 from yapo.studies.knowledge import KnowledgeStudyConfig
 from yapo.studies.lambda_sweep import LambdaSweepConfig
 from yapo.studies.reliability import ReliabilityConfig
@@ -20,6 +21,7 @@ from yapo.studies.transfer import TransferConfig
 class StudiesConfig:
     """Settings of each study, in the order of the report."""
 
+    gap: GapConfig = field(default_factory=GapConfig)
     lambda_sweep: LambdaSweepConfig = field(default_factory=LambdaSweepConfig)
     convergence: ConvergenceConfig = field(default_factory=ConvergenceConfig)
     ablations: AblationsConfig = field(default_factory=AblationsConfig)
