@@ -57,8 +57,10 @@ def gap_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         n=("score", "count"), chance=("chance", "mean"), parse_failure_rate=("parsed", failure_rate)
     )
     forms = found.join(counts).rename_axis([*KEYS, "measure"]).reset_index()
-    one, other = (draws.xs(form, level="variant") for form in FORMS)
-    apart = (one - other).dropna(how="all")
+    keyed = draws.reset_index("variant")
+    one, other = (keyed[keyed["variant"] == form].drop(columns="variant") for form in FORMS)
+    apart = one - other.reindex(one.index)
+    apart = apart[apart[0].notna()]
     paired, most = facts.groupby(KEYS).min().reindex(apart.index), highest_scores(apart)
     gaps = intervals(apart, options.confidence, facts=paired, span=(-most, most)).assign(measure="gap").reset_index()
     gaps = gaps.merge(forms.groupby(KEYS, sort=False)["n"].sum().reset_index(), on=KEYS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from yapo.config import Config
+from yapo.config.evaluation import McqWay
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
@@ -35,12 +37,14 @@ def main(config: Config) -> None:
     frames = []
     with CompletionCache(path.with_suffix(".json"), lm, read_layer(config), config.model.batch_size) as cache:
         for task in config.tasks:
-            for way in config.generation.mcq if task == "mcq" else [""]:
-                generation = replace(config.generation, mcq=[way]) if way else config.generation
+            ways: Sequence[McqWay | None] = config.generation.mcq if task == "mcq" else [None]
+            for way in ways:
+                generation = config.generation if way is None else replace(config.generation, mcq=[way])
                 answerer = Answerer(prompt_format(config), generation, cache, judge)
                 (answers,) = answerer.ask(items, task, [Condition()])
-                chance = 1 / answers["options"].map(len) if way else float("nan")
-                frames.append(answers.assign(task=task, way=generation.label(way) if way else "", chance=chance)[COLUMNS])
+                named = "" if way is None else generation.label(way)
+                chance = float("nan") if way is None else 1 / answers["options"].map(len)
+                frames.append(answers.assign(task=task, way=named, chance=chance)[COLUMNS])
     write_parquet(path, pd.concat(frames, ignore_index=True))
 
 
