@@ -43,7 +43,7 @@ def nearest(value: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}? " if near else ""
 
 
-def require_extra(extra: Literal["study", "judge", "track", "knowledge", "sae", "smollm2"], *modules: str) -> None:
+def require_extra(extra: Literal["study", "judge", "track", "knowledge", "sae", "gguf", "smollm2"], *modules: str) -> None:
     """Refuse to go on where a module of an optional part of the package is not installed.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yapo.errors import YapoError
 from yapo.files import file_digest, read_json
-from yapo.hub import Repo, cached_snapshot, download_snapshot
+from yapo.hub import Repo, cached_snapshot, commit_of, download_snapshot
 from yapo.names import NEWEST, is_hub_id
 
 # At the top of the repository; not the PyTorch copies of the weights that some have too.
@@ -60,6 +60,11 @@ def weights_digest(folder: Path) -> str:
     """Return the digest of a folder's weights; empty where it has none."""
     weights = sorted(folder.glob("*.safetensors"))
     return file_digest(*weights) if weights else ""
+
+
+def digest_of(folder: Path, path: str) -> str:
+    """Return what identifies a model's weights: the commit where ``path`` is an id of the hub, otherwise the files' digest."""
+    return weights_digest(folder) if folder == Path(path) else commit_of(folder)
 
 
 def weight_files(folder: Path) -> list[Path]:

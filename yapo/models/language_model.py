@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Protocol, cast
 
 import torch
@@ -20,9 +19,8 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
-from yapo.hub import commit_of
 from yapo.models import attention
-from yapo.models.checkpoint import model_folder, weights_digest
+from yapo.models.checkpoint import digest_of, model_folder
 from yapo.models.head import pair_log_probs, target_log_probs
 from yapo.models.norm import fuse_norms
 from yapo.models.tokenizer import ChatTokenizer
@@ -292,8 +290,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     attention_name = _attention(config.attention, settings.model_type)
     model = load_weights(folder, settings, config.path, getattr(torch, config.dtype), attention_name)
     tokenizer = load_tokenizer(folder, config.path, model, plain)
-    digest = weights_digest(folder) if folder == Path(config.path) else commit_of(folder)
-    lm = LanguageModel(model, tokenizer, config.path, digest)
+    lm = LanguageModel(model, tokenizer, config.path, digest_of(folder, config.path))
     lm.keep_upper(first)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     numbers = chain(model.named_parameters(), model.named_buffers())

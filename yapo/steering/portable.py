@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -59,6 +59,15 @@ class StandIn:
     explained: float
 
 
+def mean_change(changes: Iterable[Tensor], d_model: int) -> StandIn:
+    """Return the constant displacement nearest to the changes that an edit makes to tokens, ``[tokens, d_model]`` each."""
+    total, squares, tokens = torch.zeros(d_model), 0.0, 0
+    for change in changes:
+        total, squares, tokens = total + change.sum(dim=0), squares + float(change.square().sum()), tokens + len(change)
+    mean = total / tokens
+    return StandIn(mean, tokens * float(mean.square().sum()) / squares if squares else 0.0)
+
+
 def stand_in(sae: SAE, threshold: Threshold, u: Tensor, states: Sequence[Tensor]) -> StandIn:
     """Return the constant displacement nearest to the sparse edit by ``u`` (λ·v, ``[d_sae]``), in the mean over tokens.
 
@@ -68,9 +77,8 @@ def stand_in(sae: SAE, threshold: Threshold, u: Tensor, states: Sequence[Tensor]
         states: residual stream of steered tokens, ``[tokens, d_model]`` each.
     """
     intervention = Sparse(sae, threshold)
-    total, squares, tokens = torch.zeros(sae.d_model), 0.0, 0
-    for h in states:
-        changes = intervention.changes(h[None], u, torch.ones(1, len(h), dtype=torch.bool, device=h.device)).cpu()
-        total, squares, tokens = total + changes.sum(dim=0), squares + float(changes.square().sum()), tokens + len(changes)
-    mean = total / tokens
-    return StandIn(mean, tokens * float(mean.square().sum()) / squares if squares else 0.0)
+
+    def change(h: Tensor) -> Tensor:
+        return intervention.changes(h[None], u, torch.ones(1, len(h), dtype=torch.bool, device=h.device)).cpu()
+
+    return mean_change(map(change, states), sae.d_model)

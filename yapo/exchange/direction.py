@@ -1,0 +1,74 @@
+"""The part of a steering vector that other tools understand: one displacement of the residual stream at one block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from yapo.exchange.gap import Gap
+from yapo.steering.vector import SteeringVector
+
+Positions = Literal["all", "as the vector"]  # tokens of a row that a tool steers; "as the vector": also all but the first
+UNKNOWN = "unknown"  # architecture that nobody told
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A vector as another tool applies it.
+
+    Attributes:
+        values: u = λ·v, or the dense stand-in of a sparse vector; float32 ``[d_model]``. Added to the output of block ``layer``.
+        vector: the vector itself, with its header.
+        multiplier: the λ in ``values``.
+        model_type: architecture as transformers names it, such as gemma2; "unknown" where no configuration was at hand.
+        positions: tokens that the tool steers.
+        gap: what is lost, as measured on prompts; None if it was not measured.
+    """
+
+    values: Tensor
+    vector: SteeringVector
+    multiplier: float
+    model_type: str
+    positions: Positions
+    gap: Gap | None = None
+
+    @property
+    def layer(self) -> int:
+        """0-based block whose output is moved."""
+        return self.vector.info.layer
+
+    @property
+    def losses(self) -> list[str]:
+        """What the tool does otherwise than ``yapo.steer``, in words."""
+        lost = []
+        if self.vector.space.of_features:
+            lost.append("a constant displacement stands in for a sparse edit, which depends on the token")
+        if self.positions == "all" and not self.vector.info.steer_bos:
+            lost.append("the first token is steered too")
+        return lost
+
+    @property
+    def measured(self) -> str:
+        """The measured gap as a sentence."""
+        return "not measured; give the model to measure it" if self.gap is None else str(self.gap)
+
+    def record(self) -> dict[str, Any]:
+        """Return what the file's reader should know: the vector's header, what is lost, and how much as measured."""
+        gap = None if self.gap is None else asdict(self.gap)
+        return {"header": vars(self.vector.info), "multiplier": self.multiplier, "lost": self.losses, "gap": gap}
+
+
+@dataclass(frozen=True)
+class FoundDirections:
+    """What a file of another tool holds.
+
+    Attributes:
+        by_layer: a direction for each 0-based block, ``[d_model]``; under None where the file does not say the block.
+        model_type: architecture that it was made for; "unknown" where the file does not say.
+    """
+
+    by_layer: Mapping[int | None, Tensor]
+    model_type: str = UNKNOWN
