@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "yapo"
-UPPER = {"steering", "evaluation", "discovery", "reporting", "stages", "tracking", "studies", "dag", "api", "cli"}
+UPPER = {"steering", "evaluation", "discovery", "reporting", "stages", "tracking", "studies", "dag", "exchange", "api", "cli"}
 # Room -> rooms it must not import.
 FORBIDDEN = {
     "config": (UPPER - {"studies", "steering"}) | {"data", "models"},
     "data": UPPER | {"models"},
     "models": UPPER,
-    "steering": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "api", "cli"},
-    "evaluation": {"studies", "discovery", "reporting", "stages", "tracking", "api", "cli"},
-    "discovery": {"studies", "reporting", "stages", "tracking", "api", "cli"},
-    "reporting": {"studies", "discovery", "stages", "tracking", "api", "cli"},
+    "steering": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "exchange", "api", "cli"},
+    "exchange": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "dag", "api", "cli"},
+    "evaluation": {"studies", "discovery", "reporting", "stages", "tracking", "exchange", "api", "cli"},
+    "discovery": {"studies", "reporting", "stages", "tracking", "exchange", "api", "cli"},
+    "reporting": {"studies", "discovery", "stages", "tracking", "exchange", "api", "cli"},
     "tracking": {"studies", "steering", "evaluation", "discovery", "models", "stages", "api", "cli"},
     "stages": {"studies", "api", "cli"},
     "studies": {"tracking", "api", "cli"},

@@ -9,6 +9,11 @@ from yapo.checks import Setting, Task
 from yapo.config import Config
 
 
+def imported_vector(pattern: str, country: str, task: Task, setting: Setting) -> Path:
+    """Return the file of a vector for the method imported; COUNTRY, TASK and SETTING in the pattern stand for what it is for."""
+    return Path(pattern.replace("COUNTRY", country).replace("TASK", task).replace("SETTING", setting))
+
+
 @dataclass(frozen=True)
 class Paths:
     """Paths of one study, all under ``results/<experiment>``."""

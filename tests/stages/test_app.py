@@ -49,7 +49,7 @@ def nothing(config: Config) -> None:
 def test_defaults_are_the_embedded_study() -> None:
     config = compose([])
     assert (config.experiment, config.folder) == ("embedded", Path("results/embedded"))
-    assert sorted(config.methods) == group_options("method")
+    assert sorted([*config.methods, "imported"]) == group_options("method")
     assert config.model.path == "world/model"
     assert isinstance(config, Config)
 
@@ -155,9 +155,9 @@ UNKNOWN = [
     (["train={lrr: 1}"], "train.lrr: no setting is called so"),
     (["nonsense"], "nonsense"),
     (["experiment=embeded"], "experiment=embeded: unknown experiment; did you mean embedded? choose among embedded"),
-    (["method=yappo"], "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, sas, yapo"),
-    (["methods=[caa,yappo]"], "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, sas, yapo"),
-    (["method.name=foo"], "method.name=foo: unknown method; choose among bipo, caa, dspa, sas, yapo"),
+    (["method=yappo"], "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, imported, sas, yapo"),
+    (["methods=[caa,yappo]"], "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, imported, sas, yapo"),
+    (["method.name=foo"], "method.name=foo: unknown method; choose among bipo, caa, dspa, imported, sas, yapo"),
     (["learning_rate.yappo=1"], "no setting is called 'learning_rate.yappo'; did you mean learning_rate.yapo?"),
     (["model=tinny"], "model=tinny: unknown model; did you mean tiny? choose among"),
     (["train.learning_rate=1"], "no setting is called 'train.learning_rate'; did you mean train.lr?"),

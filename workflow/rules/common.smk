@@ -23,7 +23,13 @@ from yapo.lease import devices
 from yapo.config.compose import compose, plain
 from yapo.dag.downloads import hub_downloads
 from yapo.dag.command_line import check_targets, slurm_number
-from yapo.dag.input_files import data_files, files_in, model_files, sae_files
+from yapo.dag.input_files import (
+    data_files,
+    files_in,
+    imported_files,
+    model_files,
+    sae_files,
+)
 from yapo.dag.options import read_options
 from yapo.dag.reruns import result_inputs
 from yapo.paths import Paths

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from glob import escape, glob
 from pathlib import Path
+from typing import Any
 
 from yapo.config import Config
 from yapo.config.conf_files import ROOT
 from yapo.data.atlas import ATLAS_DIR
 from yapo.errors import YapoError
 from yapo.names import is_hub_id
+from yapo.paths import imported_vector
 
 
 def data_files(config: Config) -> list[Path]:
@@ -43,6 +46,23 @@ def sae_files(config: Config) -> list[Path]:
     """
     folders = glob(escape(config.sae.path).replace("LAYER", "*"))
     return sorted(path for folder in folders for path in files_in(folder, "*.safetensors"))
+
+
+def imported_files(config: Mapping[str, Any], country: str) -> list[Path]:
+    """Return the vectors that the method imported takes for a country, where they are there; none for another method.
+
+    Args:
+        config: the settings of the method's training, as nested dictionaries.
+        country: the country.
+
+    Raises:
+        YapoError: see ``files_in``.
+    """
+    pattern = config["method"]["options"].get("file")
+    if config["method"]["name"] != "imported" or not isinstance(pattern, str) or not pattern:
+        return []
+    given = {imported_vector(pattern, country, task, setting) for task in config["tasks"] for setting in config["settings"]}
+    return [file for path in sorted(given) if path.is_file() for file in files_in(path, "*")]
 
 
 def files_in(path: str | Path, pattern: str) -> list[Path]:

@@ -61,7 +61,7 @@ def read(
     config = load_config(folder, str(model))
     if found.model_type not in (UNKNOWN, config.model_type):
         raise YapoError(
-            f"{place}: made for the architecture {found.model_type}; model={model} is {config.model_type}; give its own"
+            f"{place}: made for {found.model_type}, but model={model} is {config.model_type}; give the model it was made for"
         )
     layer = _layer(place, found, layer, config.num_hidden_layers)
     values = _checked(place, found.by_layer[layer if layer in found.by_layer else None], config.hidden_size, f"model={model}")

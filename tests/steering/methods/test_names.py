@@ -14,7 +14,7 @@ from yapo.steering.methods import get_method, method_names
 
 
 def test_every_configured_method_is_a_module() -> None:
-    spaces = {"caa": "dense", "bipo": "dense", "sas": "sparse", "yapo": "sparse", "dspa": "map"}
+    spaces = {"caa": "dense", "bipo": "dense", "sas": "sparse", "yapo": "sparse", "dspa": "map", "imported": "dense"}
     assert {name: get_method(name).space.name for name in spaces} == spaces
     assert group_options("method") == method_names()
 
@@ -28,7 +28,7 @@ def test_a_method_is_imported_when_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["yappo", "", "CAA"])
 def test_unknown_names_are_refused(name: str) -> None:
-    with pytest.raises(YapoError, match=f"^method={name}: unknown method; .*choose among bipo, caa, dspa, sas, yapo"):
+    with pytest.raises(YapoError, match=f"^method={name}: unknown method; .*choose among bipo, caa, dspa, imported, sas, yapo"):
         get_method(name)
 
 

@@ -14,6 +14,7 @@ import torch
 
 from yapo.errors import YapoError, require_extra
 from yapo.exchange.direction import UNKNOWN, Direction, FoundDirections, Positions
+from yapo.exchange.numbers import one_direction
 from yapo.files import replacing
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "controlvector"
 RECORD = "yapo.record"  # what is lost, as JSON
-_MOST_DIMENSIONS = 1
 
 
 class Gguf:
@@ -84,7 +84,7 @@ def read(path: Path) -> FoundDirections:
             raise YapoError(f"{path}: its tensor {name!r} is no direction; give a control vector with tensors direction.<layer>")
         if kind != "F32":
             raise YapoError(f"{path}: {name} is {kind}, which llama.cpp refuses too; write it as F32")
-        found[int(named[1])] = values
+        found[int(named[1])] = one_direction(path, name, values)
     return FoundDirections(found, hint or UNKNOWN)
 
 
