@@ -156,7 +156,10 @@ UNKNOWN = [
     (["nonsense"], "nonsense"),
     (["experiment=embeded"], "experiment=embeded: unknown experiment; did you mean embedded? choose among embedded"),
     (["method=yappo"], "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, imported, sas, yapo"),
-    (["methods=[caa,yappo]"], "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, imported, sas, yapo"),
+    (
+        ["methods=[caa,yappo]"],
+        "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, imported, sas, yapo",
+    ),
     (["method.name=foo"], "method.name=foo: unknown method; choose among bipo, caa, dspa, imported, sas, yapo"),
     (["learning_rate.yappo=1"], "no setting is called 'learning_rate.yappo'; did you mean learning_rate.yapo?"),
     (["model=tinny"], "model=tinny: unknown model; did you mean tiny? choose among"),

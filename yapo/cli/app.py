@@ -11,6 +11,7 @@ import typer
 from yapo import __version__
 from yapo.cli.chat import chat
 from yapo.cli.doctor import doctor
+from yapo.cli.exchange import export, import_vector
 from yapo.cli.interruption import Interruption
 from yapo.cli.steer import steer
 from yapo.cli.train import train
@@ -22,6 +23,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "steer": steer,
     "chat": chat,
     "doctor": doctor,
+    "export": export,
+    "import": import_vector,
 }
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it

@@ -97,7 +97,10 @@ def _check(vector: SteeringVector, strength: float, form: Format, path: Path, to
             "take easysteer or svec, or a vector for a higher layer"
         )
     if form.is_pickle and not allow_pickle:
-        raise YapoError(f"to={to}: its tool unpickles the file, and a pickle can run code; allow_pickle writes it all the same")
+        raise YapoError(
+            f"to={to}: its tool unpickles the file, and a pickle can run code; to write one all the same, give allow_pickle=True "
+            "(--allow-pickle)"
+        )
     if path.suffix != form.suffix and form.suffix:
         raise YapoError(f"{path}: a file for {to} ends in {form.suffix}; name it so")
     if strength == 0.0:

@@ -66,6 +66,19 @@ def neutral_prompts() -> list[str]:
     return NEUTRAL.read_text(encoding="utf-8").splitlines()
 
 
+def read_prompts(path: Path) -> list[str]:
+    """Return the lines of a text file that are not empty.
+
+    Raises:
+        YapoError: there is no such file, or it is not UTF-8.
+    """
+    try:
+        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"cannot be read ({error.strerror})"
+        raise YapoError(f"{path}: {reason}; give a text file with a prompt on each line") from None
+
+
 @torch.inference_mode()
 def greedy_answers(
     model: PreTrainedModel,
