@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from yapo.checks import SETTINGS, one_of
 from yapo.errors import YapoError
 from yapo.models.sae import SAE
 from yapo.paths import imported_vector
@@ -44,7 +45,7 @@ class Imported:
             raise YapoError("method=imported: learns from no pairs, so that none can be left out; leave it out of this study")
         vectors = {}
         for part in inputs.sets:
-            path = imported_vector(pattern, place["country"], place["task"], part.name)
+            path = imported_vector(pattern, place["country"], place["task"], one_of("setting", part.name, SETTINGS))
             vector = SteeringVector.load(path)
             _check(vector, f"method.options.file={path}", inputs)
             u = scaled_vector(_whole(vector, inputs.sae.d_sae), vector.info.multiplier, _width(vector, inputs.sae))
