@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from codecs import BOM_UTF8
 from collections.abc import Callable
@@ -47,6 +48,19 @@ def setting(file: str, **changes: Any) -> Edit:
 
 def text(file: str, content: str | bytes) -> Edit:
     return lambda folder: (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def doubled(file: str, key: str) -> Edit:
+    """Give a key of a JSON file a second time, behind the first; a file that is not there holds nothing else."""
+
+    def edit(folder: Path) -> None:
+        path, pair = folder / file, f"{json.dumps(key)}: 1, "
+        held = path.read_text() if path.is_file() else "{" + pair[:-2] + "}"
+        found = re.search(rf"{re.escape(json.dumps(key))}\s*:", held)
+        assert found is not None
+        path.write_text(held[: found.start()] + pair + held[found.start() :])
+
+    return edit
 
 
 def gone(file: str) -> Edit:
@@ -221,7 +235,15 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "NaN": (weights(**{LAYER: float("nan")}), ("model.layers.2.mlp.up_proj.weight holds NaN",)),
     "infinity": (weights(model__embed_tokens__weight=float("-inf")), ("embed_tokens.weight holds NaN or infinity",)),
     # tokenizer and template
-    "tokenizer that is not JSON": (text("tokenizer.json", "{"), ("cannot be loaded",)),
+    "tokenizer that is not JSON": (text("tokenizer.json", "{"), ("tokenizer.json", "not valid JSON")),
+    **{
+        f"a key twice in {name}": (doubled(name, key), (name, f"it gives {key!r} twice", "fetch or copy it again"))
+        for name, key in (
+            *(("tokenizer.json", key) for key in ("version", "<eos>")),
+            *(("tokenizer_config.json", "eos_token"), ("generation_config.json", "eos_token_id")),
+            *(("special_tokens_map.json", "pad_token"), ("added_tokens.json", "<eos>"), ("vocab.json", "a")),
+        )
+    },
     "tokenizer that is empty": (text("tokenizer.json", "{}"), ("cannot be loaded",)),
     "tokenizer settings that are a list": (text("tokenizer_config.json", "[]"), ("tokenizer_config.json", "JSON object")),
     "no tokenizer settings": (gone("tokenizer_config.json"), ("tokenizer_config.json is missing",)),
@@ -241,7 +263,16 @@ CASES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "a template that adds text to nothing": (template("{{ messages[0].nothing + 3 }}"), ("the chat template refuses",)),
     "a template that divides by zero": (template("{{ 1 // 0 }}"), ("the chat template refuses", "zero")),
     "a template that reads what it must not": (template("{{ ''.__class__.__mro__ }}"), ("the chat template refuses",)),
-    "a template that counts for ever": (template("{% for i in range(10**9) %}{% endfor %}"), ("the chat template refuses",)),
+    "a template that counts for long": (template("{% for i in range(999999) %}{% endfor %}"), ("the chat template refuses",)),
+    "a template that raises to powers": (template("{{ 10**10**9 }}"), ("the chat template refuses", "raises numbers to powers")),
+    "a template that loops in loops": (
+        template("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}"),
+        ("the chat template refuses", "more than 300,000 steps"),
+    ),
+    "a template that calls itself": (
+        template("{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}"),
+        ("the chat template refuses", "more than 300,000 steps"),
+    ),
     "a template that leaves out questions": (template("{{ messages[-1].role }}"), ("leaves out the user's turn",)),
     "a template that leaves out answers": (template("{{ messages[0].content }}"), ("leaves out the model's turn",)),
     "a template that writes a turn twice": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -121,6 +123,13 @@ def test_the_template_is_found_in_a_conversation(kind: tuple[Kind, ChatTokenizer
         assert chat.template.answer_starts(ids, real).tolist() == [ids.shape[1]]
         said = chat.tokenizer.decode(ids[0][chat.template.content(ids)[0]])
         assert said.replace(" ", "") == "".join(turns).replace(" ", "")
+
+
+def test_a_long_conversation_is_within_the_steps_of_a_template(kind: tuple[Kind, ChatTokenizer]) -> None:
+    _, chat = kind
+    turns, before = [f"turn {n}" for n in range(1001)], sys.gettrace()
+    assert len(chat.conversation(turns)) > 2 * len(turns)
+    assert sys.gettrace() is before
 
 
 def test_a_template_that_never_opens_the_models_turn() -> None:

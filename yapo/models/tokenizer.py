@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from functools import cached_property
 
 from transformers import PreTrainedTokenizerBase
 
 from yapo.errors import YapoError
+from yapo.models.chat_template import render
 from yapo.models.template import Template
-
-# Values that templates may ask for beside the turns. Qwen 3 answers at once instead of thinking first; Llama 3 writes this date,
-# to which its template falls back, and not today's: prompts would change from day to day.
-DATE = datetime(2024, 7, 26)
-SETTINGS = {"enable_thinking": False, "date_string": f"{DATE:%d %b %Y}"}
-# The same for templates that ask for the time in their own format. The library passes data to a template, and no functions.
-_FORMATS = [f"%{pad}{letter}" for letter in "aAbBcdDefFgGhHIjlkmMnpPrRStTuUVwWxXyYzZ" for pad in ("", "-")]
-_FIXED_TIME = (
-    "{% macro strftime_now(format) %}{{ format"
-    + "".join(f" | replace('{form}', {DATE.strftime(form)!r})" for form in _FORMATS)
-    + " }}{% endmacro %}\n"  # a line of its own, which leaves nothing
-)
 
 # Turns as they stand: a text, a space, its continuation.
 PLAIN_TEMPLATE = (
@@ -162,15 +150,8 @@ class ChatTokenizer:
         return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=False))
 
     def _render(self, chat: Sequence[tuple[str, str]], add_generation_prompt: bool = False) -> str:
-        messages = [{"role": role, "content": text} for role, text in chat]
         try:
-            written = self.tokenizer.get_chat_template()
-            template = _FIXED_TIME + written if "strftime_now" in written else None
-            return str(
-                self.tokenizer.apply_chat_template(
-                    messages, chat_template=template, tokenize=False, add_generation_prompt=add_generation_prompt, **SETTINGS
-                )
-            )
+            return render(self.tokenizer, chat, add_generation_prompt)
         except Exception as error:  # a template is a program of the model's makers: it may fail in any way
             reason = " ".join(str(error).split())[:200]
             raise self._error(f"refuses the roles {', '.join(role for role, _ in chat)} ({reason})") from None

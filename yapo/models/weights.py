@@ -30,6 +30,11 @@ from yapo.tensors import tensor_table
 log = logging.getLogger(__name__)
 SUPPORTED = ("gemma2", "llama", "qwen2", "qwen3")
 UNUSED = re.compile(r"rotary_emb\.inv_freq$")  # old checkpoints hold what the configuration already says
+# What the library reads beside the index of the weights. It takes the last of two values for a key, and other programs the first.
+JSON_FILES = (
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "chat_template.json"),
+)
 NAMED = 3  # tensors that an error names
 POSITIVE = (
     *("final_logit_softcapping", "attn_logit_softcapping", "query_pre_attn_scalar", "rms_norm_eps", "sliding_window"),
@@ -66,9 +71,8 @@ def load_config(folder: Path, source: str) -> PreTrainedConfig:
             f"model.path={source}: {marked.name} begins with a byte order mark, which the library takes for text; save it as "
             "UTF-8 without one"
         )
-    raw, own_code = _object(folder / "config.json", source), False
-    for name in ("config.json", "tokenizer_config.json"):
-        own_code |= (folder / name).is_file() and "auto_map" in _object(folder / name, source)
+    held = {name: _object(folder / name, source) for name in JSON_FILES if (folder / name).is_file()}
+    raw, own_code = held["config.json"], any("auto_map" in each for each in held.values())
     check_architecture(f"model.path={source}", raw.get("model_type"), own_code)
     if raw.get("quantization_config") is not None:
         raise YapoError(
@@ -82,8 +86,6 @@ def load_config(folder: Path, source: str) -> PreTrainedConfig:
             raise YapoError(f"model.path={source}: {name} is {value} in config.json; write {wanted}, or fetch or copy it again")
     if own_code:
         log.warning("%s: code in its folder (auto_map) is never run; the library's %s is", source, raw["model_type"])
-    if (folder / "generation_config.json").is_file():
-        _object(folder / "generation_config.json", source)
     with library_errors(source):
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
