@@ -122,6 +122,8 @@ BAD_SCORES: dict[str, tuple[Any, Any, str]] = {
     "nothing": (None, 0.2, "localized scores are no array of numbers"),
     "rows of two lengths": ([[0.1, 0.2], [0.3]], [[0.1], [0.2]], "localized scores are no array of numbers"),
     "a dictionary": ({"a": 1}, 0.2, "localized scores are no array of numbers"),
+    "a number beyond floats": ([10**400], [0.2], "localized scores are no array of numbers"),
+    "a series with a number beyond floats": (pd.Series([10**5000]), [0.2], "localized scores are no array of numbers"),
     "complex": ([1j], [0.2], "localized scores are no array of numbers"),
 }
 

@@ -68,7 +68,7 @@ def test_the_papers_accuracies_give_the_papers_table() -> None:
 
 def put(column: str, value: object, row: int = 1) -> Callable[[], Any]:
     """The accuracies with one cell changed."""
-    rows = accuracies().astype(object)
+    rows = accuracies().assign(task="mcq").astype(object)
     rows.loc[row, column] = value
     return lambda: metrics_table(rows)
 
@@ -90,6 +90,9 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "a score that is infinite": (put("localized", np.inf), "scores, row 1: localized=inf; give a number"),
     "a score below 0": (put("localized", -1.0), "scores, row 1: localized=-1.0; give a number"),
     "a score above 100": (put("localized", 101.0, 3), "scores, row 3: localized=101.0; give a number from 0 to 100"),
+    "a score beyond floats": (put("localized", 10**400), "scores, row 1: localized=1000000000"),
+    "a score of too many digits": (put("nonlocalized", -(10**5000)), "nonlocalized=<int of too many digits>; give a number"),
+    "a task of too many digits": (put("task", 10**5000), "scores, row 1: task=<int of too many digits>; it must be one of"),
     "a score that is a list": (put("localized", [1.0]), "scores, row 1: localized=[1.0]; give a number"),
     "a country without a name": (put("country", ""), "scores, row 1: country is empty; name it"),
     "a language that is missing": (put("language", None), "scores, row 1: language is empty; name it"),
@@ -112,6 +115,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "a score above top": (lambda: metrics_table(accuracies(), top=1), "scores, row 0: localized=80.0; give a number from 0 to 1"),
     "top 0": (lambda: metrics_table(accuracies(), top=0), "top=0: give the highest possible score"),
     "top NaN": (lambda: metrics_table(accuracies(), top=np.nan), "top=nan: give the highest possible score"),
+    "top beyond floats": (lambda: metrics_table(accuracies(), top=10**5000), "top=<int of too many digits>: give the highest"),
     "top in words": (lambda: metrics_table(accuracies(), top="100"), "top=100: give the highest"),  # type: ignore[arg-type]
 }
 

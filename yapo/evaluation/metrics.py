@@ -176,7 +176,7 @@ def _scores(name: str, values: Any, most: float) -> Floats:
         if scores.dtype.kind not in "biuf" and scores.size and not isinstance(values, pd.Series | pd.DataFrame):
             raise TypeError(f"of type {scores.dtype}")
         scores = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:  # the last of a tensor that needs a gradient
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last of a tensor that needs a gradient
         reason = str(error).partition("\n")[0]
         raise YapoError(f"{name} scores are no array of numbers ({reason}); give numbers, equally many in every row") from None
     wrong = scores[~(np.isfinite(scores) & (scores >= 0) & (scores <= most))]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 
-from yapo.checks import TASKS, Task
+from yapo.checks import TASKS, Task, is_finite
 from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.evaluation.metrics import KEYS, country_metrics, language_metrics, overall_metrics
@@ -60,19 +63,22 @@ def _checked(scores: pd.DataFrame, top: float | None) -> pd.DataFrame:
         raise YapoError(f"scores have two columns {shown(scores.columns[scores.columns.duplicated()][0])}; leave one of them out")
     if scores.empty:
         raise YapoError("scores have no rows; give one row per country and method")
-    if top is not None and not (isinstance(top, int | float) and np.isfinite(top) and top > 0):
-        raise YapoError(f"top={top}: give the highest possible score: 100 for percents, 1 for shares, 10 for grades")
+    if top is not None and not (isinstance(top, Real) and is_finite(top) and top > 0):
+        raise YapoError(
+            f"top={shown(top, bare=True)}: give the highest possible score: 100 for percents, 1 for shares, 10 for grades"
+        )
     rows = scores.reset_index(drop=True)
     rows = rows if "task" in rows else rows.assign(task="mcq")
     for name in ("task", "language", "country", "method"):
-        empty = rows[name].isna() | (rows[name].astype(str).str.strip() == "")
+        empty = rows[name].isna() | rows[name].map(lambda cell: not shown(cell, bare=True).strip()).astype(bool)
         unnamed = empty | ~rows[name].map(pd.api.types.is_scalar).astype(bool)
         if unnamed.any():
             row = int(unnamed.argmax())
             raise YapoError(f"scores, row {row}: {name} is {'empty' if empty[row] else shown(rows[name][row])}; name it")
     strange = rows[~rows["task"].isin(TASKS)]
     if len(strange):
-        raise YapoError(f"scores, row {strange.index[0]}: task={strange['task'].iloc[0]}; it must be one of {', '.join(TASKS)}")
+        task = shown(strange["task"].iloc[0], bare=True)
+        raise YapoError(f"scores, row {strange.index[0]}: task={task}; it must be one of {', '.join(TASKS)}")
     clash = rows[rows["language"] == "Overall"]
     if len(clash):
         raise YapoError(
@@ -87,21 +93,21 @@ def _checked(scores: pd.DataFrame, top: float | None) -> pd.DataFrame:
         found = wanted.merge(part, on=["language", "country", "method"], how="left", indicator=True)
         lacking = found[found["_merge"] == "left_only"]
         if len(lacking):
-            raise YapoError(
-                f"scores: method={lacking['method'].iloc[0]} lacks country={lacking['country'].iloc[0]}; give every method every "
-                "country, or leave one of them out"
-            )
+            method, country = (_told(lacking.iloc[0], [key]) for key in ("method", "country"))
+            raise YapoError(f"scores: {method} lacks {country}; give every method every country, or leave one of them out")
     return rows.assign(**{name: _printed(rows, name, top) for name in _SCORES})
 
 
 def _printed(rows: pd.DataFrame, name: str, top: float | None) -> pd.Series:
     printed = rows["task"].map(_TOP)
     most = printed if top is None else pd.Series(float(top), rows.index)
-    numbers = pd.to_numeric(rows[name], errors="coerce").astype(float)
+    numbers = rows[name].map(_as_float).astype(float)
     wrong = rows[~np.isfinite(numbers) | (numbers < 0) | (numbers > most)]
     if len(wrong):
         row = wrong.index[0]
-        raise YapoError(f"scores, row {row}: {name}={wrong[name].iloc[0]}; give a number from 0 to {most[row]:g}, or set top")
+        raise YapoError(
+            f"scores, row {row}: {name}={shown(wrong[name].tolist()[0], bare=True)}; give a number from 0 to {most[row]:g}, or set top"
+        )
     if (
         top is None
         and len(numbers)
@@ -112,5 +118,13 @@ def _printed(rows: pd.DataFrame, name: str, top: float | None) -> pd.Series:
     return numbers * printed / most
 
 
+def _as_float(value: object) -> float:
+    """Return a cell as a number, also where it is text; NaN where it is none, or beyond floats."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def _told(row: pd.Series, key: list[str]) -> str:
-    return ", ".join(f"{name}={row[name]}" for name in key)
+    return ", ".join(f"{name}={shown(row[name], bare=True)}" for name in key)
