@@ -13,6 +13,7 @@ from yapo.config import Config, MethodConfig
 from yapo.config.conf_files import CONF, Stamp, as_text, group_options, groups, kinds, read_conf, stamp_of
 from yapo.config.hydra_errors import sentence
 from yapo.config.schema import build, schema
+from yapo.data.text import shown
 from yapo.errors import YapoError, nearest, unknown
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ ALSO_CALLED = {
     "max_new_tokens": "max_new_tokens_open_ended", "name_or_path": "path", "torch_dtype": "dtype",
     "attn_implementation": "attention", "commit": "revision", "n_features": "width",
 }  # fmt: skip
+MOST_ENTRIES = 1000  # of a list on the command line: Hydra takes seconds to read so many
 # Keys that choose the data.
 _DATA = ("data", "data.source", "data.path")
 _stored: dict[Path, Stamp] = {}  # files of ``conf/`` given to Hydra, with their state
@@ -95,6 +97,9 @@ def _composed(overrides: Sequence[str]) -> Config:
     faults = _store_conf()
     try:
         return build(Config, asdict(cast(Any, OmegaConf.to_object(_with_tuned_options(overrides)))))
+    except RecursionError:
+        deepest = max(overrides, key=lambda override: override.count("[") + override.count("{"))
+        raise YapoError(f"{shown(deepest, bare=True)}: has too many brackets in brackets; give a plain list") from None
     except (HydraException, OmegaConfBaseException, ValueError, OverflowError) as error:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
@@ -194,6 +199,9 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             raise YapoError(f"{override}: has no value; write {name}=VALUE")
         if name in kinds().lists and not value.startswith(("[", "${")):
             raise YapoError(f"{override}: give a list, as {name}=[{value}]")
+        entries = value.count(",") + 1
+        if value.startswith(("[", "{")) and entries > MOST_ENTRIES:
+            raise YapoError(f"{name}={shown(value, bare=True)}: has {entries:,} entries; give {MOST_ENTRIES:,} at most")
         group = "method" if name == "method.name" else name
         if equals and group in groups() and not value.startswith(("{", "$")) and value not in group_options(group):
             raise unknown(group, name, value, group_options(group))

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import yaml
+
 from yapo.config import Config
 from yapo.config.conf_files import group_options
 from yapo.errors import YapoError, nearest, unknown
@@ -54,7 +56,11 @@ def read_options(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Option
     Raises:
         YapoError: an unknown key, a value of the wrong kind, an unknown method, or overrides that cannot be split into words.
     """
-    texts = {key: value for key, equals, value in (word.partition("=") for word in typed) if equals}
+    texts: dict[str, str] = {}
+    for key, _, value in (word.partition("=") for word in typed):
+        if key in texts:
+            raise YapoError(f"--config {key}={texts[key]} {key}={value}: gives {key} twice; give it once")
+        texts[key] = value
     for key, value in config.items():
         if key not in KEYS:
             hint = nearest(key, KEYS) or 'settings go into overrides, as overrides="train.epochs=10"; '
@@ -72,7 +78,7 @@ def read_options(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Option
     countries = _countries(config.get("countries"))
     if countries:
         overrides.append(f"countries=[{','.join(countries)}]")
-    return Options(overrides, _method_overrides(config.get("method_overrides")), study)
+    return Options(overrides, _method_overrides(config.get("method_overrides"), texts.get("method_overrides")), study)
 
 
 def _text(config: Mapping[str, Any], texts: Mapping[str, str], key: str, default: str) -> str:
@@ -105,11 +111,17 @@ def _countries(value: Any) -> list[str]:
     return [check_key(country, "countries:") for country in value]
 
 
-def _method_overrides(value: Any) -> dict[str, list[str]]:
+def _method_overrides(value: Any, typed: str | None) -> dict[str, list[str]]:
     if value is None or value == "":
         return {}
     if not isinstance(value, dict):
         raise YapoError(f"method_overrides={value}: give overrides by method, as 'method_overrides={{yapo: train.lr=1e-3}}'")
+    written = None if typed is None else yaml.compose(typed, yaml.BaseLoader)  # of two values, a dict holds the last
+    if isinstance(written, yaml.MappingNode):
+        names = [key.value for key, _ in written.value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise YapoError(f"method_overrides={typed}: names {twice} twice; give all its overrides in one text")
     found = {}
     for method, text in value.items():
         if method not in group_options("method"):

@@ -104,10 +104,8 @@ def _printed(rows: pd.DataFrame, name: str, top: float | None) -> pd.Series:
     numbers = rows[name].map(_as_float).astype(float)
     wrong = rows[~np.isfinite(numbers) | (numbers < 0) | (numbers > most)]
     if len(wrong):
-        row = wrong.index[0]
-        raise YapoError(
-            f"scores, row {row}: {name}={shown(wrong[name].tolist()[0], bare=True)}; give a number from 0 to {most[row]:g}, or set top"
-        )
+        row, value = wrong.index[0], shown(wrong[name].tolist()[0], bare=True)
+        raise YapoError(f"scores, row {row}: {name}={value}; give a number from 0 to {most[row]:g}, or set top")
     if (
         top is None
         and len(numbers)
