@@ -25,7 +25,6 @@ from yapo.config.evaluation import LikelihoodConfig
 from yapo.errors import YapoError
 from yapo.stages.app import run
 
-
 UNKNOWN = [
     (["train.lrr=1"], "no setting is called 'train.lrr'; did you mean train.lr?"),
     (["methd=yapo"], "no setting is called 'methd'; did you mean method?"),
