@@ -94,6 +94,8 @@ def _check_type(key: str, declared: Any, value: Any) -> None:
     is_settings = is_dataclass(kinds[0]) and not is_dataclass(value)
     plain = str if is_word else dict if is_settings else get_origin(kinds[0]) or kinds[0]
     right = isinstance(value, (int, float) if plain is float else plain)
+    if plain is float and isinstance(value, int):
+        right = is_finite(value)  # a whole number may be beyond floats
     if not right or (isinstance(value, bool) and plain is not bool):
         raise YapoError(f"{key}={shown(value)}: must be {_KINDS[plain]}{', or null' if NoneType in kinds else ''}")
     if is_word:

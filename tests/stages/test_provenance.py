@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from snakemake.cli import parse_config
 
 from yapo.config.compose import compose, plain
-from yapo.errors import YapoError
+from yapo.files import write_json
 from yapo.stages.commands import as_overrides, commands, own_settings
-from yapo.stages.provenance import TrainingRun, autoencoder_name, learning_rates, schedule
+from yapo.stages.provenance import TrainingRun, autoencoder_name, learning_rates, run_record, schedule
+
+from ..refusals import refused
 
 OVERRIDES = ["experiment=smoke", "train.epochs=3"]
 
@@ -87,7 +90,56 @@ def test_commands_of_the_default_study_and_of_methods_with_settings_of_their_own
     assert compose(["method=caa", contrast]).method.options["contrast"] == "a, {b}: c"
 
 
-def test_a_folder_that_no_method_was_trained_in(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(YapoError, match="not the training of a method; delete it and run the stage train again"):
-        TrainingRun.of(tmp_path)
+Edit = Callable[[dict[str, Any]], object]
+
+
+def edited(*keys: str, value: Any) -> Edit:
+    """Give the entry below these keys another value."""
+
+    def edit(record: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            record = record[key]
+        record[keys[-1]] = value
+
+    return edit
+
+
+BAD: dict[str, tuple[Edit, str]] = {
+    "nothing": (dict.clear, "'method'"),
+    "no layer": (lambda record: record.pop("layer"), "'layer'"),
+    "no group": (lambda record: record["config"].pop("sae"), "config=['method', 'train', 'model']: must hold"),
+    "a group more": (edited("config", "judge", value={}), "must hold method, train, model, sae"),
+    "no rate": (lambda record: record["config"]["train"].pop("lr"), "'lr'"),
+    "a setting more": (edited("config", "train", "lrr", value=1), "lrr"),
+    "another method": (edited("method", value="caa"), "method=caa: the folder is that of yapo"),
+    "a method that is a list": (edited("method", value=["yapo"]), "method=['yapo']: must be a text"),
+    "a layer in words": (edited("layer", value="2"), "layer='2': must be a whole number"),
+    "settings that are a text": (edited("config", value="train"), "config='train': must be a JSON object"),
+    "a group that is a list": (edited("config", "model", value=[]), "not the training of a method"),
+    "a rate in words": (edited("config", "train", "lr", value="fast"), "config.train.lr='fast': must be a number"),
+    "a rate beyond floats": (edited("config", "train", "lr", value=10**400), "must be a number"),
+    "a rate that nothing learns by": (edited("config", "train", "lr", value=0), "train.lr=0: a positive learning rate"),
+    "an unknown type": (edited("config", "model", "dtype", value="int3"), "config.model.dtype=int3: choose one of float32"),
+    "ids that are a list": (edited("config", "sae", "ids", value=["a"]), "config.sae.ids=['a']: must be a JSON object"),
+    "a size in words": (edited("config", "sae", "train", "width", value="x"), "config.sae.train.width='x': must be a whole"),
+    "a version that is a number": (edited("versions", "torch", value=2.9), "versions.torch=2.9: must be a text"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_record_that_was_edited_by_hand(tmp_path: Path, case: str) -> None:
+    edit, said = BAD[case]
+    record, folder = run_record(compose([*OVERRIDES, "method=yapo"]), "arabic", 2, "0"), tmp_path / "yapo"
+    write_json(folder / "run.json", record)
+    (folder / "curves.jsonl").write_text('{"kind": "step"}\n')
+    assert TrainingRun.of(folder) == TrainingRun("yapo", True, 2, record["config"], record["versions"])
+    edit(record)
+    write_json(folder / "run.json", record)
+    refused(lambda: TrainingRun.of(folder), str(folder), said, "delete the folder and run the stage train again")
+
+
+@pytest.mark.parametrize("first", ["", "[]", "{", '{"kind": ', "[" * 100_000, b"\xff"])
+def test_a_curve_whose_first_row_is_none(tmp_path: Path, first: str | bytes) -> None:
+    write_json(tmp_path / "yapo" / "run.json", run_record(compose([*OVERRIDES, "method=yapo"]), "arabic", 2, "0"))
+    (tmp_path / "yapo" / "curves.jsonl").write_bytes(first if isinstance(first, bytes) else first.encode())
+    refused(lambda: TrainingRun.of(tmp_path / "yapo"), "yapo: not the training of a method")

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -94,6 +95,24 @@ def test_a_file_beside_the_curve_that_cannot_be_read_costs_only_what_it_says(yap
     assert all("\n" not in problem and "again" in problem for problem in problems)
     (yapo / "curves.jsonl").write_bytes(b"")
     assert read_method(yapo) == ([], [f"{yapo / 'curves.jsonl'}: has no rows; delete it and train again"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"config": value} for value in ([], "x", None, 3, {"a/../b": 1}, {"a b": 1}, {"": 1}, {"a.": 1}, {"x" * 300: 1})),
+        *({"config": value} for value in ({"note": "\ud800"}, {"note": "a\0b"})),
+    ],
+    ids=str,
+)
+def test_a_record_that_was_edited_by_hand_costs_only_the_settings(yapo: Path, change: dict[str, Any]) -> None:
+    record = json.loads((yapo / "run.json").read_text())
+    (yapo / "run.json").write_text(json.dumps(record | change))
+    records, problems = read_method(yapo)
+    assert [one.params for one in records] == [{}, {}]
+    (problem,) = problems
+    assert problem.startswith(f"{yapo / 'run.json'}: not the record of a training") and problem.endswith("train again")
+    assert "\n" not in problem
 
 
 @pytest.mark.parametrize("left", ["empty", "stale", "half a line"])

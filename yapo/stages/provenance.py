@@ -9,14 +9,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from yapo.config import Config
+from yapo.checks import check_types, require
+from yapo.config import Config, MethodConfig, ModelConfig, SaeConfig, TrainConfig
+from yapo.config.schema import build
 from yapo.data.schema import read_table
+from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.evaluation.judges.label import judge_label
 from yapo.files import read_json
 from yapo.paths import Paths
 from yapo.reporting.names import label
 
+GROUPS = {"method": MethodConfig, "train": TrainConfig, "model": ModelConfig, "sae": SaeConfig}  # that a training reads
 PACKAGES = ("torch", "transformers", "sae-lens", "numpy", "pandas")
 
 
@@ -41,18 +45,21 @@ class TrainingRun:
     @classmethod
     def of(cls, folder: Path) -> TrainingRun:
         """Read ``run.json`` and the first line of ``curves.jsonl``: a training step, where there are any."""
-        path, curves = folder / "run.json", folder / "curves.jsonl"
-        found = read_json(path)
+        path, curves, again = folder / "run.json", folder / "curves.jsonl", "delete the folder and run the stage train again"
+        found = read_json(path, again)
         try:
             with curves.open(encoding="utf-8") as lines:
                 trained = json.loads(next(lines))["kind"] == "step"
             made = cls(found["method"], trained, found["layer"], found["config"], found["versions"])
-            for told in (learning_rates, schedule):
-                told([made])
-            for named in (model_name, autoencoder_name):
-                named(made)
-        except (OSError, StopIteration, KeyError, TypeError, ValueError, AttributeError):
-            raise YapoError(f"{folder}: not the training of a method; delete it and run the stage train again") from None
+            check_types("", cls, vars(made))
+            require(made.method == folder.name, "method", made.method, f"the folder is that of {folder.name}")
+            require(made.config.keys() == GROUPS.keys(), "config", list(made.config), f"must hold {', '.join(GROUPS)}")
+            for name, kind in GROUPS.items():
+                build(kind, made.config[name], f"config.{name}.")
+        except YapoError as fault:
+            raise YapoError(f"{path}: {fault}; {again}") from None
+        except (OSError, StopIteration, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise YapoError(f"{folder}: not the training of a method ({shown(error)}); {again}") from None
         return made
 
 
@@ -64,7 +71,7 @@ def run_record(config: Config, language: str, layer: int, data_hash: str) -> dic
         "language": language,
         "seed": config.train.seed,
         "layer": layer,
-        "config": {name: asdict(getattr(config, name)) for name in ("method", "train", "model", "sae")},
+        "config": {name: asdict(getattr(config, name)) for name in GROUPS},
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "data_hash": data_hash,
     }

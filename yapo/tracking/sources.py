@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from yapo import files
 from yapo.checks import Setting, Task
+from yapo.data.text import broken, shown
 from yapo.errors import YapoError
 
 #: Series taken from the rows of a curve, under the same names for every method so that the methods overlay in one chart.
@@ -28,6 +30,7 @@ WINDOW = 25
 #: The loss of each direction, a series of its own: at d = 1 and at d = -1.
 BY_DIRECTION = {1.0: "loss_forward", -1.0: "loss_reversed"}
 _CURVES, _PARTIAL = "curves.jsonl", "curves.jsonl.partial"
+_PARAM = re.compile(r"(?=.{1,250}$)[\w-]+(\.[\w-]+)*", re.ASCII)  # a name that MLflow takes
 _LARGEST_STEP = 2**53  # beyond it a step is no whole number for the page that shows it
 
 Point = tuple[str, int]  # the name of a metric and the training step it belongs to
@@ -263,9 +266,13 @@ def _read_params(path: Path) -> dict[str, str]:
         return {}
     run = files.read_json(path)
     try:
-        return dict(_flatten({**run["config"], "seed": run["seed"], "data_hash": run["data_hash"]}))
-    except (KeyError, TypeError, RecursionError) as error:
-        raise YapoError(f"{path}: not the record of a training ({error!r}); delete it and train again") from None
+        params = dict(_flatten({**run["config"], "seed": run["seed"], "data_hash": run["data_hash"]}))
+        strange = next((key for key, value in params.items() if not _PARAM.fullmatch(key) or broken(value)), None)
+        if strange is not None:
+            raise ValueError(f"of no setting: {shown(strange)}={shown(params[strange])}")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise YapoError(f"{path}: not the record of a training ({shown(error)}); delete it and train again") from None
+    return params
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
