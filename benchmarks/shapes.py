@@ -8,6 +8,7 @@ the pairs (the ones that are trained) follows from that, and is reported.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
 
+from world.smollm2.fetch import default_folder
 from yapo.config import ModelConfig
 from yapo.data.atlas import load_atlas
 from yapo.data.prompts import PromptFormat
@@ -85,11 +87,17 @@ SHAPES = {
     for shape in (
         # The shape of the shipped world; its weights are read, not drawn.
         Shape("tiny", 6, 96, 256, 3, 1, 32, 4096, 256, 2, 1024, 16, torch.float32, (20, 60), (4, 16)),
+        Shape("smollm2", 30, 576, 1536, 9, 3, 64, 49152, 8192, 15, 4096, 32, torch.float32, (80, 140), (8, 32)),  # likewise
         Shape("small", 8, 256, 1024, 4, 2, 64, 16384, 128, 4, 8192, 50, torch.float32, (60, 160), (12, 40)),
         Shape("100m", 12, 512, 3072, 8, 4, 64, 65536, 128, 6, 16384, 70, torch.float32, (100, 256), (20, 80)),
         Shape("gemma2-2b", 26, 2304, 9216, 8, 4, 256, 256000, 4096, 15, 65536, 70, torch.bfloat16, (300, 512), (60, 256)),
         Shape("gemma2-9b", 42, 3584, 14336, 16, 8, 256, 256000, 4096, 28, 131072, 98, torch.bfloat16, (300, 512), (60, 256), 29),
     )
+}
+# Trained models: folder, folder of autoencoders, and the languages they read (all, if empty).
+REAL = {
+    "tiny": (WORLD / "model", WORLD / "sae", ()),
+    "smollm2": (default_folder(), WORLD / "smollm2" / "sae", ("english",)),
 }
 
 
@@ -121,10 +129,11 @@ def make(shape: Shape, device: torch.device, pairs: int, seed: int) -> Setup:
         pairs: how many.
         seed: of weights, lengths and ids.
     """
-    if shape.name == "tiny":
-        lm = load_language_model(ModelConfig(str(WORLD / "model")), str(device))
-        plain = load_language_model(ModelConfig(str(WORLD / "model"), attention="eager"), str(device)).model
-        return Setup(shape, lm, plain, load_sae(WORLD / "sae" / f"layer_{shape.layer}", device), _world_pairs(lm, pairs, seed))
+    if shape.name in REAL:
+        model, sae, languages = REAL[shape.name]
+        lm = load_language_model(ModelConfig(str(model)), str(device))
+        plain = load_language_model(ModelConfig(str(model), attention="eager"), str(device)).model
+        return Setup(shape, lm, plain, load_sae(sae / f"layer_{shape.layer}", device), _world_pairs(lm, pairs, seed, languages))
     lm = random_model(shape, device, seed)
     plain = copy.deepcopy(lm.model, {id(weight): weight for weight in lm.model.parameters()})  # weights are shared
     lm.model.set_attn_implementation(attention.NAME)
@@ -254,6 +263,8 @@ def why_not(shape: Shape, device: torch.device, extra_bytes: float = 0.0) -> str
         device: where to.
         extra_bytes: what is needed beside the weights.
     """
+    if shape.name in REAL and not REAL[shape.name][0].is_dir():
+        return f"{shape.name}: {REAL[shape.name][0]} is not there; run `make {shape.name}`"
     need, free = 1.1 * (shape.weight_bytes + extra_bytes), free_bytes(device)
     if need > free:
         return f"{shape.name} needs about {need / 1e9:.1f} GB of {device.type} memory, {free / 1e9:.1f} GB are free"
@@ -268,11 +279,11 @@ def free_bytes(device: torch.device) -> float:
     return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
 
 
-def _world_pairs(lm: LanguageModel, number: int, seed: int) -> list[TokenPair]:
-    """Questions of the shipped atlas, in all languages, as both tasks; the answers of two of its countries."""
+def _world_pairs(lm: LanguageModel, number: int, seed: int, languages: Sequence[str] = ()) -> list[TokenPair]:
+    """Questions of the shipped atlas, in some languages or in all, as both tasks; the answers of two of its countries."""
     rng, prompts = np.random.default_rng(seed), PromptFormat()
     found = []
-    for language in load_atlas().values():
+    for language in [item for name, item in load_atlas().items() if not languages or name in languages]:
         for fact in language.facts:
             texts = sorted(set(fact.answers.values()))
             for question in fact.questions if len(texts) > 1 else []:

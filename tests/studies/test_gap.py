@@ -13,6 +13,7 @@ from tests.stages import small_study
 from yapo.config.compose import compose
 from yapo.paths import Paths
 from yapo.reporting.tables import TableOptions
+from yapo.stages import app
 from yapo.studies.gap import report, run
 
 OPTIONS = TableOptions(resamples=200)
@@ -85,7 +86,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_the_study_of_a_country(overrides: list[str]) -> None:
     config = compose([*overrides, "country=morocco"])
     paths = Paths.of(config)
-    run.main(config)
+    app.run(run.main, [*overrides, "country=morocco"])
     path = paths.study_rows("gap", "arabic", "morocco")
     rows, before = pd.read_parquet(path), path.read_bytes()
     test = set(pd.read_parquet(paths.split).query("split == 'test'")["question_id"])
@@ -97,7 +98,7 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
     assert choice["chance"].notna().all() and rows.loc[rows["task"] == "open_ended", "chance"].isna().all()
     run.main(config)
     assert path.read_bytes() == before
-    report.main(compose(overrides))
+    app.run(report.main, overrides)
     finding = json.loads(paths.finding("gap").read_text(encoding="utf-8"))
     assert finding["tables"] == ["gap"]
     assert "localized" in finding["reading"]
