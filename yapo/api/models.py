@@ -18,7 +18,7 @@ from yapo.models.sae import SAE, load_sae
 from yapo.models.sae_places import remember
 from yapo.models.tokenizer import ChatTokenizer, with_plain_template
 from yapo.models.weights import end_ids, load_tokenizer
-from yapo.steering.steer_checks import check_kind, digest_of
+from yapo.steering.steer_checks import check_kind, digest_of, folders_of
 
 if TYPE_CHECKING:
     import torch
@@ -65,9 +65,10 @@ def opened_model(
         raise YapoError('model: its attention is flash; load it with attn_implementation="sdpa", which takes masks')
     name = model.config.name_or_path
     if tokenizer is None:
-        if not Path(name).is_dir():
+        folders = folders_of(model.config) if name else []
+        if not folders:
             raise YapoError(f"tokenizer=None: {name or 'this model'} was not loaded from a folder; give its tokenizer")
-        chat = load_tokenizer(Path(name), name, model, plain)
+        chat = load_tokenizer(folders[0], name, model, plain)
     else:
         chat = ChatTokenizer(with_plain_template(tokenizer) if plain else tokenizer, end_ids(model, name))
     training, grads = model.training, {id(p): p.requires_grad for p in model.parameters()}

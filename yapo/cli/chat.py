@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yapo.checks import Dtype
-from yapo.cli.terminal import show_warnings
+from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def chat(
     from yapo.api.models import opened_model, own_names
     from yapo.cli.vectors import Steering
 
+    hide_bars()
     with own_names():
         steering = Steering.of(vector or [], multiplier or [], sae or []) if vector else None
         with opened_model(model, None, steering is not None and steering.plain, dtype, device) as lm:

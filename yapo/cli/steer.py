@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from yapo.checks import Dtype
-from yapo.cli.terminal import show_warnings
+from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
 
@@ -40,6 +40,7 @@ def steer(
     from yapo.api.models import opened_model, own_names
     from yapo.cli.vectors import Steering
 
+    hide_bars()
     with own_names():
         steering = Steering.of(vector, multiplier or [], sae or [])
         with opened_model(model, None, plain or steering.plain, dtype, device) as lm:

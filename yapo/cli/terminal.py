@@ -1,4 +1,4 @@
-"""The terminal of a command: warnings as lines, no bars of other libraries."""
+"""The terminal of a command: warnings as lines, and no bars where nobody watches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from yapo.redaction import RedactingFormatter
 
 
 def show_warnings() -> None:
-    """Show warnings of this package as one line each, and keep those of others and their progress bars away."""
+    """Show warnings of this package as one line each, and keep those of others away."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0" if sys.stderr.isatty() else "1")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(RedactingFormatter("%(levelname)s: %(message)s"))
     handler.addFilter(lambda record: record.name.startswith("yapo"))
@@ -23,6 +22,14 @@ def show_warnings() -> None:
     warnings.simplefilter("ignore")
     warnings.filterwarnings("default", module="yapo")
     warnings.showwarning = _show
+
+
+def hide_bars() -> None:
+    """Keep the library's progress bars away where standard error is no terminal. It imports the library."""
+    from transformers.utils import logging as library_logging
+
+    if not sys.stderr.isatty():
+        library_logging.disable_progress_bar()
 
 
 def _show(

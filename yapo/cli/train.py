@@ -9,7 +9,7 @@ import typer
 
 from yapo.checks import Dtype
 from yapo.cli.interruption import Interruption
-from yapo.cli.terminal import show_warnings
+from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def train(
     from yapo.api.train import train as train_vector
     from yapo.cli.training_bar import TrainingBar
 
+    hide_bars()
     try:
         with TrainingBar() as bar:
             vector = train_vector(

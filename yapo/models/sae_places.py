@@ -30,7 +30,7 @@ def remember(sae: SAE) -> None:
     """Note where an autoencoder was read from; nothing happens where the cache cannot be written."""
     if not sae.source or not os.path.exists(sae.source):
         return
-    place = str(Path(sae.source).absolute())
+    place = str(Path(sae.source).resolve())
     known = _index()
     places = known.get(sae.digest, [])
     if place not in places:

@@ -119,7 +119,7 @@ def _children(model: object) -> set[str]:
 
 def _check_weights(config: PreTrainedConfig, info: VectorInfo) -> None:
     """Refuse other weights: commits are compared with commits, digests with digests."""
-    name, made, folders = config.name_or_path, info.model_digest, _folders(config)
+    name, made, folders = config.name_or_path, info.model_digest, folders_of(config)
     of_hub = is_commit(made)
     here = [snapshot_commit(folder) for folder in folders]
     if of_hub and not any(here):  # a folder outside a cache has no commit, but may be a copy of what the cache holds of it
@@ -148,12 +148,12 @@ def digest_of(config: PreTrainedConfig) -> str:
 
     Empty where neither can be told, as for a model made in memory.
     """
-    if not config.name_or_path or not (folders := _folders(config)):
+    if not config.name_or_path or not (folders := folders_of(config)):
         return ""
     return snapshot_commit(folders[0]) or weights_digest(folders[0])
 
 
-def _folders(config: PreTrainedConfig) -> list[Path]:
+def folders_of(config: PreTrainedConfig) -> list[Path]:
     """Return the folder that a model was read from; for a name on the hub all that the cache holds, the likeliest first."""
     name, commit = config.name_or_path, str(vars(config).get("_commit_hash") or "")
     if Path(name).is_dir():
