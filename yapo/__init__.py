@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from yapo.api.train import train
     from yapo.evaluation.metrics import pnlg, rca
     from yapo.evaluation.own_scores import metrics_table
+    from yapo.exchange.export import export
     from yapo.steering.steer import steer
     from yapo.steering.vector import SteeringVector
 
-__all__ = ["SteeringVector", "load_vector", "metrics_table", "pnlg", "rca", "steer", "train"]
+__all__ = ["SteeringVector", "export", "load_vector", "metrics_table", "pnlg", "rca", "steer", "train"]
 __version__ = "0.1.0"
 
 
@@ -36,6 +37,7 @@ def load_vector(path: Path | str) -> SteeringVector:
 
 _HOMES = {
     "SteeringVector": "yapo.steering.vector",
+    "export": "yapo.exchange.export",
     "metrics_table": "yapo.evaluation.own_scores",
     "pnlg": "yapo.evaluation.metrics",
     "rca": "yapo.evaluation.metrics",

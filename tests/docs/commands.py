@@ -10,6 +10,7 @@ from pathlib import Path
 
 from snakemake.cli import get_argument_parser, parse_config
 
+from yapo.cli.app import COMMANDS
 from yapo.config.compose import compose
 from yapo.config.conf_files import ROOT
 from yapo.dag.command_line import check_targets
@@ -35,6 +36,8 @@ def check(command: str) -> None:
         _known("target of make", words[1:], _make_targets())
     elif words[:1] == ["snakemake"]:
         _check_snakemake(words[1:])
+    elif words[:1] == ["yapo"]:
+        _known("command of yapo", words[1:2], COMMANDS)
     elif words[:1] == ["python"] and words[1].endswith(".py"):
         _known("script", words[1:2], [str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarks/*.py")])
     elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] in ("yapo", "benchmarks", "tests"):

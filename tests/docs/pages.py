@@ -2,7 +2,7 @@
 
 ==============================  =====================================================================================
 ``<!-- run -->``                A bash or Python block. ``make docs-check`` runs all of it. The tests run its Python and its
-                                ``python -m`` lines, and check the settings and targets of its other commands.
+                                ``python -m`` and ``yapo`` lines, and check the settings and targets of its other commands.
 ``<!-- run: slow -->``          The same, in ``make docs-check`` only.
 ``<!-- prints -->``             The output of the block before it; ``...`` stands for anything.
 ``<!-- file: PATH -->``         The block is the file PATH for the rest of the page.
@@ -81,7 +81,7 @@ def code_spans(root: Path, page: str) -> list[str]:
     spans = [child.content for token in tokens for child in token.children or [] if child.type == "code_inline"]
     spans = [f"snakemake {span}" if span.startswith("--config ") else span for span in spans]
     sketch = re.compile(r"<|\.\.\.|\b[A-Z]{4,}\b")  # a place that the reader fills in
-    return [span for span in spans if span.startswith(("snakemake ", "make ", "python ")) and not sketch.search(span)]
+    return [span for span in spans if span.startswith(("snakemake ", "make ", "python ", "yapo ")) and not sketch.search(span)]
 
 
 def _block(page: str, line: int, language: str, text: str, above: str) -> Block:

@@ -63,6 +63,8 @@ def run(block: Block) -> str | None:
                 out.write(Path(words[1]).read_text(encoding="utf-8"))
             elif block.value != "slow" and words[:2] == ["python", "-m"]:
                 module(words[2:])
+            elif whole and words[0] == "yapo":
+                module(words)
             else:
                 whole = False
     return out.getvalue() if whole else None
