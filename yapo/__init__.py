@@ -29,7 +29,18 @@ __version__ = "0.1.0"
 
 
 def load_vector(path: Path | str) -> SteeringVector:
-    """Read a steering vector and its header. Raises ``yapo.errors.YapoError`` where the file is missing, damaged or foreign."""
+    """Read a steering vector and its header.
+
+    Example:
+        >>> import yapo
+        >>> pairs = [{"prompt": f"What is {n}?", "chosen": f"It is {n}.", "rejected": f"{n}."} for n in range(10, 20)]
+        >>> yapo.train("world/model", pairs, layer=2).save("v.safetensors")
+        >>> yapo.load_vector("v.safetensors").info.layer
+        2
+
+    Raises:
+        YapoError: the file is missing, damaged or foreign.
+    """
     from yapo.steering.vector import SteeringVector
 
     return SteeringVector.load(path)

@@ -97,7 +97,7 @@ def train(
         ... ]
         >>> vector = yapo.train("world/model", pairs, method="caa", layer=2)
         >>> vector.info.method, vector.info.layer, tuple(vector.values.shape)
-        ('caa', 2, (128,))
+        ('caa', 2, (96,))
 
     Args:
         model: a transformers model, a folder in Hugging Face format, or a name on the hub.

@@ -12,8 +12,10 @@ from yapo import __version__
 from yapo.cli.chat import chat
 from yapo.cli.doctor import doctor
 from yapo.cli.exchange import export, import_vector
+from yapo.cli.inspect import compare, inspect
 from yapo.cli.interruption import Interruption
 from yapo.cli.steer import steer
+from yapo.cli.study import ANY, run, ui
 from yapo.cli.train import train
 from yapo.errors import YapoError, refuse
 from yapo.files import unwritable
@@ -22,9 +24,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "steer": steer,
     "chat": chat,
-    "doctor": doctor,
+    "inspect": inspect,
+    "compare": compare,
     "export": export,
     "import": import_vector,
+    "run": run,
+    "ui": ui,
+    "doctor": doctor,
 }
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
@@ -37,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, context_settings=ANY if command is run else None)(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -30,6 +30,11 @@ PRINTED_DIGITS = {("mcq", "rca"): 1, ("open_ended", "rca"): 2, ("mcq", "pnlg"): 
 def rca(localized: ArrayLike, nonlocalized: ArrayLike) -> Floats:
     """Return the harmonic mean of localized and nonlocalized scores (eq. 6, in the limit of epsilon to 0).
 
+    Example:
+        >>> import yapo
+        >>> yapo.rca([80.0, 70.0], [40.0, 35.0]).round(2).tolist()
+        [53.33, 46.67]
+
     Args:
         localized: scores of any shape, as shares (0..1), in 0..10 or in percent.
         nonlocalized: the same shape and unit, or one number.
@@ -45,6 +50,11 @@ def rca(localized: ArrayLike, nonlocalized: ArrayLike) -> Floats:
 
 def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top: float | None = None) -> Floats:
     """Return the localization gap relative to mean performance (eq. 5, in the limit of epsilon to 0).
+
+    Example:
+        >>> import yapo
+        >>> yapo.pnlg([80.0, 70.0], [40.0, 70.0]).round(2).tolist()
+        [0.67, 0.0]
 
     Args:
         localized: scores of any shape, as shares (0..1), in 0..10 or in percent.

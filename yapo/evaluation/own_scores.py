@@ -21,6 +21,13 @@ _TOP: dict[Task, float] = {"mcq": 100.0, "open_ended": 10.0}
 def metrics_table(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
     """Return RCA and PNLG by language, and overall, as the paper's table 3 does.
 
+    Example:
+        >>> import pandas as pd
+        >>> import yapo
+        >>> row = {"language": "arabic", "country": "egypt", "method": "mine", "localized": 80.0, "nonlocalized": 40.0}
+        >>> yapo.metrics_table(pd.DataFrame([row]))[["language", "rca"]].round(1).to_dict("records")
+        [{'language': 'arabic', 'rca': 53.3}, {'language': 'Overall', 'rca': 53.3}]
+
     A language is the mean over its countries of the country's RCA and PNLG; the row ``Overall`` is the mean of the printed
     (rounded) language rows, each language counted once.
 

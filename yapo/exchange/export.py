@@ -56,6 +56,14 @@ def export(
     distributions and the share of greedy tokens alike. It stands in the file or beside it. A sparse vector goes out as its dense
     stand-in; one that has none gets the mean change over every other prompt, and its gap is measured on the rest.
 
+    Example:
+        >>> from pathlib import Path
+        >>> import yapo
+        >>> pairs = [{"prompt": f"What is {n}?", "chosen": f"It is {n}.", "rejected": f"{n}."} for n in range(10, 20)]
+        >>> done = yapo.export(yapo.train("world/model", pairs, layer=2), "v.svec", "svec")
+        >>> Path("v.svec").is_file()
+        True
+
     Args:
         vector: what ``yapo.load_vector`` returns.
         path: where to; ends as the format's files do. Nothing is uploaded.

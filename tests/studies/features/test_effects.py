@@ -22,13 +22,11 @@ from yapo.studies.features.effects import (
     controls,
     dense_effects,
     effective_number,
-    final_norm_weight,
     intervention_of,
     measure_effects,
     sparse_effects,
     steered,
     strongest_features,
-    token_logits,
 )
 
 from ...conftest import random_sae
@@ -159,23 +157,3 @@ def test_controls_fire_about_as_often_and_are_none_of_the_features() -> None:
     assert len({tuple(controls(firing, features, seed, near=6).tolist()) for seed in range(8)}) > 1
     with pytest.raises(YapoError, match=r"studies.features.top=3: no other feature fires"):
         controls((firing > 2).float().index_fill(0, features, 1.0), features, seed=0)
-
-
-def test_the_lens_orders_tokens_as_the_model_does(lm: LanguageModel) -> None:
-    """For a state of the residual stream, the model's own norm and soft cap do not change which tokens are likelier."""
-    states = 3 * torch.stack([random_values(lm.d_model, seed) for seed in range(3)])
-    ours, own = token_logits(lm, states), lm.logits(states)
-    assert ours.argsort(dim=1).equal(own.argsort(dim=1))
-
-
-def test_gemmas_norm_weight_is_one_plus_what_it_stores(gemma: LanguageModel) -> None:
-    norm = gemma.model.model.norm
-    stored = norm.weight.clone()
-    norm.weight.copy_(random_values(gemma.d_model))
-    try:
-        torch.testing.assert_close(final_norm_weight(gemma), 1 + norm.weight, rtol=1e-5, atol=1e-5)
-        direction = random_values(gemma.d_model, seed=7)
-        expected = gemma.model.lm_head.weight @ ((1 + norm.weight) * direction)
-        torch.testing.assert_close(token_logits(gemma, direction[None])[0], expected, rtol=1e-4, atol=1e-4)
-    finally:
-        norm.weight.copy_(stored)

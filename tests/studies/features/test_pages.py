@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from yapo.models.token_text import Window
 from yapo.studies.features.pages import (
     Example,
     FeatureCard,
@@ -17,7 +18,6 @@ from yapo.studies.features.pages import (
     vector_page,
 )
 from yapo.studies.features.table import sorted_rows
-from yapo.studies.features.token_text import Window
 
 from .frames import tops
 

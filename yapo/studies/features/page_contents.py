@@ -9,16 +9,17 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from yapo.models.language_model import LanguageModel
+from yapo.models.logit_lens import token_logits
 from yapo.models.sae import SAE
+from yapo.models.token_text import token_name, window
 from yapo.reporting.names import label
 from yapo.reporting.numbers import number, short
 from yapo.reporting.render import DASH
 from yapo.steering.activations import ActivationStore
 from yapo.studies.features.cells import expected_shared
-from yapo.studies.features.effects import Texts, VectorEffects, effective_number, strongest_features, token_logits
+from yapo.studies.features.effects import Texts, VectorEffects, effective_number, strongest_features
 from yapo.studies.features.examples import FeatureExamples, Floats, Integers
 from yapo.studies.features.pages import Example, FeatureCard, MethodComparison, WeightedFeature, Words, token_share
-from yapo.studies.features.token_text import token_name, window
 
 WORDS = 8  # promoted, and as many suppressed
 SHOWN = 5  # examples of each kind on a page

@@ -10,6 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from yapo.checks import SETTINGS, TASKS, Setting, Task, one_of
+from yapo.models.token_text import Window
 from yapo.names import folder_of
 from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
@@ -18,7 +19,6 @@ from yapo.reporting.numbers import change, number
 from yapo.studies.features import STUDY
 from yapo.studies.features.cells import shared_features
 from yapo.studies.features.table import EFFECT_NOTE
-from yapo.studies.features.token_text import Window
 
 NEURONPEDIA = "https://www.neuronpedia.org"
 INDEX = "index.html"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yapo.models.token_text import BROKEN, END, LEFT_TO_RIGHT, MARKS, token_name, window
 from yapo.models.tokenizer import ChatTokenizer
-from yapo.studies.features.token_text import BROKEN, END, LEFT_TO_RIGHT, MARKS, token_name, window
 
 TEXTS = (
     "ماذا يأكل الناس عادة في الفطور؟ بص، فول وطعمية",
