@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from yapo.evaluation.scoring import Answerer, score
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Intervention
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ class Evaluator:
             for variant in VARIANTS:
                 indices = [i for i, (t, setting, _) in enumerate(requests) if t == task and setting in (variant, "both")]
                 items = self._items(variant, split)
+                if indices:
+                    log.info("%s, %s %s: %d questions under %d conditions", split, task, variant, len(items), len(indices))
                 written = self.answerer.complete(items, task, [requests[i][2] for i in indices])
                 asked += indices
                 answered += [(items, task, completions) for completions in written]
