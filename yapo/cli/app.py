@@ -14,6 +14,7 @@ from yapo.cli.doctor import doctor
 from yapo.cli.exchange import export, import_vector
 from yapo.cli.inspect import compare, inspect
 from yapo.cli.interruption import Interruption
+from yapo.cli.metrics import metrics
 from yapo.cli.steer import steer
 from yapo.cli.study import ANY, run, ui
 from yapo.cli.train import train
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "chat": chat,
     "inspect": inspect,
     "compare": compare,
+    "metrics": metrics,
     "export": export,
     "import": import_vector,
     "run": run,
