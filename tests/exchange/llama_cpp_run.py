@@ -17,8 +17,14 @@ class LlamaCpp:
 
     def __init__(self, path: Path) -> None:
         self.llama = llama_cpp.Llama(
-            str(path), n_ctx=256, logits_all=True, type_k=FLOAT32, type_v=FLOAT32, flash_attn=False, n_threads=1, verbose=False
+            str(path), n_ctx=256, type_k=FLOAT32, type_v=FLOAT32, flash_attn=False, n_threads=1, verbose=False
         )
+
+    def __enter__(self) -> LlamaCpp:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.llama.close()
 
     def steer(self, path: Path) -> None:
         """Apply a control vector as ``common_control_vector_load`` reads it: direction.N goes to place N - 1, others are 0."""
@@ -32,12 +38,6 @@ class LlamaCpp:
         pointer = data.ctypes.data_as(POINTER(c_float))
         done = llama_cpp.llama_set_adapter_cvec(self.llama._ctx.ctx, pointer, data.size, width, 1, layers)
         assert done == 0
-
-    def logits(self, ids: list[int]) -> np.ndarray:
-        """Next-token logits after each token, ``[tokens, vocabulary]``."""
-        self.llama.reset()
-        self.llama.eval(ids)
-        return np.array(self.llama.scores[: len(ids)])
 
     def greedy(self, prompt: list[int], new_tokens: int) -> list[int]:
         """The most likely continuation, one token at a time with the cache."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from yapo.checks import Dtype
+from yapo.cli.terminal import show_warnings
 from yapo.errors import YapoError
-
-Model = Annotated[str, typer.Option(help="Model that the vector is for: a folder, or an id of the hub.")]
 
 
 def export(
@@ -17,15 +18,20 @@ def export(
     to: Annotated[str, typer.Option(help="gguf, svec, lm-eval, easysteer, neuronpedia or hf (a folder for the hub).")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to; beside the vector by default.")] = None,
     multiplier: Annotated[float | None, typer.Option(help="λ; the one that validation chose by default.")] = None,
-    model: Annotated[str | None, typer.Option(help="Its model, to measure what is lost: a folder, or an id of the hub.")] = None,
+    model: Annotated[str | None, typer.Option(help="Its model, to measure what is lost: a folder, or a name on the hub.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="Texts to measure on, one a line; built-in ones by default.")] = None,
     sae: Annotated[Path | None, typer.Option(help="Autoencoder of a sparse vector, where its header's is not there.")] = None,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Write a file that its tool unpickles (lm-eval).")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Raw prompts, for a model without a chat template.")] = False,
+    dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
 ) -> None:
     """Write λ·v for another tool, and say what is lost, as measured on prompts. Nothing is uploaded.
 
     Example: yapo export v.safetensors --to gguf --model world/model -o v.gguf
     """
+    show_warnings()
+    from yapo.api.models import opened_model, own_names
     from yapo.exchange.export import export as write
     from yapo.exchange.formats import get_format
     from yapo.exchange.gap import read_prompts
@@ -34,22 +40,20 @@ def export(
     suffix = get_format(to).suffix
     if model is None and (prompts is not None or sae is not None):
         raise YapoError("--prompts and --sae: nothing is measured without the model; give --model too")
-    loaded, texts = SteeringVector.load(vector), None if prompts is None else read_prompts(prompts)
     place = out or (vector.with_suffix(suffix) if suffix else vector.with_name(f"{vector.stem}-{to}"))
-    given: dict[str, Any] = {}
-    if model is not None:
-        from yapo.config import ModelConfig
-        from yapo.models.language_model import load_language_model
-
-        lm = load_language_model(ModelConfig(path=model))
-        given = {"model": lm.model, "tokenizer": lm.tokenizer.tokenizer}
-    done = write(loaded, place, to, multiplier=multiplier, prompts=texts, sae=sae, allow_pickle=allow_pickle, **given)
+    loaded, texts = SteeringVector.load(vector), None if prompts is None else read_prompts(prompts)
+    with own_names(), ExitStack() as block:
+        given: dict[str, Any] = {}
+        if model is not None:
+            lm = block.enter_context(opened_model(model, None, plain, dtype, device))
+            given = {"model": lm.model, "tokenizer": lm.tokenizer.tokenizer}
+        done = write(loaded, place, to, multiplier=multiplier, prompts=texts, sae=sae, allow_pickle=allow_pickle, **given)
     typer.echo(str(done))
 
 
 def import_vector(
     file: Annotated[Path, typer.Argument(help="A vector of another tool: .gguf, .svec, .json, .pt, .safetensors or .npy.")],
-    model: Model,
+    model: Annotated[str, typer.Option(help="Model that the vector is for: a folder, or a name on the hub.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to, as a vector of this project (.safetensors).")],
     layer: Annotated[int | None, typer.Option(help="Block whose output is steered, from 0, where the file does not say.")] = None,
     steer_bos: Annotated[bool, typer.Option("--steer-bos", help="Steer the first token too, as most other tools do.")] = False,
@@ -59,10 +63,13 @@ def import_vector(
 
     Example: yapo import v.gguf --model world/model -o v.safetensors
     """
+    show_warnings()
+    from yapo.api.models import own_names
     from yapo.exchange.read import read
 
     if out.suffix != ".safetensors":
         raise YapoError(f"--out={out}: a vector of this project ends in .safetensors; name it so")
-    vector = read(file, model, layer, steer_bos, revision)
+    with own_names():
+        vector = read(file, model, layer, steer_bos, revision)
     vector.save(out)
     typer.echo(f"{out}: a dense vector for block {vector.info.layer} of {vector.info.model}, norm {vector.values.norm():.3g}")

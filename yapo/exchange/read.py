@@ -13,7 +13,7 @@ from yapo.exchange.direction import UNKNOWN, FoundDirections
 from yapo.exchange.formats import gguf, neuronpedia, svec
 from yapo.exchange.tensor_files import read_npy, read_pt, read_safetensors
 from yapo.files import file_digest
-from yapo.models.checkpoint import digest_of, model_folder
+from yapo.models.checkpoint import model_digest, model_folder
 from yapo.models.weights import load_config
 from yapo.names import NEWEST
 from yapo.steering.spaces import DENSE
@@ -70,7 +70,7 @@ def read(
         DENSE.name,
         layer,
         str(model),
-        digest_of(folder, str(model)),
+        model_digest(folder, str(model)),
         steer_bos=steer_bos,
         convention=CONVENTION if not steer_bos else CONVENTION.replace("every position but BOS", "every position"),
         data_hash=file_digest(place),

@@ -62,7 +62,7 @@ def weights_digest(folder: Path) -> str:
     return file_digest(*weights) if weights else ""
 
 
-def digest_of(folder: Path, path: str) -> str:
+def model_digest(folder: Path, path: str) -> str:
     """Return what identifies a model's weights: the commit where ``path`` is an id of the hub, otherwise the files' digest."""
     return weights_digest(folder) if folder == Path(path) else commit_of(folder)
 

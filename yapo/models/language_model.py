@@ -20,7 +20,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
 from yapo.models import attention
-from yapo.models.checkpoint import digest_of, model_folder
+from yapo.models.checkpoint import model_digest, model_folder
 from yapo.models.head import pair_log_probs, target_log_probs
 from yapo.models.norm import fuse_norms
 from yapo.models.tokenizer import ChatTokenizer
@@ -290,7 +290,7 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     attention_name = _attention(config.attention, settings.model_type)
     model = load_weights(folder, settings, config.path, getattr(torch, config.dtype), attention_name)
     tokenizer = load_tokenizer(folder, config.path, model, plain)
-    lm = LanguageModel(model, tokenizer, config.path, digest_of(folder, config.path))
+    lm = LanguageModel(model, tokenizer, config.path, model_digest(folder, config.path))
     lm.keep_upper(first)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     numbers = chain(model.named_parameters(), model.named_buffers())
