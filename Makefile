@@ -5,7 +5,7 @@ CODE := yapo snakemake_logger_plugin_yapo world tests benchmarks
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study studies smollm2 test proofs chaos docs-check ui report lint format types world bench clean help
+.PHONY: study studies smollm2 test proofs interop chaos docs-check ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,11 @@ test: $(BIN)/.ready  ## run the tests
 
 proofs: $(BIN)/.ready  ## run the tests that take long (not in CI)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
+
+interop: $(BIN)/.ready smollm2  ## build and get the tools that read exported vectors, and test what they do with them (not in CI)
+	CMAKE_ARGS="-DGGML_NATIVE=off -DGGML_OPENMP=off -DLLAVA_BUILD=off" CMAKE_BUILD_PARALLEL_LEVEL=1 \
+		nice -n 19 $(BIN)/python -m pip install --quiet --upgrade --no-deps --target .interop --requirement tests/exchange/other_tools.txt
+	PYTHONPATH=.interop OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/exchange/test_other_tools.py
 
 chaos: $(BIN)/.ready  ## kill, fill, close and lock the small study at random, then compare it with one left alone (not in CI; Linux)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.chaos --kills 50 --seed 0

@@ -17,7 +17,15 @@ class LlamaCpp:
 
     def __init__(self, path: Path) -> None:
         self.llama = llama_cpp.Llama(
-            str(path), n_ctx=256, type_k=FLOAT32, type_v=FLOAT32, flash_attn=False, n_threads=1, verbose=False
+            str(path),
+            n_ctx=256,
+            logits_all=True,
+            type_k=FLOAT32,
+            type_v=FLOAT32,
+            flash_attn=False,
+            n_threads=1,
+            n_threads_batch=1,
+            verbose=False,
         )
 
     def __enter__(self) -> LlamaCpp:

@@ -24,7 +24,7 @@ from yapo.steering.vector import SteeringVector, VectorInfo
 
 from .vectors import dense_vector, steered_everywhere
 
-WORLD, NEW_TOKENS = Path("world/model"), 24
+WORLD, NEW_TOKENS = Path("world/model"), 12
 
 
 def vector_for(model: PreTrainedModel, folder: Path, layer: int, prompts: list[list[int]]) -> SteeringVector:
@@ -58,7 +58,7 @@ def case(request: pytest.FixtureRequest) -> tuple[PreTrainedModel, list[list[int
         pytest.skip("SmolLM2 is not here; make smollm2 gets it")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder))
-    prompts = [tokenizer.prompt(text) for text in neutral_prompts()[: 8 if folder == WORLD else 2]]
+    prompts = [tokenizer.prompt(text) for text in neutral_prompts()[: 4 if folder == WORLD else 2]]
     return model, prompts, vector_for(model, folder, layer, prompts)
 
 
