@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
@@ -62,10 +63,12 @@ def case(request: pytest.FixtureRequest) -> tuple[PreTrainedModel, list[list[int
     return model, prompts, vector_for(model, folder, layer, prompts)
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed; make interop builds it"
+)
 def test_llama_cpp_writes_the_same_greedy_tokens(
     case: tuple[PreTrainedModel, list[list[int]], SteeringVector], tmp_path: Path
 ) -> None:
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed; make interop builds it")
     from .gguf_models import write_gguf_model
     from .llama_cpp_run import LlamaCpp
 
@@ -82,7 +85,8 @@ def test_llama_cpp_writes_the_same_greedy_tokens(
     assert sum(a != b for a, b in zip(unsteered, steered, strict=True)) >= len(prompts) // 2
 
 
-def test_repeng_reads_and_writes_the_same_directions(tmp_path: Path) -> None:
+def test_repeng_reads_and_writes_the_same_directions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(np, "float_", np.float64, raising=False)  # its annotations have a name that numpy 2 took away
     repeng = pytest.importorskip("repeng", reason="repeng is not installed; make interop installs it")
     info = VectorInfo("caa", "dense", 2, str(WORLD), weights_digest(WORLD), multiplier=0.5)
     values = torch.randn(96, generator=torch.Generator().manual_seed(2))
