@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 
 from yapo.config import DataConfig
+from yapo.config.data import Source
 from yapo.data.atlas import load_atlas
 from yapo.data.schema import ITEMS
-from yapo.data.sources import known_countries, load_items
+from yapo.data.sources import DATA_SETS, known_countries, load_items
 from yapo.errors import YapoError
 
 from .test_schema import items_table
@@ -37,6 +39,10 @@ def write(path: Path, table: pd.DataFrame) -> Path:
 def read(path: Path) -> pd.DataFrame:
     items = load_items(DataConfig(source="table", path=str(path)))
     return items.assign(options=items["options"].map(list))
+
+
+def test_every_source_that_settings_can_name_has_a_record() -> None:
+    assert DATA_SETS.keys() == set(get_args(Source))
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -1,21 +1,86 @@
-"""Items from the atlas that ships with the project, from a table in the items schema, or from Deep-Culture-Lense."""
+"""The data sets that a study can take its items from, one record each."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from yapo.config import DataConfig
-from yapo.data.atlas import ATLAS_DIR, WESTERN, Context, Fact, Language, load_atlas
-from yapo.data.records import read_records
-from yapo.data.text import shown
+from yapo.config.data import Source
 from yapo.errors import YapoError
 from yapo.names import language_folders
+
+Report = dict[str, Any]  # what was dropped and decided on the way, ready for JSON
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that ``data.source`` can name.
+
+    Attributes:
+        countries: returns the countries and the folder of each one's language, in the order of the data. It is given the
+            settings, and the setting that named a folder of preference files, which errors name.
+        load: returns the items, not yet checked, and a report; no report where every row is taken or none. None for
+            preference files: they hold pairs, not items.
+        place: what an error about an item begins with; empty for ``data.path``.
+    """
+
+    countries: Callable[[DataConfig, str], dict[str, str]]
+    load: Callable[[DataConfig], tuple[pd.DataFrame, Report | None]] | None
+    place: str = ""
+
+
+# Every record is made where it is asked for: what some data sets import would slow every stage.
+
+
+def _atlas() -> DataSet:
+    from yapo.data.atlas_items import countries_in_atlas, load_atlas_items
+
+    return DataSet(lambda _config, _key: countries_in_atlas(), lambda config: (load_atlas_items(config.seed), None), "the atlas")
+
+
+def _table() -> DataSet:
+    from yapo.data.item_table import read_item_table
+
+    def countries(config: DataConfig, _key: str) -> dict[str, str]:
+        pairs = load_items(config)[["country", "language"]].itertuples(index=False, name=None)
+        return language_folders(pairs, config.path)
+
+    return DataSet(countries, lambda config: (read_item_table(Path(config.path)), None))
+
+
+def _deep_culture_lense() -> DataSet:
+    from yapo.data.deep_culture_lense import countries_in, load_deep_culture_lense
+
+    return DataSet(lambda config, _key: countries_in(config.path), load_deep_culture_lense)
+
+
+def _localization_gap() -> DataSet:
+    from yapo.data.localization_gap import countries_in, load_localization_gap
+
+    return DataSet(
+        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
+        lambda config: load_localization_gap(config.path),
+    )
+
+
+def _preferences() -> DataSet:
+    from yapo.data.behaviours import LANGUAGE, behaviours_in
+
+    return DataSet(lambda config, key: dict.fromkeys(behaviours_in(config.path, key), LANGUAGE), load=None)
+
+
+DATA_SETS: dict[Source, Callable[[], DataSet]] = {
+    "atlas": _atlas,
+    "table": _table,
+    "deep_culture_lense": _deep_culture_lense,
+    "localization_gap": _localization_gap,
+    "preferences": _preferences,
+}
 
 
 def load_items(config: DataConfig) -> pd.DataFrame:
@@ -23,7 +88,7 @@ def load_items(config: DataConfig) -> pd.DataFrame:
     return load_items_and_report(config)[0]
 
 
-def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, Report | None]:
     """Return the items, and what was dropped and decided on the way; no report from sources that take every row or none.
 
     Raises:
@@ -32,29 +97,11 @@ def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, dict[str, A
     """
     from yapo.data.schema import check_items  # here: known_countries, which every plan asks, has no use for pandera
 
-    if config.source == "deep_culture_lense":
-        from yapo.data.deep_culture_lense import load_deep_culture_lense  # here: its imports would slow every stage
-
-        items, report = load_deep_culture_lense(config)
-        return check_items(items, config.path), report
-    if config.source == "localization_gap":
-        from yapo.data.localization_gap import load_localization_gap  # likewise
-
-        items, report = load_localization_gap(config.path)
-        return check_items(items, config.path), report
-    if config.source == "preferences":
-        raise YapoError("data.source=preferences: preference files hold no items; the study of behaviours reads them")
-    if config.source == "table":
-        path = Path(config.path)
-        return check_items(_read(path), path), None
-    rows = [
-        row
-        for language in load_atlas().values()
-        for context in language.contexts.values()
-        for fact in language.facts
-        for row in _atlas_rows(language, context, fact, config.seed)
-    ]
-    return check_items(pd.DataFrame(rows), "the atlas"), None
+    data_set = DATA_SETS[config.source]()
+    if data_set.load is None:
+        raise YapoError(f"data.source={config.source}: preference files hold no items; the study of behaviours reads them")
+    items, report = data_set.load(config)
+    return check_items(items, data_set.place or Path(config.path)), report
 
 
 def known_countries(config: DataConfig, key: str = "data.path") -> dict[str, str]:
@@ -65,81 +112,4 @@ def known_countries(config: DataConfig, key: str = "data.path") -> dict[str, str
     Raises:
         YapoError: the source cannot be read, or a name in it cannot become a folder; see ``yapo.names``.
     """
-    if config.source == "deep_culture_lense":
-        from yapo.data.deep_culture_lense import countries_in  # here: its imports would slow every stage
-
-        return countries_in(config.path)
-    if config.source == "localization_gap":
-        from yapo.data import localization_gap  # likewise
-
-        return language_folders(localization_gap.countries_in(config.path).items(), config.path)
-    if config.source == "preferences":
-        from yapo.data.behaviours import LANGUAGE, behaviours_in  # likewise
-
-        return dict.fromkeys(behaviours_in(config.path, key), LANGUAGE)
-    if config.source == "table":
-        return language_folders(load_items(config)[["country", "language"]].itertuples(index=False, name=None), config.path)
-    pairs = [(country, language.name) for language in load_atlas().values() for country in language.contexts]
-    return language_folders(pairs, ATLAS_DIR)
-
-
-def _atlas_rows(language: Language, context: Context, fact: Fact, seed: int) -> list[dict[str, object]]:
-    """Return each wording once localized and once not, with the same order of options."""
-    rows = []
-    for phrasing, question in enumerate(fact.questions):
-        key = [seed, phrasing, *f"{fact.question_id}/{context.key}".encode()]
-        order = [list(fact.answers)[i] for i in np.random.default_rng(key).permutation(len(fact.answers))]
-        for variant, prefixes in (("localized", context.prefixes), ("nonlocalized", language.neutral_prefixes)):
-            rows.append(
-                {
-                    "question_id": fact.question_id,
-                    "language": language.name,
-                    "country": context.key,
-                    "topic": fact.topic,
-                    "category": fact.category,
-                    "variant": variant,
-                    "phrasing": phrasing,
-                    "question": f"{prefixes[phrasing % len(prefixes)]} {question}".strip(),
-                    "options": [fact.answers[name] for name in order],
-                    "answer_index": order.index(context.key),
-                    "answer": fact.answers[context.key],
-                    "control_index": order.index(WESTERN),
-                }
-            )
-    return rows
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if path.suffix not in (".parquet", ".csv", ".jsonl"):
-        raise YapoError(f"{path}: data.path must end in .parquet, .csv or .jsonl")
-    try:
-        there = path.is_file()
-    except OSError as error:  # such as a name that is too long
-        raise YapoError(f"{shown(str(path), bare=True)}: cannot be read ({error.strerror}); correct data.path") from None
-    if not there:
-        raise YapoError(f"{path}: no such file (data.path)")
-    if path.suffix == ".parquet":
-        try:
-            return pd.read_parquet(path, engine="pyarrow")
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            reason = shown(" ".join(str(error).split()), bare=True)
-            raise YapoError(f"{path}: cannot be read as parquet ({reason}); write it again") from None
-    records = read_records(path)
-    if records.faults:
-        first = records.faults[0]
-        raise YapoError(f"{path}: row {first.row}: {first.detail}")
-    frame = pd.DataFrame([row for _, row in records.rows], columns=records.columns)
-    if path.suffix == ".csv" and "options" in frame:
-        frame["options"] = [_options(path, number, row["options"]) for number, row in records.rows]
-    return frame
-
-
-def _options(path: Path, number: int, cell: str) -> list[Any]:
-    """Read the options in a cell, a JSON list."""
-    try:
-        options = json.loads(cell)
-    except (ValueError, RecursionError):
-        options = None
-    if not isinstance(options, list):
-        raise YapoError(f'{path}: row {number}: options are {shown(cell)}; write a JSON list, such as ["tea", "coffee"]')
-    return options
+    return DATA_SETS[config.source]().countries(config, key)
