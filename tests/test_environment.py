@@ -150,7 +150,13 @@ def said(done: subprocess.CompletedProcess[str], module: str, extra: str) -> boo
 
 @pytest.mark.parametrize(
     ("command", "module", "extra"),
-    [("yapo.stages.data", "hydra", "study"), ("yapo.tracking ingest --results world", "mlflow", "track")],
+    [
+        ("yapo.stages.data", "hydra", "study"),
+        ("yapo.studies.gap.run", "hydra", "study"),
+        ("yapo.studies.knowledge.baseline", "hydra", "study"),
+        ("yapo.warm -m yapo.studies.transfer.report", "hydra", "study"),
+        ("yapo.tracking ingest --results world", "mlflow", "track"),
+    ],
 )
 def test_a_command_names_the_extra_that_it_needs(core: Path, command: str, module: str, extra: str) -> None:
     done = run(core, "-m", *command.split())

@@ -65,9 +65,13 @@ def refuse(error: YapoError) -> NoReturn:
     sys.exit(2)
 
 
-def exit_without_study() -> None:
-    """End with one line and status 2 where the extra ``study`` is missing: for packages of commands, before their own imports."""
-    try:
-        require_extra("study", "hydra", "pandera", "pyarrow")
-    except YapoError as error:
-        refuse(error)
+def exit_without_study(package: str) -> None:
+    """End with one line and status 2 where a module of a package is run as a command and the extra ``study`` is missing.
+
+    For ``__init__`` of packages of commands, which Python imports before the command and the command's own imports.
+    """
+    if any(argument.startswith(f"{package}.") for argument in sys.orig_argv):
+        try:
+            require_extra("study", "hydra", "pandera", "pyarrow")
+        except YapoError as error:
+            refuse(error)

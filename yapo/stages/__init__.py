@@ -2,4 +2,4 @@
 
 from yapo.errors import exit_without_study
 
-exit_without_study()
+exit_without_study(__name__)

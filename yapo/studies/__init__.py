@@ -1,1 +1,5 @@
 """Studies of why a vector works, one folder each."""
+
+from yapo.errors import exit_without_study
+
+exit_without_study(__name__)
