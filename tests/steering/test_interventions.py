@@ -13,7 +13,7 @@ from yapo.steering.interventions import Dense, Intervention, Sparse, sparse_edit
 from yapo.steering.sparse_codes import SparseCodes
 
 EVERYWHERE = torch.ones(3, 5, dtype=torch.bool)
-ONE = torch.zeros(3, 1, dtype=torch.long)  # every row moved by the same displacement
+ONE = torch.zeros(3, 1, dtype=torch.long)  # every row moved by the same vector
 
 
 def _hidden(seed: int) -> torch.Tensor:
@@ -54,12 +54,12 @@ def test_features_that_u_leaves_alone_cancel(any_sae: SAE, seed: int, touched: i
     torch.testing.assert_close(_edit(again, hidden, smaller[0]), expected, rtol=1e-5, atol=2e-5)
 
 
-def test_each_token_is_moved_by_its_own_displacement(any_sae: SAE) -> None:
+def test_each_token_is_moved_by_its_own_vector(any_sae: SAE) -> None:
     hidden, u = _hidden(6), torch.randn(2, 64, generator=torch.Generator().manual_seed(7))
     for intervention in (Dense(32), Sparse(any_sae)):
         own, owner = u[:, : intervention.width], torch.tensor([[1, 1, 0, 0, 1], [0] * 5, [1] * 5])
         edited = intervention.edit(hidden, intervention.codes(hidden), intervention.edit_state(own), owner, EVERYWHERE)
-        each = torch.stack([_edit(intervention, hidden, displacement) for displacement in own])
+        each = torch.stack([_edit(intervention, hidden, u) for u in own])
         expected = each.gather(0, owner[None, :, :, None].expand(1, 3, 5, 32))[0]
         torch.testing.assert_close(edited, expected, rtol=1e-5, atol=1e-5)
 

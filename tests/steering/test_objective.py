@@ -1,4 +1,4 @@
-"""Pairs under a displacement, against the plain equations of ``test_trainer``."""
+"""Pairs under a scaled vector, against the plain equations of ``test_trainer``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_margin_and_displacement_of_each_pair(
         assert float(moved[place]) == pytest.approx(intervention.displacement(h, u, live), rel=1e-4)
 
 
-def test_no_displacement_no_margin(gemma: LanguageModel, sae: SAE) -> None:
+def test_a_vector_of_zeros_gives_no_margin(gemma: LanguageModel, sae: SAE) -> None:
     store = build_store(gemma, LAYER, sae, PAIRS, 4)
     margins, moved = measure_pairs(gemma, LAYER, Sparse(sae), store, [0, 1], torch.zeros(64), False, 2)
     assert margins.tolist() == pytest.approx([0.0, 0.0], abs=1e-4)

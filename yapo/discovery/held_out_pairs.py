@@ -83,7 +83,7 @@ def chosen_gain(
         intervention: the edit, at every token but BOS.
         store: activations at the layer that is steered.
         rows: pairs of the store.
-        u: the displacement, ``[width]``.
+        u: the scaled vector λ·v, ``[width]``.
         batch_size: pairs of one forward pass.
     """
     edit, total = intervention.to(lm.device), 0.0

@@ -32,10 +32,10 @@ Threshold = Literal["relu", "jumprelu"]
 
 @dataclass(frozen=True)
 class EditState:
-    """Displacements ready to be applied: several at once, each row of a batch moved by one of them.
+    """Scaled vectors (λ·v) ready to be applied: several at once, each row of a batch moved by one of them.
 
     Attributes:
-        u: one displacement each, ``[vectors, width]`` float32.
+        u: one scaled vector each, ``[vectors, width]`` float32.
         everywhere: what each adds to every steered token, ``[vectors, d_model]``.
     """
 
@@ -44,7 +44,7 @@ class EditState:
 
 
 class Intervention(ABC):
-    """An edit of h by a displacement u in some space."""
+    """An edit of h by a scaled vector u = λ·v in some space."""
 
     width: int
     digest: str  # identifies what is computed, beside u
@@ -87,7 +87,7 @@ class Intervention(ABC):
             hidden: residual stream ``[rows, tokens, d_model]``.
             codes: what ``codes`` returned for these rows.
             state: what ``edit_state`` returned.
-            owner: which displacement moves a token, ``[rows, tokens]``; ``[rows, 1]`` where a row's tokens share one.
+            owner: which scaled vector moves a token, ``[rows, tokens]``; ``[rows, 1]`` where a row's tokens share one.
             live: True on tokens to steer, ``[rows, tokens]``.
             context: what ``context`` returned for the prompts of these rows.
         """
@@ -115,7 +115,7 @@ class Intervention(ABC):
 
         Args:
             codes: of a training step; its last row fills the shape.
-            u: displacements, ``[vectors, width]``.
+            u: scaled vectors, ``[vectors, width]``.
 
         Returns:
             ``[tokens + 1, d_model]``.

@@ -68,15 +68,15 @@ def steer_pairs(
     owner: Tensor,
     steer_bos: bool,
 ) -> SteeredPairs:
-    """Run the blocks above ``layer`` over some pairs of a store, pair i displaced by ``u[owner[i]]``; gradients flow to u.
+    """Run the blocks above ``layer`` over some pairs of a store, pair i steered by ``u[owner[i]]``; gradients flow to u.
 
     Args:
         intervention: on the model's device.
         codes: of every pair of the store, as ``intervention`` reads them, if it does.
         rows: the pairs.
-        u: displacements, ``[vectors, width]``.
+        u: scaled vectors λ·v, ``[vectors, width]``.
         owner: ``[pairs]``.
-        steer_bos: whether the first token is displaced too.
+        steer_bos: whether the first token is steered too.
     """
     batch, hidden = store.batch(rows)
     packed = None if codes is None else SparseCodes.packed([codes[i] for i in rows], batch).to(lm.device)

@@ -60,7 +60,7 @@ class StandIn:
 
 
 def mean_change(changes: Iterable[Tensor], d_model: int) -> StandIn:
-    """Return the constant displacement nearest to the changes that an edit makes to tokens, ``[tokens, d_model]`` each."""
+    """Return the constant addition nearest to the changes that an edit makes to tokens, ``[tokens, d_model]`` each."""
     total, squares, tokens = torch.zeros(d_model), 0.0, 0
     for change in changes:
         total, squares, tokens = total + change.sum(dim=0), squares + float(change.square().sum()), tokens + len(change)
@@ -69,11 +69,11 @@ def mean_change(changes: Iterable[Tensor], d_model: int) -> StandIn:
 
 
 def stand_in(sae: SAE, threshold: Threshold, u: Tensor, states: Sequence[Tensor]) -> StandIn:
-    """Return the constant displacement nearest to the sparse edit by ``u`` (λ·v, ``[d_sae]``), in the mean over tokens.
+    """Return the constant addition nearest to the sparse edit by ``u`` (λ·v, ``[d_sae]``), in the mean over tokens.
 
     Args:
         sae: the autoencoder, and ``threshold`` that follows the addition.
-        u: the displacement.
+        u: the scaled vector.
         states: residual stream of steered tokens, ``[tokens, d_model]`` each.
     """
     intervention = Sparse(sae, threshold)

@@ -79,7 +79,7 @@ class FixedCodes(NamedTuple):
 
     Attributes:
         ids, values: features and activations, token after token, ``[E]``.
-        place: index of each code's entry in the flattened displacements ``[vectors, width]``, ``[E]``.
+        place: index of each code's entry in the flattened scaled vectors ``[vectors, width]``, ``[E]``.
         offsets: where each token's codes begin, those that fill the shape, and the end, ``[tokens + 2]``.
         order: codes sorted by ``place``, ``[E]``.
         segments: where the codes of each entry begin in ``order``, and the end, ``[vectors * width + 2]``; the last segment is

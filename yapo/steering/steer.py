@@ -51,7 +51,7 @@ def steer(
     prompt is everything so far.
 
     Works for prompts and for generated tokens, batched or not, with or without KV cache. A multiplier of 0 leaves the model
-    untouched, bit for bit. Displacements of several vectors, of one layer or several, add up in the order of the list; blocks can
+    untouched, bit for bit. The edits of several vectors, of one layer or several, add up in the order of the list; blocks can
     also be nested.
 
     Example:

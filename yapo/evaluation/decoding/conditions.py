@@ -1,4 +1,4 @@
-"""Conditions under which prompts are answered, and the displacements of those that share a batch."""
+"""Conditions under which prompts are answered, and the scaled vectors of those that share a batch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from yapo.steering.token_edits import TokenEdit
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """One way to answer: unsteered (no intervention), or displaced by ``u`` (λ·v, ``[width]``) at every token.
+    """One way to answer: unsteered (no intervention), or steered by the scaled vector ``u`` (λ·v, ``[width]``) at every token.
 
-    ``steer_bos`` says whether the first token is displaced too. The intervention may say that prompts are left alone but for
+    ``steer_bos`` says whether the first token is steered too. The intervention may say that prompts are left alone but for
     their last token.
     """
 
@@ -25,13 +25,13 @@ class Condition:
     steer_bos: bool = False
 
     def scaled(self, factor: float) -> Condition:
-        """Return the same with ``factor`` times the displacement."""
+        """Return the same with ``factor`` times ``u``."""
         return self if self.u is None else replace(self, u=factor * self.u)
 
 
 @dataclass(frozen=True, eq=False)
 class Steering:
-    """Displacements of the conditions that share an intervention, as prompts need them."""
+    """Scaled vectors of the conditions that share an intervention, as prompts need them."""
 
     whole: Intervention
     intervention: Intervention

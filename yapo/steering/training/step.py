@@ -36,7 +36,7 @@ class StepResult:
 
 
 def edited(intervention: Intervention, batch: StepBatch, u: Tensor) -> Tensor:
-    """Return h' of a batch, each token displaced by ``u [V, width]`` of its vector; see ``Intervention.edit``."""
+    """Return h' of a batch, each token steered by the ``u [V, width]`` of its vector; see ``Intervention.edit``."""
     state = intervention.edit_state(u)
     moved = batch.hidden.float() + _everywhere(state.everywhere, batch.vector)
     summed = intervention.code_terms(batch.codes, state.u)

@@ -1,8 +1,8 @@
 """Train steering vectors by preference, several at once.
 
 Vectors (of several settings, seeds, multipliers, or countries whose stores are joined) share forward passes: a step takes one
-minibatch per vector, gives every row the displacement of its own vector, and sums the losses. The model is frozen, so the
-gradients do not mix and the result is that of training them one by one (``tests/steering/test_trainer.py``).
+minibatch per vector, steers every row by its own vector, and sums the losses. The model is frozen, so the gradients do not mix
+and the result is that of training them one by one (``tests/steering/test_trainer.py``).
 """
 
 from __future__ import annotations

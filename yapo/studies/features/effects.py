@@ -1,6 +1,6 @@
 """Effects of a steering vector on features of the autoencoder, over texts that the frozen model has read.
 
-A sparse vector (SAS, YaPO) displaces codes s by u = λv (YaPO eq. 3), so that feature j adds ReLU(s_j + u_j) - s_j times its
+A sparse vector (SAS, YaPO) adds u = λv to the codes s (YaPO eq. 3), so that feature j adds ReLU(s_j + u_j) - s_j times its
 decoder row. Its *effect* is the mean signed length of what it adds, over tokens t:
 
     e_j = mean_t[ReLU(s_tj + u_j) - s_tj] · ‖W_dec[j]‖                                     (sparse)
@@ -83,7 +83,7 @@ class Texts:
 
 
 def intervention_of(vector: SteeringVector, sae: SAE) -> tuple[Intervention, Tensor]:
-    """Return the intervention of a vector and its displacement u = λv at the λ chosen on validation.
+    """Return the intervention of a vector and the scaled vector u = λv at the λ chosen on validation.
 
     Raises:
         YapoError: a sparse vector of another autoencoder.
@@ -124,7 +124,7 @@ def effects(vector: SteeringVector, sae: SAE, texts: Texts) -> Tensor:
 
 
 def sparse_effects(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
-    """Return the effects of a displacement of codes ``u [d_sae]``; ``threshold`` follows the addition: "relu" or "jumprelu"."""
+    """Return the effects of adding ``u [d_sae]`` to the codes; ``threshold`` follows the addition: "relu" or "jumprelu"."""
     u, theta = u.cpu(), _theta(sae, threshold)
     silent = _activate(u, theta)
     feature = texts.feature
@@ -134,7 +134,7 @@ def sparse_effects(texts: Texts, u: Tensor, sae: SAE, threshold: str) -> Tensor:
 
 
 def dense_effects(texts: Texts, u: Tensor, sae: SAE) -> Tensor:
-    """Return the effects of a displacement of the residual stream ``u [d_model]``, from a bounded number of codes at a time."""
+    """Return the effects of adding ``u [d_model]`` to the residual stream, from a bounded number of codes at a time."""
     after = torch.zeros(sae.d_sae, device=u.device)
     for hidden in torch.split(texts.hidden, max(1, DENSE_CODES // sae.d_sae)):
         after += sae.encode(hidden + u).sum(dim=0)

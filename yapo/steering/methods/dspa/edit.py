@@ -11,7 +11,7 @@ and at a steered token, with output codes f̃ and M_t their maximum, only where 
     f̃'_j = max(f̃_j - u·M_t, 0) for j in S_abl,   max(f̃_j + u·M_t, 0) for j in S_aug
     h'    = h + (f̃' - f̃)·W_dec
 
-A feature in both sets, which only unsigned ones can share, stays as it is. The displacement u is one number, λ·α. A negative one
+A feature in both sets, which only unsigned ones can share, stays as it is. The scaled vector u is one number, λ·α. A negative one
 swaps the two sets; 0 leaves h untouched, bit for bit.
 """
 
