@@ -59,45 +59,45 @@ class Paths:
         """The layer found, and both curves."""
         return self.root / "layer.json"
 
-    def country(self, language: str, country: str) -> Path:
+    def country(self, language_folder: str, country: str) -> Path:
         """The folder of one country."""
-        return self.root / language / country
+        return self.root / language_folder / country
 
-    def store(self, language: str, country: str, task: Task) -> Path:
+    def store(self, language_folder: str, country: str, task: Task) -> Path:
         """Activations and reference log-probabilities of a country's preference pairs."""
-        return self.country(language, country) / "prepared" / f"{task}.safetensors"
+        return self.country(language_folder, country) / "prepared" / f"{task}.safetensors"
 
-    def pairs(self, language: str, country: str, task: Task) -> Path:
+    def pairs(self, language_folder: str, country: str, task: Task) -> Path:
         """The preference pairs as text."""
-        return self.country(language, country) / "pairs" / f"{task}.parquet"
+        return self.country(language_folder, country) / "pairs" / f"{task}.parquet"
 
-    def answers(self, language: str, country: str) -> Path:
+    def answers(self, language_folder: str, country: str) -> Path:
         """The unsteered model's own answers to training and validation questions."""
-        return self.country(language, country) / "pairs" / "answers.json"
+        return self.country(language_folder, country) / "pairs" / "answers.json"
 
-    def trained(self, language: str, country: str, method: str) -> Path:
+    def trained(self, language_folder: str, country: str, method: str) -> Path:
         """Folder of one method's vectors after every epoch, with their curves."""
-        return self.country(language, country) / "train" / method
+        return self.country(language_folder, country) / "train" / method
 
-    def vector(self, language: str, country: str, method: str, task: Task, setting: Setting) -> Path:
+    def vector(self, language_folder: str, country: str, method: str, task: Task, setting: Setting) -> Path:
         """The vector chosen on validation."""
-        return self.country(language, country) / "vectors" / method / f"{task}-{setting}.safetensors"
+        return self.country(language_folder, country) / "vectors" / method / f"{task}-{setting}.safetensors"
 
-    def portable(self, language: str, country: str, method: str, task: Task, setting: Setting) -> Path:
+    def portable(self, language_folder: str, country: str, method: str, task: Task, setting: Setting) -> Path:
         """The chosen vector, free of the autoencoder."""
-        return self.country(language, country) / "portable" / method / f"{task}-{setting}.safetensors"
+        return self.country(language_folder, country) / "portable" / method / f"{task}-{setting}.safetensors"
 
-    def portable_scores(self, language: str, country: str) -> Path:
+    def portable_scores(self, language_folder: str, country: str) -> Path:
         """Validation scores of each form of a sparse vector."""
-        return self.country(language, country) / "portable" / "validation.parquet"
+        return self.country(language_folder, country) / "portable" / "validation.parquet"
 
-    def judged(self, language: str, country: str) -> Path:
+    def judged(self, language_folder: str, country: str) -> Path:
         """Report of the judge: requests and cost."""
-        return self.country(language, country) / "judge.json"
+        return self.country(language_folder, country) / "judge.json"
 
-    def study_rows(self, name: str, language: str, country: str) -> Path:
+    def study_rows(self, name: str, language_folder: str, country: str) -> Path:
         """Rows of one of the studies around the tables, for one country."""
-        return self.country(language, country) / "studies" / f"{name}.parquet"
+        return self.country(language_folder, country) / "studies" / f"{name}.parquet"
 
     def ablation_sae(self, variant: str) -> Path:
         """Folder of the autoencoder that a variant of the ablations trains."""
@@ -107,10 +107,10 @@ class Paths:
         """Finding of a study, for the report."""
         return self.root / "studies" / f"{name}.json"
 
-    def validation(self, language: str, country: str) -> Path:
+    def validation(self, language_folder: str, country: str) -> Path:
         """The whole grid on validation."""
-        return self.country(language, country) / "validation.parquet"
+        return self.country(language_folder, country) / "validation.parquet"
 
-    def evaluation(self, language: str, country: str, way: str = "") -> Path:
+    def evaluation(self, language_folder: str, country: str, way: str = "") -> Path:
         """Every test answer; ``way``: those by another way to answer multiple choice than the first."""
-        return self.country(language, country) / f"evaluation{'-' if way else ''}{way}.parquet"
+        return self.country(language_folder, country) / f"evaluation{'-' if way else ''}{way}.parquet"

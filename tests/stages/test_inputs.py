@@ -17,7 +17,7 @@ from yapo.errors import YapoError
 from yapo.files import write_json, write_parquet
 from yapo.models.sae import SAE
 from yapo.paths import Paths
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer, read_sae
 
 from ..data.test_schema import items_table
 
@@ -39,7 +39,7 @@ def test_items_of_one_country_with_their_split(config: Config) -> None:
     assert items.index.tolist() == list(range(16))
     split = pd.read_parquet(Paths.of(config).split).set_index("question_id")["split"]
     assert (items["split"] == items["question_id"].map(split)).all()
-    assert language_of(items) == "arabic"
+    assert language_folder_of(items) == "arabic"
 
 
 def test_unknown_country(config: Config) -> None:

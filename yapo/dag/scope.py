@@ -18,7 +18,7 @@ def countries_of(config: Config, known: dict[str, str]) -> dict[str, str]:
     """
     for country in config.countries:
         check_country(country, known)
-    return {c: language for c, language in known.items() if not config.countries or c in config.countries}
+    return {c: folder for c, folder in known.items() if not config.countries or c in config.countries}
 
 
 def studied(config: Config, known: dict[str, str], wanted: Sequence[str]) -> dict[str, str]:
@@ -29,7 +29,7 @@ def studied(config: Config, known: dict[str, str], wanted: Sequence[str]) -> dic
     """
     for country in wanted:
         check_country(country, known)
-    return {c: language for c, language in countries_of(config, known).items() if not wanted or c in wanted}
+    return {c: folder for c, folder in countries_of(config, known).items() if not wanted or c in wanted}
 
 
 def discovery_countries(config: Config, known: dict[str, str]) -> list[str]:

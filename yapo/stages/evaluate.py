@@ -14,7 +14,7 @@ from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
 from yapo.stages.vectors import candidates_of, trained_vectors
 
 READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
@@ -32,12 +32,14 @@ def main(config: Config) -> None:
     """
     paths, layer, judge = Paths.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
-    language = language_of(items)
+    language_folder = language_folder_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
-    trained = trained_vectors(config, paths, language)
+    trained = trained_vectors(config, paths, language_folder)
     candidates = candidates_of(config, trained, lm, layer)
-    cache = CompletionCache(paths.country(language, config.country) / "completions.json", lm, layer, config.model.batch_size)
+    cache = CompletionCache(
+        paths.country(language_folder, config.country) / "completions.json", lm, layer, config.model.batch_size
+    )
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
     cells = [(task, setting) for task in config.tasks for setting in config.settings]
     with cache:
@@ -50,13 +52,15 @@ def main(config: Config) -> None:
             asked = [(task, setting) for task, setting in cells if task == "mcq"]
             others[way] = other.test(candidates, chosen, asked, seed=config.data.seed)
     for key, trial in chosen.items():
-        trained[key].chosen(trial.epoch, trial.multiplier).save(paths.vector(language, config.country, *key))
+        trained[key].chosen(trial.epoch, trial.multiplier).save(paths.vector(language_folder, config.country, *key))
     place = {"language": items["language"].iloc[0], "country": config.country}
-    write_parquet(paths.validation(language, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place))
-    write_parquet(paths.evaluation(language, config.country), tested[TEST_COLUMNS])
+    write_parquet(
+        paths.validation(language_folder, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place)
+    )
+    write_parquet(paths.evaluation(language_folder, config.country), tested[TEST_COLUMNS])
     for way, frame in others.items():
-        write_parquet(paths.evaluation(language, config.country, way), frame[TEST_COLUMNS])
-    write_json(paths.judged(language, config.country), judge.report())
+        write_parquet(paths.evaluation(language_folder, config.country, way), frame[TEST_COLUMNS])
+    write_json(paths.judged(language_folder, config.country), judge.report())
 
 
 if __name__ == "__main__":

@@ -25,13 +25,17 @@ def main(config: Config) -> None:
     countries = countries_of(config, known_countries(config.data))
     curves = pd.concat(
         [
-            read_json_lines(paths.trained(language, country, method) / "curves.jsonl").assign(country=country, method=method)
-            for country, language in countries.items()
+            read_json_lines(paths.trained(language_folder, country, method) / "curves.jsonl").assign(
+                country=country, method=method
+            )
+            for country, language_folder in countries.items()
             for method in config.methods
         ],
         ignore_index=True,
     )
-    validation = pd.concat([read_table(paths.validation(language, c)) for c, language in countries.items()], ignore_index=True)
+    validation = pd.concat(
+        [read_table(paths.validation(language_folder, c)) for c, language_folder in countries.items()], ignore_index=True
+    )
     found = read_json(paths.layer)
     note = config.report.note
     made = {

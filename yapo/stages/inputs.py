@@ -26,8 +26,8 @@ def read_items(config: Config, country: str) -> pd.DataFrame:
     return items[items["country"] == country].merge(read_table(paths.split), on="question_id").reset_index(drop=True)
 
 
-def language_of(items: pd.DataFrame) -> str:
-    """The folder name of the items' language."""
+def language_folder_of(items: pd.DataFrame) -> str:
+    """Return the folder name of the items' language."""
     return folder_of(str(items["language"].iloc[0]), "language")
 
 

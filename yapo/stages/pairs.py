@@ -59,13 +59,13 @@ class PreparedPairs:
         return cls(store, pd.concat(rows, ignore_index=True), first.model, data_hash)
 
 
-def read_prepared(paths: Paths, language: str, country: str, task: Task) -> PreparedPairs:
+def read_prepared(paths: Paths, language_folder: str, country: str, task: Task) -> PreparedPairs:
     """Read the pairs and open their activations.
 
     Raises:
         YapoError: a file is missing or damaged, or the two were not made together.
     """
-    path, pairs = paths.store(language, country, task), paths.pairs(language, country, task)
+    path, pairs = paths.store(language_folder, country, task), paths.pairs(language_folder, country, task)
     store, header = ActivationStore.load(path)
     for key in ("model", "data_hash", "pairs_hash"):
         if not isinstance(header.get(key), str):
@@ -81,7 +81,7 @@ def read_prepared(paths: Paths, language: str, country: str, task: Task) -> Prep
 
 def write_prepared(
     config: Config,
-    language: str,
+    language_folder: str,
     task: Task,
     store: ActivationStore,
     rows: pd.DataFrame,
@@ -94,7 +94,7 @@ def write_prepared(
 
     Args:
         config: the configuration of the stage.
-        language: the folder of the country's language.
+        language_folder: the folder of the country's language.
         task: the task of the pairs.
         store: the activations of the pairs that ``rows`` describes.
         lm, sae: the model they were made with, and the autoencoder of its layer.
@@ -105,7 +105,7 @@ def write_prepared(
         YapoError: the autoencoder does not explain the activations.
     """
     paths = Paths.of(config)
-    path, pairs = paths.store(language, config.country, task), paths.pairs(language, config.country, task)
+    path, pairs = paths.store(language_folder, config.country, task), paths.pairs(language_folder, config.country, task)
     explained, l0 = reconstruction_quality(sae, (states[1:] for states in store.hidden))
     check_quality(sae, explained, config.sae.min_explained_variance)
     write_parquet(pairs, rows)

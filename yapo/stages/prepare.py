@@ -12,7 +12,7 @@ from yapo.files import digest, file_digest
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.pairs import parts_of, write_prepared
 from yapo.steering.prepare import prepare
 
@@ -26,21 +26,21 @@ def main(config: Config) -> None:
     paths, layer, prompts = Paths.of(config), read_layer(config), prompt_format(config)
     items = read_items(config, config.country)
     items = items[items["split"] != "test"].reset_index(drop=True)
-    language = language_of(items)
+    language_folder = language_folder_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
-    with CompletionCache(paths.answers(language, config.country), lm, layer, config.model.batch_size) as answers:
+    with CompletionCache(paths.answers(language_folder, config.country), lm, layer, config.model.batch_size) as answers:
         for task in config.tasks:
             completer = Completer(prompts, config.generation, answers)
             completions = completer.unsteered(items, task, f"{config.country} {task} answers")
             correct = exact(items, completions, task)
-            parts = parts_of(paths.store(language, config.country, task))
+            parts = parts_of(paths.store(language_folder, config.country, task))
             limits = (config.model, config.generation, config.data.seed)
             prepared = prepare(lm, layer, items, completions, correct, task, prompts, *limits, sae, parts, config.store.max_bytes)
             data_hash = digest([file_digest(paths.items, paths.split), config.country, task])
             report = {"counts": prepared.counts}
-            write_prepared(config, language, task, prepared.store, prepared.rows, lm, sae, data_hash, report)
+            write_prepared(config, language_folder, task, prepared.store, prepared.rows, lm, sae, data_hash, report)
             log.info("%s %s: %d pairs %s", config.country, task, len(prepared.rows), prepared.counts)
 
 

@@ -63,12 +63,12 @@ class TrainingRun:
         return made
 
 
-def run_record(config: Config, language: str, layer: int, data_hash: str) -> dict[str, Any]:
+def run_record(config: Config, language_folder: str, layer: int, data_hash: str) -> dict[str, Any]:
     """Return the contents of ``run.json``, which the stage ``train`` leaves beside its vectors."""
     return {
         "method": config.method.name,
         "country": config.country,
-        "language": language,
+        "language": language_folder,
         "seed": config.train.seed,
         "layer": layer,
         "config": {name: asdict(getattr(config, name)) for name in GROUPS},
@@ -77,9 +77,9 @@ def run_record(config: Config, language: str, layer: int, data_hash: str) -> dic
     }
 
 
-def training_runs(paths: Paths, language: str, country: str, methods: Sequence[str]) -> list[TrainingRun]:
+def training_runs(paths: Paths, language_folder: str, country: str, methods: Sequence[str]) -> list[TrainingRun]:
     """The training of every method for a country."""
-    return [TrainingRun.of(paths.trained(language, country, method)) for method in methods]
+    return [TrainingRun.of(paths.trained(language_folder, country, method)) for method in methods]
 
 
 def model_name(made: TrainingRun) -> str:

@@ -30,9 +30,9 @@ def main(config: Config, overrides: Sequence[str]) -> None:
     """Write ``report.html``; ``overrides`` are those that ``config`` was composed from, for its commands."""
     paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
-    validation = [read_table(paths.validation(language, country)) for country, language in countries.items()]
-    country, language = next(iter(countries.items()))
-    made = training_runs(paths, language, country, config.methods)
+    validation = [read_table(paths.validation(language_folder, country)) for country, language_folder in countries.items()]
+    country, language_folder = next(iter(countries.items()))
+    made = training_runs(paths, language_folder, country, config.methods)
     own = own_settings(made, overrides)
     summary, by_language = (
         read_numbers(paths.root / "tables" / f"{name}.csv") for name in ("summary", "table3_rca_pnlg_language")

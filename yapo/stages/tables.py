@@ -34,7 +34,7 @@ def main(config: Config) -> None:
 
 def _read_all(paths: Paths, countries: Mapping[str, str], way: str) -> pd.DataFrame:
     """Read the test answers of all countries, by the first way to answer multiple choice or another one."""
-    frames = [read_table(paths.evaluation(language, country, way)) for country, language in countries.items()]
+    frames = [read_table(paths.evaluation(language_folder, country, way)) for country, language_folder in countries.items()]
     return pd.concat(frames, ignore_index=True)
 
 

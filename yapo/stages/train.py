@@ -36,16 +36,16 @@ def main(config: Config) -> None:
     paths, layer, method = Paths.of(config), read_layer(config), get_method(config.method.name)
     known = known_countries(config.data)
     check_country(config.country, known)
-    language = known[config.country]
-    folder = paths.trained(language, config.country, config.method.name)
-    prepared = {task: read_prepared(paths, language, config.country, task) for task in config.tasks}
+    language_folder = known[config.country]
+    folder = paths.trained(language_folder, config.country, config.method.name)
+    prepared = {task: read_prepared(paths, language_folder, config.country, task) for task in config.tasks}
     sae = read_sae(config, layer, next(iter(prepared.values())).store.hidden[0].shape[-1])
     models, settings = models_of(config), (config.method, config.train, config.prompts)
     inputs, vectors = dict[Task, FitInputs](), dict[Path, TrainedVector]()
     with CurvesFile(folder / "curves.jsonl") as curves:
         for task, pairs in prepared.items():
             sets, checkpoint = train_sets(pairs.rows, config.settings), folder / f"{task}.checkpoint.safetensors"
-            extra = {"country": config.country, "language": language, "task": task}
+            extra = {"country": config.country, "language": language_folder, "task": task}
             inputs[task] = fit_inputs(pairs, sets, layer, sae, models, *settings, curves.of(task), checkpoint, extra)
         for task, given in inputs.items():
             learned = method.fit(given)
@@ -59,7 +59,7 @@ def main(config: Config) -> None:
         for path, vector in vectors.items():
             vector.save(path)
         data_hash = digest([pairs.data_hash for pairs in prepared.values()])
-        write_json(folder / "run.json", run_record(config, language, layer, data_hash))
+        write_json(folder / "run.json", run_record(config, language_folder, layer, data_hash))
         curves.keep()
     for checkpoint in folder.glob("*.checkpoint.safetensors"):
         checkpoint.unlink()

@@ -83,13 +83,13 @@ class VectorReader:
     def __init__(self, config: Config, lm: LanguageModel, layer: int) -> None:
         self.paths, self.interventions = Paths.of(config), ModelInterventions(config, lm, layer)
 
-    def read(self, language: str, country: str, method: str, task: Task, setting: Setting) -> ChosenVector:
+    def read(self, language_folder: str, country: str, method: str, task: Task, setting: Setting) -> ChosenVector:
         """Read the chosen vector.
 
         Raises:
             YapoError: the country has no such vector, or it was made for another model, layer or autoencoder.
         """
-        path = self.paths.vector(language, country, method, task, setting)
+        path = self.paths.vector(language_folder, country, method, task, setting)
         if not path.exists():
             raise YapoError(
                 f"{path}: {country} has no vector by {method} yet; run the stage evaluate for country={country} first"
@@ -102,11 +102,11 @@ class VectorReader:
         return ChosenVector(vector.values, intervention, info.steer_bos, info.multiplier, epoch)
 
 
-def trained_vectors(config: Config, paths: Paths, language: str) -> dict[Key, TrainedVector]:
+def trained_vectors(config: Config, paths: Paths, language_folder: str) -> dict[Key, TrainedVector]:
     """Read every trained vector of the country."""
     return {
         (method, task, setting): TrainedVector.load(
-            paths.trained(language, config.country, method) / f"{task}-{setting}.safetensors"
+            paths.trained(language_folder, config.country, method) / f"{task}-{setting}.safetensors"
         )
         for method in config.methods
         for task in config.tasks

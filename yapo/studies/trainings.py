@@ -21,7 +21,7 @@ from yapo.evaluation.scoring import Answerer
 from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.paths import Paths
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.steering.activations import reencode
 from yapo.steering.interventions import Intervention
@@ -57,7 +57,7 @@ class TrainingSetup:
     def open(cls, config: Config, name: str) -> TrainingSetup:
         """Load everything; ``name`` is the study's and the method's, as in ``studies/<name>.parquet``."""
         layer, items = read_layer(config), read_items(config, config.country)
-        path = Paths.of(config).study_rows(name, language_of(items), config.country)
+        path = Paths.of(config).study_rows(name, language_folder_of(items), config.country)
         lm = load_language_model(config.model)
         lm.check_layer(layer)
         sae = read_sae(config, layer, lm.d_model).to(lm.device)
@@ -67,8 +67,8 @@ class TrainingSetup:
 
     def cell(self, task: Task, setting: Setting) -> TrainingCell:
         """Read the pairs of one task and setting."""
-        paths, language = Paths.of(self.config), language_of(self.items)
-        pairs = read_prepared(paths, language, self.config.country, task)
+        paths, language_folder = Paths.of(self.config), language_folder_of(self.items)
+        pairs = read_prepared(paths, language_folder, self.config.country, task)
         (part,) = train_sets(pairs.rows, [setting])
         return TrainingCell(self, task, setting, pairs, part, self.sae)
 

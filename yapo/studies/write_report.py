@@ -46,7 +46,11 @@ def read_rows(config: Config, name: str, *files: str) -> pd.DataFrame:
     """
     paths, countries = Paths.of(config), study_countries(config, name)
     names = files or get_study(name).row_names(config) or _refuse(config, name, "methods")
-    frames = [read_table(paths.study_rows(file, language, country)) for country, language in countries.items() for file in names]
+    frames = [
+        read_table(paths.study_rows(file, language_folder, country))
+        for country, language_folder in countries.items()
+        for file in names
+    ]
     return pd.concat(frames, ignore_index=True)
 
 

@@ -22,7 +22,7 @@ from yapo.files import write_json, write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, read_items, read_layer
+from yapo.stages.inputs import language_folder_of, read_items, read_layer
 from yapo.stages.vectors import VectorReader, check_vectors
 
 READS = (
@@ -55,13 +55,13 @@ def main(config: Config) -> None:
     conversations = load_questions(Path(wanted.conversations), "studies.dspa_study.conversations")
     instructions = load_questions(Path(wanted.instructions), "studies.dspa_study.instructions")
     items = read_items(config, config.country)
-    language = language_of(items)
+    language_folder = language_folder_of(items)
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, layer)
-    vectors = {m: reader.read(language, config.country, m, wanted.chat_task, wanted.setting) for m in config.methods}
+    vectors = {m: reader.read(language_folder, config.country, m, wanted.chat_task, wanted.setting) for m in config.methods}
     conditions = [Condition(), *(vector.chosen for vector in vectors.values())]
     limit = wanted.max_new_tokens or config.generation.max_new_tokens("open_ended")
-    path = Paths.of(config).study_rows(NAME, language, config.country)
+    path = Paths.of(config).study_rows(NAME, language_folder, config.country)
     with CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size) as cache:
         talks, answers = (
             converse(cache, questions, conditions, limit, config.model.max_prompt_tokens)

@@ -14,7 +14,7 @@ from yapo.evaluation.decoding import Condition
 from yapo.files import write_parquet
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of
+from yapo.stages.inputs import language_folder_of
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.steering.method import FitInputs, Models, read_options
 from yapo.steering.methods.dspa.edit import Conditional
@@ -78,12 +78,12 @@ def main(config: Config) -> None:
             inputs = cell.inputs([cell.part], config.method, train, lambda _: None, setup.path)
             tried = variants(options, wanted.changes, layers, wanted.pairs, wanted.subsets, len(cell.part.train))
             fitted = fit_variants(inputs, cell.part, tried, config.data.seed)
-            chosen = reader.read(language_of(setup.items), config.country, METHOD, task, wanted.setting)
+            chosen = reader.read(language_folder_of(setup.items), config.country, METHOD, task, wanted.setting)
             edits = _edits(inputs.models, fitted, setup.lm.device)
             frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
             costs.append(_costs(inputs, cell, fitted[0]))
     write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**_place(setup))[COLUMNS])
-    flops = Paths.of(config).study_rows(FLOPS, language_of(setup.items), config.country)
+    flops = Paths.of(config).study_rows(FLOPS, language_folder_of(setup.items), config.country)
     write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(setup)))
 
 

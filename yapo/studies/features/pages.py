@@ -132,9 +132,9 @@ def file_name(method: str, task: Task, setting: Setting) -> str:
     return f"{method}-{task}-{setting}.html"
 
 
-def folder_name(language: str, country: str) -> str:
+def folder_name(language_folder: str, country: str) -> str:
     """Return the folder of a country's pages."""
-    return f"{language}-{country}"
+    return f"{language_folder}-{country}"
 
 
 def vector_page(content: VectorPage) -> str:

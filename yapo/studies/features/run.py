@@ -17,7 +17,7 @@ from yapo.models.sae_release import listed, neuronpedia
 from yapo.paths import Paths
 from yapo.reporting.names import label
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, read_items, read_layer, read_sae
+from yapo.stages.inputs import language_folder_of, read_items, read_layer, read_sae
 from yapo.stages.vectors import check_vectors
 from yapo.steering.activations import ActivationStore
 from yapo.steering.training.train_sets import train_sets
@@ -55,7 +55,7 @@ class CountryPages:
 
     config: Config
     paths: Paths
-    language: str
+    language_folder: str
     country: str
     neuronpedia: str
     lens: LogitLens
@@ -63,7 +63,7 @@ class CountryPages:
     def vectors(self, task: Task, setting: Setting) -> dict[str, SteeringVector]:
         """Return the chosen vector of each method whose edit does not depend on the prompt."""
         return {
-            method: SteeringVector.load(self.paths.vector(self.language, self.country, method, task, setting))
+            method: SteeringVector.load(self.paths.vector(self.language_folder, self.country, method, task, setting))
             for method in of_kind("directions", self.config.methods)
         }
 
@@ -90,7 +90,7 @@ class CountryPages:
                 measured.vector, self.lens.sae, sources.texts, measured.top, fact, topic, wanted.examples, self.config.report.seed
             )
             page = VectorPage(
-                self.language,
+                self.language_folder,
                 self.country,
                 method,
                 task,
@@ -104,7 +104,7 @@ class CountryPages:
                 page_notes(wanted.examples, note, self.neuronpedia),
                 self.neuronpedia,
             )
-            folder = self.paths.root / NAME / folder_name(self.language, self.country)
+            folder = self.paths.root / NAME / folder_name(self.language_folder, self.country)
             write_text(folder / file_name(method, task, setting), vector_page(page))
             rows += [
                 {"method": method, "rank": rank, **_top_row(measured, item, self.lens, sources)}
@@ -147,12 +147,12 @@ def main(config: Config) -> None:
     lm = load_language_model(config.model, first=layer + 1)  # of which the head alone is used
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     page_id = neuronpedia(listed(config.sae, layer)) if config.sae.release else ""
-    language = language_of(items)
-    pages = CountryPages(config, paths, language, config.country, page_id, LogitLens(lm, sae))
+    language_folder = language_folder_of(items)
+    pages = CountryPages(config, paths, language_folder, config.country, page_id, LogitLens(lm, sae))
     vectors, tops = [], []
     for task in tasks:
-        store, _ = ActivationStore.load(paths.store(language, config.country, task))
-        rows = read_table(paths.pairs(language, config.country, task))
+        store, _ = ActivationStore.load(paths.store(language_folder, config.country, task))
+        rows = read_table(paths.pairs(language_folder, config.country, task))
         rows = rows.assign(topic=rows["question_id"].map(topics))
         for setting, part in zip(config.settings, train_sets(rows, config.settings), strict=True):
             texts = Texts.of(store, part.validation, lm.device)
@@ -164,8 +164,8 @@ def main(config: Config) -> None:
                 sources = SourceTexts(store, read, rows["topic"].tolist())
                 top_rows = pages.write(task, setting, found, sources, rows, len(part.validation))
                 tops += [{**here, **row} for row in top_rows]
-    write_parquet(paths.study_rows(NAME, language, config.country), pd.DataFrame(vectors))
-    write_parquet(paths.study_rows(TOP, language, config.country), pd.DataFrame(tops))
+    write_parquet(paths.study_rows(NAME, language_folder, config.country), pd.DataFrame(vectors))
+    write_parquet(paths.study_rows(TOP, language_folder, config.country), pd.DataFrame(tops))
 
 
 def _vector_row(measured: VectorEffects, texts: Texts) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
 
 READS = ("prompts", "model", "generation", "judge", "tasks")
 COLUMNS = ["language", "country", "task", "way", "variant", "question_id", "phrasing", "score", "parsed", "chance"]
@@ -31,9 +31,9 @@ def main(config: Config) -> None:
         chance: score of a guess, 1 / number of options; missing for open-ended questions.
     """
     paths, items = Paths.of(config), read_items(config, config.country)
-    items, language = items[items["split"] != "test"].reset_index(drop=True), language_of(items)
+    items, language_folder = items[items["split"] != "test"].reset_index(drop=True), language_folder_of(items)
     lm, judge = load_language_model(config.model), get_judge(config.judge)
-    path = paths.study_rows("gap", language, config.country)
+    path = paths.study_rows("gap", language_folder, config.country)
     frames = []
     with CompletionCache(path.with_suffix(".json"), lm, read_layer(config), config.model.batch_size) as cache:
         for task in config.tasks:

@@ -45,10 +45,10 @@ def main(config: Config) -> None:
     paths, settings = Paths.of(config), config.knowledge
     known = known_countries(config.data)
     check_country(config.country, known)
-    language = known[config.country]
+    language_folder = known[config.country]
     folder = paths.root / "knowledge"
     questions, before = Questions(settings, folder / "tasks"), read_table(folder / "baseline.parquet")
-    vectors = {method: _vector(config, paths, language, method) for method in config.methods}
+    vectors = {method: _vector(config, paths, language_folder, method) for method in config.methods}
     lm = load_language_model(config.model)
     model = SteeredLM(lm, batch_size=settings.batch_size)
     layers = {layer for vector in vectors.values() for layer in vector.autoencoders}
@@ -59,9 +59,10 @@ def main(config: Config) -> None:
         rows = questions.ask(model)
         check_same_questions(rows, before)
         frames.append(rows.assign(method=method, multiplier=vector.info.multiplier))
+    language = read_items(config, config.country)["language"].iloc[0]
     rows = pd.concat(frames, ignore_index=True).assign(language=language, country=config.country)
     rows["about"] = rows["task"].map(_about(config.country, known)).fillna("")
-    write_parquet(paths.study_rows(NAME, language, config.country), rows[COLUMNS])
+    write_parquet(paths.study_rows(NAME, language_folder, config.country), rows[COLUMNS])
 
 
 def _control(config: Config, lm: LanguageModel, saes: dict[int, SAE], vectors: dict[str, SteeringVector]) -> SteeringVector:
@@ -84,13 +85,13 @@ def _condition(vector: SteeringVector, lm: LanguageModel, saes: dict[int, SAE]) 
     return Condition(intervention, vector.info.multiplier * vector.values, vector.info.steer_bos)
 
 
-def _vector(config: Config, paths: Paths, language: str, method: str) -> SteeringVector:
+def _vector(config: Config, paths: Paths, language_folder: str, method: str) -> SteeringVector:
     """Return the vector chosen for a country by a method."""
     task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
     for key, value, made in (("vector_task", task, config.tasks), ("vector_setting", setting, config.settings)):
         if value not in made:
             raise YapoError(f"knowledge.{key}={value}: the study has vectors for {', '.join(made)}; choose one of them")
-    return SteeringVector.load(paths.vector(language, config.country, method, task, setting))
+    return SteeringVector.load(paths.vector(language_folder, config.country, method, task, setting))
 
 
 def _about(country: str, known: dict[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
 from yapo.stages.vectors import ChosenVector, VectorReader, check_vectors
 from yapo.studies.lambda_sweep.coherence import coherence
 
@@ -65,10 +65,10 @@ def main(config: Config) -> None:
     for setting in config.studies.lambda_sweep.settings:
         check_vectors(config, "studies.lambda_sweep.settings", setting=setting)
     items = read_items(config, config.country)
-    items, language = items[items["split"] == "validation"], language_of(items)
+    items, language_folder = items[items["split"] == "validation"], language_folder_of(items)
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, layer)
-    path = paths.study_rows(NAME, language, config.country)
+    path = paths.study_rows(NAME, language_folder, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
     frames = []
@@ -78,7 +78,7 @@ def main(config: Config) -> None:
             residuals = [Residual.of(lm, layer, answerer.token_ids(side, task)[:CONTROL_PROMPTS]) for side in sides.values()]
             points = []
             for setting in config.studies.lambda_sweep.settings:
-                vectors = {m: reader.read(language, config.country, m, task, setting) for m in config.methods}
+                vectors = {m: reader.read(language_folder, config.country, m, task, setting) for m in config.methods}
                 points += _points(config, setting, vectors, residuals)
             for side, residual in zip(sides.values(), residuals, strict=True):
                 frames += [rows.assign(task=task) for rows in _answers(answerer, side, task, points, residual)]

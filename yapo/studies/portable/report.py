@@ -32,7 +32,9 @@ def main(config: Config) -> None:
     """Write ``tables/portable.*``."""
     paths = Paths.of(config)
     countries = countries_of(config, known_countries(config.data))
-    rows = pd.concat([read_table(paths.portable_scores(language, country)) for country, language in countries.items()])
+    rows = pd.concat(
+        [read_table(paths.portable_scores(language_folder, country)) for country, language_folder in countries.items()]
+    )
     write_tables({NAME: portable_table(rows.reset_index(drop=True), table_options(config))}, paths.root / "tables")
 
 

@@ -19,7 +19,7 @@ from yapo.models.language_model import load_language_model
 from yapo.models.sae import SAE
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer, read_sae
 from yapo.stages.pairs import read_prepared
 from yapo.steering.interventions import Dense, Sparse
 from yapo.steering.portable import carry, pruned, stand_in
@@ -38,32 +38,32 @@ def main(config: Config) -> None:
     """Write ``portable/<method>/<task>-<setting>.safetensors`` for ``country``, and the validation scores of each form."""
     paths, layer = Paths.of(config), read_layer(config)
     items = read_items(config, config.country)
-    language = language_of(items)
+    language_folder = language_folder_of(items)
     lm = load_language_model(config.model)
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     cache = CompletionCache(
-        paths.country(language, config.country) / "portable" / "completions.json", lm, layer, config.model.batch_size
+        paths.country(language_folder, config.country) / "portable" / "completions.json", lm, layer, config.model.batch_size
     )
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache)
     with cache:
-        rows = _every_vector(config, paths, evaluator, sae, language)
+        rows = _every_vector(config, paths, evaluator, sae, language_folder)
     scores = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["form", "features", "score"])
     write_parquet(
-        paths.portable_scores(language, config.country),
+        paths.portable_scores(language_folder, config.country),
         scores.assign(language=items["language"].iloc[0], country=config.country),
     )
 
 
-def _every_vector(config: Config, paths: Paths, evaluator: Evaluator, sae: SAE, language: str) -> list[pd.DataFrame]:
+def _every_vector(config: Config, paths: Paths, evaluator: Evaluator, sae: SAE, language_folder: str) -> list[pd.DataFrame]:
     """Write the portable form of every chosen vector; the validation items of each form of the sparse ones."""
     rows = []
     for task in config.tasks:
-        pairs = read_prepared(paths, language, config.country, task)
+        pairs = read_prepared(paths, language_folder, config.country, task)
         store, sets = pairs.store, {part.name: part for part in train_sets(pairs.rows, config.settings)}
         for method in config.methods:
             for setting in config.settings:
                 place = (method, task, setting)
-                vector = SteeringVector.load(paths.vector(language, config.country, *place))
+                vector = SteeringVector.load(paths.vector(language_folder, config.country, *place))
                 if vector.space.of_features:
                     first = 0 if vector.info.steer_bos else 1
                     states = [store.hidden[i][first:] for i in sets[setting].train[:STAND_IN_PAIRS]]
@@ -71,7 +71,7 @@ def _every_vector(config: Config, paths: Paths, evaluator: Evaluator, sae: SAE, 
                     rows.append(measured.assign(method=method, task=task, setting=setting))
                 if vector.space.reads_prompt:
                     log.info("%s %s %s: kept as it is; its edit depends on the prompt", *place)
-                vector.save(paths.portable(language, config.country, *place))
+                vector.save(paths.portable(language_folder, config.country, *place))
     return rows
 
 

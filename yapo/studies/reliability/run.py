@@ -13,7 +13,7 @@ from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_of, read_items, read_layer
+from yapo.stages.inputs import language_folder_of, read_items, read_layer
 from yapo.stages.pairs import PreparedPairs, read_prepared
 from yapo.stages.vectors import ChosenVector, VectorReader
 from yapo.steering.methods import get_method
@@ -33,26 +33,26 @@ def main(config: Config) -> None:
         pairs: number of training pairs.
     """
     paths, layer, setting = Paths.of(config), read_layer(config), config.studies.reliability.setting
-    language = language_of(read_items(config, config.country))
-    answers = read_table(paths.evaluation(language, config.country))
+    language_folder = language_folder_of(read_items(config, config.country))
+    answers = read_table(paths.evaluation(language_folder, config.country))
     answers = answers[answers["setting"] == setting]
     lm = load_language_model(config.model)
     reader = VectorReader(config, lm, layer)
     frames = []
     for task in config.tasks:
-        pairs = read_prepared(paths, language, config.country, task)
+        pairs = read_prepared(paths, language_folder, config.country, task)
         chosen, rejected = (side.to(lm.device) for side in answer_states(pairs, setting))
         of_task = answers[answers["task"] == task]
         baseline = of_task[of_task["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
         for method in config.methods:
-            vector = reader.read(language, config.country, method, task, setting)
+            vector = reader.read(language_folder, config.country, method, task, setting)
             along = (
                 None if get_method(method).space.reads_prompt else separability(chosen, rejected, mean_direction(vector, chosen))
             )
             rows = of_task[of_task["method"] == method].join(baseline, on=ITEM)
             measured = {"agreement": cosine_agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
             frames.append(rows[["language", "country", "task", "method", *ITEM, "score", "baseline"]].assign(**measured))
-    write_parquet(paths.study_rows("reliability", language, config.country), pd.concat(frames, ignore_index=True))
+    write_parquet(paths.study_rows("reliability", language_folder, config.country), pd.concat(frames, ignore_index=True))
 
 
 def answer_states(pairs: PreparedPairs, setting: Setting) -> tuple[Tensor, Tensor]:

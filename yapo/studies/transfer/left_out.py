@@ -40,12 +40,12 @@ def main(config: Config) -> None:
         )
     known = known_countries(config.data)
     check_country(config.country, known)
-    language, setting = known[config.country], config.studies.transfer.setting
-    pools, path = pools_of(config, known, language), left_out_path(paths, language, config.method.name)
+    language_folder, setting = known[config.country], config.studies.transfer.setting
+    pools, path = pools_of(config, known, language_folder), left_out_path(paths, language_folder, config.method.name)
 
     models, vectors, infos = models_of(config), {}, {}
     for task in config.tasks if pools else []:
-        parts = {country: read_prepared(paths, language, country, task) for country in pools}
+        parts = {country: read_prepared(paths, language_folder, country, task) for country in pools}
         sae = read_sae(config, layer, next(iter(parts.values())).store.hidden[0].shape[-1])
         for country, pool in pools.items():
             pairs = PreparedPairs.joined({other: parts[other] for other in pool})
@@ -71,21 +71,23 @@ def main(config: Config) -> None:
     save_tensors(path, vectors, {"vectors": infos})
 
 
-def pools_of(config: Config, known: dict[str, str], language: str) -> dict[str, list[str]]:
+def pools_of(config: Config, known: dict[str, str], language_folder: str) -> dict[str, list[str]]:
     """Return for each country of the study with that language all of its others; empty where there is only one."""
-    countries = [c for c, spoken in studied(config, known, config.studies.transfer.countries).items() if spoken == language]
+    countries = [
+        c for c, spoken in studied(config, known, config.studies.transfer.countries).items() if spoken == language_folder
+    ]
     pools = {country: [other for other in countries if other != country] for country in countries}
     return pools if len(countries) > 1 else {}
 
 
-def left_out_path(paths: Paths, language: str, method: str) -> Path:
+def left_out_path(paths: Paths, language_folder: str, method: str) -> Path:
     """Return the file of a method's vectors of a language."""
-    return paths.root / language / "left_out" / f"{method}.safetensors"
+    return paths.root / language_folder / "left_out" / f"{method}.safetensors"
 
 
-def read_left_out(paths: Paths, language: str, method: str, country: str, task: Task) -> TrainedVector:
+def read_left_out(paths: Paths, language_folder: str, method: str, country: str, task: Task) -> TrainedVector:
     """Return the vector of all countries of a language but one."""
-    path, name = left_out_path(paths, language, method), f"{country}/{task}"
+    path, name = left_out_path(paths, language_folder, method), f"{country}/{task}"
     tensors, header = load_tensors(path)
     if name not in tensors:
         raise YapoError(f"{path}: has no vector {name}; run `python -m yapo.studies.transfer.left_out` with the same settings")

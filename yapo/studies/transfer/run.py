@@ -56,28 +56,28 @@ def main(config: Config) -> None:
     known = known_countries(config.data)
     check_country(config.country, known)
     check_vectors(config, "studies.transfer.setting", setting=transfer.setting)
-    countries, language = studied(config, known, transfer.countries), known[config.country]
+    countries, language_folder = studied(config, known, transfer.countries), known[config.country]
     lm = load_language_model(config.model)
-    path = paths.study_rows(NAME, language, config.country)
+    path = paths.study_rows(NAME, language_folder, config.country)
     cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
     reader = VectorReader(config, lm, layer)
     items = read_items(config, config.country)
     items = items[items["split"] == "test"]
-    siblings = {c: read_items(config, c) for c, spoken in countries.items() if spoken == language and c != config.country}
+    siblings = {c: read_items(config, c) for c, spoken in countries.items() if spoken == language_folder and c != config.country}
     few = items["question_id"].isin(sampled_facts(items, transfer.cross_language_facts, config.data.seed))
     frames = []
     with cache:
         for task in config.tasks:
-            left_out = _left_out(config, reader, answerer, siblings, language, task) if siblings else []
-            near = [Origin("baseline"), *left_out, *_sources(config, reader, countries, language, task, near=True)]
-            far = _sources(config, reader, countries, language, task, near=False) if few.any() else []
+            left_out = _left_out(config, reader, answerer, siblings, language_folder, task) if siblings else []
+            near = [Origin("baseline"), *left_out, *_sources(config, reader, countries, language_folder, task, near=True)]
+            far = _sources(config, reader, countries, language_folder, task, near=False) if few.any() else []
             for variant in VARIANTS:
                 side = items[items["variant"] == variant]
                 answered = _answers(answerer, side, task, near)
                 if far:
                     answered += _answers(answerer, side[few.loc[side.index]], task, far)
-                answered.append(_prompt_control(paths, language, config.country, task, transfer.setting, variant))
+                answered.append(_prompt_control(paths, language_folder, config.country, task, transfer.setting, variant))
                 frames.append(_compared(pd.concat(answered, ignore_index=True), siblings, side, task))
     rows = pd.concat(frames, ignore_index=True).assign(setting=transfer.setting, country=config.country)
     write_parquet(path, rows.assign(language=items["language"].iloc[0])[COLUMNS])
@@ -108,12 +108,12 @@ def sampled_facts(items: pd.DataFrame, number: int | None, seed: int) -> list[st
 
 
 def _sources(
-    config: Config, reader: VectorReader, countries: dict[str, str], language: str, task: Task, *, near: bool
+    config: Config, reader: VectorReader, countries: dict[str, str], language_folder: str, task: Task, *, near: bool
 ) -> list[Origin]:
     """Return the chosen vectors of every country of this language, or of every other one."""
     found = []
     for country, spoken in countries.items():
-        if (spoken == language) == near:
+        if (spoken == language_folder) == near:
             relation = "own" if country == config.country else "same language" if near else "other languages"
             for method in config.methods:
                 vector = reader.read(spoken, country, method, task, config.studies.transfer.setting)
@@ -122,14 +122,14 @@ def _sources(
 
 
 def _left_out(
-    config: Config, reader: VectorReader, answerer: Answerer, siblings: dict[str, pd.DataFrame], language: str, task: Task
+    config: Config, reader: VectorReader, answerer: Answerer, siblings: dict[str, pd.DataFrame], language_folder: str, task: Task
 ) -> list[Origin]:
     """Return vectors of this country's siblings together, at the epoch and λ that are best on the siblings' validation items."""
     setting = config.studies.transfer.setting
     candidates: dict[Key, Candidate] = {}
     for method in config.studies.transfer.left_out_methods:
         if method in config.methods:
-            trained = read_left_out(reader.paths, language, method, config.country, task)
+            trained = read_left_out(reader.paths, language_folder, method, config.country, task)
             if trained.info.extra["pool"] != list(siblings):
                 raise YapoError(
                     f"{method} without {config.country}: made of {', '.join(trained.info.extra['pool'])}, but this study has "
@@ -172,9 +172,11 @@ def _answers(answerer: Answerer, items: pd.DataFrame, task: Task, sources: Seque
     ]
 
 
-def _prompt_control(paths: Paths, language: str, country: str, task: Task, setting: Setting, variant: Variant) -> pd.DataFrame:
+def _prompt_control(
+    paths: Paths, language_folder: str, country: str, task: Task, setting: Setting, variant: Variant
+) -> pd.DataFrame:
     """Return the answers to the prompt that names the country, from the stage evaluate."""
-    rows = read_table(paths.evaluation(language, country))
+    rows = read_table(paths.evaluation(language_folder, country))
     wanted = (rows["method"] == "prompt") & (rows["task"] == task) & (rows["setting"] == setting) & (rows["variant"] == variant)
     return rows[wanted].assign(source="", relation="prompt", epoch=0, multiplier=0.0)
 
