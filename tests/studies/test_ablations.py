@@ -254,13 +254,15 @@ def test_ablations_table_figure_and_finding(overrides: list[str]) -> None:
 def test_losses_use_the_experiment_s_beta(overrides: list[str]) -> None:
     """Against -log σ(dβm) of the margins themselves, both ways."""
     config = compose([*overrides, "method=bipo", "train.beta=0.4"])
-    cell = TrainingSetup.open(config, "ablations_bipo").cell("open_ended", "nonlocalized")
-    v = torch.randn(cell.setup.lm.d_model, generator=torch.Generator().manual_seed(0))
-    edit, rows = Dense(cell.setup.lm.d_model), cell.part.validation
+    training = TrainingSetup.open(config, "ablations_bipo").training("open_ended", "nonlocalized")
+    v = torch.randn(training.setup.lm.d_model, generator=torch.Generator().manual_seed(0))
+    edit, rows = Dense(training.setup.lm.d_model), training.part.validation
     for multiplier in (1.0, -1.0):
-        margins, _ = measure_pairs(cell.setup.lm, cell.setup.layer, edit, cell.prepared.store, rows, multiplier * v, False, 64)
+        margins, _ = measure_pairs(
+            training.setup.lm, training.setup.layer, edit, training.prepared.store, rows, multiplier * v, False, 64
+        )
         expected = torch.log1p(torch.exp(-multiplier * 0.4 * margins))
-        np.testing.assert_allclose(cell.measure(edit, v, multiplier)["loss"], expected, rtol=1e-5)
+        np.testing.assert_allclose(training.measure(edit, v, multiplier)["loss"], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("key", "setting"), [("countries", "countries=[nepal]"), ("methods", "methods=[yapo]")])

@@ -344,5 +344,5 @@ def test_pairs_of_another_preparation_are_refused(overrides: list[str]) -> None:
     kept = path.read_bytes()
     pd.read_parquet(path).assign(phrasing=9).to_parquet(path)
     with pytest.raises(YapoError, match="not the pairs whose activations were kept; run the stage prepare again"):
-        setup.cell("open_ended", "nonlocalized")
+        setup.training("open_ended", "nonlocalized")
     path.write_bytes(kept)

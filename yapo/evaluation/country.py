@@ -76,8 +76,8 @@ class Evaluator:
 
     def baseline_validation(self, tasks: Sequence[Task], settings: Sequence[Setting]) -> pd.DataFrame:
         """Score the unsteered model on validation, as multiplier 0."""
-        cells = [(task, setting) for task in tasks for setting in settings]
-        scored = self.validate([(task, setting, Condition()) for task, setting in cells])
+        task_settings = [(task, setting) for task in tasks for setting in settings]
+        scored = self.validate([(task, setting, Condition()) for task, setting in task_settings])
         return pd.DataFrame(
             [
                 {
@@ -89,20 +89,20 @@ class Evaluator:
                     "selected": True,
                     **score_summary(frame),
                 }
-                for (task, setting), frame in zip(cells, scored, strict=True)
+                for (task, setting), frame in zip(task_settings, scored, strict=True)
             ]
         )
 
     def test(
-        self, candidates: dict[Key, Candidate], chosen: dict[Key, Trial], cells: Sequence[tuple[Task, Setting]], seed: int
+        self, candidates: dict[Key, Candidate], chosen: dict[Key, Trial], task_settings: Sequence[tuple[Task, Setting]], seed: int
     ) -> pd.DataFrame:
         """Answer the test items by the baseline, both controls and every chosen vector; one row per item and condition."""
         plan: list[tuple[str, Task, Setting, Condition, Trial | None]] = []
-        for task, setting in cells:
+        for task, setting in task_settings:
             plan.append(("baseline", task, setting, Condition(), None))
-            of_cell = {key: trial for key, trial in chosen.items() if key[1:] == (task, setting)}
-            plan.append(("random", task, setting, self._random(candidates, of_cell, task, setting, seed), None))
-            plan += [(key[0], task, setting, candidates[key].condition(trial), trial) for key, trial in of_cell.items()]
+            chosen_here = {key: trial for key, trial in chosen.items() if key[1:] == (task, setting)}
+            plan.append(("random", task, setting, self._random(candidates, chosen_here, task, setting, seed), None))
+            plan += [(key[0], task, setting, candidates[key].condition(trial), trial) for key, trial in chosen_here.items()]
         scored = self._score_all([(task, setting, condition) for _, task, setting, condition, _ in plan], "test")
         frames = [
             frame.assign(
@@ -114,12 +114,12 @@ class Evaluator:
             )
             for (method, task, setting, _, trial), frame in zip(plan, scored, strict=True)
         ]
-        return pd.concat([*frames, *self._named(cells)], ignore_index=True)
+        return pd.concat([*frames, *self._named(task_settings)], ignore_index=True)
 
-    def _named(self, cells: Sequence[tuple[Task, Setting]]) -> list[pd.DataFrame]:
+    def _named(self, task_settings: Sequence[tuple[Task, Setting]]) -> list[pd.DataFrame]:
         """Ask the prompt control: every question in the form that names the country, scored as the item it stands for."""
         frames = []
-        for task, setting in cells:
+        for task, setting in task_settings:
             items = self._items(setting, "test")
             localized = self.items[self.items["variant"] == "localized"].set_index(["question_id", "phrasing"])
             questions = localized["question"].reindex(pd.MultiIndex.from_frame(items[["question_id", "phrasing"]]))
@@ -135,12 +135,12 @@ class Evaluator:
         return frames
 
     def _random(
-        self, candidates: dict[Key, Candidate], of_cell: dict[Key, Trial], task: Task, setting: Setting, seed: int
+        self, candidates: dict[Key, Candidate], chosen_here: dict[Key, Trial], task: Task, setting: Setting, seed: int
     ) -> Condition:
-        """Return a random direction that moves the residual stream as far as the strongest chosen vector of the cell does."""
+        """Return a random direction that moves the residual stream as far as the strongest chosen vector of task and setting."""
         prompts = self.answerer.token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
         residual = Residual.of(self.lm, self.layer, prompts)
-        moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in of_cell.items()]
+        moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in chosen_here.items()]
         return random_control(moved, self.lm.d_model, seed)
 
     def _score_all(self, requests: Sequence[tuple[Task, Setting, Condition]], split: str) -> list[pd.DataFrame]:

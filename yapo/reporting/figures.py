@@ -175,9 +175,11 @@ def summary(scores: pd.DataFrame, note: str = "") -> Figure:
     for row, task in enumerate(tasks):
         for column, setting in enumerate(settings):
             axes = grid[row, column]
-            here = {cell["method"]: cell for cell in records(scores[(scores["task"] == task) & (scores["setting"] == setting)])}
-            for method, cell in here.items():
-                style.interval_dot(axes, cell, methods.index(method), method, size=6)
+            here = {
+                record["method"]: record for record in records(scores[(scores["task"] == task) & (scores["setting"] == setting)])
+            }
+            for method, record in here.items():
+                style.interval_dot(axes, record, methods.index(method), method, size=6)
             if "baseline" in here:
                 axes.axvline(here["baseline"]["value"], color=style.colour("baseline"), linewidth=0.9, linestyle=":", zorder=0)
             style.name_lines(axes, [label("method", method) for method in methods])

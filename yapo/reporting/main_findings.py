@@ -78,13 +78,13 @@ def layer_finding(found: dict[str, Any]) -> Finding:
 
 def _compared(rows: pd.DataFrame) -> dict[str, Any]:
     """Return the cell of the best method, controls aside, the methods whose intervals overlap with its, and the controls."""
-    found = {str(cell["method"]): {**cell, "digits": _digits(cell)} for cell in records(rows)}
-    methods = {name: cell for name, cell in found.items() if name not in CONTROLS}
-    known = {name: cell for name, cell in methods.items() if not math.isnan(cell["value"])}
+    found = {str(record["method"]): {**record, "digits": _digits(record)} for record in records(rows)}
+    methods = {name: record for name, record in found.items() if name not in CONTROLS}
+    known = {name: record for name, record in methods.items() if not math.isnan(record["value"])}
     best = max(known, key=lambda name: float(known[name]["value"]), default="")
-    level = [name for name, cell in methods.items() if best and name != best and not cell["high"] < found[best]["low"]]
+    level = [name for name, record in methods.items() if best and name != best and not record["high"] < found[best]["low"]]
     return {"best": found.get(best), "level": level, "controls": [found[name] for name in CONTROLS if name in found]}
 
 
-def _digits(cell: dict[str, Any]) -> int:
-    return 1 if max(abs(float(cell["high"])), abs(float(cell["value"]))) > 10 else 2
+def _digits(record: dict[str, Any]) -> int:
+    return 1 if max(abs(float(record["high"])), abs(float(record["value"]))) > 10 else 2

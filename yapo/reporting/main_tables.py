@@ -173,8 +173,8 @@ def _score_table(name: str, parts: Sequence[Results], options: TableOptions) -> 
     return _method_table(name, _SCORE_TITLES[name], caption, data, layout, options)
 
 
-def _score_digits(cell: Mapping[str, Any]) -> int:
-    return score_digits(cell["task"])
+def _score_digits(record: Mapping[str, Any]) -> int:
+    return score_digits(record["task"])
 
 
 def _metric_table(name: str, parts: Sequence[Results], options: TableOptions) -> Table:
@@ -192,8 +192,8 @@ def _metric_table(name: str, parts: Sequence[Results], options: TableOptions) ->
         ("pnlg", "open_ended"): "PNLG, open-ended (closer to 0 is better)",
     }
 
-    def digits(cell: Mapping[str, Any]) -> int:
-        return 1 if by_country and cell["metric"] == "rca" else metrics.PRINTED_DIGITS[cell["task"], cell["metric"]]
+    def digits(record: Mapping[str, Any]) -> int:
+        return 1 if by_country and record["metric"] == "rca" else metrics.PRINTED_DIGITS[record["task"], record["metric"]]
 
     notes = (_PNLG_NOTE, *(() if by_country else (_OVERALL_NOTE,)), *_edge_note(parts))
     layout = Layout(("metric", "task"), heads, digits, headings, notes)
@@ -257,7 +257,10 @@ def _groups(data: pd.DataFrame, layout: Layout) -> tuple[Group, ...]:
         for row, line in part.groupby(list(heads), sort=False):
             names = tuple(map(str, row))
             best = _best(line, digits)
-            cells = {cell["method"]: replace(_cell(cell, digits(cell)), best=cell["method"] in best) for cell in records(line)}
+            cells = {
+                record["method"]: replace(_cell(record, digits(record)), best=record["method"] in best)
+                for record in records(line)
+            }
             texts = tuple(label(kind, name) for kind, name in zip(heads, names, strict=True))
             aggregate = any(name in AGGREGATES for name in names)
             rows.append(TableRow(texts, tuple(cells.get(name) for name in methods), _counts(line), aggregate))
@@ -308,7 +311,7 @@ def _edge_note(parts: Sequence[Results]) -> tuple[str, ...]:
 
 def _best(line: pd.DataFrame, digits: Digits) -> set[str]:
     """Return the methods with the best printed value of a row; none where all agree. PNLG is best closest to 0."""
-    printed = {cell["method"]: float(round_half_up(cell["value"], digits(cell))) for cell in records(line)}
+    printed = {record["method"]: float(round_half_up(record["value"], digits(record))) for record in records(line)}
     pnlg = "metric" in line and bool((line["metric"] == "pnlg").any())
     merit = {name: -abs(value) if pnlg else value for name, value in printed.items() if not math.isnan(value)}
     if len(set(merit.values())) < 2:
@@ -316,19 +319,19 @@ def _best(line: pd.DataFrame, digits: Digits) -> set[str]:
     return {name for name, value in merit.items() if value == max(merit.values())}
 
 
-def _cell(cell: Mapping[str, Any], digits: int) -> Cell:
+def _cell(record: Mapping[str, Any], digits: int) -> Cell:
     def number(name: str, sign: str = "-", digits: int = digits) -> str:
-        value = float(cell[name])
+        value = float(record[name])
         return DASH if math.isnan(value) else f"{float(round_half_up(value, digits)):{sign}.{digits}f}".replace("-", MINUS)
 
     def interval(low: str, high: str, sign: str = "-") -> str:
         short = min(digits, 2)  # a third decimal of a bootstrap bound is noise, and widens the column
-        return "" if math.isnan(cell[low]) else f"[{number(low, sign, short)}, {number(high, sign, short)}]"
+        return "" if math.isnan(record[low]) else f"[{number(low, sign, short)}, {number(high, sign, short)}]"
 
-    compared = cell["method"] != "baseline" and not math.isnan(cell["delta_vs_baseline"])
+    compared = record["method"] != "baseline" and not math.isnan(record["delta_vs_baseline"])
     delta = number("delta_vs_baseline", "+") if compared else ""
-    failures = cell["parse_failure_rate"]
-    detail = f"n = {cell['n']:,} rows of {cell['n_facts']:,} facts; parse failures {_percent(failures)}"
+    failures = record["parse_failure_rate"]
+    detail = f"n = {record['n']:,} rows of {record['n_facts']:,} facts; parse failures {_percent(failures)}"
     if compared:
         detail += f"; difference from baseline {delta} {interval('delta_low', 'delta_high', '+')}".rstrip()
     unparsed = f"{_percent(failures)} unparsed" if failures > 0 else ""

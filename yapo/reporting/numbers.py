@@ -50,9 +50,9 @@ def interval(low: float, high: float, digits: int = 2, *, sign: bool = False) ->
     return "" if math.isnan(low) else f"[{number(low, digits, sign=sign)}, {number(high, digits, sign=sign)}]"
 
 
-def with_interval(cell: Mapping[str, Any], digits: int = 2, *, names: tuple[str, str, str] = VALUE, sign: bool = False) -> str:
+def with_interval(record: Mapping[str, Any], digits: int = 2, *, names: tuple[str, str, str] = VALUE, sign: bool = False) -> str:
     """Return ``value [low, high]`` of a record; ``names`` are its three columns."""
-    value, low, high = (float(cell[name]) for name in names)
+    value, low, high = (float(record[name]) for name in names)
     return f"{number(value, digits, sign=sign)} {interval(low, high, digits, sign=sign)}".rstrip()
 
 
@@ -65,7 +65,7 @@ CHANGE = bounds("change")
 
 
 def number_cell(
-    cell: Mapping[str, Any] | None,
+    record: Mapping[str, Any] | None,
     digits: int = 2,
     *,
     names: tuple[str, str, str] = VALUE,
@@ -75,21 +75,21 @@ def number_cell(
     failures: str = "",
 ) -> Cell | None:
     """Return a record as the cell of a table, or None where there is none; ``more`` follows the value."""
-    if cell is None:
+    if record is None:
         return None
-    value, low, high = (float(cell[name]) for name in names)
+    value, low, high = (float(record[name]) for name in names)
     printed = interval(low, high, digits, sign=sign)
     return Cell(number(value, digits, sign=sign) + more, printed, detail=detail, failures=failures)
 
 
-def change_cell(cell: Mapping[str, Any] | None, digits: int = 2, names: tuple[str, str, str] = CHANGE) -> Cell | None:
+def change_cell(record: Mapping[str, Any] | None, digits: int = 2, names: tuple[str, str, str] = CHANGE) -> Cell | None:
     """Return the difference of a record as the cell of a table, or None where there is none."""
-    return number_cell(cell, digits, names=names, sign=True)
+    return number_cell(record, digits, names=names, sign=True)
 
 
-def counts_cell(cell: Mapping[str, Any]) -> Cell:
+def counts_cell(record: Mapping[str, Any]) -> Cell:
     """Return "8 (4 facts)" of a record with ``n`` and ``n_facts``."""
-    return Cell(f"{cell['n']:,} ({cell['n_facts']} facts)")
+    return Cell(f"{record['n']:,} ({record['n_facts']} facts)")
 
 
 def failed(rate: float, how: str = "unparsed") -> str:

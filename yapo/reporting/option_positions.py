@@ -109,14 +109,14 @@ def _groups(data: pd.DataFrame, several: bool) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _cell(cell: Mapping[str, Any]) -> Cell:
+def _cell(record: Mapping[str, Any]) -> Cell:
     """Return a share; bold where it differs from that of the right answer by an interval without 0."""
-    value, low, high = (float(cell[name]) for name in _DIFFERENCE)
-    detail = f"n = {cell['n']:,} rows of {cell['n_facts']:,} facts"
-    if cell["chosen_by"] != RIGHT:
+    value, low, high = (float(record[name]) for name in _DIFFERENCE)
+    detail = f"n = {record['n']:,} rows of {record['n_facts']:,} facts"
+    if record["chosen_by"] != RIGHT:
         detail += f"; difference from the right answer {change(value, 1)} {interval(low, high, 1, sign=True)}".rstrip()
-    printed = interval(cell["low"], cell["high"], 1)
-    return Cell(number(cell["value"], 1), printed, detail=detail, best=low > 0 or high < 0)
+    printed = interval(record["low"], record["high"], 1)
+    return Cell(number(record["value"], 1), printed, detail=detail, best=low > 0 or high < 0)
 
 
 def _notes(data: pd.DataFrame, options: TableOptions) -> list[str]:

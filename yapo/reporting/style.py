@@ -72,7 +72,7 @@ def handle(text: str, **look: Any) -> Line2D:
 
 def interval_dot(
     axes: Axes,
-    cell: Mapping[str, Any],
+    record: Mapping[str, Any],
     line: float,
     method: str,
     *,
@@ -82,7 +82,7 @@ def interval_dot(
     **look: Any,
 ) -> None:
     """Draw a number of a method, times ``scale``, as a dot in line ``line``, with its interval; ``names`` are its columns."""
-    value, low, high = (scale * float(cell[name]) for name in names)
+    value, low, high = (scale * float(record[name]) for name in names)
     axes.plot([low, high], [line, line], color=colour(method), linewidth=1.6, alpha=0.5)
     axes.plot([value], [line], color=colour(method), marker=marker(method), markersize=size, linestyle="", **look)
 

@@ -41,15 +41,15 @@ def main(config: Config) -> None:
         paths.country(language_folder, config.country) / "completions.json", lm, layer, config.model.batch_size
     )
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
-    cells = [(task, setting) for task in config.tasks for setting in config.settings]
+    task_settings = [(task, setting) for task in config.tasks for setting in config.settings]
     with cache:
         chosen, grid = evaluator.select(candidates, config.selection.multipliers)
         baseline = evaluator.baseline_validation(config.tasks, config.settings)
-        tested = evaluator.test(candidates, chosen, cells, seed=config.data.seed)
+        tested = evaluator.test(candidates, chosen, task_settings, seed=config.data.seed)
         others = {}
         for way in config.other_ways:
             other = replace(evaluator, generation=replace(config.generation, mcq=[way]))
-            asked = [(task, setting) for task, setting in cells if task == "mcq"]
+            asked = [(task, setting) for task, setting in task_settings if task == "mcq"]
             others[way] = other.test(candidates, chosen, asked, seed=config.data.seed)
     for key, trial in chosen.items():
         trained[key].chosen(trial.epoch, trial.multiplier).save(paths.vector(language_folder, config.country, *key))

@@ -21,7 +21,7 @@ _UNIT: dict[Task, float] = {"mcq": 100.0, "open_ended": 1.0}  # a score of 1 as 
 
 def by_key(frame: pd.DataFrame, keys: Sequence[str]) -> Records:
     """Return the rows of a frame as dictionaries, by the values of some columns."""
-    return {tuple(cell[name] for name in keys): cell for cell in records(frame)}
+    return {tuple(record[name] for name in keys): record for record in records(frame)}
 
 
 def printed_scores(rows: pd.DataFrame) -> pd.Series[float]:

@@ -65,12 +65,12 @@ class TrainingSetup:
         answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
         return cls(config, path, items, layer, lm, sae, answerer)
 
-    def cell(self, task: Task, setting: Setting) -> TrainingCell:
+    def training(self, task: Task, setting: Setting) -> Training:
         """Read the pairs of one task and setting."""
         paths, language_folder = Paths.of(self.config), language_folder_of(self.items)
         pairs = read_prepared(paths, language_folder, self.config.country, task)
         (part,) = train_sets(pairs.rows, [setting])
-        return TrainingCell(self, task, setting, pairs, part, self.sae)
+        return Training(self, task, setting, pairs, part, self.sae)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ class TrainingSetup:
 
 
 @dataclass(frozen=True)
-class TrainingCell:
+class Training:
     """The pairs of one task and setting: what vectors train on, and what measures them.
 
     Attributes:
@@ -132,7 +132,7 @@ class TrainingCell:
         rows = pd.DataFrame(logged)
         return {seed: vectors[name] for name, seed in names.items()}, rows.assign(seed=rows.pop("setting").map(names))
 
-    def reencode(self, sae: SAE) -> TrainingCell:
+    def reencode(self, sae: SAE) -> Training:
         """Return the same pairs with the codes of another autoencoder of the layer."""
         sae = sae.to(self.setup.lm.device)
         return replace(self, prepared=replace(self.prepared, store=reencode(sae, self.prepared.store)), sae=sae)

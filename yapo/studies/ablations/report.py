@@ -148,11 +148,11 @@ def _line(at: Records, key: tuple[Task, str, str]) -> tuple[Cell | None, ...]:
     measured = {name: at.get((*key, name)) for name in MEASURES}
     cells: list[Cell | None] = []
     for name in MEASURES[:4]:
-        scored, cell = name.startswith("score"), measured[name]
+        scored, record = name.startswith("score"), measured[name]
         digits = score_digits(task) if scored else 3
-        compared = None if change in (DEFAULT, UNSTEERED) else cell
-        failures = failed(cell["parse_failure_rate"]) if scored and cell else ""
-        cells += [number_cell(cell, digits, failures=failures), change_cell(compared, digits, CHANGE)]
+        compared = None if change in (DEFAULT, UNSTEERED) else record
+        failures = failed(record["parse_failure_rate"]) if scored and record else ""
+        cells += [number_cell(record, digits, failures=failures), change_cell(compared, digits, CHANGE)]
     score = measured["score"]
     assert score is not None
     moved, explained = np.isfinite(score["difference"]) and change != DEFAULT, np.isfinite(score["explained_variance"])
@@ -171,11 +171,13 @@ def finding_values(cells: pd.DataFrame) -> dict[str, Any]:
     runs = []
     for (task, method), part in in_order(cells, ["task", "method"]).groupby(["task", "method"], sort=False):
         found = records(part)
-        at = {(cell["change"], cell["measure"]): cell for cell in found}
+        at = {(record["change"], record["measure"]): record for record in found}
         changed = [
-            {**cell, "name": change_name(cell["change"]).lower()} for cell in found if cell["change"] not in (DEFAULT, UNSTEERED)
+            {**record, "name": change_name(record["change"]).lower()}
+            for record in found
+            if record["change"] not in (DEFAULT, UNSTEERED)
         ]
-        clear = [cell for cell in changed if cell["change_low"] > 0 or cell["change_high"] < 0]
+        clear = [record for record in changed if record["change_low"] > 0 or record["change_high"] < 0]
         runs.append(
             {
                 "task": task,
@@ -187,10 +189,10 @@ def finding_values(cells: pd.DataFrame) -> dict[str, Any]:
                 "gain": _gain(at[UNSTEERED, "score"]),
                 "gain_reversed": _gain(at[UNSTEERED, "score_reversed"]),
                 "changes": [
-                    (multiplier, [cell for cell in clear if cell["measure"] == measure])
+                    (multiplier, [record for record in clear if record["measure"] == measure])
                     for multiplier, measure in ((1, "score"), (-1, "score_reversed"))
                 ],
-                "same": [cell["name"] for cell in changed if cell["measure"] == "score" and cell["difference"] < 1e-3],
+                "same": [record["name"] for record in changed if record["measure"] == "score" and record["difference"] < 1e-3],
             }
         )
     return {"runs": runs, "seeds": int(cells["seeds"].max())}
@@ -221,9 +223,9 @@ def ablations_figure(cells: pd.DataFrame, note: str = "") -> Figure:
         for (measure, title), axes in zip(_PANELS.items(), line, strict=True):
             axes.axvline(0, color=style.SOFT, linewidth=1.0)
             axes.grid(axis="y", visible=False)
-            for cell in records(changed[(changed["task"] == task) & (changed["measure"] == measure)]):
-                shift = (methods.index(cell["method"]) - (len(methods) - 1) / 2) * 0.26
-                style.interval_dot(axes, cell, names.index(cell["change"]) + shift, cell["method"], names=CHANGE)
+            for record in records(changed[(changed["task"] == task) & (changed["measure"] == measure)]):
+                shift = (methods.index(record["method"]) - (len(methods) - 1) / 2) * 0.26
+                style.interval_dot(axes, record, names.index(record["change"]) + shift, record["method"], names=CHANGE)
             unit = f", {style.score_name(task)}" if measure.startswith("score") and task == "mcq" else ""
             axes.set_title(f"{title}{unit}")
             if task == tasks[-1]:

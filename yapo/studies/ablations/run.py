@@ -18,7 +18,7 @@ from yapo.steering.interventions import Intervention
 from yapo.steering.methods import get_method
 from yapo.studies.ablations.variants import Variant, variants_of
 from yapo.studies.checks import check_methods
-from yapo.studies.trainings import ITEM, TrainingCell, TrainingSetup
+from yapo.studies.trainings import ITEM, Training, TrainingSetup
 
 READS = (
     "prompts",
@@ -59,12 +59,12 @@ def main(config: Config) -> None:
     frames, checkpoints = list[pd.DataFrame](), []
     with setup.answerer.cache:
         for task in settings.tasks:
-            cell, default = setup.cell(task, settings.setting), dict[int, Tensor]()
-            frames.append(cell.answers([Condition()])[0].assign(change="unsteered", multiplier=0.0, task=task))
+            training, default = setup.training(task, settings.setting), dict[int, Tensor]()
+            frames.append(training.answers([Condition()])[0].assign(change="unsteered", multiplier=0.0, task=task))
             for variant in variants:
-                encoded = cell
+                encoded = training
                 if variant.sae is not None:
-                    encoded = cell.reencode(load_sae(Paths.of(config).ablation_sae(variant.name)))
+                    encoded = training.reencode(load_sae(Paths.of(config).ablation_sae(variant.name)))
                 checkpoints.append(setup.path.with_name(f"{setup.path.stem}-{task}-{variant.name}.checkpoint.safetensors"))
                 vectors, _ = encoded.fit(variant.train, variant.options, settings.seeds, checkpoints[-1])
                 last = {seed: vector.epochs[-1] for seed, vector in vectors.items()}
@@ -79,22 +79,24 @@ def main(config: Config) -> None:
 
 
 def _measured(
-    cell: TrainingCell, variant: Variant, intervention: Intervention, vectors: dict[int, Tensor], default: dict[int, Tensor]
+    training: Training, variant: Variant, intervention: Intervention, vectors: dict[int, Tensor], default: dict[int, Tensor]
 ) -> pd.DataFrame:
     """Return answers and pairs of validation, steered by every seed's vector both ways."""
     steer_bos = variant.train.steer_bos
     points = [(seed, multiplier) for seed in vectors for multiplier in (1.0, -1.0)]
-    answers = cell.answers([Condition(intervention, multiplier * vectors[seed], steer_bos) for seed, multiplier in points])
+    answers = training.answers([Condition(intervention, multiplier * vectors[seed], steer_bos) for seed, multiplier in points])
     frames = []
     for (seed, multiplier), answered in zip(points, answers, strict=True):
         v = vectors[seed]
         apart = float((v - default[seed]).norm() / default[seed].norm()) if default else None
-        pairs = cell.measure(intervention, v, multiplier)
+        pairs = training.measure(intervention, v, multiplier)
         size = {"l0": int((v != 0).sum()), "difference": apart}
         frames.append(answered.merge(pairs, on=ITEM, how="left").assign(seed=seed, multiplier=multiplier, **size))
     quality = dict[str, float]()
-    if get_method(cell.setup.config.method.name).space.of_features:
-        explained, l0 = reconstruction_quality(cell.sae, (cell.prepared.store.hidden[i][1:] for i in cell.part.validation))
+    if get_method(training.setup.config.method.name).space.of_features:
+        explained, l0 = reconstruction_quality(
+            training.sae, (training.prepared.store.hidden[i][1:] for i in training.part.validation)
+        )
         quality = {"explained_variance": explained, "sae_l0": l0}
     return pd.concat(frames, ignore_index=True).assign(change=variant.name, **quality)
 

@@ -155,11 +155,11 @@ def _place(direction: int, method: str) -> int:
     return direction if method != "baseline" else (0 if direction else 2)
 
 
-def _cell(cell: dict[str, Any] | None, measure: str, direction: int) -> Cell | None:
-    if cell is None:
+def _cell(record: dict[str, Any] | None, measure: str, direction: int) -> Cell | None:
+    if record is None:
         return None
-    failures = failed(cell["parse_failure_rate"], "unscored")
-    return number_cell(cell, 2 if measure == "score" else 0, sign=direction == 0, failures=failures)
+    failures = failed(record["parse_failure_rate"], "unscored")
+    return number_cell(record, 2 if measure == "score" else 0, sign=direction == 0, failures=failures)
 
 
 def _sizes(cells: pd.DataFrame) -> str:

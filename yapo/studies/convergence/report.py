@@ -292,11 +292,11 @@ def _baseline(cells: pd.DataFrame, task: Task, losses: int) -> tuple[Cell | None
 
 
 def _line(cells: pd.DataFrame, losses: Sequence[float], task: Task, rate: float, method: str) -> TableRow:
-    at = {str(cell["measure"]): cell for cell in records(cells[~cells["measure"].isin(SCORES)])}
+    at = {str(record["measure"]): record for record in records(cells[~cells["measure"].isin(SCORES)])}
     best, end, training = score_at(cells, "best"), score_at(cells, "end"), score_at(cells, "end", "training_score")
     reached = [(at[f"steps_to_{loss:g}"], at[f"displacement_at_{loss:g}"]) for loss in losses]
     values = (
-        *(_reached(cell, digits) for cells in reached for cell, digits in zip(cells, (0, 1), strict=True)),
+        *(_reached(record, digits) for cells in reached for record, digits in zip(cells, (0, 1), strict=True)),
         *(number_cell(at[name], 3) for name in ("training_loss", "validation_loss", "validation_loss_reversed")),
         number_cell(at["displacement"], 1),
         _score(best, task, f" (epoch {best['at']:.0f})"),
@@ -313,15 +313,15 @@ def _counts(score: dict[str, Any], training: dict[str, Any], runs: str = "") -> 
     return Cell(f"{runs}{score['n']:,} answers ({score['of']} facts){more}")
 
 
-def _reached(cell: dict[str, Any], digits: int) -> Cell | None:
+def _reached(record: dict[str, Any], digits: int) -> Cell | None:
     """Return a mean over the runs that get there, and how many do where that is not all."""
-    if cell["n"] == 0:
+    if record["n"] == 0:
         return Cell("not reached")
-    return number_cell(cell, digits, more="" if cell["n"] == cell["of"] else f" ({cell['n']} of {cell['of']} runs)")
+    return number_cell(record, digits, more="" if record["n"] == record["of"] else f" ({record['n']} of {record['of']} runs)")
 
 
-def _score(cell: dict[str, Any], task: Task, more: str = "") -> Cell | None:
-    return number_cell(cell or None, score_digits(task), more=more)
+def _score(record: dict[str, Any], task: Task, more: str = "") -> Cell | None:
+    return number_cell(record or None, score_digits(task), more=more)
 
 
 if __name__ == "__main__":

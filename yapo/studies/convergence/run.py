@@ -14,7 +14,7 @@ from yapo.files import write_parquet
 from yapo.stages.app import run
 from yapo.steering.vector import TrainedVector
 from yapo.studies.checks import check_methods
-from yapo.studies.trainings import TrainingCell, TrainingSetup
+from yapo.studies.trainings import Training, TrainingSetup
 
 READS = (
     "prompts",
@@ -57,13 +57,13 @@ def main(config: Config) -> None:
     frames, checkpoints = list[pd.DataFrame](), []
     with setup.answerer.cache:
         for task in settings.tasks:
-            cell = setup.cell(task, settings.setting)
+            training = setup.training(task, settings.setting)
             for lr in dict.fromkeys(settings.learning_rates):
                 checkpoints.append(setup.path.with_name(f"{setup.path.stem}-{task}-{lr:g}.checkpoint.safetensors"))
                 train = replace(config.train, lr=lr, epochs=settings.epochs)
-                vectors, rows = cell.fit(train, config.method.options, settings.seeds, checkpoints[-1])
-                reversed_losses = _reversed(cell, vectors)
-                answers = _answers(cell, config, vectors, ends=rows[rows["kind"] == "epoch"])
+                vectors, rows = training.fit(train, config.method.options, settings.seeds, checkpoints[-1])
+                reversed_losses = _reversed(training, vectors)
+                answers = _answers(training, config, vectors, ends=rows[rows["kind"] == "epoch"])
                 frames += [
                     part.assign(task=task, setting=settings.setting, lr=lr)
                     for part in (rows.merge(reversed_losses, on=["kind", "seed", "epoch"], how="left"), answers)
@@ -74,28 +74,28 @@ def main(config: Config) -> None:
         checkpoint.unlink()
 
 
-def _reversed(cell: TrainingCell, vectors: dict[int, TrainedVector]) -> pd.DataFrame:
+def _reversed(training: Training, vectors: dict[int, TrainedVector]) -> pd.DataFrame:
     """Return the mean validation loss at d = -1 after every epoch."""
-    intervention = cell.intervention(vectors)
+    intervention = training.intervention(vectors)
     return pd.DataFrame(
         {
             "kind": "epoch",
             "seed": seed,
             "epoch": epoch,
-            "validation_loss_reversed": cell.measure(intervention, v, -1.0)["loss"].mean(),
+            "validation_loss_reversed": training.measure(intervention, v, -1.0)["loss"].mean(),
         }
         for seed, vector in vectors.items()
         for epoch, v in enumerate(vector.epochs, start=1)
     )
 
 
-def _answers(cell: TrainingCell, config: Config, vectors: dict[int, TrainedVector], ends: pd.DataFrame) -> pd.DataFrame:
+def _answers(training: Training, config: Config, vectors: dict[int, TrainedVector], ends: pd.DataFrame) -> pd.DataFrame:
     """Return questions answered by the unsteered model and after some epochs, early ones closer together.
 
     Args:
         ends: logged rows of the epochs.
     """
-    settings, intervention = config.studies.convergence, cell.intervention(vectors)
+    settings, intervention = config.studies.convergence, training.intervention(vectors)
     few = settings.answered_epochs
     epochs = sorted({round(epoch) for epoch in np.geomspace(1, settings.epochs, few)}) if few > 1 else [settings.epochs]
     asked = [(seed, epoch) for seed in vectors for epoch in epochs]
@@ -103,10 +103,10 @@ def _answers(cell: TrainingCell, config: Config, vectors: dict[int, TrainedVecto
     at = ends.set_index(["seed", "epoch"])
     items: dict[str, pd.DataFrame | None] = {"validation": None}
     if settings.train_facts:
-        items["train"] = cell.training_items(settings.train_facts)
+        items["train"] = training.training_items(settings.train_facts)
     frames: list[pd.DataFrame] = []
     for split, questions in items.items():
-        unsteered, *answers = cell.answers([Condition(), *steered], questions)
+        unsteered, *answers = training.answers([Condition(), *steered], questions)
         frames.append(unsteered.assign(kind="answer", split=split, epoch=0, step=0, displacement=0.0))
         for (seed, epoch), frame in zip(asked, answers, strict=True):
             where = {name: at.loc[(seed, epoch), name] for name in ("step", "displacement")}

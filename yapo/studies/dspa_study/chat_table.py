@@ -156,9 +156,9 @@ def _chat_row(found: Records, method: str) -> tuple[Cell | None, ...]:
     return (*grades, tokens, _judged(pair, 1), *shares, lengths)
 
 
-def _judged(cell: dict[str, Any] | None, digits: int) -> Cell | None:
-    if cell is None:
+def _judged(record: dict[str, Any] | None, digits: int) -> Cell | None:
+    if record is None:
         return None
-    if not np.isfinite(cell["value"]):
+    if not np.isfinite(record["value"]):
         return Cell("not scored")
-    return number_cell(cell, digits, failures=failed(cell["unscored"] + cell["not_asked"], "without a score"))
+    return number_cell(record, digits, failures=failed(record["unscored"] + record["not_asked"], "without a score"))

@@ -74,7 +74,9 @@ def finding_values(cells: pd.DataFrame, chat: pd.DataFrame, flops: pd.DataFrame)
     parts = []
     for task in ordered("task", cells["task"]):
         of_task = cells[cells["task"] == task]
-        found = {(cell["change"], cell["strength"]): cell for cell in records(of_task[of_task["change"].isin([OWN, BASELINE])])}
+        found = {
+            (record["change"], record["strength"]): record for record in records(of_task[of_task["change"].isin([OWN, BASELINE])])
+        }
         scores = [(text, found[OWN, strength], found[BASELINE, strength]) for strength, text in STRENGTHS.items()]
         other = of_task[(of_task["strength"] == "one") & ~of_task["change"].isin([BASELINE, OWN, PAIRS]) & ~of_task["is_own"]]
         better, worse = int((other["diff_low"] > 0).sum()), int((other["diff_high"] < 0).sum())

@@ -22,7 +22,7 @@ from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
 from yapo.steering.methods.dspa.method import DSPA
 from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.steering.methods.dspa.variants import VariantMap, fit_variants, variants
-from yapo.studies.trainings import TrainingCell, TrainingSetup
+from yapo.studies.trainings import Training, TrainingSetup
 
 READS = (
     "data.seed",
@@ -73,15 +73,15 @@ def main(config: Config) -> None:
     frames, costs = [], []
     with setup.answerer.cache:
         for task in config.tasks:
-            cell = setup.cell(task, wanted.setting)
+            training = setup.training(task, wanted.setting)
             train = TrainConfig(rows_per_pass=config.train.rows_per_pass)
-            inputs = cell.inputs([cell.part], config.method, train, lambda _: None, setup.path)
-            tried = variants(options, wanted.changes, layers, wanted.pairs, wanted.subsets, len(cell.part.train))
-            fitted = fit_variants(inputs, cell.part, tried, config.data.seed)
+            inputs = training.inputs([training.part], config.method, train, lambda _: None, setup.path)
+            tried = variants(options, wanted.changes, layers, wanted.pairs, wanted.subsets, len(training.part.train))
+            fitted = fit_variants(inputs, training.part, tried, config.data.seed)
             chosen = reader.read(language_folder_of(setup.items), config.country, METHOD, task, wanted.setting)
             edits = _edits(inputs.models, fitted, setup.lm.device)
-            frames.append(_answers(cell, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
-            costs.append(_costs(inputs, cell, fitted[0]))
+            frames.append(_answers(training, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
+            costs.append(_costs(inputs, training, fitted[0]))
     write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**_place(setup))[COLUMNS])
     flops = Paths.of(config).study_rows(FLOPS, language_folder_of(setup.items), config.country)
     write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(setup)))
@@ -99,7 +99,7 @@ def _edits(models: Models, fitted: Sequence[VariantMap], device: torch.device) -
 
 
 def _answers(
-    cell: TrainingCell, fitted: Sequence[VariantMap], edits: Sequence[Conditional], strengths: dict[str, float]
+    training: Training, fitted: Sequence[VariantMap], edits: Sequence[Conditional], strengths: dict[str, float]
 ) -> pd.DataFrame:
     """Return validation items under every variant at every strength, and unsteered."""
     by_step = {
@@ -107,7 +107,7 @@ def _answers(
         for f, edit in zip(fitted, edits, strict=True)
         for m in strengths.values()
     }
-    base, *answered = cell.answers([Condition(), *by_step.values()])
+    base, *answered = training.answers([Condition(), *by_step.values()])
     at = dict(zip(by_step, answered, strict=True))
     frames = [base.assign(method="baseline", change="baseline", value="", draw=0, strength=s, multiplier=0.0) for s in strengths]
     for f, edit in zip(fitted, edits, strict=True):
@@ -131,10 +131,10 @@ def _answers(
             )
     counts = ("pairs", "entries", "width_in", "width_out")
     filled = pd.concat(frames, ignore_index=True).fillna({"alpha": 0.0, **dict.fromkeys(counts, 0)})
-    return filled.astype(dict.fromkeys(counts, int)).assign(task=cell.task, setting=cell.setting)
+    return filled.astype(dict.fromkeys(counts, int)).assign(task=training.task, setting=training.setting)
 
 
-def _costs(inputs: FitInputs, cell: TrainingCell, fitted: VariantMap) -> pd.DataFrame:
+def _costs(inputs: FitInputs, training: Training, fitted: VariantMap) -> pd.DataFrame:
     """Return the operations of fitting the experiment's own map.
 
     three_passes, two_passes, one_pass: by the paper's accounting, with its three passes over a prompt and with fewer.
@@ -142,8 +142,10 @@ def _costs(inputs: FitInputs, cell: TrainingCell, fitted: VariantMap) -> pd.Data
         of linear, displacement the pass over the validation pairs.
     measured: the count of torch while DSPA fits this set.
     """
-    lm, options, batch_size = cell.setup.lm, fitted.variant.options, inputs.train.rows_per_pass
-    pairs, validation = ([cell.prepared.store.pairs[i] for i in places] for places in (cell.part.train, cell.part.validation))
+    lm, options, batch_size = training.setup.lm, fitted.variant.options, inputs.train.rows_per_pass
+    pairs, validation = (
+        [training.prepared.store.pairs[i] for i in places] for places in (training.part.train, training.part.validation)
+    )
     tokens, parameters = Tokens.of(pairs), sum(parameter.numel() for parameter in lm.model.parameters())
     sae_in, sae_out = (inputs.models.autoencoder(layer) for layer in (options.layer_in, options.layer_out))
     work = fit_cost(lm, pairs, options, sae_in, sae_out, batch_size)
@@ -163,7 +165,7 @@ def _costs(inputs: FitInputs, cell: TrainingCell, fitted: VariantMap) -> pd.Data
         "run": work.total + moved,
         "measured": counter.get_total_flops(),
     }
-    about = {"task": cell.task, "setting": cell.setting, "parameters": parameters, "layer_out": options.layer_out}
+    about = {"task": training.task, "setting": training.setting, "parameters": parameters, "layer_out": options.layer_out}
     sums = {"pairs": tokens.pairs, "prompt": tokens.prompt, "chosen": tokens.chosen, "rejected": tokens.rejected}
     return pd.DataFrame({"quantity": flops.keys(), "flops": [float(value) for value in flops.values()], **about, **sums})
 

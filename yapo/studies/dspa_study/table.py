@@ -135,9 +135,9 @@ def skipped_sizes(rows: pd.DataFrame, asked: Sequence[int]) -> str:
 def _widths(cells: pd.DataFrame) -> str:
     """Return the note on the widths of the layers' autoencoders; empty where all are equal."""
     widths: dict[int, int] = {}
-    for cell in records(cells[cells["change"] == "layers"]):
-        low, high = map(int, cell["value"].split(" to "))
-        widths |= {low: cell["width_in"], high: cell["width_out"]}
+    for record in records(cells[cells["change"] == "layers"]):
+        low, high = map(int, record["value"].split(" to "))
+        widths |= {low: record["width_in"], high: record["width_out"]}
     if len(set(widths.values())) < 2:
         return ""
     told = ", ".join(f"{width:,} after layer {layer}" for layer, width in sorted(widths.items()))
@@ -205,13 +205,13 @@ def study_table(cells: pd.DataFrame, options: TableOptions, skipped: str = "") -
 def _cells(found: Records, step: tuple[str, str], columns: list[tuple[Task, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
-        cell = found.get((*step, task, strength))
-        if cell is None:
+        record = found.get((*step, task, strength))
+        if record is None:
             made += [None, None]
             continue
-        digits, failures = score_digits(task), failed(cell["unparsed"], "unreadable")
-        made.append(number_cell(cell, digits, names=("score", "low", "high"), failures=failures))
-        made.append(None if step[0] == OWN or cell["is_own"] else change_cell(cell, digits, DIFFERENCE))
+        digits, failures = score_digits(task), failed(record["unparsed"], "unreadable")
+        made.append(number_cell(record, digits, names=("score", "low", "high"), failures=failures))
+        made.append(None if step[0] == OWN or record["is_own"] else change_cell(record, digits, DIFFERENCE))
     entries = [found[*step, *column]["entries"] for column in columns if (*step, *column) in found]
     return (*made, Cell(f"{np.mean(entries):,.0f}") if step[0] != BASELINE else None)
 
@@ -219,7 +219,7 @@ def _cells(found: Records, step: tuple[str, str], columns: list[tuple[Task, str]
 def _spread(found: Records, value: str, columns: list[tuple[Task, str]]) -> tuple[Cell | None, ...]:
     made: list[Cell | None] = []
     for task, strength in columns:
-        cell = found.get((PAIRS, value, task, strength))
-        ends = [number(cell[end], score_digits(task)) for end in ("lowest", "highest")] if cell else []
+        record = found.get((PAIRS, value, task, strength))
+        ends = [number(record[end], score_digits(task)) for end in ("lowest", "highest")] if record else []
         made += [Cell(" to ".join(ends)) if ends else None, None]
     return (*made, None)

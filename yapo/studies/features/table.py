@@ -215,11 +215,11 @@ def _groups(data: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _cell(part: pd.DataFrame, method: str, metric: str, digits: int, scale: float = 1.0) -> Cell | None:
-    (cell,) = records(part[(part["method"] == method) & (part["metric"] == metric)])
-    if pd.isna(cell["value"]):
+    (record,) = records(part[(part["method"] == method) & (part["metric"] == metric)])
+    if pd.isna(record["value"]):
         return None
-    scaled = {name: scale * cell[name] for name in ("value", "low", "high")}
-    return number_cell(scaled, digits, detail=f"n = {cell['n']}")
+    scaled = {name: scale * record[name] for name in ("value", "low", "high")}
+    return number_cell(scaled, digits, detail=f"n = {record['n']}")
 
 
 def _counts(part: pd.DataFrame, method: str) -> tuple[Cell, Cell]:

@@ -84,7 +84,7 @@ def gap_table(cells: pd.DataFrame, options: TableOptions) -> Table:
     for heading, part in panels(cells):
         digits, lines = score_digits(part["task"].iloc[0]), []
         for country in ordered("country", part["country"]):
-            at = {cell["measure"]: cell for cell in records(part[part["country"] == country])}
+            at = {record["measure"]: record for record in records(part[part["country"] == country])}
             chance = at[next(iter(at))]["chance"]
             guess = None if pd.isna(chance) else Cell(number(chance, digits))
             forms = [_form_cell(at.get(form), digits) for form in FORMS]
@@ -117,11 +117,11 @@ def gap_figure(cells: pd.DataFrame, note: str) -> Figure:
         countries = ordered("country", part["country"])
         for line, country in enumerate(countries):
             for place, form in enumerate(FORMS):
-                for cell in records(part[(part["country"] == country) & (part["measure"] == form)]):
+                for record in records(part[(part["country"] == country) & (part["measure"] == form)]):
                     at = line + 0.24 * (place - 0.5)
-                    if not pd.isna(cell["low"]):
-                        axes.plot([cell["low"], cell["high"]], [at, at], color=tones[form], linewidth=1.2)
-                    axes.plot(cell["value"], at, "o", color=tones[form], markersize=5)
+                    if not pd.isna(record["low"]):
+                        axes.plot([record["low"], record["high"]], [at, at], color=tones[form], linewidth=1.2)
+                    axes.plot(record["value"], at, "o", color=tones[form], markersize=5)
         if part["chance"].notna().any():
             axes.axvline(part["chance"].mean(), color="black", linestyle=":", linewidth=1.0)
         style.name_lines(axes, [label("country", country) for country in countries])
@@ -153,11 +153,11 @@ def finding_values(part: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _form_cell(cell: dict[str, Any] | None, digits: int) -> Cell | None:
-    if cell is None:
+def _form_cell(record: dict[str, Any] | None, digits: int) -> Cell | None:
+    if record is None:
         return None
-    guess = " (at chance)" if cell["at_chance"] else ""
-    return number_cell(cell, digits, more=guess, failures=failed(cell["parse_failure_rate"]))
+    guess = " (at chance)" if record["at_chance"] else ""
+    return number_cell(record, digits, more=guess, failures=failed(record["parse_failure_rate"]))
 
 
 if __name__ == "__main__":

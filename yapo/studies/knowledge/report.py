@@ -130,24 +130,26 @@ def knowledge_table(cells: pd.DataFrame, vector: str, options: TableOptions) -> 
 
 def _rows(cells: pd.DataFrame, methods: Sequence[str], names: tuple[str, str, str], *, sign: bool) -> Iterator[TableRow]:
     for (questions, metric, about), part in cells.groupby(LINE, sort=False):
-        found = {cell["method"]: cell for cell in records(part)}
+        found = {record["method"]: record for record in records(part)}
         printed = tuple(_cell(found.get(method), names, sign) for method in methods)
         n = Cell(f"{part['n'].max():,} ({part['n_questions'].max():,} {'facts' if about else 'questions'})")
         heads = (_OWN.get(str(questions), str(questions)), ABOUT[str(about)] or str(metric))
         yield TableRow(heads, (*printed, n))
 
 
-def _scaled(cell: dict[str, Any], names: tuple[str, str, str]) -> tuple[dict[str, float], int]:
+def _scaled(record: dict[str, Any], names: tuple[str, str, str]) -> tuple[dict[str, float], int]:
     """Return the numbers of a cell in printed units, and how many decimals they have."""
-    scale, digits = (100.0, 1) if in_percent(cell["metric"]) else (1.0, 3)
-    return {name: scale * cell[name] for name in names}, digits
+    scale, digits = (100.0, 1) if in_percent(record["metric"]) else (1.0, 3)
+    return {name: scale * record[name] for name in names}, digits
 
 
-def _cell(cell: dict[str, Any] | None, names: tuple[str, str, str], sign: bool) -> Cell | None:
-    if cell is None or math.isnan(cell[names[0]]):
+def _cell(record: dict[str, Any] | None, names: tuple[str, str, str], sign: bool) -> Cell | None:
+    if record is None or math.isnan(record[names[0]]):
         return None
-    scaled, digits = _scaled(cell, names)
-    detail = f"n = {cell['n']:,} answers to {cell['n_questions']:,} questions, {plural(cell['countries'], 'steered country')}"
+    scaled, digits = _scaled(record, names)
+    detail = (
+        f"n = {record['n']:,} answers to {record['n_questions']:,} questions, {plural(record['countries'], 'steered country')}"
+    )
     return number_cell(scaled, digits, names=names, sign=sign, detail=detail)
 
 
@@ -180,9 +182,9 @@ def finding_lines(cells: pd.DataFrame) -> list[dict[str, Any]]:
     for _, part in cells.groupby(LINE, sort=False):
         before, *steered = records(part)
         changes = []
-        for cell in steered:
-            scaled, digits = _scaled(cell, CHANGE)
-            changes.append((cell["method"], with_interval(scaled, digits, names=CHANGE, sign=True)))
+        for record in steered:
+            scaled, digits = _scaled(record, CHANGE)
+            changes.append((record["method"], with_interval(scaled, digits, names=CHANGE, sign=True)))
         scaled, digits = _scaled(before, VALUE)
         names = {"title": title(before["questions"], before["metric"]), "about": ABOUT[before["about"]]}
         lines.append({**names, "baseline": number(scaled["value"], digits), "changes": changes})
@@ -234,8 +236,10 @@ def _panel(axes: Axes, part: pd.DataFrame, methods: list[str]) -> None:
         top = band * (len(methods) + GAP)
         ticks.append(top + (len(methods) - 1) / 2)
         names.append(ABOUT[str(about)].replace(" of its ", "\nof its "))
-        for cell in records(line):
-            style.interval_dot(axes, cell, top + methods.index(cell["method"]), cell["method"], names=CHANGE, scale=scale, size=5)
+        for record in records(line):
+            style.interval_dot(
+                axes, record, top + methods.index(record["method"]), record["method"], names=CHANGE, scale=scale, size=5
+            )
     axes.axvline(0, color=style.colour("baseline"), linewidth=0.9, linestyle=":", zorder=0)
     axes.set_yticks(ticks, names)
     axes.set_ylim(len(ticks) * (len(methods) + GAP) - GAP - 0.3, -0.7)

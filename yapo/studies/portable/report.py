@@ -57,7 +57,7 @@ def portable_table(rows: pd.DataFrame, options: TableOptions) -> Table:
         methods = ordered("method", part["method"])
         lines = []
         for form in _forms(part["form"]):
-            found = {str(cell["method"]): cell for cell in records(part[part["form"] == form])}
+            found = {str(record["method"]): record for record in records(part[part["form"] == form])}
             cells = [cell for method in methods for cell in _cells(found.get(method), task)]
             lines.append(TableRow((_name(form),), tuple(cells)))
         groups.append(Group(label("task", task), tuple(lines)))
@@ -105,12 +105,12 @@ def _name(form: str) -> str:
     return {"whole": "Whole vector", "dense": "Dense stand-in"}.get(form, f"Top {form} features")
 
 
-def _cells(cell: dict[str, Any] | None, task: Task) -> list[Cell | None]:
-    if cell is None:
+def _cells(record: dict[str, Any] | None, task: Task) -> list[Cell | None]:
+    if record is None:
         return [None, None, None, None]
     digits = score_digits(task)
-    score = number_cell(cell, digits, failures=failed(cell["parse_failure_rate"]))
-    return [Cell(number(cell["features"], 0)), score, change_cell(cell, digits), counts_cell(cell)]
+    score = number_cell(record, digits, failures=failed(record["parse_failure_rate"]))
+    return [Cell(number(record["features"], 0)), score, change_cell(record, digits), counts_cell(record)]
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def reliability_table(cells: pd.DataFrame, countries: pd.DataFrame, setting: Set
     for task in ordered("task", cells["task"]):
         lines = []
         for method in ordered("method", cells.loc[cells["task"] == task, "method"]):
-            at = {cell["measure"]: cell for cell in records(cells[(cells["task"] == task) & (cells["method"] == method)])}
+            at = {record["measure"]: record for record in records(cells[(cells["task"] == task) & (cells["method"] == method)])}
             of_method = countries[(countries["task"] == task) & (countries["method"] == method)]
             means = [_plain(of_method[name].mean()) for name in ("agreement", "separability")]
             ranks = [_plain(rank_correlation(of_method, name)) for name in ("agreement", "separability")]

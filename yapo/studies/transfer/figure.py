@@ -59,12 +59,12 @@ def transfer_matrix(cells: TransferCells, method: str, note: str = "") -> Figure
 def _matrix(axes: Axes, cells: pd.DataFrame, countries: list[str], languages: list[str], digits: int) -> None:
     values = np.full((len(countries), len(countries)), np.nan)
     most = max(float(cells["value"].abs().max()), 1e-9) if len(cells) else 1.0
-    for cell in records(cells):
-        row, column = countries.index(cell["source"]), countries.index(cell["country"])
-        values[row, column] = cell["value"]
-        half = (cell["high"] - cell["low"]) / 2
-        ink = "white" if abs(cell["value"]) > 0.62 * most else style.INK
-        axes.text(column, row - 0.18, change(cell["value"], digits), ha="center", va="center", fontsize=6.6, color=ink)
+    for record in records(cells):
+        row, column = countries.index(record["source"]), countries.index(record["country"])
+        values[row, column] = record["value"]
+        half = (record["high"] - record["low"]) / 2
+        ink = "white" if abs(record["value"]) > 0.62 * most else style.INK
+        axes.text(column, row - 0.18, change(record["value"], digits), ha="center", va="center", fontsize=6.6, color=ink)
         if np.isfinite(half):
             axes.text(column, row + 0.24, f"±{half:.{digits}f}", ha="center", va="center", fontsize=6, color=ink)
     axes.imshow(values, cmap=_MAP, vmin=-most, vmax=most, aspect="equal")
@@ -93,9 +93,11 @@ def transfer_relations(cells: TransferCells, variant: Variant, note: str = "") -
     grid = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
     for axes, task in zip(grid, tasks, strict=True):
         here = shown[shown["task"] == task]
-        for cell in records(here):
-            shift = 0.16 * (methods.index(cell["method"]) - len(methods) / 2 + 0.5)
-            style.interval_dot(axes, cell, lines.index((cell["language"], cell["relation"])) + shift, cell["method"], size=3.6)
+        for record in records(here):
+            shift = 0.16 * (methods.index(record["method"]) - len(methods) / 2 + 0.5)
+            style.interval_dot(
+                axes, record, lines.index((record["language"], record["relation"])) + shift, record["method"], size=3.6
+            )
         axes.axvline(0, color=style.colour("baseline"), linewidth=1.0, linestyle=":")
         for place in range(len(RELATIONS), len(lines), len(RELATIONS)):
             axes.axhline(place - 0.5, color="#9aa3b2", linewidth=0.8)
@@ -125,15 +127,15 @@ def transfer_adoption(cells: TransferCells, variant: Variant, note: str = "") ->
         here = shown[(shown["task"] == task) & shown["language"].isin(languages)]
         if here.empty:
             style.blank(axes, "not measured")
-        for cell in records(here[here["measure"] == "kept_before"].drop_duplicates("language")):  # the same for every method
-            first = languages.index(cell["language"]) * (len(methods) + 1.6)
+        for record in records(here[here["measure"] == "kept_before"].drop_duplicates("language")):  # the same for every method
+            first = languages.index(record["language"]) * (len(methods) + 1.6)
             axes.plot(
-                [cell["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=style.colour("baseline"), linestyle=":"
+                [record["value"]] * 2, [first - 0.5, first + len(methods) - 0.5], color=style.colour("baseline"), linestyle=":"
             )
-        for cell in records(here[here["measure"].isin(["adopted", "kept"])]):
-            place = languages.index(cell["language"]) * (len(methods) + 1.6) + methods.index(cell["method"])
-            face = style.colour(cell["method"]) if cell["measure"] == "adopted" else "white"
-            style.interval_dot(axes, cell, place, cell["method"], markerfacecolor=face)
+        for record in records(here[here["measure"].isin(["adopted", "kept"])]):
+            place = languages.index(record["language"]) * (len(methods) + 1.6) + methods.index(record["method"])
+            face = style.colour(record["method"]) if record["measure"] == "adopted" else "white"
+            style.interval_dot(axes, record, place, record["method"], markerfacecolor=face)
         middle = [i * (len(methods) + 1.6) + (len(methods) - 1) / 2 for i in range(len(languages))]
         axes.set_yticks(middle, [label("language", language) for language in languages])
         axes.set_ylim(len(languages) * (len(methods) + 1.6) - 1, -1)

@@ -147,7 +147,7 @@ def _line(at: Records, group: tuple[Task, Variant, str], method: str) -> TableRo
     score = at.get((*group, method, relation, "score"))
     changes = [at.get((*group, method, name, "change")) for name in RELATIONS]
     unsteered = [
-        next((cell for key, cell in at.items() if key[:3] == group and key[5] == measure), None)  # the same for every method
+        next((record for key, record in at.items() if key[:3] == group and key[5] == measure), None)  # the same for every method
         for measure in ("kept_before", "adopted_before")
     ]
     by_relation: dict[str, list[dict[str, Any] | None]] = {
@@ -156,21 +156,21 @@ def _line(at: Records, group: tuple[Task, Variant, str], method: str) -> TableRo
         "own": [at.get((*group, method, "same language", measure)) for measure in ("kept", "adopted")],
     }
     counted = changes if relation == "own" else [score]
-    n, *others = ("–" if cell is None else f"{cell['n']:,}" for cell in counted)
+    n, *others = ("–" if record is None else f"{record['n']:,}" for record in counted)
     cells = (
         _cell(score, digits),
-        *(_cell(cell, digits, sign=True) for cell in changes),
-        *(_cell(cell, 1) for cell in by_relation[relation]),
+        *(_cell(record, digits, sign=True) for record in changes),
+        *(_cell(record, 1) for record in by_relation[relation]),
         Cell(n, f"[{' / '.join(others)}]" if others else ""),
     )
     return TableRow((label("language", language), label("method", method)), cells, aggregate=language == OVERALL)
 
 
-def _cell(cell: dict[str, Any] | None, digits: int, *, sign: bool = False) -> Cell | None:
-    if cell is None:
+def _cell(record: dict[str, Any] | None, digits: int, *, sign: bool = False) -> Cell | None:
+    if record is None:
         return None
-    detail = f"n = {cell['n']:,} answers, {cell['n_facts']} facts, {cell['pairs']} pairs of countries"
-    return number_cell(cell, digits, sign=sign, detail=detail)
+    detail = f"n = {record['n']:,} answers, {record['n_facts']} facts, {record['pairs']} pairs of countries"
+    return number_cell(record, digits, sign=sign, detail=detail)
 
 
 def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
@@ -188,7 +188,7 @@ def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
                 for source in ordered("country", here.loc[here["method"] == method, "source"]):
                     found = [at.get((task, variant, method, source, country)) for country in asked]
                     heads = (label("method", method), label("country", source))
-                    lines.append(TableRow(heads, tuple(_pair(cell, score_digits(task)) for cell in found)))
+                    lines.append(TableRow(heads, tuple(_pair(record, score_digits(task)) for record in found)))
             groups.append(Group(f"{label('task', task)}, {label('variant', variant).lower()} questions", tuple(lines)))
     sheet = Sheet(
         name=PAIRS,
@@ -210,12 +210,12 @@ def transfer_pairs_table(cells: TransferCells, options: TableOptions) -> Table:
     return make_table(sheet, data, options.note)
 
 
-def _pair(cell: dict[str, Any] | None, digits: int) -> Cell | None:
-    printed = number_cell(cell, digits, sign=True)
-    if cell is None or printed is None:
+def _pair(record: dict[str, Any] | None, digits: int) -> Cell | None:
+    printed = number_cell(record, digits, sign=True)
+    if record is None or printed is None:
         return None
-    interval = f"{printed.interval} n = {cell['n']:,}".strip()
-    return Cell(printed.value, interval, detail=f"{cell['n_facts']} facts, {cell['relation']}")
+    interval = f"{printed.interval} n = {record['n']:,}".strip()
+    return Cell(printed.value, interval, detail=f"{record['n_facts']} facts, {record['relation']}")
 
 
 def finding_values(cells: TransferCells) -> dict[str, Any]:
