@@ -5,11 +5,11 @@ CODE := yapo snakemake_logger_plugin_yapo world tests benchmarks
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study studies smollm2 test proofs interop chaos docs-check ui report lint format types world bench clean help
+.PHONY: study studies smollm2 test proofs interop chaos docs docs-check ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[all,dev,docs]'
 	@touch $@
 
 study: $(BIN)/.ready  ## run the whole study on the embedded world: all tables and figures
@@ -40,6 +40,9 @@ chaos: $(BIN)/.ready  ## kill, fill, close and lock the small study at random, t
 docs-check: $(BIN)/.ready  ## run every command of the README and of docs/ on a small study
 	$(BIN)/python -m tests.docs.check
 
+docs: $(BIN)/.ready  ## build the pages of docs/ and the API into site/index.html; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
 	$(BIN)/python -m yapo.tracking ui --results results/embedded
 
@@ -69,7 +72,7 @@ bench: $(BIN)/.ready  ## measure speed and write docs/speed.md (about ten minute
 	$(BIN)/python -m benchmarks.paper_runs
 
 clean:  ## delete results and the environment
-	rm -rf results/*/ .venv
+	rm -rf results/*/ site .venv
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

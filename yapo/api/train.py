@@ -90,7 +90,7 @@ def train(
     A part of the prompts is held out. It decides the layer, where that is ``auto``, the multiplier, and for methods that train
     the epoch: the one with the lowest validation loss. ``yapo.discovery.held_out_pairs`` says what is measured.
 
-    Example:
+    Examples:
         >>> import yapo
         >>> pairs = [
         ...     {"prompt": f"What is {n}?", "chosen": f"It is a number: {n}.", "rejected": f"{n}."} for n in range(10, 20)
@@ -106,13 +106,17 @@ def train(
         layer: 0-based block whose output is steered; ``auto``: the autoencoder's, or the one whose mean difference moves held-out
             pairs most.
         sae: the autoencoder of the layer, for sas and yapo: the object, its folder or its file.
-        epochs, lr, batch_size, beta: of bipo and yapo; see ``yapo.config.TrainConfig``.
+        epochs: passes over the pairs, of bipo and yapo; see ``yapo.config.TrainConfig``.
+        lr: learning rate of bipo and yapo.
+        batch_size: pairs of one step of bipo and yapo.
+        beta: weight of the preference in the loss of bipo and yapo.
         seed: of the part held out, and of the order of the pairs.
         validation: share of the prompts that are held out.
         max_prompt_tokens: pairs with a longer prompt are left out.
         min_explained_variance: share of the states' variance that the autoencoder must explain.
         plain: whether prompts are raw texts, for a model without a chat template.
-        dtype, device: of a model that is loaded here.
+        dtype: of a model that is loaded here.
+        device: of a model that is loaded here, such as cuda:0; a GPU if there is one and this is None.
         tokenizer: of a model in memory; the one in the folder that it was loaded from if None.
         checkpoint: folder in which an interrupted training keeps its progress, and from which the same call goes on.
         log: receives a row of the kind start with the number of ``steps``, where there are any, and one per step and epoch.

@@ -54,7 +54,7 @@ def steer(
     untouched, bit for bit. The edits of several vectors, of one layer or several, add up in the order of the list; blocks can
     also be nested.
 
-    Example:
+    Examples:
         >>> import torch, yapo
         >>> from transformers import AutoModelForCausalLM
         >>> model = AutoModelForCausalLM.from_pretrained("world/model")
