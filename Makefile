@@ -41,7 +41,7 @@ docs-check: $(BIN)/.ready  ## run every command of the README and of docs/ on a 
 	$(BIN)/python -m tests.docs.check
 
 docs: $(BIN)/.ready  ## build the pages of docs/ and the API into site/index.html; a broken link fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 ui: $(BIN)/.ready  ## open the MLflow pages of the study (live while it trains)
 	$(BIN)/python -m yapo.tracking ui --results results/embedded

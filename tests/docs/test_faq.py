@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -16,7 +17,7 @@ PATTERNS = patterns(ROOT)
 def quoted() -> list[str]:
     """The errors of the page: its headings of level three, each one code span."""
     tokens = MarkdownIt("commonmark").parse((ROOT / "docs/faq.md").read_text(encoding="utf-8"))
-    headings = [inline for token, inline in zip(tokens, tokens[1:], strict=False) if token.tag == "h3" and token.nesting == 1]
+    headings = [inline for token, inline in itertools.pairwise(tokens) if token.tag == "h3" and token.nesting == 1]
     spans = [inline.children or [] for inline in headings]
     assert all([span.type for span in line] == ["code_inline"] for line in spans)
     return [line[0].content for line in spans]
