@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 def load_vector(path: Path | str) -> SteeringVector:
     """Read a steering vector and its header.
 
-    Example:
+    Examples:
         >>> import yapo
         >>> pairs = [{"prompt": f"What is {n}?", "chosen": f"It is {n}.", "rejected": f"{n}."} for n in range(10, 20)]
         >>> yapo.train("world/model", pairs, layer=2).save("v.safetensors")

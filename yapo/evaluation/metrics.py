@@ -30,7 +30,7 @@ PRINTED_DIGITS = {("mcq", "rca"): 1, ("open_ended", "rca"): 2, ("mcq", "pnlg"): 
 def rca(localized: ArrayLike, nonlocalized: ArrayLike) -> Floats:
     """Return the harmonic mean of localized and nonlocalized scores (eq. 6, in the limit of epsilon to 0).
 
-    Example:
+    Examples:
         >>> import yapo
         >>> yapo.rca([80.0, 70.0], [40.0, 35.0]).round(2).tolist()
         [53.33, 46.67]
@@ -51,7 +51,7 @@ def rca(localized: ArrayLike, nonlocalized: ArrayLike) -> Floats:
 def pnlg(localized: ArrayLike, nonlocalized: ArrayLike, alpha: float = 1.0, top: float | None = None) -> Floats:
     """Return the localization gap relative to mean performance (eq. 5, in the limit of epsilon to 0).
 
-    Example:
+    Examples:
         >>> import yapo
         >>> yapo.pnlg([80.0, 70.0], [40.0, 70.0]).round(2).tolist()
         [0.67, 0.0]

@@ -21,7 +21,7 @@ _TOP: dict[Task, float] = {"mcq": 100.0, "open_ended": 10.0}
 def metrics_table(scores: pd.DataFrame, top: float | None = None) -> pd.DataFrame:
     """Return RCA and PNLG by language, and overall, as the paper's table 3 does.
 
-    Example:
+    Examples:
         >>> import pandas as pd
         >>> import yapo
         >>> row = {"language": "arabic", "country": "egypt", "method": "mine", "localized": 80.0, "nonlocalized": 40.0}
