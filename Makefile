@@ -1,7 +1,7 @@
 # One command for everything: `make` runs the study, `make test` the tests. Both set up .venv first.
 PYTHON ?= python3.11
 BIN := .venv/bin
-CODE := yapo snakemake_logger_plugin_yapo world tests benchmarks
+CODE := yapo snakemake_logger_plugin_yapo world tests benchmarks docs
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study

@@ -56,7 +56,7 @@ def export(
     distributions and the share of greedy tokens alike. It stands in the file or beside it. A sparse vector goes out as its dense
     stand-in; one that has none gets the mean change over every other prompt, and its gap is measured on the rest.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> import yapo
         >>> pairs = [{"prompt": f"What is {n}?", "chosen": f"It is {n}.", "rejected": f"{n}."} for n in range(10, 20)]
