@@ -9,7 +9,7 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 $(BIN)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[all,dev,docs]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[all,dev]'
 	@touch $@
 
 study: $(BIN)/.ready  ## run the whole study on the embedded world: all tables and figures
