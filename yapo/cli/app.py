@@ -11,6 +11,7 @@ import typer
 from yapo import __version__
 from yapo.cli.chat import chat
 from yapo.cli.doctor import doctor
+from yapo.cli.evaluate import evaluate
 from yapo.cli.exchange import export, import_vector
 from yapo.cli.inspect import compare, inspect
 from yapo.cli.interruption import Interruption
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "chat": chat,
     "inspect": inspect,
     "compare": compare,
+    "evaluate": evaluate,
     "metrics": metrics,
     "export": export,
     "import": import_vector,

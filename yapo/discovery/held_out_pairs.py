@@ -16,8 +16,8 @@ from yapo.models.language_model import LanguageModel
 from yapo.steering.activations import ActivationStore, build_store, silent_sae
 from yapo.steering.contrast import answer_states
 from yapo.steering.interventions import Dense, Intervention
-from yapo.steering.objective import chunks
-from yapo.steering.pair_batch import TokenPair, answer_log_probs
+from yapo.steering.objective import steered_log_probs
+from yapo.steering.pair_batch import TokenPair
 
 MULTIPLIERS = (0.25, 0.5, 1.0, 1.5, 2.0)
 
@@ -72,7 +72,6 @@ def best_multiplier(
     return Gain(store.key.layer, gains[best], best)
 
 
-@torch.no_grad()
 def chosen_gain(
     lm: LanguageModel, intervention: Intervention, store: ActivationStore, rows: Sequence[int], u: Tensor, batch_size: int
 ) -> float:
@@ -86,13 +85,5 @@ def chosen_gain(
         u: the scaled vector λ·v, ``[width]``.
         batch_size: pairs of one forward pass.
     """
-    edit, total = intervention.to(lm.device), 0.0
-    state = edit.edit_state(u[None].to(lm.device))
-    for part in chunks(list(rows), batch_size):
-        batch, hidden = store.batch(part)
-        batch, hidden = batch.to(lm.device), hidden.to(lm.device)
-        owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=lm.device)
-        moved = edit.edit(hidden, edit.codes(hidden), state, owner, batch.real & (batch.positions > 0))
-        chosen = answer_log_probs(lm, moved, store.key.layer, batch)[:, 0].cpu() - store.reference[part, 0]
-        total += float((chosen / torch.tensor([len(store.pairs[i].chosen) for i in part])).sum())
-    return total / len(rows)
+    added = steered_log_probs(lm, intervention, store, rows, u, batch_size)[:, 0] - store.reference[list(rows), 0]
+    return float((added / torch.tensor([len(store.pairs[i].chosen) for i in rows])).mean())

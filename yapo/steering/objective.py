@@ -118,6 +118,28 @@ def measure_pairs(
     return margins, moved
 
 
+@torch.no_grad()
+def steered_log_probs(
+    lm: LanguageModel, intervention: Intervention, store: ActivationStore, rows: Sequence[int], u: Tensor, rows_per_pass: int
+) -> Tensor:
+    """Return the log-probabilities of chosen and rejected under ``u [width]`` at every token but BOS, ``[pairs, 2]``.
+
+    Args:
+        intervention: the whole edit, at the layer of the store.
+        rows: pairs of the store.
+        rows_per_pass: pairs of one forward pass.
+    """
+    edit, found = intervention.to(lm.device), list[Tensor]()
+    state = edit.edit_state(u[None].to(lm.device))
+    for part in chunks(list(rows), rows_per_pass):
+        batch, hidden = store.batch(part)
+        batch, hidden = batch.to(lm.device), hidden.to(lm.device)
+        owner = torch.zeros(len(hidden), 1, dtype=torch.long, device=lm.device)
+        moved = edit.edit(hidden, edit.codes(hidden), state, owner, batch.real & (batch.positions > 0))
+        found.append(answer_log_probs(lm, moved, store.key.layer, batch).cpu())
+    return torch.cat(found)
+
+
 def chunks(rows: list[T], size: int) -> Iterator[list[T]]:
     """Yield consecutive parts of at most ``size``."""
     for start in range(0, len(rows), size):
