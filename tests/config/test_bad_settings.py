@@ -86,7 +86,7 @@ IMPOSSIBLE = [
     (["train.epochs='" + "x" * 3000 + "'"], "xxx': must be a whole number"),
     (["selection.multipliers=[" + ",".join(["1.0"] * 5000) + "]"], "...: has 5,000 entries; give 1,000 at most"),
     (["judge.parameters={" + ",".join(["n: 1"] * 5000) + "}"], "...: has 5,000 entries; give 1,000 at most"),
-    (["countries=" + "[" * 1000 + "]" * 1000], "...: has too many brackets in brackets; give a plain list"),
+    (["countries=" + "[" * 1000 + "]" * 1000], "countries: has too many brackets in brackets; give a plain list"),
     (["countries=[nepal"], "countries=[nepal: cannot be read; close every bracket and quote"),
     (["judge.parameters={n: 5}"], "judge.parameters={n: 5}: adds a key; write ++judge.parameters={n: 5}"),
     (["model.path=${oc.env:YAPO_NOT_SET}"], "model.path: the environment variable YAPO_NOT_SET is not set"),

@@ -13,7 +13,6 @@ from yapo.config import Config, MethodConfig
 from yapo.config.conf_files import CONF, Stamp, as_text, group_options, groups, kinds, read_conf, stamp_of
 from yapo.config.hydra_errors import sentence
 from yapo.config.schema import build, schema
-from yapo.data.text import shown
 from yapo.errors import YapoError, nearest, unknown
 
 if TYPE_CHECKING:
@@ -99,7 +98,8 @@ def _composed(overrides: Sequence[str]) -> Config:
         return build(Config, asdict(cast(Any, OmegaConf.to_object(_with_tuned_options(overrides)))))
     except RecursionError:
         deepest = max(overrides, key=lambda override: override.count("[") + override.count("{"))
-        raise YapoError(f"{shown(deepest, bare=True)}: has too many brackets in brackets; give a plain list") from None
+        name = deepest.partition("=")[0]
+        raise YapoError(f"{name}: has too many brackets in brackets; give a plain list") from None
     except (HydraException, OmegaConfBaseException, ValueError, OverflowError) as error:
         for name, fault in faults.items():
             if f"'{name}'" in str(error):
@@ -201,7 +201,7 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             raise YapoError(f"{override}: give a list, as {name}=[{value}]")
         entries = value.count(",") + 1
         if value.startswith(("[", "{")) and entries > MOST_ENTRIES:
-            raise YapoError(f"{name}={shown(value, bare=True)}: has {entries:,} entries; give {MOST_ENTRIES:,} at most")
+            raise YapoError(f"{name}={value[:20]}...: has {entries:,} entries; give {MOST_ENTRIES:,} at most")
         group = "method" if name == "method.name" else name
         if equals and group in groups() and not value.startswith(("{", "$")) and value not in group_options(group):
             raise unknown(group, name, value, group_options(group))
