@@ -38,6 +38,9 @@ def main(config: Config) -> None:
     )
     found = read_json(paths.layer)
     note = config.report.note
+    scores = read_numbers(paths.root / "tables" / "summary.csv")
+    if len(countries) == 1:
+        scores = scores.assign(country=next(iter(countries)))
     made = {
         "training_curves": training_curves(curves, validation, note=note),
         "layer_discovery": layer_discovery(
@@ -45,7 +48,7 @@ def main(config: Config) -> None:
         ),
         "epoch_accuracy": epoch_accuracy(validation, note=note),
         "multiplier_curves": multiplier_curves(validation, note=note),
-        "summary": summary(read_numbers(paths.root / "tables" / "summary.csv"), note=note),
+        "summary": summary(scores, note=note),
     }
     for name, figure in made.items():
         write_figure(figure, paths.root / "figures" / name)
