@@ -97,24 +97,27 @@ def test_a_second_way_leaves_what_the_first_gives_as_it_was(overrides: list[str]
         assert b"way" not in alone[f"{name}.csv"].splitlines()[0]
 
 
-def test_pairs_reject_the_likeliest_wrong_option(overrides: list[str]) -> None:
-    """Where a likelihood comes first, both answers of a pair are boxed, also for a model that writes none."""
-    config = compose([*overrides, "generation.mcq=[likelihood]", "generation.likelihood.answer=text"])
-    paths = Paths.of(config)
-    run(prepare.main, [*overrides, "generation.mcq=[likelihood]", "generation.likelihood.answer=text"])
-    pairs = pd.read_parquet(paths.pairs("arabic", "egypt", "mcq"))
+@pytest.mark.parametrize("answer", ["number", "text"])
+def test_pairs_reject_the_likeliest_wrong_option(overrides: list[str], answer: str) -> None:
+    """Where a likelihood comes first, both answers of a pair have the form that is weighed: boxed numbers, or the texts."""
+    made = [*overrides, "generation.mcq=[likelihood]", f"generation.likelihood.answer={answer}"]
+    config = compose(made)
+    run(prepare.main, made)
+    pairs = pd.read_parquet(Paths.of(config).pairs("arabic", "egypt", "mcq"))
     items = read_items(config, "egypt").set_index(["question_id", "variant", "phrasing"])
     lm, prompts = load_language_model(config.model), prompt_format(config)
-    assert pairs["on_policy"].any()
+    assert pairs["on_policy"].any() or answer == "number"  # the embedded model knows the numbers
     for pair in pairs.itertuples():
         item = items.loc[(pair.question_id, pair.variant, pair.phrasing)]
         options = OptionAnswers.of(item.to_frame().T, prompts, lm.tokenizer, config.generation.likelihood)
         ((likeliest,),) = options.choose(lm, small_study.LAYER, [Condition()], 1)
-        gold, rejected = (parse_choice(text, len(item["options"])) for text in (pair.chosen, pair.rejected))
-        assert gold == item["answer_index"]
-        assert rejected not in (None, gold)
-        assert pair.on_policy is (likeliest != pair.chosen)
-        assert pair.rejected == likeliest or not pair.on_policy
+        boxed = [f"\\boxed{{{k + 1}}}" for k in range(len(item["options"]))]
+        answers = boxed if answer == "number" else list(item["options"])
+        assert answers.index(pair.chosen) == item["answer_index"]
+        assert pair.rejected in answers and pair.rejected != pair.chosen
+        assert bool(pair.on_policy) == (boxed.index(likeliest) != item["answer_index"])
+        assert pair.rejected == answers[boxed.index(likeliest)] or not pair.on_policy
+        assert (item["options"][0] in pair.prompt) is (answer == "number")
 
 
 def test_a_likelihood_that_comes_first_decides(overrides: list[str]) -> None:

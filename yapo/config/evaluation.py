@@ -80,6 +80,10 @@ class GenerationConfig:
         """Tell whether a task is answered by comparing options, not by writing."""
         return task == "mcq" and self.mcq[0] == "likelihood"
 
+    def form(self, task: Task) -> Task:
+        """Return the form that a task is asked in: without options where their texts are weighed."""
+        return "open_ended" if self.by_likelihood(task) and self.likelihood.answer == "text" else task
+
     def label(self, way: McqWay) -> str:
         """Name a way to answer multiple choice, for tables."""
         if way == "boxed":

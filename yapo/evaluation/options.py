@@ -10,7 +10,10 @@ import pandas as pd
 from yapo.checks import Task
 from yapo.config.evaluation import LikelihoodConfig, McqMetric
 from yapo.data.prompts import PromptFormat
+from yapo.data.text import shown
+from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition
+from yapo.evaluation.exact import parse_choice
 from yapo.evaluation.likelihood import answer_log_probs
 from yapo.models.language_model import LanguageModel
 from yapo.models.tokenizer import ChatTokenizer
@@ -75,6 +78,21 @@ class OptionAnswers:
     def key(self) -> list[object]:
         """All that decides a choice, but for the model and the condition."""
         return [[[question.prompt, *question.answers] for question in self.questions], self.lengths, self.texts]
+
+
+def chosen_texts(items: pd.DataFrame, completions: Sequence[str]) -> list[str]:
+    """Return the options that boxed completions choose, as what they say.
+
+    Raises:
+        YapoError: a completion chooses none.
+    """
+    texts = []
+    for options, completion in zip(items["options"], completions, strict=True):
+        choice = parse_choice(completion, len(options))
+        if choice is None:
+            raise YapoError(f"{shown(completion)}: chooses none of {len(options)} options; give the likeliest of each question")
+        texts.append(options[choice])
+    return texts
 
 
 def _likeliest(log_probs: Sequence[float], lengths: Sequence[int]) -> int:

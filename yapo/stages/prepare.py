@@ -8,6 +8,7 @@ from yapo.config import Config
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.completer import Completer
 from yapo.evaluation.exact import exact
+from yapo.evaluation.options import chosen_texts
 from yapo.files import digest, file_digest
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
@@ -34,10 +35,12 @@ def main(config: Config) -> None:
         for task in config.tasks:
             completer = Completer(prompts, config.generation, answers)
             completions = completer.unsteered(items, task, f"{config.country} {task} answers")
-            correct = exact(items, completions, task)
+            correct, form = exact(items, completions, task), config.generation.form(task)
+            if form != task:
+                completions = chosen_texts(items, completions)
             parts = parts_of(paths.store(language_folder, config.country, task))
             limits = (config.model, config.generation, config.data.seed)
-            prepared = prepare(lm, layer, items, completions, correct, task, prompts, *limits, sae, parts, config.store.max_bytes)
+            prepared = prepare(lm, layer, items, completions, correct, form, prompts, *limits, sae, parts, config.store.max_bytes)
             data_hash = digest([file_digest(paths.items, paths.split), config.country, task])
             report = {"counts": prepared.counts}
             write_prepared(config, language_folder, task, prepared.store, prepared.rows, lm, sae, data_hash, report)
