@@ -56,7 +56,7 @@ class Runner:
     study: int = 0
 
     def environment(self, **more: str) -> dict[str, str]:
-        without = {name: value for name, value in os.environ.items() if name not in (RUN, "PYTEST_CURRENT_TEST")}
+        without = {name: value for name, value in os.environ.items() if name not in (RUN, "PYTEST_CURRENT_TEST", "YAPO_CACHE")}
         return {**without, "PYTHONPATH": str(ROOT), VARIABLE: self.name, RUN: str(self.study), **more}
 
     def run(self, module: str, *arguments: str, user: int | None = None, **more: str) -> subprocess.CompletedProcess[str]:

@@ -95,7 +95,7 @@ def _check_type(key: str, declared: Any, value: Any) -> None:
     plain = str if is_word else dict if is_settings else get_origin(kinds[0]) or kinds[0]
     right = isinstance(value, (int, float) if plain is float else plain)
     if plain is float and isinstance(value, int):
-        right = is_finite(value)  # a whole number may be beyond floats
+        require(is_finite(value), key, shown(value), "must be finite")  # a whole number may be beyond floats
     if not right or (isinstance(value, bool) and plain is not bool):
         raise YapoError(f"{key}={shown(value)}: must be {_KINDS[plain]}{', or null' if NoneType in kinds else ''}")
     if is_word:

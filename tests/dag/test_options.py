@@ -89,8 +89,6 @@ CONFIG = [
     (["method_overrides={yapo: report.resamples=300}"], "is no setting of one method's training"),
     (["method_overrides={yapo: train.lr=1, yapo: train.beta=1}"], "names yapo twice; give all its overrides in one text"),
     (['method_overrides={"yapo":"train.lr=1","caa":"x","yapo":"train.lr=1"}'], "names yapo twice; give all its overrides"),
-    (["study=transfer", "study=ablations"], "--config study=transfer study=ablations: gives study twice; give it once"),
-    (["method_overrides={yapo: a}", "method_overrides={bipo: b}"], "gives method_overrides twice; give it once"),
     (["study=all_tabels"], "study=all_tabels: unknown study; did you mean all_tables?"),
     (["study=train"], "study=train: unknown study"),
     (["study=[transfer]"], "study=['transfer']: give one text"),

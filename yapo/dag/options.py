@@ -56,11 +56,7 @@ def read_options(config: Mapping[str, Any], typed: Sequence[str] = ()) -> Option
     Raises:
         YapoError: an unknown key, a value of the wrong kind, an unknown method, or overrides that cannot be split into words.
     """
-    texts: dict[str, str] = {}
-    for key, _, value in (word.partition("=") for word in typed):
-        if key in texts:
-            raise YapoError(f"--config {key}={texts[key]} {key}={value}: gives {key} twice; give it once")
-        texts[key] = value
+    texts = {key: value for key, equals, value in (word.partition("=") for word in typed) if equals}
     for key, value in config.items():
         if key not in KEYS:
             hint = nearest(key, KEYS) or 'settings go into overrides, as overrides="train.epochs=10"; '
