@@ -117,7 +117,7 @@ BAD: dict[str, tuple[Edit, str]] = {
     "settings that are a text": (edited("config", value="train"), "config='train': must be a JSON object"),
     "a group that is a list": (edited("config", "model", value=[]), "not the training of a method"),
     "a rate in words": (edited("config", "train", "lr", value="fast"), "config.train.lr='fast': must be a number"),
-    "a rate beyond floats": (edited("config", "train", "lr", value=10**400), "must be a number"),
+    "a rate beyond floats": (edited("config", "train", "lr", value=10**400), "must be finite"),
     "a rate that nothing learns by": (edited("config", "train", "lr", value=0), "train.lr=0: a positive learning rate"),
     "an unknown type": (edited("config", "model", "dtype", value="int3"), "config.model.dtype=int3: choose one of float32"),
     "ids that are a list": (edited("config", "sae", "ids", value=["a"]), "config.sae.ids=['a']: must be a JSON object"),
