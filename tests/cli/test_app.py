@@ -1,4 +1,4 @@
-"""What all commands have in common: help, refusals, Ctrl-C."""
+"""Common behaviour of all commands: help, refusals, Ctrl-C."""
 
 from __future__ import annotations
 

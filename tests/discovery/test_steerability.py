@@ -29,7 +29,7 @@ def right(completions: list[str]) -> list[bool]:
 def judged(
     lm: LanguageModel, batch_size: int, judge: Callable[[list[str]], list[bool]]
 ) -> Callable[[int, list[Condition]], list[list[bool]]]:
-    """What writes completions of ``QUESTIONS`` and judges them."""
+    """Return a function that writes completions of ``QUESTIONS`` and judges them."""
 
     def ask(layer: int, conditions: list[Condition]) -> list[list[bool]]:
         written = Decoder(lm, batch_size).complete(layer, QUESTIONS, conditions, NEW)

@@ -1,4 +1,4 @@
-"""What is written for other tools, read back by plain readers of each format; and what is refused."""
+"""Exported files, read back by plain readers of each format, and refusals."""
 
 from __future__ import annotations
 

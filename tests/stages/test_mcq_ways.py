@@ -99,7 +99,7 @@ def test_a_second_way_leaves_what_the_first_gives_as_it_was(overrides: list[str]
 
 @pytest.mark.parametrize("answer", ["number", "text"])
 def test_pairs_reject_the_likeliest_wrong_option(overrides: list[str], answer: str) -> None:
-    """Where a likelihood comes first, both answers of a pair have the form that is weighed: boxed numbers, or the texts."""
+    """Both answers of a pair have the form that is weighed, boxed numbers or texts, if a likelihood comes first."""
     made = [*overrides, "generation.mcq=[likelihood]", f"generation.likelihood.answer={answer}"]
     config = compose(made)
     run(prepare.main, made)

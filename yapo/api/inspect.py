@@ -79,7 +79,7 @@ def directions(vector: SteeringVector, top: int, sae: SAE | None = None, lm: Lan
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two vectors agree.
+    """Agreement of two vectors.
 
     Attributes:
         cosine: of their entries.

@@ -87,7 +87,7 @@ class Talk:
 
     @property
     def state(self) -> str:
-        """What steers the model, in words."""
+        """A description of the steering in force."""
         return self.steering.label if self.steering is not None and self.is_on else "unsteered"
 
     def steer(self, steering: Steering | None) -> None:

@@ -50,6 +50,11 @@ class LikelihoodConfig:
     def __post_init__(self) -> None:
         check_words("generation.likelihood", self)
 
+    @property
+    def form(self) -> Task:
+        """The form in which a question is asked: with its options for numbers, without them for texts."""
+        return "mcq" if self.answer == "number" else "open_ended"
+
 
 @dataclass
 class GenerationConfig:
@@ -82,7 +87,7 @@ class GenerationConfig:
 
     def form(self, task: Task) -> Task:
         """Return the form that a task is asked in: without options where their texts are weighed."""
-        return "open_ended" if self.by_likelihood(task) and self.likelihood.answer == "text" else task
+        return self.likelihood.form if self.by_likelihood(task) else task
 
     def label(self, way: McqWay) -> str:
         """Name a way to answer multiple choice, for tables."""

@@ -24,7 +24,7 @@ MULTIPLIERS = (0.25, 0.5, 1.0, 1.5, 2.0)
 
 @dataclass(frozen=True)
 class Gain:
-    """What steering adds to the log-probability of held-out chosen answers.
+    """Change of the log-probability of held-out chosen answers by steering.
 
     Attributes:
         layer: 0-based block whose output is steered.

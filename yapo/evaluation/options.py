@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from yapo.checks import Task
 from yapo.config.evaluation import LikelihoodConfig, McqMetric
 from yapo.data.prompts import PromptFormat
 from yapo.data.text import shown
@@ -49,11 +48,10 @@ class OptionAnswers:
 
         The token that ends the turn does not count, as in lm-eval.
         """
-        form: Task = "mcq" if settings.answer == "number" else "open_ended"
-        compared, texts = (prompts.answers(task, items) for task in (form, "mcq"))
+        compared, texts = (prompts.answers(task, items) for task in (settings.form, "mcq"))
         questions = [
             TokenOptions(tokenizer.prompt(prompt), tuple(tokenizer.response(answer)[:-1] for answer in answers))
-            for prompt, answers in zip(prompts.prompts(form, items), compared, strict=True)
+            for prompt, answers in zip(prompts.prompts(settings.form, items), compared, strict=True)
         ]
         return cls(questions, [[_LENGTHS[settings.metric](answer) for answer in answers] for answers in compared], texts)
 

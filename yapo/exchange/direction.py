@@ -42,7 +42,7 @@ class Direction:
 
     @property
     def losses(self) -> list[str]:
-        """What the tool does otherwise than ``yapo.steer``, in words."""
+        """Descriptions of each difference from ``yapo.steer``."""
         lost = []
         if self.vector.space.of_features:
             lost.append("a constant displacement stands in for a sparse edit, which depends on the token")
@@ -63,7 +63,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class FoundDirections:
-    """What a file of another tool holds.
+    """The contents of another tool's file.
 
     Attributes:
         by_layer: a direction for each 0-based block, ``[d_model]``; under None where the file does not say the block.

@@ -23,7 +23,7 @@ from yapo.steering.vector import SteeringVector, VectorInfo
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         files: the exported file first.

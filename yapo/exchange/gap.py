@@ -24,7 +24,7 @@ NEUTRAL = Path(__file__).with_name("neutral_prompts.txt")
 
 @dataclass(frozen=True)
 class Gap:
-    """How far the steering of another tool is from ``yapo.steer``.
+    """Distance between the steering of another tool and ``yapo.steer``.
 
     The answers are greedy, under ``yapo.steer``; at each of their tokens both give a next-token distribution.
 

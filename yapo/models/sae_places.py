@@ -1,4 +1,4 @@
-"""Where an autoencoder lies now: found by its digest, wherever the vector that names it was made.
+"""Search for an autoencoder by its digest, wherever the vector that names it was made.
 
 Digests that were seen are remembered in ``autoencoders.json`` of the cache: ``$YAPO_CACHE``, by default ``~/.cache/yapo``.
 """
