@@ -9,25 +9,36 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "yapo"
-UPPER = {"steering", "evaluation", "discovery", "reporting", "stages", "tracking", "studies", "dag", "exchange", "api", "cli"}
+UPPER = {
+    *("steering", "evaluation", "discovery", "reporting", "stages", "tracking"),
+    *("studies", "dag", "exchange", "api", "serving", "cli"),
+}
 # Room -> rooms it must not import.
 FORBIDDEN = {
     "config": (UPPER - {"studies", "steering"}) | {"data", "models"},
     "data": UPPER | {"models"},
     "models": UPPER,
-    "steering": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "exchange", "api", "cli"},
-    "exchange": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "dag", "api", "cli"},
-    "evaluation": {"studies", "discovery", "reporting", "stages", "tracking", "exchange", "api", "cli"},
-    "discovery": {"studies", "reporting", "stages", "tracking", "exchange", "api", "cli"},
-    "reporting": {"studies", "discovery", "stages", "tracking", "exchange", "api", "cli"},
-    "tracking": {"studies", "steering", "evaluation", "discovery", "models", "stages", "api", "cli"},
-    "stages": {"studies", "api", "cli"},
-    "studies": {"tracking", "api", "cli"},
-    "dag": {"tracking", "api", "cli"},
-    "api": {"studies", "stages", "reporting", "tracking", "dag", "cli"},
+    "steering": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "exchange", "api", "serving", "cli"},
+    "exchange": {"studies", "evaluation", "discovery", "reporting", "stages", "tracking", "dag", "api", "serving", "cli"},
+    "evaluation": {"studies", "discovery", "reporting", "stages", "tracking", "exchange", "api", "serving", "cli"},
+    "discovery": {"studies", "reporting", "stages", "tracking", "exchange", "api", "serving", "cli"},
+    "reporting": {"studies", "discovery", "stages", "tracking", "exchange", "api", "serving", "cli"},
+    "tracking": {"studies", "steering", "evaluation", "discovery", "models", "stages", "api", "serving", "cli"},
+    "stages": {"studies", "api", "serving", "cli"},
+    "studies": {"tracking", "api", "serving", "cli"},
+    "dag": {"tracking", "api", "serving", "cli"},
+    "api": {"studies", "stages", "reporting", "tracking", "dag", "serving", "cli"},
+    "serving": {"studies", "discovery", "reporting", "stages", "tracking", "exchange", "dag", "api", "cli"},
     "cli": {"studies", "stages", "tracking", "dag"},
 }
-MAY_USE = {"hydra": {"config"}, "omegaconf": {"config", "stages", "studies"}, "snakemake": set[str](), "mlflow": {"tracking"}}
+MAY_USE = {
+    "hydra": {"config"},
+    "omegaconf": {"config", "stages", "studies"},
+    "snakemake": set[str](),
+    "mlflow": {"tracking"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
+}
 SLOW = {"sae_lens", "mlflow"}  # they take seconds; whatever needs them imports them where it does
 
 

@@ -12,6 +12,8 @@ from typing import Literal, NoReturn
 
 from yapo.redaction import redact
 
+Extra = Literal["study", "judge", "track", "knowledge", "sae", "gguf", "smollm2", "serve"]
+
 _LONGEST = 100  # characters shown of a name that is none
 _MOST, _START = 500, 300  # characters of a message, and of its beginning where it is longer
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -43,7 +45,9 @@ def nearest(value: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}? " if near else ""
 
 
-def require_extra(extra: Literal["study", "judge", "track", "knowledge", "sae", "gguf", "smollm2"], *modules: str) -> None:
+def require_extra(
+    extra: Literal["study", "judge", "track", "knowledge", "sae", "gguf", "smollm2", "serve"], *modules: str
+) -> None:
     """Refuse to go on where a module of an optional part of the package is not installed.
 
     Raises:

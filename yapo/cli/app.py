@@ -16,6 +16,7 @@ from yapo.cli.exchange import export, import_vector
 from yapo.cli.inspect import compare, inspect
 from yapo.cli.interruption import Interruption
 from yapo.cli.metrics import metrics
+from yapo.cli.serve import serve
 from yapo.cli.steer import steer
 from yapo.cli.study import ANY, run, ui
 from yapo.cli.train import train
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "steer": steer,
     "chat": chat,
+    "serve": serve,
     "inspect": inspect,
     "compare": compare,
     "evaluate": evaluate,

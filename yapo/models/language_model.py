@@ -233,7 +233,11 @@ class LanguageModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the next-token logits in float32 from the last block's output, final norm and soft cap included."""
-        logits = self.model.lm_head(self.model.model.norm(hidden)).float()
+        return self.head(self.model.model.norm(hidden))
+
+    def head(self, normed: Tensor) -> Tensor:
+        """Return the next-token logits in float32 from the output of the final norm, soft cap included."""
+        logits = self.model.lm_head(normed).float()
         if self._softcap is not None:
             logits = self._softcap * torch.tanh(logits / self._softcap)
         return cast(Tensor, logits)

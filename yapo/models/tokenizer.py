@@ -83,8 +83,20 @@ class ChatTokenizer:
 
     def conversation(self, turns: Sequence[str]) -> list[int]:
         """Return ids of a conversation that waits for the model: user and model take turns, and the user has the last."""
-        chat = [("assistant" if place % 2 else "user", text) for place, text in enumerate(turns)]
-        return self._encode(self._render(chat, add_generation_prompt=True) + self._header)
+        return self.chat([("assistant" if place % 2 else "user", text) for place, text in enumerate(turns)])
+
+    def chat(self, messages: Sequence[tuple[str, str]]) -> list[int]:
+        """Return ids of messages, each a role and a text, that wait for the model.
+
+        Raises:
+            YapoError: the template has no place for these roles in this order.
+        """
+        return self._encode(self._render(messages, add_generation_prompt=True) + self._header)
+
+    def text(self, text: str) -> list[int]:
+        """Return ids of a text that is no chat, with the special tokens that the tokenizer puts before one, once."""
+        opened = bool(self.tokenizer.bos_token) and text.startswith(str(self.tokenizer.bos_token))
+        return list(self.tokenizer.encode(text, add_special_tokens=not opened))
 
     def response(self, text: str) -> list[int]:
         """Return ids of the model's turn, up to and with the end-of-turn token.

@@ -123,7 +123,7 @@ def _steer(
         return
     block = model.model.layers[vector.info.layer]
     device = next(block.parameters()).device  # a model may be spread over several
-    whole = _intervention(model, vector, sae, device)
+    whole = intervention_for(model, vector, sae, device)
     intervention, u = whole.restrict(scaled_vector(vector, strength, whole.width)[None].to(device))
     state = intervention.edit_state(u)
     mask: Tensor | None = None
@@ -204,12 +204,17 @@ def _opens_row(positions: Tensor, mask: Tensor | None) -> Tensor:
     return (mask.cumsum(dim=1) == 1)[:, -tokens:] & (mask[:, -tokens:] > 0)
 
 
-def _intervention(
+def intervention_for(
     model: PreTrainedModel,
     vector: SteeringVector,
     sae: Autoencoder | Mapping[int, Autoencoder] | None,
     device: torch.device,
 ) -> Intervention:
+    """Return how a vector is applied to a model; ``sae`` as for ``steer``.
+
+    Raises:
+        YapoError: an autoencoder is not there, or not the vector's.
+    """
     named = vector.autoencoders
 
     def autoencoder(layer: int) -> SAE:

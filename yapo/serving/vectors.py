@@ -1,0 +1,173 @@
+"""The vectors that a server holds, by name, and what a request chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from yapo.checks import is_finite
+from yapo.data.text import shown
+from yapo.errors import unknown
+from yapo.models.sae import SAE
+from yapo.serving.errors import RequestError
+from yapo.steering.interventions import EditState, Intervention
+from yapo.steering.steer import intervention_for
+from yapo.steering.steer_checks import check_model, check_vector, scaled_vector, strength_of
+from yapo.steering.vector import SteeringVector
+
+FORMS = 'give {"vector": "NAME", "multiplier": 1.5}, a list of such as "vector", or null for none'
+NO_VECTOR = "this server was started without a vector; start it with --vector NAME=FILE"
+MOST_VECTORS = 16  # that steer one answer together
+
+
+@dataclass(frozen=True, eq=False)
+class NamedVector:
+    """A vector, ready to be applied.
+
+    Attributes:
+        name: what requests call it.
+        vector: as it was loaded.
+        intervention: applies it, narrowed to the features that it touches.
+        values: the vector in the intervention's space, ``[width]``.
+    """
+
+    name: str
+    vector: SteeringVector
+    intervention: Intervention
+    values: Tensor
+
+    @classmethod
+    def of(cls, name: str, vector: SteeringVector, model: PreTrainedModel, saes: Mapping[int, SAE]) -> NamedVector:
+        """Return a vector for a model.
+
+        Raises:
+            YapoError: it does not fit the model, or its autoencoder is not there.
+        """
+        check_vector(vector)
+        check_model(model, vector)
+        device = next(model.model.layers[vector.info.layer].parameters()).device
+        whole = intervention_for(model, vector, saes, device)
+        intervention, values = whole.restrict(scaled_vector(vector, 1.0, whole.width)[None].to(device))
+        return cls(name, vector, intervention, values[0])
+
+    def edit(self, multiplier: float) -> RowEdit:
+        """Return its edit of one row."""
+        return RowEdit(self, self.intervention.edit_state(multiplier * self.values[None]))
+
+
+@dataclass(eq=False)
+class RowEdit:
+    """The edit of one row by one vector.
+
+    Attributes:
+        named: the vector.
+        state: it scaled, one entry.
+        context: what the intervention has read of the row's prompt, ``[1, ...]``, where it reads one.
+    """
+
+    named: NamedVector
+    state: EditState
+    context: Tensor | None = None
+
+
+Chosen = list[tuple[NamedVector, float]]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of a server.
+
+    Attributes:
+        named: by name; the first steers where a request says nothing.
+        multiplier: of requests that name none; that of each vector's header if None.
+    """
+
+    named: Mapping[str, NamedVector] = field(default_factory=dict)
+    multiplier: float | None = None
+
+    @property
+    def default(self) -> NamedVector | None:
+        """The vector that steers where a request says nothing."""
+        return next(iter(self.named.values()), None)
+
+    def usual(self, named: NamedVector) -> float:
+        """Return the multiplier of a vector where a request names none."""
+        return strength_of(self.multiplier, named.vector)
+
+    def chosen(self, body: Mapping[str, object]) -> Chosen:
+        """Return vectors and multipliers for a request's ``steering``, in order; those with multiplier 0 are left out.
+
+        Raises:
+            RequestError: it is malformed, names no vector of the server, or a number that is not finite or too large.
+        """
+        if "steering" not in body:
+            return self._pairs(self.default, None)
+        asked = body["steering"]
+        if asked is None:
+            return []
+        if not isinstance(asked, dict):
+            raise RequestError(f"steering={shown(asked)}: no object; {FORMS}", "steering")
+        self._check_keys(asked, "steering")
+        multiplier = asked.get("multiplier")
+        if "vector" not in asked:
+            if self.default is None and asked:
+                raise RequestError(f"steering.vector: {NO_VECTOR}", "steering.vector")
+            return self._pairs(self.default, multiplier)
+        vector = asked["vector"]
+        if vector is None:
+            return []
+        if not isinstance(vector, list):
+            return self._pairs(self._find(vector, "steering.vector"), multiplier)
+        if len(vector) > MOST_VECTORS:
+            raise RequestError(f"steering.vector: {len(vector)} vectors; give {MOST_VECTORS} at most", "steering.vector")
+        return [pair for place, part in enumerate(vector) for pair in self._part(part, place, multiplier)]
+
+    def _part(self, part: object, place: int, multiplier: object) -> Chosen:
+        key = f"steering.vector[{place}]"
+        if not isinstance(part, dict):
+            return self._pairs(self._find(part, key), multiplier)
+        self._check_keys(part, key)
+        return self._pairs(self._find(part.get("vector"), f"{key}.vector"), part.get("multiplier", multiplier))
+
+    def _pairs(self, named: NamedVector | None, multiplier: object) -> Chosen:
+        if named is None:
+            return []
+        strength = self.usual(named) if multiplier is None else _number(multiplier)
+        scaled = strength * named.values
+        if not bool(torch.isfinite(scaled).all()):
+            raise RequestError(
+                f"steering.multiplier={shown(multiplier)}: the vector times that is beyond float32; give a smaller one",
+                "steering.multiplier",
+            )
+        return [(named, strength)] if strength else []
+
+    def _find(self, name: object, key: str) -> NamedVector:
+        if isinstance(name, str) and name in self.named:
+            return self.named[name]
+        if not self.named:
+            raise RequestError(f"{key}={shown(name)}: {NO_VECTOR}", key, 404)
+        if not isinstance(name, str):
+            raise RequestError(f"{key}={shown(name)}: no name of a vector; choose among {', '.join(self.named)}", key)
+        raise RequestError(str(unknown("vector", key, name, self.named)), key, 404)
+
+    def _check_keys(self, given: dict[str, object], key: str) -> None:
+        for name in given:
+            if name not in ("vector", "multiplier"):
+                raise RequestError(f"{key}.{name}: unknown; {FORMS}", key)
+
+
+def _number(multiplier: object) -> float:
+    if isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or not is_finite(multiplier):
+        raise RequestError(
+            f"steering.multiplier={shown(multiplier)}: not a finite number; give one, such as 1.5", "steering.multiplier"
+        )
+    return float(multiplier)
+
+
+def edits_of(chosen: Sequence[tuple[NamedVector, float]]) -> list[RowEdit]:
+    """Return the edits of one row by what a request has chosen."""
+    return [named.edit(multiplier) for named, multiplier in chosen]
