@@ -139,8 +139,10 @@ def test_a_stage_reads_the_settings_that_it_names_and_no_others() -> None:
     assert seen.train.lr == config.train.lr
     assert seen.generation.max_new_tokens("mcq") == config.generation.max_new_tokens("mcq")
     assert seen.studies.ablations.changes == config.studies.ablations.changes
+    assert seen.studies.reliability.countries == config.studies.reliability.countries
     assert seen.folder == config.folder
     for read in (
+        lambda: seen.studies.reliability.setting,
         lambda: seen.train.epochs,
         lambda: seen.model,
         lambda: seen.generation.max_new_tokens("open_ended"),

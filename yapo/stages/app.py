@@ -48,9 +48,15 @@ class DeclaredSettings:
         value, key = getattr(self._settings, name), f"{self._prefix}{name}"
         if any(key == known or fnmatch(key, known) for known in (*self._reads, *ALWAYS_READABLE)):
             return value
-        if any(known.startswith(f"{key}.") for known in (*self._reads, *ALWAYS_READABLE)):
+        if any(_holds(key, known) for known in (*self._reads, *ALWAYS_READABLE)):
             return DeclaredSettings(value, self._reads, f"{key}.")
         raise AssertionError(f"a stage reads the setting {key}, which its READS does not name")
+
+
+def _holds(key: str, pattern: str) -> bool:
+    """Return whether a pattern names settings of the group ``key``: ``studies.*.countries`` some of ``studies.gap``."""
+    names, parts = key.split("."), pattern.split(".")
+    return parts[0] == names[0] and len(parts) > len(names) and all(map(fnmatch, names, parts))
 
 
 def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> None:

@@ -22,7 +22,7 @@ from yapo.stages.table_options import table_options
 from yapo.studies.means import failure_rate, highest_scores, printed_scores
 from yapo.studies.write_report import read_rows, write_report
 
-READS = ("report", "judge", "studies.gap")
+READS = ("report", "judge")
 FINDING = Path(__file__).with_name("finding.md.j2")
 NAME = "gap"
 FORMS = ("localized", "nonlocalized")
