@@ -80,7 +80,10 @@ def failures(page: str) -> list[str]:
     """Return what is wrong with a page, one entry a block."""
     found: list[str] = []
     printed: str | None = None
-    content = blocks(HERE, page)
+    try:
+        content = blocks(HERE, page)
+    except ValueError as error:
+        return [str(error)]
     with project.pristine(HERE, content):
         for block in content:
             spent = time.process_time()

@@ -40,6 +40,11 @@ def test_page(page: str, failures: dict[str, list[str]]) -> None:
     assert not failures[page], "\n\n".join(failures[page])
 
 
+def test_every_block_has_a_mark() -> None:
+    for page in PAGES:
+        assert all(block.kind for block in blocks(project.ROOT, page))
+
+
 def settings(tree: dict[str, Any], before: str = "") -> Iterator[str]:
     """The keys of all settings."""
     for key, value in tree.items():
