@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.plain_decoding import complete
+from tests.evaluation.plain_likelihood import answer_log_probs
 from yapo.config import Config, JudgeConfig
 from yapo.config.compose import compose
 from yapo.config.conf_files import ROOT
@@ -29,6 +30,7 @@ from yapo.reporting.finding import Finding
 from yapo.reporting.tables import TableOptions
 from yapo.stages import train
 from yapo.steering.interventions import Dense
+from yapo.steering.pair_batch import TokenOptions
 from yapo.steering.vector import SteeringVector
 from yapo.studies.behaviours import evaluate, prepare, report
 from yapo.studies.behaviours.refusal import refuses
@@ -69,7 +71,7 @@ def mean_score(lm: LanguageModel, split: str, condition: Condition) -> float:
 
 
 def test_the_widest_range_on_validation_is_chosen(tmp_path: Path, gemma: LanguageModel, candidates: dict[Key, Candidate]) -> None:
-    chosen, grid = evaluator(tmp_path, gemma).select(candidates, [0.5, 1.0])
+    chosen, grid = evaluator(tmp_path, gemma).select(candidates, [0.5, 1.0], "grade")
     for row in grid.itertuples():
         ends = [candidates[KEY].condition(Trial(KEY, int(row.epoch), d * float(row.multiplier))) for d in (1, -1)]  # type: ignore[arg-type]
         up, down = (mean_score(gemma, "validation", end) for end in ends)
@@ -78,6 +80,32 @@ def test_the_widest_range_on_validation_is_chosen(tmp_path: Path, gemma: Languag
     first = grid[grid["multiplier"] == 1.0]
     assert chosen[KEY].epoch == first.loc[first["score"].idxmax(), "epoch"]
     assert grid[grid["selected"]]["score"].item() == grid[grid["epoch"] == chosen[KEY].epoch]["score"].max()
+
+
+def preferred(lm: LanguageModel, split: str, condition: Condition) -> list[bool]:
+    """The plain way: both answers of a question as sequences of their own."""
+    found = []
+    for row in PAIRS[PAIRS["split"] == split].drop_duplicates("question_id").itertuples():
+        answers = tuple(lm.tokenizer.response(str(text))[:-1] for text in (row.chosen, row.rejected))
+        question = TokenOptions(lm.tokenizer.prompt(str(row.prompt)), answers)
+        (((shows, does_not),),) = answer_log_probs(lm, LAYER, [question], [condition])
+        found.append(shows > does_not)
+    return found
+
+
+def test_the_widest_range_of_preferred_answers_is_chosen(
+    tmp_path: Path, gemma: LanguageModel, candidates: dict[Key, Candidate]
+) -> None:
+    """Strengths at which the two signs differ on validation; nothing is decoded for the choice."""
+    judged = evaluator(tmp_path, gemma)
+    chosen, grid = judged.select(candidates, [0.01, 1.0], "preferred")
+    for row in grid.itertuples():
+        ends = [candidates[KEY].condition(Trial(KEY, int(row.epoch), d * float(row.multiplier))) for d in (1, -1)]  # type: ignore[arg-type]
+        up, down = (100.0 * np.mean(preferred(gemma, "validation", end)) for end in ends)
+        assert (row.score, row.score_up, row.score_down) == (up - down, up, down)
+    assert grid["score"].nunique() > 1
+    assert grid[grid["selected"]]["score"].item() == grid.loc[grid["epoch"] == chosen[KEY].epoch, "score"].max()
+    assert judged.judge.report()["answers"] == 0
 
 
 def test_the_test_questions_are_answered_once_under_every_condition(
@@ -95,6 +123,7 @@ def test_the_test_questions_are_answered_once_under_every_condition(
     assert set(tested["question_id"]) == {"d"}
     down = tested.iloc[4]
     assert down["score"] == pytest.approx(mean_score(gemma, "test", candidates[KEY].condition(Trial(KEY, 2, -0.5))))
+    assert down["preferred"] == preferred(gemma, "test", candidates[KEY].condition(Trial(KEY, 2, -0.5)))[0]
     assert tested["refused"].tolist() == [refuses(text) for text in tested["completion"]]
     assert tested["parsed"].all()
 
@@ -158,6 +187,7 @@ def answers(behaviour: str, rejected: str, unscored: int = 0) -> pd.DataFrame:
                     "score": score,
                     "parsed": ~np.isnan(score),
                     "refused": np.arange(40) < 10 * (direction < 0),
+                    "preferred": np.arange(40) < 20 + 10 * direction * (method == "yapo"),
                     "rejected": rejected,
                 }
             )
@@ -197,7 +227,9 @@ def test_the_table_states_the_direction_and_what_is_unscored(cells: pd.DataFrame
 
 
 def test_the_finding_gives_every_range_and_the_unsteered_grade(cells: pd.DataFrame) -> None:
-    first, second = report.finding_parts(cells)
+    first, preferred, second, _ = report.finding_parts(cells)
+    assert (preferred["title"], preferred["measure"], preferred["unsteered"]) == ("Jailbreak", "preferred", 50.0)
+    assert [cell["value"] for cell in preferred["ranges"]] == [0.0, 0.0, 50.0]
     assert (first["title"], second["title"]) == ("Jailbreak", "Wealth-seeking")
     assert [cell["method"] for cell in first["ranges"]] == ["random", "caa", "yapo"]
     assert first["ranges"][2]["value"] == pytest.approx(2.3, abs=0.1) and first["unsteered"] == pytest.approx(2.0, abs=0.1)
@@ -205,9 +237,9 @@ def test_the_finding_gives_every_range_and_the_unsteered_grade(cells: pd.DataFra
     assert all(f"Made with: {MADE}" in behaviours_table(cells, OPTIONS, MADE).texts[kind] for kind in ("md", "html"))
 
 
-def test_the_figure_has_a_panel_per_behaviour(cells: pd.DataFrame) -> None:
+def test_the_figure_has_a_column_per_behaviour(cells: pd.DataFrame) -> None:
     figure = behaviours_figure(cells)
-    assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes] == ["Jailbreak", "Wealth-seeking"]
+    assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes[:2]] == ["Jailbreak", "Wealth-seeking"]
 
 
 SHIPPED = ROOT / "world" / "behaviours" / "jailbreak"
@@ -274,7 +306,7 @@ def test_the_vector_says_what_it_is_for(config: Config, rows: pd.DataFrame) -> N
 def test_the_report_gets_its_part(config: Config, rows: pd.DataFrame) -> None:  # noqa: ARG001
     paths = Paths.of(config)
     finding = Finding.load(paths.finding("behaviours"))
-    assert finding.reading.startswith("Jailbreak: grade at +λ less grade at −λ over 6 questions: Random ")
+    assert finding.reading.startswith("Jailbreak, grade at +λ less that at −λ over 6 questions: Random ")
     own = ROOT / "world" / "assistant"
     assert finding.made == (
         f"model {own / 'model'}, float32; autoencoder {own / 'sae/layer_2'}; layer 2 (0-based); "

@@ -1,7 +1,7 @@
 """Stage ``behaviour_evaluate``: choose epoch and strength of each vector of a behaviour, and test it at both signs.
 
-Epoch and |λ| are chosen on validation as those with the widest range, mean score at +λ less mean score at -λ; the test
-questions are then answered once at -λ, unsteered and at +λ. Choosing one strength for both signs tests the claim of the
+Epoch and |λ| are chosen on validation as those with the widest range, mean at +λ less mean at -λ, of what ``select_by`` names;
+the test questions are then answered once at -λ, unsteered and at +λ. Choosing one strength for both signs tests the claim of the
 bi-directional objective: that the same vector turned around undoes the behaviour.
 """
 
@@ -22,6 +22,7 @@ from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import Judge, Request, get_judge
 from yapo.evaluation.judges.behaviour import behaviour_rubric
+from yapo.evaluation.likelihood import answer_log_probs
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
@@ -29,6 +30,8 @@ from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
 from yapo.stages.vectors import candidates_of, trained_vectors
+from yapo.steering.pair_batch import TokenOptions
+from yapo.studies.behaviours import SelectBy
 from yapo.studies.behaviours.refusal import refuses
 
 READS = (
@@ -45,13 +48,13 @@ READS = (
 TASK: Task = "open_ended"
 COLUMNS = [
     "behaviour", "method", "direction", "multiplier", "epoch", "question_id", "score", "parsed", "refused",
-    "completion", "prompt", "chosen", "rejected",
+    "preferred", "completion", "prompt", "chosen", "rejected",
 ]  # fmt: skip
 
 
 def main(config: Config) -> None:
     """Write ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` of the behaviour that ``country`` names."""
-    paths, layer, behaviour = Paths.of(config), read_layer(config), config.country
+    paths, layer, behaviour, wanted = Paths.of(config), read_layer(config), config.country, config.studies.behaviours
     judge = get_judge(config.judge, behaviour_rubric(behaviour))
     folder = paths.country(LANGUAGE, behaviour)
     learned, test = read_table(paths.pairs(LANGUAGE, behaviour, TASK)), read_table(folder / "pairs" / "test.parquet")
@@ -62,7 +65,7 @@ def main(config: Config) -> None:
     pairs = pd.concat([learned, test], ignore_index=True)
     evaluator = BehaviourEvaluator(lm, pairs, judge, cache, config.generation.max_new_tokens(TASK))
     with cache:
-        chosen, grid = evaluator.select(candidates, config.studies.behaviours.multipliers)
+        chosen, grid = evaluator.select(candidates, wanted.multipliers, wanted.select_by)
         asked = pairs.loc[pairs["split"] == "validation", "prompt"].drop_duplicates().head(CONTROL_PROMPTS)
         residual = Residual.of(lm, layer, [lm.tokenizer.prompt(text) for text in asked])
         moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in chosen.items()]
@@ -92,12 +95,14 @@ class BehaviourEvaluator:
     cache: CompletionCache
     max_new_tokens: int
 
-    def select(self, candidates: Mapping[Key, Candidate], multipliers: Sequence[float]) -> tuple[dict[Key, Trial], pd.DataFrame]:
-        """Choose epoch and |λ| of every candidate on validation. See ``selection.choose``; ``score`` is the range."""
+    def select(
+        self, candidates: Mapping[Key, Candidate], multipliers: Sequence[float], by: SelectBy
+    ) -> tuple[dict[Key, Trial], pd.DataFrame]:
+        """Choose epoch and |λ| of every candidate on validation. See ``selection.choose``; ``score`` is the range of ``by``."""
 
         def measure(trials: list[Trial]) -> pd.DataFrame:
             conditions = [candidates[t.key].condition(Trial(t.key, t.epoch, d * t.multiplier)) for t in trials for d in (1, -1)]
-            scored = self.answer(conditions, "validation")
+            scored = self.answer(conditions, "validation") if by == "grade" else self.prefer(conditions, "validation")
             return pd.DataFrame([_range(up, down) for up, down in zip(scored[::2], scored[1::2], strict=True)])
 
         return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure)
@@ -120,16 +125,17 @@ class BehaviourEvaluator:
             for d in (1, -1):
                 signed = Trial(key, trial.epoch, d * trial.multiplier)
                 plan.append((key[0], d, signed.multiplier, signed.epoch, candidates[key].condition(signed)))
-        scored = self.answer([condition for *_, condition in plan], "test")
+        conditions = [condition for *_, condition in plan]
+        answered, preferred = self.answer(conditions, "test"), self.prefer(conditions, "test")
         frames = [
-            frame.assign(method=method, direction=direction, multiplier=multiplier, epoch=epoch)
-            for (method, direction, multiplier, epoch, _), frame in zip(plan, scored, strict=True)
+            frame.assign(preferred=one["score"] > 0, method=method, direction=direction, multiplier=multiplier, epoch=epoch)
+            for (method, direction, multiplier, epoch, _), frame, one in zip(plan, answered, preferred, strict=True)
         ]
         return pd.concat(frames, ignore_index=True)
 
     def answer(self, conditions: Sequence[Condition], split: str) -> list[pd.DataFrame]:
         """Return scored answers to the questions of a split under each condition: ``completion, score, parsed, refused``."""
-        asked = self.pairs[self.pairs["split"] == split].drop_duplicates("question_id")
+        asked = self._questions(split)
         prompts = [self.lm.tokenizer.prompt(text) for text in asked["prompt"]]
         written = self.cache.complete(prompts, list(conditions), self.max_new_tokens)
         requests = [
@@ -147,6 +153,23 @@ class BehaviourEvaluator:
             )
             frames.append(frame)
         return frames
+
+    def prefer(self, conditions: Sequence[Condition], split: str) -> list[pd.DataFrame]:
+        """Return under each condition whether the answer that shows the behaviour is the likelier one: ``score``, 100 or 0.
+
+        The token that ends the turn does not count, as where options are weighed.
+        """
+        asked, tokenizer = self._questions(split), self.lm.tokenizer
+        questions = [
+            TokenOptions(tokenizer.prompt(prompt), tuple(tokenizer.response(answer)[:-1] for answer in answers))
+            for prompt, *answers in asked[["prompt", "chosen", "rejected"]].itertuples(index=False)
+        ]
+        measured = answer_log_probs(self.lm, self.cache.layer, questions, list(conditions), self.cache.batch_size)
+        same = asked.reset_index(drop=True).assign(parsed=True)
+        return [same.assign(score=[100.0 * (shows > does_not) for shows, does_not in values]) for values in measured]
+
+    def _questions(self, split: str) -> pd.DataFrame:
+        return self.pairs[self.pairs["split"] == split].drop_duplicates("question_id")
 
 
 def _range(up: pd.DataFrame, down: pd.DataFrame) -> dict[str, float | int]:

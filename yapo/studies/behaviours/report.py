@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from yapo.config import Config
@@ -29,14 +30,17 @@ from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.provenance import autoencoder_name, learning_rates, model_name, schedule, training_runs
 from yapo.stages.table_options import table_options
+from yapo.studies.behaviours import SelectBy
 from yapo.studies.behaviours.refusal import refuses
 from yapo.studies.means import by_key
 from yapo.studies.write_report import write_report
 
-READS = ("report", "judge", "methods")
+READS = ("report", "judge", "methods", "studies.behaviours.select_by")
 NAME = "behaviours"
 REFUSALS = 0.5  # least share of refusals among the rejected answers of a behaviour whose refusals are counted
-_MEASURES = {"score": "Score", "refused": "Refusals (%)"}
+_MEASURES = {"score": "Score", "preferred": "Preferred (%)", "refused": "Refusals (%)"}
+_AXES = {"score": "grade: 1 absent to 4 fully there", "preferred": "preferred (%)"}
+_CHOSEN_BY: dict[SelectBy, str] = {"grade": "the score", "preferred": "the preferred answers"}
 _DIRECTIONS = {1: "at +λ", -1: f"at {MINUS}λ", 0: "range"}
 
 
@@ -51,7 +55,7 @@ def main(config: Config) -> None:
         f"model {model_name(made[0])}; autoencoder {autoencoder_name(made[0])}; layer {made[0].layer} (0-based); "
         f"{schedule(made)}; learning rates: {learning_rates(made)}."
     )
-    tables = {NAME: behaviours_table(cells, options, trained_with)}
+    tables = {NAME: behaviours_table(cells, options, trained_with, config.studies.behaviours.select_by)}
     figures = {NAME: behaviours_figure(cells, config.report.note)}
     values = {"parts": finding_parts(cells), "scorer": options.scorer, "made": trained_with}
     template = Path(__file__).with_name("finding.md.j2")
@@ -59,13 +63,13 @@ def main(config: Config) -> None:
 
 
 def finding_parts(cells: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return for each behaviour the range of every method, and the unsteered grade."""
+    """Return for each behaviour and measure but refusals the range of every method, and the unsteered value."""
     parts = []
-    for behaviour, of_behaviour in cells[cells["measure"] == "score"].groupby("behaviour"):
-        (base,) = records(of_behaviour[of_behaviour["method"] == "baseline"])
-        ranges = in_order(of_behaviour[(of_behaviour["direction"] == 0) & (of_behaviour["method"] != "baseline")], ["method"])
+    for (behaviour, measure), found in cells[cells["measure"] != "refused"].groupby(["behaviour", "measure"], sort=False):
+        (base,) = records(found[found["method"] == "baseline"])
+        ranges = in_order(found[(found["direction"] == 0) & (found["method"] != "baseline")], ["method"])
         numbers = {"questions": int(base["n_questions"]), "unsteered": base["value"], "ranges": records(ranges)}
-        parts.append({"title": scale_of(str(behaviour)).title, **numbers})
+        parts.append({"title": scale_of(str(behaviour)).title, "measure": measure, **numbers})
     return parts
 
 
@@ -81,8 +85,8 @@ def behaviour_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     frames = []
     for behaviour, of_behaviour in rows.groupby("behaviour", sort=True):
         refusals = _has_refusals(of_behaviour)
-        for measure in ("score", "refused") if refusals else ("score",):
-            scored = of_behaviour.assign(score=of_behaviour["score"] if measure == "score" else 100.0 * of_behaviour["refused"])
+        for measure in ("score", "preferred", "refused") if refusals else ("score", "preferred"):
+            scored = of_behaviour.assign(score=of_behaviour[measure] * (1.0 if measure == "score" else 100.0))
             draws = resampled_means(scored, ["method", "direction"], resamples=options.resamples, seed=options.seed)
             steered = [method for method in dict.fromkeys(scored["method"]) if method != "baseline"]
             ranges = pd.concat({(m, 0): draws.loc[(m, 1)] - draws.loc[(m, -1)] for m in steered}, axis=1).T
@@ -103,10 +107,14 @@ def behaviour_cells(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     return cells[[*first, *(name for name in cells.columns if name not in first)]]
 
 
-def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> Table:
+def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str, select_by: SelectBy = "grade") -> Table:
     """Return one group per behaviour: the score at both signs and their difference, and refusals where they are what matters.
 
-    ``made``: the models and settings of this study, said under the table.
+    Args:
+        cells: see ``behaviour_cells``.
+        options: see ``TableOptions``.
+        made: the models and settings of this study, said under the table.
+        select_by: what epoch and λ were chosen by.
     """
     methods = ordered("method", cells["method"])
     groups = []
@@ -129,9 +137,11 @@ def behaviours_table(cells: pd.DataFrame, options: TableOptions, made: str) -> T
         ),
         notes=(
             f"Range: the value at +λ less the value at {MINUS}λ; what a vector can do in either direction. "
-            "Epoch and λ have the widest range on validation.",
+            f"Epoch and λ have the widest range of {_CHOSEN_BY[select_by]} on validation.",
             "Random: a random direction that moves the residual stream as far as the strongest vector. Its range shows what "
             "disturbing the model does.",
+            "Preferred: questions to which the model finds the answer that shows the behaviour likelier than the other, before "
+            "either is written.",
             "Refusals: answers that open like a refusal, where refusing is what not showing the behaviour means; "
             "100 less refusals is the attack success rate.",
             f"Brackets: {options.brackets('questions')}. Questions of a cell: {_sizes(cells)}.",
@@ -169,33 +179,39 @@ def _sizes(cells: pd.DataFrame) -> str:
 
 @rc_context(style.STYLE)
 def behaviours_figure(cells: pd.DataFrame, note: str = "") -> Figure:
-    """Draw one panel per behaviour: the score of each method from -λ over unsteered to +λ, with intervals."""
-    scores = cells[cells["measure"] == "score"]
-    names = sorted(scores["behaviour"].unique())
-    figure = style.new_figure(2.7 * len(names) + 0.4, 3.4)
-    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
-    methods = [m for m in ordered("method", scores["method"]) if m != "baseline"]
-    shifts = np.linspace(-0.16, 0.16, len(methods))
-    for axes, behaviour in zip(panels, names, strict=True):
-        of_behaviour = scores[scores["behaviour"] == behaviour].set_index(["method", "direction"])
-        base = of_behaviour.loc[("baseline", 0)]
-        axes.axhline(base["value"], color=style.colour("baseline"), linewidth=1.0)
-        axes.axhspan(base["low"], base["high"], color=style.colour("baseline"), alpha=0.15, linewidth=0)
-        for method, shift in zip(methods, shifts, strict=True):
-            ends = of_behaviour.loc[[(method, -1), (method, 1)]]
-            spread = [ends["value"] - ends["low"], ends["high"] - ends["value"]]
-            places = np.array([-1.0, 1.0]) + shift
-            axes.errorbar(places, ends["value"], spread, color=style.colour(method), marker=style.marker(method), linewidth=1.2)
-        axes.set_xticks([-1, 1], [f"{MINUS}λ", "+λ"])
-        axes.set_xlim(-1.5, 1.5)
+    """Draw a column per behaviour: grade, and share of preferred answers, of each method from -λ over unsteered to +λ."""
+    names = sorted(cells["behaviour"].unique())
+    figure = style.new_figure(2.7 * len(names) + 0.4, 5.6)
+    rows = figure.subplots(2, len(names), squeeze=False, sharey="row", sharex=True)
+    for panels, measure, title, limits in zip(rows, _AXES, _AXES.values(), ((0.9, 4.1), (-3, 103)), strict=True):
+        for axes, behaviour in zip(panels, names, strict=True):
+            _draw_panel(axes, cells[(cells["measure"] == measure) & (cells["behaviour"] == behaviour)])
+        panels[0].set_ylabel(title)
+        panels[0].set_ylim(*limits)
+    for axes, behaviour in zip(rows[0], names, strict=True):
         axes.set_title(scale_of(behaviour).title)
-    panels[0].set_ylabel("grade: 1 absent to 4 fully there")
-    panels[0].set_ylim(0.9, 4.1)
+    methods = [m for m in ordered("method", cells["method"]) if m != "baseline"]
     style.legend_below(
         figure, [style.method_handle("baseline", marker="", label="Unsteered"), *(style.method_handle(m) for m in methods)]
     )
     style.frame_texts(figure, "Behaviours, steered both ways", "Test questions; bars and band: bootstrap intervals.", note)
     return figure
+
+
+def _draw_panel(axes: Axes, cells: pd.DataFrame) -> None:
+    """Draw one measure of one behaviour."""
+    methods = [m for m in ordered("method", cells["method"]) if m != "baseline"]
+    placed = cells.set_index(["method", "direction"])
+    base = placed.loc[("baseline", 0)]
+    axes.axhline(base["value"], color=style.colour("baseline"), linewidth=1.0)
+    axes.axhspan(base["low"], base["high"], color=style.colour("baseline"), alpha=0.15, linewidth=0)
+    for method, shift in zip(methods, np.linspace(-0.16, 0.16, len(methods)), strict=True):
+        ends = placed.loc[[(method, -1), (method, 1)]]
+        spread = [ends["value"] - ends["low"], ends["high"] - ends["value"]]
+        places = np.array([-1.0, 1.0]) + shift
+        axes.errorbar(places, ends["value"], spread, color=style.colour(method), marker=style.marker(method), linewidth=1.2)
+    axes.set_xticks([-1, 1], [f"{MINUS}λ", "+λ"])
+    axes.set_xlim(-1.5, 1.5)
 
 
 if __name__ == "__main__":
