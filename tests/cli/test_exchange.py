@@ -41,6 +41,31 @@ def test_there_and_back(vector: Path, tmp_path: Path, capfd: pytest.CaptureFixtu
     assert torch.equal(load_vector(tmp_path / "back.safetensors").values, 0.5 * V)
 
 
+def test_several_at_once_go_into_a_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for number, country in enumerate(("egypt", "nepal"), start=1):
+        torch.save(number * V, tmp_path / f"{country}.pt")
+    folder, files = tmp_path / "vectors", [tmp_path / "egypt.pt", tmp_path / "nepal.pt"]
+    done = yapo(capfd, "import", *files, "--model", MODEL, "--layer", 2, "-o", folder)
+    assert done.status == 0, done.err
+    assert torch.equal(load_vector(folder / "nepal.safetensors").values, 2 * V)
+    assert sorted(path.name for path in folder.iterdir()) == ["egypt.safetensors", "nepal.safetensors"]
+
+
+def test_several_are_written_all_or_none(vector: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.save(V, tmp_path / "a.pt")
+    torch.save(V[:-1], tmp_path / "b.pt")
+    (tmp_path / "sub").mkdir()
+    torch.save(V, tmp_path / "sub" / "a.pt")
+    before, options = contents(tmp_path), ("--model", MODEL, "--layer", 2, "-o")
+    a, b = tmp_path / "a.pt", tmp_path / "b.pt"
+    refused(capfd, "import", a, b, *options, tmp_path / "new", parts=("b.pt", "95 entries"))
+    refused(capfd, "import", a, b, *options, vector, parts=("--out=", "name a folder"))
+    refused(capfd, "import", a, tmp_path / "sub" / "a.pt", *options, tmp_path / "new", parts=("a.safetensors", "written over"))
+    refused(capfd, "import", a, *options, tmp_path / "new", parts=("--out=", ".safetensors"))
+    refused(capfd, "import", vector, *options, tmp_path, parts=("v.safetensors", "written over"))
+    assert contents(tmp_path) == before
+
+
 def test_measured_on_prompts(vector: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     done = yapo(capfd, "export", vector, "--to", "hf", "--model", MODEL)
     assert done.status == 0, done.err

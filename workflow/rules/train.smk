@@ -4,8 +4,10 @@ rule train:
         layer=rules.layer.output.layer,
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
-        imported=lambda wildcards: imported_files(
-            METHOD_CONFIG[wildcards.method], wildcards.country
+        imported=refusing(
+            lambda wildcards: imported_files(
+                METHOD_CONFIG[wildcards.method], wildcards.country
+            )
         ),
     output:
         vectors=country_files("train/{{method}}/{task}-{setting}.safetensors"),

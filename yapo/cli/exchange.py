@@ -12,6 +12,8 @@ from yapo.checks import Dtype
 from yapo.cli.terminal import show_warnings
 from yapo.errors import YapoError
 
+SUFFIX = ".safetensors"  # of a vector of this project
+
 
 def export(
     vector: Annotated[Path, typer.Argument(help="A vector of this project.")],
@@ -52,24 +54,39 @@ def export(
 
 
 def import_vector(
-    file: Annotated[Path, typer.Argument(help="A vector of another tool: .gguf, .svec, .json, .pt, .safetensors or .npy.")],
-    model: Annotated[str, typer.Option(help="Model that the vector is for: a folder, or a name on the hub.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to, as a vector of this project (.safetensors).")],
-    layer: Annotated[int | None, typer.Option(help="Block whose output is steered, from 0, where the file does not say.")] = None,
+    files: Annotated[list[Path], typer.Argument(help="Vectors of another tool: .gguf, .svec, .json, .pt, .safetensors or .npy.")],
+    model: Annotated[str, typer.Option(help="Model that they are for: a folder, or a name on the hub.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to: a .safetensors file for one, a folder for several.")],
+    layer: Annotated[int | None, typer.Option(help="Block whose output is steered, from 0, where a file does not say.")] = None,
     steer_bos: Annotated[bool, typer.Option("--steer-bos", help="Steer the first token too, as most other tools do.")] = False,
     revision: Annotated[str, typer.Option(help="Branch, tag or commit of a model of the hub.")] = "main",
 ) -> None:
-    """Read a vector of another tool, and write it as one of this project, which steers and enters a study's tables.
+    """Read vectors of another tool, and write them as vectors of this project, which steer and enter a study's tables.
 
     Example: yapo import v.gguf --model world/model -o v.safetensors
     """
+    places = _places(files, out)
     show_warnings()
     from yapo.api.models import own_names
     from yapo.exchange.read import read
 
-    if out.suffix != ".safetensors":
-        raise YapoError(f"--out={out}: a vector of this project ends in .safetensors; name it so")
     with own_names():
-        vector = read(file, model, layer, steer_bos, revision)
-    vector.save(out)
-    typer.echo(f"{out}: a dense vector for block {vector.info.layer} of {vector.info.model}, norm {vector.values.norm():.3g}")
+        vectors = [read(file, model, layer, steer_bos, revision) for file in files]
+    for place, vector in zip(places, vectors, strict=True):
+        vector.save(place)
+        info = vector.info
+        typer.echo(f"{place}: a dense vector for block {info.layer} of {info.model}, norm {vector.values.norm():.3g}")
+
+
+def _places(files: list[Path], out: Path) -> list[Path]:
+    """Return where each vector goes: the file ``out``, or one in the folder ``out`` named as the file it comes from."""
+    into_folder = out.is_dir() or len(files) > 1
+    if into_folder and out.suffix == SUFFIX:
+        raise YapoError(f"--out={out}: one file for {len(files)} vectors; name a folder")
+    if not into_folder and out.suffix != SUFFIX:
+        raise YapoError(f"--out={out}: a vector of this project ends in {SUFFIX}; name it so, or give a folder that is there")
+    places = [out / f"{file.stem}{SUFFIX}" for file in files] if into_folder else [out]
+    for place in places:
+        if place in files or places.count(place) > 1:
+            raise YapoError(f"--out={out}: {place} would be written over; name another folder, or import one file at a time")
+    return places

@@ -49,20 +49,29 @@ def sae_files(config: Config) -> list[Path]:
 
 
 def imported_files(config: Mapping[str, Any], country: str) -> list[Path]:
-    """Return the vectors that the method imported takes for a country, where they are there; none for another method.
+    """Return the vectors that the method imported takes for a country; none for another method.
 
     Args:
         config: the settings of the method's training, as nested dictionaries.
         country: the country.
 
     Raises:
-        YapoError: see ``files_in``.
+        YapoError: no file is given; see ``yapo.dag.imported_vectors.check_vector_file`` and ``files_in``.
     """
-    pattern = config["method"]["options"].get("file")
-    if config["method"]["name"] != "imported" or not isinstance(pattern, str) or not pattern:
+    if config["method"]["name"] != "imported":
         return []
-    given = {imported_vector(pattern, country, task, setting) for task in config["tasks"] for setting in config["settings"]}
-    return [file for path in sorted(given) if path.is_file() for file in files_in(path, "*")]
+    from yapo.dag.imported_vectors import check_vector_file  # imports torch, which planning without this method does not
+    from yapo.steering.method import read_options
+    from yapo.steering.methods.imported import Options
+
+    pattern = read_options(Options, config["method"]["options"]).file
+    needed: dict[Path, str] = {}
+    for task in config["tasks"]:
+        for setting in config["settings"]:
+            needed.setdefault(imported_vector(pattern, country, task, setting), f"{country}, {task}, {setting}")
+    for path, place in needed.items():
+        check_vector_file(path, config, place)
+    return [file for path in sorted(needed) for file in files_in(path, "*")]
 
 
 def files_in(path: str | Path, pattern: str) -> list[Path]:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from tests.refusals import refused
-from yapo.dag.input_files import imported_files
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.method import FitInputs
@@ -63,14 +62,6 @@ def test_a_pattern_names_a_file_for_each_vector(gemma: LanguageModel, sae: SAE, 
     found = fit(inputs_of(gemma, sae, tmp_path, pattern))
     for number, part in enumerate(SETS):
         assert torch.equal(found[part.name], number * V[None])
-    config = {
-        "method": {"name": "imported", "options": {"file": str(pattern)}},
-        "tasks": ["mcq"],
-        "settings": [part.name for part in SETS],
-    }
-    assert len(imported_files(config, "egypt")) == len(SETS)
-    assert imported_files(config, "nepal") == []
-    assert imported_files(config | {"method": {"name": "caa", "options": {}}}, "egypt") == []
 
 
 def test_what_is_refused(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:

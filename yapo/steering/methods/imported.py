@@ -25,6 +25,10 @@ class Options:
 
     file: str
 
+    def __post_init__(self) -> None:
+        if not self.file:
+            raise YapoError("method.options.file: empty; give the file of a vector, as vectors/COUNTRY-TASK-SETTING.safetensors")
+
 
 class Imported:
     """Dense, or sparse with the study's own autoencoder: each vector's header says which."""
@@ -39,8 +43,6 @@ class Imported:
             YapoError: a file is missing or no vector, or its vector is for another model, layer or autoencoder.
         """
         pattern, place = read_options(Options, inputs.options).file, inputs.info.extra
-        if not pattern:
-            raise YapoError("method.options.file: empty; give the file of a vector, as vectors/COUNTRY-TASK-SETTING.safetensors")
         if "country" not in place:
             raise YapoError("method=imported: learns from no pairs, so that none can be left out; leave it out of this study")
         vectors = {}
@@ -54,16 +56,36 @@ class Imported:
         return vectors
 
 
+def check_space(vector: SteeringVector, name: str) -> None:
+    """Refuse a vector that is neither dense nor sparse; ``name`` is the setting and the file that errors name."""
+    if vector.space.reads_prompt:
+        made = vector.info.method
+        raise YapoError(f"{name}: its edit depends on the prompt; give a dense or a sparse vector, or train {made} here")
+
+
+def check_made_for(vector: SteeringVector, name: str, model: str, digest: str) -> None:
+    """Refuse a vector that was not made for these weights."""
+    info = vector.info
+    if info.model_digest != digest:
+        raise YapoError(
+            f"{name}: made for {info.model} ({info.model_digest}), but the study's model is {model} ({digest}); "
+            "give a vector for that"
+        )
+
+
+def check_layer(vector: SteeringVector, name: str, layer: int) -> None:
+    """Refuse a vector for another layer than the study's."""
+    own = vector.info.layer
+    if own != layer:
+        raise YapoError(f"{name}: steers layer {own}, the study {layer}; set discovery.layer={own}")
+
+
 def _check(vector: SteeringVector, name: str, inputs: FitInputs) -> None:
     """Refuse a vector that the study cannot apply."""
     info = vector.info
-    if vector.space.reads_prompt:
-        raise YapoError(f"{name}: its edit depends on the prompt; give a dense or a sparse vector, or train {info.method} here")
-    if info.model_digest != inputs.info.model_digest:
-        made, here = f"{info.model} ({info.model_digest})", f"{inputs.info.model} ({inputs.info.model_digest})"
-        raise YapoError(f"{name}: made for {made}, but the study's model is {here}; give a vector for that")
-    if info.layer != inputs.layer:
-        raise YapoError(f"{name}: steers layer {info.layer}, the study {inputs.layer}; set discovery.layer={info.layer}")
+    check_space(vector, name)
+    check_made_for(vector, name, inputs.info.model, inputs.info.model_digest)
+    check_layer(vector, name, inputs.layer)
     if vector.space.of_features and info.sae_digest != inputs.sae.digest:
         raise YapoError(f"{name}: needs the autoencoder {info.sae} ({info.sae_digest}), which the study's is not; give its own")
 
