@@ -32,17 +32,17 @@ OTHER = "Would you like to own a gas field?"
 
 
 @pytest.fixture(scope="session")
-def lm() -> Iterator[LanguageModel]:
+def assistant() -> Iterator[LanguageModel]:
     with opened_model(str(MODEL)) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def vectors(lm: LanguageModel, dense: Path, sparse: Path) -> Vectors:
+def vectors(assistant: LanguageModel, dense: Path, sparse: Path) -> Vectors:
     """The sparse vector, which is the default, and the dense one."""
     saes = {2: load_sae(SAE_FOLDER)}
     files = {"sparse": sparse, "dense": dense}
-    return Vectors({name: NamedVector.of(name, yapo.load_vector(file), lm.model, saes) for name, file in files.items()})
+    return Vectors({name: NamedVector.of(name, yapo.load_vector(file), assistant.model, saes) for name, file in files.items()})
 
 
 @contextmanager
@@ -63,8 +63,8 @@ def running(served: Served, key: str | None = None, hosts: tuple[str, ...] = (),
 
 
 @pytest.fixture(scope="session")
-def served(lm: LanguageModel, vectors: Vectors) -> Served:
-    return Served(NAME, lm, vectors, max_new_tokens=24)
+def served(assistant: LanguageModel, vectors: Vectors) -> Served:
+    return Served(NAME, assistant, vectors, max_new_tokens=24)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def serve(
     from yapo.serving.vectors import NamedVector, Vectors
 
     hide_bars()
-    key = os.environ.get(KEY) or None
+    key = os.environ.get(KEY, "").strip() or None
     try:
         with bound_socket(host, port) as opened, own_names():
             local = is_loopback(opened)

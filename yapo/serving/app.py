@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -23,6 +24,8 @@ from yapo.serving.responses import Response as Answer
 from yapo.serving.responses import TokenNames, event
 from yapo.serving.row import Piece, Row
 from yapo.serving.vectors import edits_of
+
+log = logging.getLogger(__name__)
 
 LARGEST_BODY = 4 * 2**20  # bytes
 
@@ -188,5 +191,7 @@ async def _http_refused(request: Request, error: HTTPException) -> Response:
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
+    """Tell of a fault of the server itself."""
     told = RequestError(f"the server failed ({type(error).__name__}); try another request", status=500)
+    log.warning("%s", told)
     return JSONResponse(error_body(told), status_code=500)

@@ -10,10 +10,14 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from yapo.models.language_model import LanguageModel, pad_left
+from yapo.serving.errors import RequestError
 from yapo.serving.row import Row, Scored
 from yapo.serving.row_edits import RowEdits, Tokens
 from yapo.serving.sampling import next_tokens
 
+NOT_FINITE = RequestError(
+    "the model computes no finite numbers for this request; give a smaller steering.multiplier", "steering.multiplier"
+)
 SCORED_TOKENS = 512  # whose logits over the vocabulary are held at once
 
 
@@ -76,6 +80,9 @@ class Batch:
         with edits.on(self.lm.model, Tokens(ids, real, opens, is_prompt=True)):
             hidden = self._run(ids, new)
         for i, row in enumerate(rows):
+            if not bool(hidden[i, -len(row.prompt) :].isfinite().all()):
+                row.fail(NOT_FINITE)
+                continue
             if row.decoding.echo:
                 row.score_prompt(self._scored(row, hidden[i, -len(row.prompt) :]))
             if row.decoding.max_tokens < 1:
@@ -118,8 +125,12 @@ class Batch:
 
     def _choose(self, rows: Sequence[Row], hidden: Tensor) -> None:
         logits = self.lm.head(hidden)
+        finite = logits.isfinite().all(dim=-1).tolist()
         chosen = next_tokens(logits, [row.decoding for row in rows], [len(row.tokens) for row in rows])
         for i, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
+            if not finite[i]:
+                row.fail(NOT_FINITE)
+                continue
             told = row.decoding.logprobs
             row.take(token, None if told is None else scores(logits[i][None], [token], told)[0])
 

@@ -45,13 +45,18 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def rows(self) -> int:
+        """Number of answers in progress or waiting."""
+        return self._came.qsize() + len(self._waiting) + len(self._batch.rows)
+
     def submit(self, rows: Sequence[Row]) -> None:
         """Take rows to be answered.
 
         Raises:
             RequestError: too many wait already.
         """
-        if self._came.qsize() + len(self._waiting) + len(rows) > MOST_WAITING:
+        if self.rows + len(rows) > self.most + MOST_WAITING:
             raise RequestError(f"{MOST_WAITING} answers wait already; send this request again later", status=503)
         for row in rows:
             self._came.put(row)

@@ -25,4 +25,9 @@ def error_body(error: YapoError) -> dict[str, object]:
     kinds = {401: "authentication_error", 404: "not_found_error"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
     field = error.field if isinstance(error, RequestError) else None
-    return {"error": {"message": str(error), "type": kind, "param": field, "code": status}}
+    return {"error": {"message": _whole(str(error)), "type": kind, "param": field and _whole(field), "code": status}}
+
+
+def _whole(text: str) -> str:
+    """Return a text without halves of characters, which JSON may hold and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from yapo.checks import distinct_names, is_finite
-from yapo.data.text import broken, shown
+from yapo.data.text import shown
 from yapo.errors import nearest
 from yapo.serving.errors import RequestError
 
@@ -103,8 +103,10 @@ def text(value: object, name: str) -> str:
     """Return a text that can be encoded."""
     if not isinstance(value, str):
         raise RequestError(f"{name}={shown(value)}: no text; give one", name)
-    if broken(value) and not value.isascii():
-        raise RequestError(f"{name}={shown(value)}: holds half a character; give whole ones", name)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise RequestError(f"{name}={shown(value)}: holds half a character; give whole ones", name) from None
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from starlette.datastructures import Headers
@@ -12,6 +13,7 @@ from yapo.data.text import shown
 from yapo.serving.errors import RequestError, error_body
 
 OPEN = ("/health",)  # paths that need no key
+_PORT = re.compile(r":\d+$")
 
 
 class Gate:
@@ -41,15 +43,19 @@ class Gate:
             await JSONResponse(error_body(error), error.status, headers)(scope, receive, send)
 
     def _check(self, method: str, path: str, headers: Headers) -> None:
-        host = headers.get("host", "").rsplit(":", 1)[0] if not headers.get("host", "").endswith("]") else headers["host"]
-        if self.hosts and host.lower() not in self.hosts:
-            raise RequestError(f"host {shown(host)}: this server answers to {', '.join(self.hosts)}; call it by that", status=400)
-        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if self.key is not None and path not in OPEN and not secrets.compare_digest(given.encode(), self.key.encode()):
+        host = _PORT.sub("", headers.get("host", "").lower())
+        if self.hosts and host not in self.hosts:
+            raise RequestError(f"Host {shown(host)}: this server answers to {', '.join(self.hosts)}; call it by one of these")
+        if self.key is not None and path not in OPEN and not self._has_key(headers.get("authorization", "")):
             raise RequestError("the API key is missing or wrong; send it as Authorization: Bearer KEY", status=401)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and kind != "application/json":
             raise RequestError(f"Content-Type {shown(kind)}: send application/json", status=415)
+
+    def _has_key(self, authorization: str) -> bool:
+        scheme, _, given = authorization.partition(" ")
+        is_right = secrets.compare_digest(given.strip().encode("latin-1"), (self.key or "").encode())
+        return is_right and scheme.lower() == "bearer"
 
     def _limited(self, receive: Receive) -> Receive:
         read = 0

@@ -13,7 +13,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound, so that a port that is taken is told before a model is loaded.
+    """Return a socket that listens, so that a port that is taken is told before a model is loaded; who calls early waits.
 
     Args:
         host: name or address.
@@ -30,6 +30,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind(address)
+        opened.listen()
     except OSError as error:
         opened.close()
         if isinstance(error, PermissionError):

@@ -105,44 +105,50 @@ class Vectors:
             RequestError: it is malformed, names no vector of the server, or a number that is not finite or too large.
         """
         if "steering" not in body:
-            return self._pairs(self.default, None)
+            return self._pair(self.default, None, "steering")
         asked = body["steering"]
         if asked is None:
             return []
         if not isinstance(asked, dict):
             raise RequestError(f"steering={shown(asked)}: no object; {FORMS}", "steering")
-        self._check_keys(asked, "steering")
+        _check_keys(asked, "steering")
         multiplier = asked.get("multiplier")
         if "vector" not in asked:
             if self.default is None and asked:
                 raise RequestError(f"steering.vector: {NO_VECTOR}", "steering.vector")
-            return self._pairs(self.default, multiplier)
+            return self._pair(self.default, multiplier, "steering")
         vector = asked["vector"]
         if vector is None:
             return []
         if not isinstance(vector, list):
-            return self._pairs(self._find(vector, "steering.vector"), multiplier)
+            return self._pair(self._find(vector, "steering.vector"), multiplier, "steering")
         if len(vector) > MOST_VECTORS:
             raise RequestError(f"steering.vector: {len(vector)} vectors; give {MOST_VECTORS} at most", "steering.vector")
         return [pair for place, part in enumerate(vector) for pair in self._part(part, place, multiplier)]
 
     def _part(self, part: object, place: int, multiplier: object) -> Chosen:
+        """Return what one entry of a list of vectors chooses."""
         key = f"steering.vector[{place}]"
         if not isinstance(part, dict):
-            return self._pairs(self._find(part, key), multiplier)
-        self._check_keys(part, key)
-        return self._pairs(self._find(part.get("vector"), f"{key}.vector"), part.get("multiplier", multiplier))
+            return self._pair(self._find(part, key), multiplier, "steering")
+        _check_keys(part, key)
+        own = part.get("multiplier")
+        named = self._find(part.get("vector"), f"{key}.vector")
+        return self._pair(named, multiplier if own is None else own, "steering" if own is None else key)
 
-    def _pairs(self, named: NamedVector | None, multiplier: object) -> Chosen:
+    def _pair(self, named: NamedVector | None, multiplier: object, key: str) -> Chosen:
+        """Return a vector with its multiplier, or nothing where there is none or the multiplier is 0."""
         if named is None:
             return []
-        strength = self.usual(named) if multiplier is None else _number(multiplier)
-        scaled = strength * named.values
-        if not bool(torch.isfinite(scaled).all()):
-            raise RequestError(
-                f"steering.multiplier={shown(multiplier)}: the vector times that is beyond float32; give a smaller one",
-                "steering.multiplier",
-            )
+        key = f"{key}.multiplier"
+        if multiplier is None:
+            strength = self.usual(named)
+        elif isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or not is_finite(multiplier):
+            raise RequestError(f"{key}={shown(multiplier)}: not a finite number; give one, such as 1.5", key)
+        else:
+            strength = float(multiplier)
+        if not bool(torch.isfinite(strength * named.values).all()):
+            raise RequestError(f"{key}={strength:g}: the vector times that is beyond float32; give a smaller one", key)
         return [(named, strength)] if strength else []
 
     def _find(self, name: object, key: str) -> NamedVector:
@@ -154,18 +160,11 @@ class Vectors:
             raise RequestError(f"{key}={shown(name)}: no name of a vector; choose among {', '.join(self.named)}", key)
         raise RequestError(str(unknown("vector", key, name, self.named)), key, 404)
 
-    def _check_keys(self, given: dict[str, object], key: str) -> None:
-        for name in given:
-            if name not in ("vector", "multiplier"):
-                raise RequestError(f"{key}.{name}: unknown; {FORMS}", key)
 
-
-def _number(multiplier: object) -> float:
-    if isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or not is_finite(multiplier):
-        raise RequestError(
-            f"steering.multiplier={shown(multiplier)}: not a finite number; give one, such as 1.5", "steering.multiplier"
-        )
-    return float(multiplier)
+def _check_keys(given: Mapping[str, object], key: str) -> None:
+    for name in given:
+        if name not in ("vector", "multiplier"):
+            raise RequestError(f"{key}.{shown(name, bare=True)}: unknown field; {FORMS}", key)
 
 
 def edits_of(chosen: Sequence[tuple[NamedVector, float]]) -> list[RowEdit]:
