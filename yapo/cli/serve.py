@@ -44,6 +44,8 @@ def serve(
     """
     require_extra("serve", "starlette", "uvicorn")
     files = _files(vector or [])
+    if multiplier is not None and not files:
+        raise YapoError(f"--multiplier={multiplier:g}: no --vector to steer by; give one, or leave this out")
     show_warnings()
     from yapo.api.models import opened_model, own_names
     from yapo.cli.vectors import Steering

@@ -80,7 +80,6 @@ class Engine:
                     self._batch.step()
             except Exception as error:  # whatever the model raises ends these answers, not the server
                 told = _told(error)
-                log.warning("%s", told)
                 failed = [*new, *(row for row in self._batch.clear() if row not in new)]
                 for row in failed:
                     if not row.is_done:
@@ -118,4 +117,5 @@ def _told(error: Exception) -> YapoError:
         return error
     if isinstance(error, torch.OutOfMemoryError):
         return RequestError("out of memory; send shorter prompts, or start the server with a smaller --max-batch", status=503)
-    return RequestError(f"the model failed ({type(error).__name__}: {error}); try another request", status=500)
+    log.warning("%s", YapoError(f"the model failed: {type(error).__name__}: {error}"))
+    return RequestError(f"the model failed ({type(error).__name__}); try another request", status=500)

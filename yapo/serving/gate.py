@@ -47,7 +47,9 @@ class Gate:
         if self.hosts and host not in self.hosts:
             raise RequestError(f"Host {shown(host)}: this server answers to {', '.join(self.hosts)}; call it by one of these")
         if self.key is not None and path not in OPEN and not self._has_key(headers.get("authorization", "")):
-            raise RequestError("the API key is missing or wrong; send it as Authorization: Bearer KEY", status=401)
+            raise RequestError(
+                "the API key is missing or wrong; send the server's as a bearer token, in the header Authorization", status=401
+            )
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if method == "POST" and kind != "application/json":
             raise RequestError(f"Content-Type {shown(kind)}: send application/json", status=415)
