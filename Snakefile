@@ -19,6 +19,7 @@ include: "workflow/rules/studies.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/curate.smk"
 include: "workflow/rules/targets.smk"
 
 

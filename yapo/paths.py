@@ -46,6 +46,11 @@ class Paths:
         return self.root / "data" / "report.json"
 
     @property
+    def curation(self) -> CurationPaths:
+        """Files of curation."""
+        return CurationPaths(self.root / "curation")
+
+    @property
     def download(self) -> Path:
         """Record of downloads from the hub; absent if there are none."""
         return self.root / "download.json"
@@ -114,3 +119,58 @@ class Paths:
     def evaluation(self, language_folder: str, country: str, way: str = "") -> Path:
         """Every test answer; ``way``: those by another way to answer multiple choice than the first."""
         return self.country(language_folder, country) / f"evaluation{'-' if way else ''}{way}.parquet"
+
+
+@dataclass(frozen=True)
+class CurationPaths:
+    """Paths of a benchmark that is made from seed questions, all under ``curation``."""
+
+    root: Path
+
+    def kept(self, step: str) -> Path:
+        """Candidates that are left after a step."""
+        return self.root / "steps" / f"{step}.parquet"
+
+    def dropped(self, step: str) -> Path:
+        """Candidates that a step drops, with reasons."""
+        return self.root / "steps" / f"{step}_dropped.parquet"
+
+    @property
+    def replies(self) -> Path:
+        """The generator's replies, which can be replayed as a recording."""
+        return self.root / "replies.jsonl"
+
+    @property
+    def generation(self) -> Path:
+        """Requests, tokens and cost of the generator."""
+        return self.root / "generation.json"
+
+    @property
+    def pairs(self) -> Path:
+        """Near-duplicate pairs, for review."""
+        return self.root / "near_duplicates.csv"
+
+    @property
+    def items(self) -> Path:
+        """The items, a table that a study can take."""
+        return self.root / "items.parquet"
+
+    @property
+    def hub(self) -> Path:
+        """Folder of the data set for the Hugging Face hub."""
+        return self.root / "hub"
+
+    @property
+    def report(self) -> Path:
+        """Page of the funnel."""
+        return self.root / "funnel.html"
+
+    @property
+    def figure(self) -> Path:
+        """Figure of the funnel, without its suffix."""
+        return self.root / "figures" / "funnel"
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables."""
+        return self.root / "tables"

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)

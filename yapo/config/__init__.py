@@ -23,6 +23,7 @@ from yapo.checks import (
     distinct,
     require,
 )
+from yapo.config.curation import CurationConfig
 from yapo.config.data import DataConfig, PromptConfig, SplitConfig
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, McqWay, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
@@ -33,6 +34,7 @@ from yapo.studies.registry import StudiesConfig
 
 __all__ = [
     "Config",
+    "CurationConfig",
     "DataConfig",
     "DiscoveryConfig",
     "DspaSettings",
@@ -89,6 +91,7 @@ class Config:
     portable: PortableConfig = field(default_factory=PortableConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     knowledge: KnowledgeConfig = field(default_factory=KnowledgeConfig)
+    curation: CurationConfig = field(default_factory=CurationConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     studies: StudiesConfig = field(default_factory=StudiesConfig)
 

@@ -15,7 +15,7 @@ from yapo.errors import YapoError, nearest, unknown
 from yapo.names import check_key
 from yapo.studies.registry import STUDIES
 
-TARGETS = ("all_tables", "all_studies", "report", *STUDIES)
+TARGETS = ("all_tables", "all_studies", "report", "curate", *STUDIES)
 KEYS = ("experiment", "countries", "overrides", "method_overrides", "study")
 # Groups of settings that decide the training of one method.
 OF_A_METHOD = (

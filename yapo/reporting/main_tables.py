@@ -90,7 +90,7 @@ def build_tables(
         languages, countries = ([r.mapped(draw) for r in read] for draw in (numbers.language_draws, numbers.country_draws))
         made.append(_metric_table(f"table3_rca_pnlg_language{suffix}", languages, options))
         made.append(_metric_table(f"table5_rca_pnlg_country{suffix}", countries, options))
-    made += [_dataset_table(items, options), option_positions(answers, items, options), _examples(evaluation, items, options)]
+    made += [dataset_table(items, options), option_positions(answers, items, options), _examples(evaluation, items, options)]
     by_name = {table.name: table for table in made}
     return {name: by_name[name] for name in TABLE_NAMES}
 
@@ -200,7 +200,8 @@ def _metric_table(name: str, parts: Sequence[Results], options: TableOptions) ->
     return _method_table(name, title, caption, _cells(parts, layout, options), layout, options)
 
 
-def _dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
+def dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
+    """Return the paper's Table 7: the number of items by language, country and variant."""
     counts = numbers.dataset_totals(numbers.dataset_cells(items))
     columns = ["localized", "nonlocalized", "total"]
     rows = []

@@ -190,6 +190,14 @@ class CachedJudge(ABC):
         Raises:
             YapoError: the model can be asked no more; every reply that arrived is kept, and the next run goes on from there.
         """
+        return [self._judgement(record) for record in self.records(requests)]
+
+    def records(self, requests: Sequence[Request]) -> list[Record]:
+        """Return the record of each request, in order, whether its reply could be read or not.
+
+        Raises:
+            YapoError: see ``judge``.
+        """
         self._answers += len(requests)
         keys = [self.cache.key(self.chat(request)) for request in requests]
         wanted = {key: request for key, request in zip(keys, requests, strict=True) if key not in self._known}
@@ -204,7 +212,7 @@ class CachedJudge(ABC):
         if wanted:
             unread = sum(self.grades(self._known[key]) is None for key in wanted)
             log.info("%s: %d answers judged, of which %d unscored", self.label, len(wanted), unread)
-        return [self._judgement(self._known[key]) for key in keys]
+        return [self._known[key] for key in keys]
 
     def chat(self, request: Request) -> Messages:
         """Return what the model is sent to grade one answer."""

@@ -109,6 +109,11 @@ class Rubric:
             "additionalProperties": False,
         }
 
+    @property
+    def form(self) -> str:
+        """A reply, as the model is shown one."""
+        return json.dumps({"reason": "one short sentence", **{name: low for name, (low, _) in self.ranges.items()}})
+
     def data_block(self, request: Request) -> str:
         """Return the request as three lines: a marker, one line of JSON, a marker. The markers carry a digest of that line."""
         line = json.dumps(self.data(request), ensure_ascii=False)
@@ -118,8 +123,7 @@ class Rubric:
 
     def messages(self, request: Request, system: bool = True) -> Messages:
         """Return a chat that asks for the grades of one answer; in one turn without ``system``, which some models do not know."""
-        form = json.dumps({"reason": "one short sentence", **{name: low for name, (low, _) in self.ranges.items()}})
-        task = f"{self.data_block(request)}\n\n{self.task} Reply with one JSON object and nothing else, in this form: {form}"
+        task = f"{self.data_block(request)}\n\n{self.task} Reply with one JSON object and nothing else, in this form: {self.form}"
         if not system:
             return [{"role": "user", "content": f"{self.instructions}\n\n{task}"}]
         return [{"role": "system", "content": self.instructions}, {"role": "user", "content": task}]
@@ -131,7 +135,7 @@ class Rubric:
         object (a code fence, an explanation, a closed block of thought) does no harm. Of a reply that ends inside a thought
         nothing is read: what stands there is a draft.
         """
-        read = [grades for grades in map(self._grades, _objects(reply)) if grades is not None]
+        read = [grades for grades in map(self._grades, json_objects(reply)) if grades is not None]
         return read[0] if read and all(grades == read[0] for grades in read) else None
 
     def _grades(self, value: dict[str, Any]) -> Grades | None:
@@ -147,7 +151,7 @@ def ask_again(asked: Messages, reply: str) -> Messages:
     return [*asked, {"role": "assistant", "content": reply or "(no text)"}, {"role": "user", "content": AGAIN}]
 
 
-def _objects(text: str) -> list[dict[str, Any]]:
+def json_objects(text: str) -> list[dict[str, Any]]:
     """Return the JSON objects of a text, outermost ones only, in order; none of those in a thought or before its end."""
     decoder = json.JSONDecoder(object_pairs_hook=distinct_names)  # of two grades for one part neither counts
     found: list[dict[str, Any]] = []

@@ -1,0 +1,1 @@
+"""Curation: a benchmark of paired multiple-choice questions made from seed questions, one module for each step."""

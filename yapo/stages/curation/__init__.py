@@ -1,0 +1,5 @@
+"""A module for each job of curation."""
+
+from yapo.errors import exit_without_study
+
+exit_without_study(__name__)

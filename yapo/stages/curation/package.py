@@ -1,0 +1,38 @@
+"""Stage ``package`` of curation: the items, and a folder for the Hugging Face hub."""
+
+from __future__ import annotations
+
+from yapo.config import Config
+from yapo.curation.funnel import funnel_text
+from yapo.curation.items import make_items
+from yapo.curation.package import split_items, write_hub_folder
+from yapo.data.schema import check_items, write_items
+from yapo.files import read_json
+from yapo.paths import Paths
+from yapo.stages.app import run
+from yapo.stages.curation.candidates import read_dropped, read_kept, read_languages
+
+READS = ("curation.title", "curation.licence", "curation.role", "curation.places", "curation.countries", "split")
+
+
+def main(config: Config) -> None:
+    """Write ``items.parquet`` and ``hub/``."""
+    settings, paths = config.curation, Paths.of(config).curation
+    candidates = read_kept(config, "variants")
+    items = check_items(make_items(candidates), paths.items)
+    splits = split_items(items, config.split, settings.role)
+    write_items(paths.items, items)
+    write_hub_folder(
+        paths.hub,
+        splits,
+        read_languages(config),
+        title=settings.title,
+        licence=settings.licence,
+        role=settings.role,
+        generator=str(read_json(paths.generation)["generator"]),
+        funnel=funnel_text(candidates, read_dropped(config)),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

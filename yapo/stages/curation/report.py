@@ -1,0 +1,30 @@
+"""Stage ``report`` of curation: what was kept and dropped, and the statistics of the data set."""
+
+from __future__ import annotations
+
+import os
+
+from yapo.config import Config
+from yapo.curation.report import build_tables, funnel_figure, funnel_page
+from yapo.data.schema import read_table
+from yapo.files import write_text
+from yapo.paths import Paths
+from yapo.reporting.style import write_figure
+from yapo.reporting.tables import write_tables
+from yapo.stages.app import run
+from yapo.stages.curation.candidates import read_dropped, read_kept
+
+READS = ("curation.examples",)
+
+
+def main(config: Config) -> None:
+    """Write ``funnel.html``, ``figures/`` and ``tables/``."""
+    paths, most = Paths.of(config).curation, config.curation.examples
+    kept, dropped = read_kept(config, "variants"), read_dropped(config)
+    write_tables(build_tables(kept, dropped, read_table(paths.items), most), paths.tables)
+    svg = write_figure(funnel_figure(kept, dropped), paths.figure)[0]
+    write_text(paths.report, funnel_page(kept, dropped, most, os.path.relpath(svg, paths.report.parent)))
+
+
+if __name__ == "__main__":
+    run(main)
