@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import csv
 import json
 import logging
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from inspect import signature
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from markdown_it import MarkdownIt
 
+from yapo.cli.serve import serve
 from yapo.config import JudgeConfig, KnowledgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
@@ -28,6 +33,12 @@ from yapo.reporting.html import local_address, render
 from yapo.reporting.main_tables import build_tables
 from yapo.reporting.render import Cell, Group, Sheet, TableRow, latex, markdown
 from yapo.reporting.tables import Table, TableOptions, make_table
+from yapo.serving.errors import RequestError
+from yapo.serving.gate import Gate
+from yapo.serving.server import LOOPBACK
+from yapo.serving.vectors import NamedVector, Vectors
+from yapo.steering.interventions import Dense
+from yapo.steering.vector import SteeringVector, VectorInfo
 from yapo.studies.knowledge.tasks import Questions, write_culture_tasks
 
 from .evaluation.judges.endpoint import Endpoint, Response, refuses, says
@@ -268,8 +279,64 @@ def test_nothing_unpickles_or_evaluates(tmp_path: Path) -> None:
 def test_servers_bind_to_loopback() -> None:
     source = (ROOT / "yapo" / "tracking" / "__main__.py").read_text(encoding="utf-8")
     assert '_HOST = "127.0.0.1"' in source and '"--host", _HOST' in source
+    assert signature(serve).parameters["host"].default == "127.0.0.1"
     others = [path for path in (ROOT / "yapo").rglob("*.py") if "0.0.0.0" in path.read_text(encoding="utf-8")]
     assert others == []
+
+
+def test_requests_name_no_files(tmp_path: Path) -> None:
+    made = SteeringVector(torch.ones(4), VectorInfo("caa", "dense", 1, "tiny", ""))
+    made.save(tmp_path / "other.safetensors")
+    vectors = Vectors({"mine": NamedVector("mine", made, Dense(4), made.values)})
+    assert vectors.chosen({"steering": {"vector": "mine"}}) == [(vectors.named["mine"], 1.0)]
+    for name in (str(tmp_path / "other.safetensors"), "other.safetensors", "../mine", "/etc/passwd", "mine\n"):
+        for asked in ({"vector": name}, {"vector": [name]}, {"vector": [{"vector": name}]}):
+            with pytest.raises(RequestError, match="unknown vector"):
+                vectors.chosen({"steering": asked})
+
+
+class Answered(BaseException):
+    """A request passed the gate."""
+
+
+def told(headers: dict[str, str], key: str | None = None, hosts: tuple[str, ...] = (), method: str = "POST") -> tuple[int, str]:
+    """Return status and body of what the gate of a server says; it raises ``Answered`` where it lets a request through."""
+    sent: list[Any] = []
+
+    async def behind(*_: Any) -> None:
+        raise Answered
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": "/v1/completions", "headers": lines}
+    asyncio.run(Gate(behind, key, hosts, 100)(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"].decode()
+
+
+JSON = {"content-type": "application/json"}
+
+
+def test_the_key_of_the_server() -> None:
+    for given in ("", "Bearer x", f"Basic {KEY}", KEY):
+        status, body = told({**JSON, "authorization": given}, KEY)
+        assert status == 401 and KEY not in body
+    with pytest.raises(Answered):
+        told({**JSON, "authorization": f"Bearer {KEY}"}, KEY)
+
+
+def test_pages_do_not_reach_the_server() -> None:
+    for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", ""):
+        assert told({**JSON, "host": host}, None, LOOPBACK)[0] == 400
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        assert told({"host": "localhost:8000", "content-type": kind}, None, LOOPBACK)[0] == 415
+    for host in ("127.0.0.1:8000", "localhost", "[::1]:8000"):
+        with pytest.raises(Answered):
+            told({**JSON, "host": host}, None, LOOPBACK)
 
 
 def test_the_table_names_every_test() -> None:

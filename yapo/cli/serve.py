@@ -61,8 +61,7 @@ def serve(
         with bound_socket(host, port) as opened, own_names():
             local = is_loopback(opened)
             if not local and key is None:
-                reach = "whoever reaches this machine can use the server"
-                sys.stderr.write(f"WARNING: --host={host}: {reach}; set {KEY} in the environment to ask for a key\n")
+                sys.stderr.write(f"WARNING: {_warning(host)}\n")
             steering = Steering.of(list(files.values()), [] if multiplier is None else [multiplier], sae or [])
             with opened_model(model, None, plain or steering.plain, dtype, device) as lm:
                 pairs = zip(files, steering.vectors, strict=True)
@@ -76,6 +75,10 @@ def serve(
                     server_of(app).run(sockets=[opened])
     except KeyboardInterrupt:
         raise Interruption("the server has ended; answers under way were given up") from None
+
+
+def _warning(host: str) -> str:
+    return f"--host={host}: whoever reaches this machine can use the server; set YAPO_API_KEY in the environment to ask for a key"
 
 
 def _files(given: list[str]) -> dict[str, Path]:

@@ -97,7 +97,7 @@ class Application:
         body = await request.body()
         asked = await asyncio.to_thread(lambda: read_request(self.served, endpoint, read_body(body)))
         answer = Answer(self.served, asked, self.names)
-        pieces: asyncio.Queue[Piece] = asyncio.Queue()
+        pieces: asyncio.Queue[list[Piece]] = asyncio.Queue()
         rows = await asyncio.to_thread(self._rows, asked, pieces, asyncio.get_running_loop())
         self.engine.submit(rows)
         if asked.stream:
@@ -106,10 +106,17 @@ class Application:
             answer.add(piece)
         return JSONResponse(answer.whole())
 
-    def _rows(self, asked: Asked, pieces: asyncio.Queue[Piece], loop: asyncio.AbstractEventLoop) -> list[Row]:
+    def _rows(self, asked: Asked, pieces: asyncio.Queue[list[Piece]], loop: asyncio.AbstractEventLoop) -> list[Row]:
+        kept: dict[int, list[Piece]] = {place: [] for place in range(len(asked.decodings))}
+
         def tell(piece: Piece) -> None:
-            with suppress(RuntimeError):  # the loop has ended, and nobody listens
-                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+            """Pass on a piece: at once in a stream, otherwise with the last one, since each wakes the loop."""
+            part = kept[piece.row]
+            part.append(piece)
+            if asked.stream or piece.finish is not None or piece.error is not None:
+                kept[piece.row] = []
+                with suppress(RuntimeError):  # the loop has ended, and nobody listens
+                    loop.call_soon_threadsafe(pieces.put_nowait, part)
 
         tokenizer, continues = self.served.lm.tokenizer, asked.endpoint == "completions"
         return [
@@ -126,7 +133,7 @@ class Application:
             for place, decoding in enumerate(asked.decodings)
         ]
 
-    async def _pieces(self, request: Request, rows: list[Row], pieces: asyncio.Queue[Piece]) -> AsyncIterator[Piece]:
+    async def _pieces(self, request: Request, rows: list[Row], pieces: asyncio.Queue[list[Piece]]) -> AsyncIterator[Piece]:
         """Yield the pieces of all rows until they have ended; they are given up where the client is gone.
 
         Raises:
@@ -137,23 +144,23 @@ class Application:
         try:
             left = len(rows)
             while left:
-                next_piece = asyncio.create_task(pieces.get())
-                await asyncio.wait((gone, next_piece), return_when=asyncio.FIRST_COMPLETED)
-                if not next_piece.done():
-                    next_piece.cancel()
+                part = asyncio.create_task(pieces.get())
+                await asyncio.wait((gone, part), return_when=asyncio.FIRST_COMPLETED)
+                if not part.done():
+                    part.cancel()
                     raise HTTPException(499)
-                piece = next_piece.result()
-                if piece.error is not None:
-                    raise piece.error
-                left -= piece.finish is not None
-                yield piece
+                for piece in part.result():
+                    if piece.error is not None:
+                        raise piece.error
+                    left -= piece.finish is not None
+                    yield piece
         finally:
             gone.cancel()
             for row in rows:
                 row.cancelled = True
 
     async def _streamed(
-        self, request: Request, answer: Answer, rows: list[Row], pieces: asyncio.Queue[Piece]
+        self, request: Request, answer: Answer, rows: list[Row], pieces: asyncio.Queue[list[Piece]]
     ) -> AsyncIterator[bytes]:
         for chunk in answer.opening():
             yield event(chunk)
