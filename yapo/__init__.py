@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from yapo.api.evaluate import evaluate
     from yapo.api.train import train
     from yapo.evaluation.metrics import pnlg, rca
     from yapo.evaluation.own_scores import metrics_table
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from yapo.steering.steer import steer
     from yapo.steering.vector import SteeringVector
 
-__all__ = ["SteeringVector", "export", "load_vector", "metrics_table", "pnlg", "rca", "steer", "train"]
+__all__ = ["SteeringVector", "evaluate", "export", "load_vector", "metrics_table", "pnlg", "rca", "steer", "train"]
 __version__ = "0.1.0"
 
 
@@ -48,6 +49,7 @@ def load_vector(path: Path | str) -> SteeringVector:
 
 _HOMES = {
     "SteeringVector": "yapo.steering.vector",
+    "evaluate": "yapo.api.evaluate",
     "export": "yapo.exchange.export",
     "metrics_table": "yapo.evaluation.own_scores",
     "pnlg": "yapo.evaluation.metrics",

@@ -51,7 +51,7 @@ def test_accuracies_are_those_of_the_library(capfd: pytest.CaptureFixture[str], 
     assert rows["unsteered"]["accuracy"] == pytest.approx(plain_accuracy(data, sparse, 0.0))
     assert rows["steered"]["accuracy"] == pytest.approx(plain_accuracy(data, sparse, 3.0))
     assert rows["steered"]["accuracy"] > rows["unsteered"]["accuracy"]
-    assert all(row["low"] <= row["accuracy"] <= row["high"] and row["pairs"] == 24 for row in rows.values())
+    assert all(row["low"] <= row["accuracy"] <= row["high"] and row["n"] == 24 for row in rows.values())
     assert yapo(capfd, *arguments).out.startswith(f"unsteered  {100 * rows['unsteered']['accuracy']:5.1f} % [")
 
 

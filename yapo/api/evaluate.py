@@ -41,14 +41,16 @@ class Accuracy:
     Attributes:
         condition: what steers the model. The control is a random direction that moves the states as far as the vector does.
         accuracy: between 0 and 1, with its 95 % bootstrap interval over prompts, ``low`` to ``high``.
-        pairs: how many.
+        n: how many pairs.
+        displacement: mean norm of what steering adds, as a share of the states' norm.
     """
 
     condition: Condition
     accuracy: float
     low: float
     high: float
-    pairs: int
+    n: int
+    displacement: float
 
 
 def evaluate(
@@ -65,6 +67,14 @@ def evaluate(
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> list[Accuracy]:
     """Measure a vector on preference pairs that it was not trained on.
+
+    Examples:
+        >>> import yapo
+        >>> pairs = [{"prompt": f"What is {n}?", "chosen": f"It is a number: {n}.", "rejected": f"{n}."} for n in range(10, 20)]
+        >>> vector = yapo.train("world/model", pairs, layer=2)
+        >>> other = [{**pair, "prompt": pair["prompt"].replace("is", "was")} for pair in pairs]
+        >>> [(found.condition, found.n) for found in yapo.evaluate("world/model", vector, other)]
+        [('unsteered', 10), ('steered', 10), ('random', 10)]
 
     Args:
         model: as ``yapo.train`` takes it, and ``dtype``, ``device``, ``tokenizer`` with it.
@@ -104,7 +114,8 @@ def evaluate(
                 edit.displacement(states[None, 1:].to(lm.device), u, torch.ones(1, len(states) - 1, dtype=torch.bool))
                 for states in store.hidden
             ]
-            control = random_control([sum(moved) / len(moved)], lm.d_model, seed)
+            mean_moved = sum(moved) / len(moved)
+            control = random_control([mean_moved], lm.d_model, seed)
             assert control.intervention is not None and control.u is not None
             found: dict[Condition, Tensor] = {
                 "unsteered": store.reference,
@@ -112,7 +123,15 @@ def evaluate(
                 "random": steered_log_probs(lm, control.intervention, store, every, control.u, BATCH),
             }
     prompts = [text_key(prompt) for prompt in rows["prompt"]]
-    return [Accuracy(name, *_accuracy(store, under, prompts, seed), len(tokens)) for name, under in found.items()]
+    return [
+        Accuracy(
+            name,
+            *_accuracy(store, under, prompts, seed),
+            len(tokens),
+            0.0 if name == "unsteered" else mean_moved / store.mean_norm,
+        )
+        for name, under in found.items()
+    ]
 
 
 def _accuracy(store: ActivationStore, log_probs: Tensor, prompts: list[str], seed: int) -> tuple[float, float, float]:

@@ -257,8 +257,7 @@ def _fit(
     if not bool(learned.epochs[-1].any()):
         raise YapoError(f"method={info.method}: the vector is zero: the answers do not differ in what it reads; give more pairs")
     best = min(epochs, key=lambda row: float(str(row.get("validation_loss", 0.0))))
-    size = sum(float(states[1:].float().norm(dim=-1).mean()) for states in store.hidden) / len(store.hidden)
-    moved = float(str(best["displacement"])) / size
+    moved = float(str(best["displacement"])) / store.mean_norm
     if moved < SMALL:
         log.warning(
             "the vector moves the states by %.2g of their norm and will hardly change an answer; raise lr or epochs", moved

@@ -38,4 +38,4 @@ def evaluate(
             typer.echo(json.dumps(vars(one)))
         else:
             interval = f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
-            typer.echo(f"{one.condition:<10} {100 * one.accuracy:5.1f} % {interval}  of {one.pairs} pairs")
+            typer.echo(f"{one.condition:<10} {100 * one.accuracy:5.1f} % {interval}  of {one.n} pairs")

@@ -111,6 +111,11 @@ class ActivationStore:
         return _joined(StoreKey(key.model, key.dtype, key.layer, key.sae, pairs), stores)
 
     @property
+    def mean_norm(self) -> float:
+        """Norm of the states of a pair but for its first token, in the mean over its tokens and then over pairs."""
+        return sum(float(states[1:].float().norm(dim=-1).mean()) for states in self.hidden) / len(self.hidden)
+
+    @property
     def size(self) -> int:
         """Bytes of states and codes."""
         tensors = chain(self.hidden, *((codes.ids, codes.values, codes.counts) for codes in self.codes))
