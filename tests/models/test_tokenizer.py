@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from yapo.errors import YapoError
@@ -32,6 +33,26 @@ def test_training_text_is_what_evaluation_continues(tokenizer: ChatTokenizer) ->
 @pytest.mark.parametrize("text", ["Fry-up with beans", "आलू पराठा और दही", "مسمن وبغرير", "\\boxed{3}"])
 def test_response_decodes_to_itself(tokenizer: ChatTokenizer, text: str) -> None:
     assert tokenizer.decode([*tokenizer.response(text), 7, 7]) == text
+
+
+def test_messages_have_the_roles_that_the_template_takes() -> None:
+    made = make(KINDS["chatml"])
+    messages = [("system", "Be brief."), ("user", "What?"), ("assistant", "Bread."), ("user", "And then?")]
+    chat = [{"role": role, "content": text} for role, text in messages]
+    wanted = made.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+    assert ChatTokenizer(made).chat(messages) == wanted
+
+
+def test_a_text_that_is_no_chat_has_one_bos() -> None:
+    """Where the tokenizer puts one before a text, and the text may have it already."""
+    made = make(KINDS["mistral"])
+    bos = made.bos_token_id
+    made.backend_tokenizer.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", bos)])
+    tokenizer = ChatTokenizer(made)
+    plain = made.encode("one two", add_special_tokens=False)
+    assert tokenizer.text("one two") == [bos, *plain]
+    assert tokenizer.text("<bos>one two").count(bos) == 1
+    assert ChatTokenizer(make(KINDS["mistral"])).text("one two") == plain
 
 
 def test_a_tokenizer_without_chat_template_is_refused(tokenizer: ChatTokenizer) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import queue
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event, Thread
 
 import torch
@@ -72,18 +73,20 @@ class Engine:
     def _decode(self) -> None:
         while not self._closed.is_set():
             self._collect()
-            new = self._admitted()
-            try:
-                if new:
-                    self._batch.admit(new)
-                if self._batch.rows:
-                    self._batch.step()
-            except Exception as error:  # whatever the model raises ends these answers, not the server
-                told = _told(error)
-                failed = [*new, *(row for row in self._batch.clear() if row not in new)]
-                for row in failed:
-                    if not row.is_done:
-                        row.fail(told)
+            if new := self._admitted():
+                self._run(partial(self._batch.admit, new), lambda: new)
+            if self._batch.rows:
+                self._run(self._batch.step, self._batch.clear)
+
+    def _run(self, work: Callable[[], None], lost: Callable[[], Sequence[Row]]) -> None:
+        """Do some work; whatever the model raises ends the answers that are lost by it, not the server."""
+        try:
+            work()
+        except Exception as error:
+            told = _told(error)
+            for row in lost():
+                if not row.is_done:
+                    row.fail(told)
 
     def _collect(self) -> None:
         """Take what came; wait for it where there is nothing to do."""

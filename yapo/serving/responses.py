@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
@@ -119,12 +119,12 @@ class Response:
     def _logprobs(self, place: int, scored: Sequence[Scored]) -> Json:
         if self.asked.endpoint == "chat":
             return {"content": [self._chat_token(one) for one in scored], "refusal": None}
-        names = [self._names.of(one.token) for one in scored]
+        names = [self._names.of(one.token).text for one in scored]
         offsets = []
         for name in names:
             offsets.append(self._offsets[place])
             self._offsets[place] += len(name)
-        tops = [None if one.logprob is None else {self._names.of(i): value for i, value in one.top} for one in scored]
+        tops = [None if one.logprob is None else {self._names.of(i).text: value for i, value in one.top} for one in scored]
         return {
             "tokens": names,
             "token_logprobs": [one.logprob for one in scored],
@@ -138,7 +138,14 @@ class Response:
 
     def _named(self, token: int, logprob: float | None) -> Json:
         name = self._names.of(token)
-        return {"token": name, "logprob": logprob, "bytes": list(name.encode("utf-8", "replace"))}
+        return {"token": name.text, "logprob": logprob, "bytes": list(name.text.encode()) if name.is_whole else None}
+
+
+class TokenName(NamedTuple):
+    """The text of a token, and whether it is whole characters."""
+
+    text: str
+    is_whole: bool
 
 
 class TokenNames:
@@ -150,14 +157,14 @@ class TokenNames:
         self._known = str(tokenizer.decode(self._anchor))
         self.of = lru_cache(maxsize=4096)(self._of)
 
-    def _of(self, token: int) -> str:
+    def _of(self, token: int) -> TokenName:
         text = str(self.tokenizer.decode([*self._anchor, token]))
         if text.startswith(self._known) and BROKEN not in text and len(text) > len(self._known):
-            return text[len(self._known) :]
-        return str(self.tokenizer.convert_ids_to_tokens(token))
+            return TokenName(text[len(self._known) :], True)
+        return TokenName(str(self.tokenizer.convert_ids_to_tokens(token)), False)
 
 
 def event(content: Json | str) -> bytes:
-    """Return one server-sent event."""
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    """Return one server-sent event, in ASCII: some clients end a line at separators that only Unicode knows."""
+    text = content if isinstance(content, str) else json.dumps(content)
     return f"data: {text}\n\n".encode()

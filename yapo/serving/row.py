@@ -122,12 +122,10 @@ class Row:
         ended = token in self.ends
         piece = "" if ended else self.text.add(token)
         finish: Finish | None = None
-        if ended or self.text.stopped:
-            finish = "stop"
-        elif len(self.tokens) >= self.decoding.max_tokens:
-            finish = "length"
-        if finish is not None:
+        is_last = ended or self.text.stopped or len(self.tokens) >= self.decoding.max_tokens
+        if is_last:
             piece += self.text.rest()
+            finish = "stop" if ended or self.text.stopped else "length"
         self.is_done = finish is not None
         self._told(Piece(self.place, piece, 1, () if scored is None else (scored,), finish))
 
