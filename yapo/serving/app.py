@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -141,13 +142,14 @@ class Application:
             HTTPException: the client is gone.
         """
         gone = asyncio.create_task(_disconnected(request))
+        waiting: set[asyncio.Task[Any]] = {gone}
         try:
             left = len(rows)
             while left:
                 part = asyncio.create_task(pieces.get())
-                await asyncio.wait((gone, part), return_when=asyncio.FIRST_COMPLETED)
+                waiting = {gone, part}
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if not part.done():
-                    part.cancel()
                     raise HTTPException(499)
                 for piece in part.result():
                     if piece.error is not None:
@@ -155,7 +157,8 @@ class Application:
                     left -= piece.finish is not None
                     yield piece
         finally:
-            gone.cancel()
+            for task in waiting:
+                task.cancel()
             for row in rows:
                 row.cancelled = True
 
