@@ -26,7 +26,7 @@ from yapo.models.language_model import LanguageModel, load_language_model, pad_l
 from yapo.models.sae import load_sae
 from yapo.serving.app import Application
 from yapo.serving.engine import Engine
-from yapo.serving.requests import Served
+from yapo.serving.requests import Service
 from yapo.serving.server import bound_socket, port_of, server_of
 from yapo.serving.vectors import NamedVector, Vectors
 from yapo.steering.steer import steer
@@ -37,10 +37,10 @@ LAYER, TOUCHED = 2, 64
 
 
 @contextmanager
-def client_of(served: Served, rows: int) -> Iterator[httpx2.Client]:
+def client_of(service: Service, rows: int) -> Iterator[httpx2.Client]:
     """Give a client of a server that runs in a thread."""
-    with bound_socket("127.0.0.1", 0) as opened, Engine(served.lm, rows) as engine:
-        server = server_of(Application(served, engine).asgi())
+    with bound_socket("127.0.0.1", 0) as opened, Engine(service.lm, rows) as engine:
+        server = server_of(Application(service, engine).asgi())
         thread = Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()
         while not server.started:
@@ -79,9 +79,9 @@ def main() -> None:
     vector = SteeringVector(sparse_values(sae, TOUCHED, options.seed), info)
     questions = pd.read_csv(WORLD / "behaviours" / "wealth_seeking" / "test.csv", nrows=rows)["question"]
     prompts = [lm.tokenizer.prompt(question) for question in questions]
-    served = Served("assistant", lm, Vectors({"v": NamedVector.of("v", vector, lm.model, {LAYER: sae})}), tokens)
+    service = Service("assistant", lm, Vectors({"v": NamedVector.of("v", vector, lm.model, {LAYER: sae})}), tokens)
     report = measure.Report("serving", {"rows": rows, "tokens": tokens, "repeats": repeats, "seed": options.seed})
-    with client_of(served, rows) as client, ThreadPoolExecutor(rows) as threads:
+    with client_of(service, rows) as client, ThreadPoolExecutor(rows) as threads:
 
         def all_at_once(multipliers: Sequence[float]) -> Callable[[int], object]:
             return lambda _: list(threads.map(lambda p, m: asked(client, p, tokens, m), prompts, multipliers))

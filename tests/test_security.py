@@ -295,16 +295,16 @@ def test_requests_name_no_files(tmp_path: Path) -> None:
                 vectors.chosen({"steering": asked})
 
 
-class Answered(BaseException):
+class LetThrough(BaseException):
     """A request passed the gate."""
 
 
 def told(headers: dict[str, str], key: str | None = None, hosts: tuple[str, ...] = (), method: str = "POST") -> tuple[int, str]:
-    """Return status and body of what the gate of a server says; it raises ``Answered`` where it lets a request through."""
+    """Return status and body of what the gate of a server says; it raises ``LetThrough`` where it lets a request through."""
     sent: list[Any] = []
 
     async def behind(*_: Any) -> None:
-        raise Answered
+        raise LetThrough
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"{}"}
@@ -325,7 +325,7 @@ def test_the_key_of_the_server() -> None:
     for given in ("", "Bearer x", f"Basic {KEY}", KEY):
         status, body = told({**JSON, "authorization": given}, KEY)
         assert status == 401 and KEY not in body
-    with pytest.raises(Answered):
+    with pytest.raises(LetThrough):
         told({**JSON, "authorization": f"Bearer {KEY}"}, KEY)
 
 
@@ -335,7 +335,7 @@ def test_pages_do_not_reach_the_server() -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         assert told({"host": "localhost:8000", "content-type": kind}, None, LOOPBACK)[0] == 415
     for host in ("127.0.0.1:8000", "localhost", "[::1]:8000"):
-        with pytest.raises(Answered):
+        with pytest.raises(LetThrough):
             told({**JSON, "host": host}, None, LOOPBACK)
 
 

@@ -20,7 +20,7 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import load_sae
 from yapo.serving.app import Application
 from yapo.serving.engine import Engine
-from yapo.serving.requests import Served
+from yapo.serving.requests import Service
 from yapo.serving.server import bound_socket, port_of, server_of
 from yapo.serving.vectors import NamedVector, Vectors
 
@@ -46,10 +46,10 @@ def vectors(assistant: LanguageModel, dense: Path, sparse: Path) -> Vectors:
 
 
 @contextmanager
-def running(served: Served, key: str | None = None, hosts: tuple[str, ...] = (), most: int = 8) -> Iterator[str]:
+def running(service: Service, key: str | None = None, hosts: tuple[str, ...] = (), most: int = 8) -> Iterator[str]:
     """Give the address of a server that runs in a thread."""
-    with bound_socket("127.0.0.1", 0) as opened, Engine(served.lm, most) as engine:
-        server = server_of(Application(served, engine).asgi(key, hosts))
+    with bound_socket("127.0.0.1", 0) as opened, Engine(service.lm, most) as engine:
+        server = server_of(Application(service, engine).asgi(key, hosts))
         thread = Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()
         try:
@@ -63,13 +63,13 @@ def running(served: Served, key: str | None = None, hosts: tuple[str, ...] = (),
 
 
 @pytest.fixture(scope="session")
-def served(assistant: LanguageModel, vectors: Vectors) -> Served:
-    return Served(NAME, assistant, vectors, max_new_tokens=24)
+def service(assistant: LanguageModel, vectors: Vectors) -> Service:
+    return Service(NAME, assistant, vectors, max_new_tokens=24)
 
 
 @pytest.fixture(scope="session")
-def address(served: Served) -> Iterator[str]:
-    with running(served) as url:
+def address(service: Service) -> Iterator[str]:
+    with running(service) as url:
         yield url
 
 

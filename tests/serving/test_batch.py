@@ -14,8 +14,8 @@ from tests.steering.test_conversation import vector as map_vector
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.serving.batch import NOT_FINITE, Batch
-from yapo.serving.row import Decoding, Piece, Row
-from yapo.serving.vectors import Chosen, NamedVector, edits_of
+from yapo.serving.row import DecodingOptions, Piece, Row
+from yapo.serving.vectors import NamedVector, Strengths, edits_of
 from yapo.steering.vector import SteeringVector, VectorInfo
 
 NEW = 8
@@ -45,7 +45,7 @@ ROWS: list[list[tuple[str, float]]] = [
 ]
 
 
-def plain(lm: LanguageModel, prompt: list[int], chosen: Chosen, sae: SAE) -> list[int]:
+def plain(lm: LanguageModel, prompt: list[int], chosen: Strengths, sae: SAE) -> list[int]:
     """Return the tokens of one prompt alone by the library's own generation."""
     ids = torch.tensor([prompt])
     given = {"attention_mask": torch.ones_like(ids), "max_new_tokens": NEW, "do_sample": False, "eos_token_id": None}
@@ -55,8 +55,8 @@ def plain(lm: LanguageModel, prompt: list[int], chosen: Chosen, sae: SAE) -> lis
         return [int(token) for token in lm.model.generate(ids, **given)[0, len(prompt) :]]
 
 
-def row(lm: LanguageModel, place: int, prompt: list[int], chosen: Chosen, told: list[Piece], **given: int) -> Row:
-    decoding = Decoding(**{"max_tokens": NEW, **given})
+def row(lm: LanguageModel, place: int, prompt: list[int], chosen: Strengths, told: list[Piece], **given: int) -> Row:
+    decoding = DecodingOptions(**{"max_tokens": NEW, **given})
     return Row.of(place, prompt, edits_of(chosen), decoding, lm.tokenizer.tokenizer, (), told.append, False)
 
 
@@ -106,7 +106,7 @@ def test_numbers_that_are_not_finite_end_their_row_alone(lm: LanguageModel, vect
     rows[1].edits[0].state.everywhere.fill_(float("nan"))
     decoded(lm, [rows])
     assert rows[0].tokens == plain(lm, PROMPTS[0], good, sae)
-    assert [piece.error for piece in told if piece.row == 1] == [NOT_FINITE]
+    assert [str(piece.error) for piece in told if piece.row == 1] == [NOT_FINITE]
 
 
 def test_scores_of_a_prompt(lm: LanguageModel, vectors: dict[str, NamedVector], sae: SAE) -> None:

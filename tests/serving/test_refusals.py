@@ -13,7 +13,7 @@ from openai import OpenAI
 
 from tests.serving.conftest import NAME, running
 from yapo.serving import app
-from yapo.serving.requests import Served
+from yapo.serving.requests import Service
 
 CHAT = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
 TEXT = {"prompt": "hello", "max_tokens": 1}
@@ -195,9 +195,9 @@ def test_the_client_library_reads_the_errors(client: OpenAI) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(served: Served) -> Iterator[httpx2.Client]:
+def guarded(service: Service) -> Iterator[httpx2.Client]:
     """A server that asks for a key, and answers to one name."""
-    with running(served, "the-right-key", ("127.0.0.1",)) as url, httpx2.Client(base_url=url) as client:
+    with running(service, "the-right-key", ("127.0.0.1",)) as url, httpx2.Client(base_url=url) as client:
         yield client
 
 
@@ -223,13 +223,13 @@ def test_another_host_name_is_refused(guarded: httpx2.Client) -> None:
 
 
 def test_a_fault_of_the_model_ends_its_request_alone(
-    http: httpx2.Client, served: Served, monkeypatch: pytest.MonkeyPatch
+    http: httpx2.Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("Traceback")
 
     with monkeypatch.context() as patched:
-        patched.setattr(served.lm.model.model, "forward", fails)
+        patched.setattr(service.lm.model.model, "forward", fails)
         check(http.post("/v1/completions", json=TEXT), 500, None, ("the model failed (RuntimeError); try another request",))
         with http.stream("POST", "/v1/completions", json={**TEXT, "stream": True}) as response:
             (line,) = [line for line in response.iter_lines() if line]
@@ -237,10 +237,10 @@ def test_a_fault_of_the_model_ends_its_request_alone(
     assert http.post("/v1/completions", json=TEXT).status_code == 200
 
 
-def test_a_server_without_vectors(served: Served) -> None:
+def test_a_server_without_vectors(service: Service) -> None:
     from yapo.serving.vectors import Vectors
 
-    bare = Served(NAME, served.lm, Vectors(), 8)
+    bare = Service(NAME, service.lm, Vectors(), 8)
     with running(bare) as url, httpx2.Client(base_url=url) as client:
         assert client.post("/v1/completions", json=TEXT).status_code == 200
         told = ("this server was started without a vector; start it with --vector NAME=FILE",)

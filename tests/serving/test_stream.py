@@ -15,7 +15,7 @@ from openai import OpenAI
 from tests.serving.conftest import NAME, OTHER, QUESTION, running
 from tests.serving.reference import answer, generated, prompt_ids
 from yapo.serving.engine import Engine
-from yapo.serving.requests import Served
+from yapo.serving.requests import Service
 
 
 def streamed(client: OpenAI, **given: Any) -> Iterator[Any]:
@@ -70,12 +70,12 @@ def test_logprobs_are_streamed(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_stops_the_decoding(served: Served, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+def test_a_client_that_leaves_stops_the_decoding(service: Service, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
     engines: list[Engine] = []
     begin = Engine.__enter__
     monkeypatch.setattr(Engine, "__enter__", lambda engine: engines.append(engine) or begin(engine))
     body = {"prompt": "one", "max_tokens": 500, "temperature": 2, "seed": 0, "stream": stream, "stop": ["never said"], "n": 4}
-    with running(served) as url, httpx2.Client(base_url=url) as client:
+    with running(service) as url, httpx2.Client(base_url=url) as client:
         (engine,) = engines
         if stream:
             with client.stream("POST", "/v1/completions", json=body) as response:

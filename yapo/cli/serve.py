@@ -51,7 +51,7 @@ def serve(
     from yapo.cli.vectors import Steering
     from yapo.serving.app import Application
     from yapo.serving.engine import Engine
-    from yapo.serving.requests import Served
+    from yapo.serving.requests import Service
     from yapo.serving.server import LOOPBACK, bound_socket, is_loopback, port_of, server_of
     from yapo.serving.vectors import NamedVector, Vectors
 
@@ -66,11 +66,11 @@ def serve(
             with opened_model(model, None, plain or steering.plain, dtype, device) as lm:
                 pairs = zip(files, steering.vectors, strict=True)
                 named = {name: NamedVector.of(name, one, lm.model, steering.saes) for name, one in pairs}
-                served = Served(model, lm, Vectors(named, multiplier), max_new_tokens)
+                service = Service(model, lm, Vectors(named, multiplier), max_new_tokens)
                 with Engine(lm, max_batch) as engine:
-                    app = Application(served, engine).asgi(key, LOOPBACK if local and key is None else ())
-                    first = served.vectors.default
-                    steered = "unsteered" if first is None else f"{served.vectors.usual(first):g} x {first.name}"
+                    app = Application(service, engine).asgi(key, LOOPBACK if local and key is None else ())
+                    first = service.vectors.default
+                    steered = "unsteered" if first is None else f"{service.vectors.usual(first):g} x {first.name}"
                     typer.echo(f"http://{host}:{port_of(opened)}/v1: {model}, {steered}; Ctrl-C ends it")
                     server_of(app).run(sockets=[opened])
     except KeyboardInterrupt:

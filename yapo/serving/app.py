@@ -20,9 +20,8 @@ from yapo.serving.engine import Engine
 from yapo.serving.errors import RequestError, error_body
 from yapo.serving.fields import read_body
 from yapo.serving.gate import Gate
-from yapo.serving.requests import Asked, Endpoint, Served, read_request
-from yapo.serving.responses import Response as Answer
-from yapo.serving.responses import TokenNames, event
+from yapo.serving.requests import CompletionRequest, Endpoint, Service, read_request
+from yapo.serving.responses import CompletionResponse, TokenNames, event
 from yapo.serving.row import Piece, Row
 from yapo.serving.vectors import edits_of
 
@@ -35,13 +34,13 @@ class Application:
     """What the endpoints do.
 
     Args:
-        served: the model and its vectors.
+        service: the model and its vectors.
         engine: decodes; it is running.
     """
 
-    def __init__(self, served: Served, engine: Engine) -> None:
-        self.served, self.engine = served, engine
-        self.names = TokenNames(served.lm.tokenizer.tokenizer)
+    def __init__(self, service: Service, engine: Engine) -> None:
+        self.service, self.engine = service, engine
+        self.names = TokenNames(service.lm.tokenizer.tokenizer)
 
     def asgi(self, key: str | None = None, hosts: tuple[str, ...] = ()) -> Starlette:
         """Return the application.
@@ -69,12 +68,12 @@ class Application:
 
     async def _model(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name != self.served.name:
-            raise RequestError(f"model={name}: this server has {self.served.name}; ask for that", "model", 404)
+        if name != self.service.name:
+            raise RequestError(f"model={name}: this server has {self.service.name}; ask for that", "model", 404)
         return JSONResponse(self._described())
 
     def _described(self) -> dict[str, object]:
-        vectors = self.served.vectors
+        vectors = self.service.vectors
         described = [
             {
                 "name": name,
@@ -85,8 +84,8 @@ class Application:
             for name, named in vectors.named.items()
         ]
         default = None if vectors.default is None else vectors.default.name
-        head = {"id": self.served.name, "object": "model", "created": 0, "owned_by": "yapo"}
-        return {**head, "max_model_len": self.served.context, "vectors": described, "default_vector": default}
+        head = {"id": self.service.name, "object": "model", "created": 0, "owned_by": "yapo"}
+        return {**head, "max_model_len": self.service.context, "vectors": described, "default_vector": default}
 
     async def _chat(self, request: Request) -> Response:
         return await self._answered(request, "chat")
@@ -96,8 +95,8 @@ class Application:
 
     async def _answered(self, request: Request, endpoint: Endpoint) -> Response:
         body = await request.body()
-        asked = await asyncio.to_thread(lambda: read_request(self.served, endpoint, read_body(body)))
-        answer = Answer(self.served, asked, self.names)
+        asked = await asyncio.to_thread(lambda: read_request(self.service, endpoint, read_body(body)))
+        answer = CompletionResponse(self.service, asked, self.names)
         pieces: asyncio.Queue[list[Piece]] = asyncio.Queue()
         rows = await asyncio.to_thread(self._rows, asked, pieces, asyncio.get_running_loop())
         self.engine.submit(rows)
@@ -107,7 +106,7 @@ class Application:
             answer.add(piece)
         return JSONResponse(answer.whole())
 
-    def _rows(self, asked: Asked, pieces: asyncio.Queue[list[Piece]], loop: asyncio.AbstractEventLoop) -> list[Row]:
+    def _rows(self, asked: CompletionRequest, pieces: asyncio.Queue[list[Piece]], loop: asyncio.AbstractEventLoop) -> list[Row]:
         kept: dict[int, list[Piece]] = {place: [] for place in range(len(asked.decodings))}
 
         def tell(piece: Piece) -> None:
@@ -119,7 +118,7 @@ class Application:
                 with suppress(RuntimeError):  # the loop has ended, and nobody listens
                     loop.call_soon_threadsafe(pieces.put_nowait, part)
 
-        tokenizer, continues = self.served.lm.tokenizer, asked.endpoint == "completions"
+        tokenizer, continues = self.service.lm.tokenizer, asked.endpoint == "completions"
         return [
             Row.of(
                 place,
@@ -163,7 +162,7 @@ class Application:
                 row.cancelled = True
 
     async def _streamed(
-        self, request: Request, answer: Answer, rows: list[Row], pieces: asyncio.Queue[list[Piece]]
+        self, request: Request, answer: CompletionResponse, rows: list[Row], pieces: asyncio.Queue[list[Piece]]
     ) -> AsyncIterator[bytes]:
         for chunk in answer.opening():
             yield event(chunk)

@@ -11,13 +11,11 @@ from transformers import DynamicCache
 
 from yapo.models.language_model import LanguageModel, pad_left
 from yapo.serving.errors import RequestError
-from yapo.serving.row import Row, Scored
-from yapo.serving.row_edits import RowEdits, Tokens
+from yapo.serving.row import Row, TokenScore
+from yapo.serving.row_edits import PassTokens, RowEdits
 from yapo.serving.sampling import next_tokens
 
-NOT_FINITE = RequestError(
-    "the model computes no finite numbers for this request; give a smaller steering.multiplier", "steering.multiplier"
-)
+NOT_FINITE = "the model computes no finite numbers for this request; give a smaller steering.multiplier"
 SCORED_TOKENS = 512  # whose logits over the vocabulary are held at once
 
 
@@ -77,11 +75,11 @@ class Batch:
         opens = real & (real.cumsum(dim=1) == 1)
         edits = RowEdits([row.edits for row in rows], self.lm.device)
         new = RowCache(DynamicCache(), real)
-        with edits.on(self.lm.model, Tokens(ids, real, opens, is_prompt=True)):
+        with edits.on(self.lm.model, PassTokens(ids, real, opens, is_prompt=True)):
             hidden = self._run(ids, new)
         for i, row in enumerate(rows):
             if not bool(hidden[i, -len(row.prompt) :].isfinite().all()):
-                row.fail(NOT_FINITE)
+                row.fail(RequestError(NOT_FINITE, "steering.multiplier"))
                 continue
             if row.decoding.echo:
                 row.score_prompt(self._scored(row, hidden[i, -len(row.prompt) :]))
@@ -100,7 +98,7 @@ class Batch:
         if self._edits is None:
             self._edits = RowEdits([row.edits for row in self.rows], self.lm.device)
         grown = RowCache(self._kept.cache, torch.cat([self._kept.real, real], dim=1))
-        with self._edits.on(self.lm.model, Tokens(ids, real, torch.zeros_like(real), is_prompt=False)):
+        with self._edits.on(self.lm.model, PassTokens(ids, real, torch.zeros_like(real), is_prompt=False)):
             hidden = self._run(ids, grown)
         self._choose(self.rows, hidden[:, -1])
         self._kept = grown
@@ -129,14 +127,14 @@ class Batch:
         chosen = next_tokens(logits, [row.decoding for row in rows], [len(row.tokens) for row in rows])
         for i, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
             if not finite[i]:
-                row.fail(NOT_FINITE)
+                row.fail(RequestError(NOT_FINITE, "steering.multiplier"))
                 continue
             told = row.decoding.logprobs
             row.take(token, None if told is None else scores(logits[i][None], [token], told)[0])
 
-    def _scored(self, row: Row, hidden: Tensor) -> list[Scored]:
+    def _scored(self, row: Row, hidden: Tensor) -> list[TokenScore]:
         """Return the log-probabilities of a prompt's tokens from the states before them."""
-        found, told = [Scored(row.prompt[0], None)], row.decoding.logprobs or 0
+        found, told = [TokenScore(row.prompt[0], None)], row.decoding.logprobs or 0
         for start in range(0, len(row.prompt) - 1, SCORED_TOKENS):
             targets = row.prompt[start + 1 : start + 1 + SCORED_TOKENS]
             found += scores(self.lm.head(hidden[start : start + len(targets)]), targets, told)
@@ -163,7 +161,7 @@ class Batch:
         self._edits = None
 
 
-def scores(logits: Tensor, targets: Sequence[int], told: int) -> list[Scored]:
+def scores(logits: Tensor, targets: Sequence[int], told: int) -> list[TokenScore]:
     """Return log-probabilities of tokens and of the likeliest ones in their places.
 
     Args:
@@ -175,4 +173,4 @@ def scores(logits: Tensor, targets: Sequence[int], told: int) -> list[Scored]:
     of_targets = log_probs.gather(1, torch.tensor(targets, device=logits.device)[:, None])[:, 0].tolist()
     values, ids = log_probs.topk(told, dim=-1) if told else (log_probs[:, :0], log_probs[:, :0].long())
     tops = [tuple(zip(*pair, strict=True)) for pair in zip(ids.tolist(), values.tolist(), strict=True)]
-    return [Scored(token, value, top) for token, value, top in zip(targets, of_targets, tops, strict=True)]
+    return [TokenScore(token, value, top) for token, value, top in zip(targets, of_targets, tops, strict=True)]

@@ -14,8 +14,8 @@ from yapo.models.language_model import LanguageModel
 from yapo.serving import fields
 from yapo.serving.errors import RequestError
 from yapo.serving.fields import Body
-from yapo.serving.row import Decoding
-from yapo.serving.vectors import Chosen, Vectors
+from yapo.serving.row import DecodingOptions
+from yapo.serving.vectors import Strengths, Vectors
 
 Endpoint = Literal["chat", "completions"]
 
@@ -44,7 +44,7 @@ KNOWN: dict[Endpoint, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Served:
+class Service:
     """What a server answers with.
 
     Attributes:
@@ -74,7 +74,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CompletionRequest:
     """A request that can be answered.
 
     Attributes:
@@ -90,27 +90,27 @@ class Asked:
 
     endpoint: Endpoint
     prompts: Sequence[Prompt]
-    decodings: Sequence[Decoding]
-    steering: Chosen
+    decodings: Sequence[DecodingOptions]
+    steering: Strengths
     n: int
     stream: bool
     include_usage: bool
     echo: bool
 
 
-def read_request(served: Served, endpoint: Endpoint, body: Body) -> Asked:
+def read_request(service: Service, endpoint: Endpoint, body: Body) -> CompletionRequest:
     """Check a request and tokenize its prompts.
 
     Raises:
         RequestError: it cannot be answered; names the field.
     """
     fields.check_names(body, KNOWN[endpoint])
-    _check_model(served, body.get("model"))
+    _check_model(service, body.get("model"))
     n = fields.whole(body, "n", 1, MOST_ROWS) or 1
     stream = fields.flag(body, "stream")
     include_usage = _include_usage(body.get("stream_options"), stream)
     echo = endpoint == "completions" and fields.flag(body, "echo")
-    steering = served.vectors.chosen(body)
+    steering = service.vectors.chosen(body)
     stop = fields.stops(body, MOST_STOPS)
     temperature = fields.number(body, "temperature", 0, 2, default=0.0)
     top_p = fields.number(body, "top_p", 0, 1, default=1.0)
@@ -118,22 +118,22 @@ def read_request(served: Served, endpoint: Endpoint, body: Body) -> Asked:
         raise RequestError("top_p=0: leaves no token; give a number above 0, or temperature=0", "top_p")
     seed = fields.whole(body, "seed", -(2**63), 2**64 - 1)
     logprobs = _logprobs(endpoint, body)
-    prompts = [_chat(served, body)] if endpoint == "chat" else _prompts(served, body)
+    prompts = [_chat(service, body)] if endpoint == "chat" else _prompts(service, body)
     if len(prompts) * n > MOST_ROWS:
         raise RequestError(f"n={n}: {len(prompts) * n} answers to {len(prompts)} prompts; ask for {MOST_ROWS} at most", "n")
     scored = echo and logprobs is not None
     sampling = Sampling(seed=secrets.randbits(32) if seed is None else seed)
     decodings = []
     for place, prompt in enumerate(prompts):
-        most = _max_tokens(served, endpoint, body, prompt, place if len(prompts) > 1 else None, echo)
-        whole = Decoding(most, temperature, top_p, 0, stop, logprobs, scored)
+        most = _max_tokens(service, endpoint, body, prompt, place if len(prompts) > 1 else None, echo)
+        whole = DecodingOptions(most, temperature, top_p, 0, stop, logprobs, scored)
         decodings += [replace(whole, seed=sampling.row_seed(choice, place)) for choice in range(n)]
-    return Asked(endpoint, prompts, decodings, steering, n, stream, include_usage, echo)
+    return CompletionRequest(endpoint, prompts, decodings, steering, n, stream, include_usage, echo)
 
 
-def _check_model(served: Served, name: object) -> None:
-    if name is not None and name != served.name:
-        raise RequestError(f"model={shown(name)}: this server has {served.name}; give that name, or none", "model", 404)
+def _check_model(service: Service, name: object) -> None:
+    if name is not None and name != service.name:
+        raise RequestError(f"model={shown(name)}: this server has {service.name}; give that name, or none", "model", 404)
 
 
 def _include_usage(options: object, stream: bool) -> bool:
@@ -156,24 +156,24 @@ def _logprobs(endpoint: Endpoint, body: Body) -> int | None:
     return (told or 0) if wanted else None
 
 
-def _max_tokens(served: Served, endpoint: Endpoint, body: Body, prompt: Prompt, place: int | None, echo: bool) -> int:
+def _max_tokens(service: Service, endpoint: Endpoint, body: Body, prompt: Prompt, place: int | None, echo: bool) -> int:
     """Return the longest answer to a prompt, such that both fit into the model's context."""
     name = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
-    asked = fields.whole(body, name, 0 if echo else 1, served.context)
+    asked = fields.whole(body, name, 0 if echo else 1, service.context)
     key = "messages" if endpoint == "chat" else "prompt" if place is None else f"prompt[{place}]"
-    room = served.context - len(prompt.ids)
+    room = service.context - len(prompt.ids)
     if room < (1 if asked is None else 0):
-        told = f"{len(prompt.ids)} tokens, but {served.name} reads {served.context} with the answer"
+        told = f"{len(prompt.ids)} tokens, but {service.name} reads {service.context} with the answer"
         raise RequestError(f"{key}: {told}; shorten it", key)
     if asked is None:
-        return min(room, served.max_new_tokens if endpoint == "chat" else COMPLETION_TOKENS)
+        return min(room, service.max_new_tokens if endpoint == "chat" else COMPLETION_TOKENS)
     if asked > room:
-        told = f"the prompt has {len(prompt.ids)} tokens, and {served.name} reads {served.context} with the answer"
+        told = f"the prompt has {len(prompt.ids)} tokens, and {service.name} reads {service.context} with the answer"
         raise RequestError(f"{name}={asked}: {told}; give {room} at most, or shorten the prompt", name)
     return asked
 
 
-def _chat(served: Served, body: Body) -> Prompt:
+def _chat(service: Service, body: Body) -> Prompt:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         form = '[{"role": "user", "content": "..."}]'
@@ -182,8 +182,9 @@ def _chat(served: Served, body: Body) -> Prompt:
     if chat[-1][0] != "user":
         raise RequestError(f"messages: the last one has the role {chat[-1][0]}; end with one of the role user", "messages")
     try:
-        return Prompt(served.lm.tokenizer.chat(chat))
+        return Prompt(service.lm.tokenizer.chat(chat))
     except YapoError as error:
+        # without the tokenizer's path, which is no client's business, and with a fix that a client can make
         reason = str(error).partition(": ")[2].rpartition("; ")[0]
         raise RequestError(f"messages: {reason}; give roles that this model's chat template takes", "messages") from None
 
@@ -207,7 +208,7 @@ def _part(part: object, key: str) -> str:
     return fields.text(part.get("text"), f"{key}.text")
 
 
-def _prompts(served: Served, body: Body) -> list[Prompt]:
+def _prompts(service: Service, body: Body) -> list[Prompt]:
     given: Any = body.get("prompt")
     single = isinstance(given, str) or (isinstance(given, list) and bool(given) and _is_id(given[0]))
     many = [given] if single else given
@@ -215,23 +216,23 @@ def _prompts(served: Served, body: Body) -> list[Prompt]:
         raise RequestError(f"prompt={shown(given)}: give a text, a list of token ids, or a list of such", "prompt")
     if len(many) > MOST_ROWS:
         raise RequestError(f"prompt: {len(many)} prompts; give {MOST_ROWS} at most", "prompt")
-    return [_prompt(served, part, "prompt" if single else f"prompt[{place}]") for place, part in enumerate(many)]
+    return [_prompt(service, part, "prompt" if single else f"prompt[{place}]") for place, part in enumerate(many)]
 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _prompt(served: Served, given: object, key: str) -> Prompt:
+def _prompt(service: Service, given: object, key: str) -> Prompt:
     if isinstance(given, list):
-        size = int(served.lm.model.config.vocab_size)
+        size = int(service.lm.model.config.vocab_size)
         for token in given:
             if not _is_id(token) or not 0 <= token < size:
                 raise RequestError(f"{key}: {shown(token)} is no token id; give whole numbers from 0 to {size - 1}", key)
         prompt = Prompt(list(given))
     else:
         text = fields.text(given, key)
-        prompt = Prompt(served.lm.tokenizer.text(text), text)
+        prompt = Prompt(service.lm.tokenizer.text(text), text)
     if not prompt.ids:
         raise RequestError(f"{key}: no token; give at least one", key)
     return prompt

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from transformers import PreTrainedTokenizerBase
 
 from yapo.models.token_text import BROKEN
-from yapo.serving.requests import Asked, Served
-from yapo.serving.row import Finish, Piece, Scored
+from yapo.serving.requests import CompletionRequest, Service
+from yapo.serving.row import Finish, Piece, TokenScore
 
 Json = dict[str, Any]
 
@@ -26,7 +26,7 @@ class Choice:
     """An answer as far as it has come."""
 
     text: str = ""
-    scored: list[Scored] = field(default_factory=list)
+    scored: list[TokenScore] = field(default_factory=list)
     tokens: int = 0
     finish: Finish | None = None
 
@@ -38,16 +38,16 @@ class Choice:
         self.finish = piece.finish
 
 
-class Response:
+class CompletionResponse:
     """The answers to one request.
 
     Args:
-        served: what answers.
+        service: what answers.
         asked: the request.
         names: of tokens.
     """
 
-    def __init__(self, served: Served, asked: Asked, names: TokenNames) -> None:
+    def __init__(self, service: Service, asked: CompletionRequest, names: TokenNames) -> None:
         self.asked = asked
         self.choices = [Choice() for _ in asked.decodings]
         self._names = names
@@ -57,7 +57,7 @@ class Response:
         self._head = {
             "id": ("chatcmpl-" if chat else "cmpl-") + secrets.token_hex(12),
             "created": int(time.time()),
-            "model": served.name,
+            "model": service.name,
         }
         self._offsets = [0] * len(self.choices)
 
@@ -116,7 +116,7 @@ class Response:
         prompt = self.asked.prompts[place // self.asked.n]
         return self._names.tokenizer.decode(prompt.ids, skip_special_tokens=True) if prompt.text is None else prompt.text
 
-    def _logprobs(self, place: int, scored: Sequence[Scored]) -> Json:
+    def _logprobs(self, place: int, scored: Sequence[TokenScore]) -> Json:
         if self.asked.endpoint == "chat":
             return {"content": [self._chat_token(one) for one in scored], "refusal": None}
         names = [self._names.of(one.token).text for one in scored]
@@ -132,7 +132,7 @@ class Response:
             "text_offset": offsets,
         }
 
-    def _chat_token(self, one: Scored) -> Json:
+    def _chat_token(self, one: TokenScore) -> Json:
         top = [self._named(token, value) for token, value in one.top]
         return {**self._named(one.token, one.logprob), "top_logprobs": top}
 

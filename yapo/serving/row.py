@@ -16,7 +16,7 @@ Finish = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
-class Decoding:
+class DecodingOptions:
     """How an answer is decoded.
 
     Attributes:
@@ -39,7 +39,7 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Scored:
+class TokenScore:
     """A token with its log-probability, and the likeliest tokens in its place; None where nothing stands before it."""
 
     token: int
@@ -63,7 +63,7 @@ class Piece:
     row: int
     text: str = ""
     tokens: int = 0
-    scored: tuple[Scored, ...] = ()
+    scored: tuple[TokenScore, ...] = ()
     finish: Finish | None = None
     error: YapoError | None = None
 
@@ -88,7 +88,7 @@ class Row:
     place: int
     prompt: list[int]
     edits: Sequence[RowEdit]
-    decoding: Decoding
+    decoding: DecodingOptions
     text: AnswerText
     ends: Collection[int]
     tell: Callable[[Piece], None]
@@ -102,7 +102,7 @@ class Row:
         place: int,
         prompt: list[int],
         edits: Sequence[RowEdit],
-        decoding: Decoding,
+        decoding: DecodingOptions,
         tokenizer: PreTrainedTokenizerBase,
         ends: Collection[int],
         tell: Callable[[Piece], None],
@@ -112,11 +112,11 @@ class Row:
         text = AnswerText(tokenizer, decoding.stop, prompt if continues else ())
         return cls(place, prompt, edits, decoding, text, ends, tell)
 
-    def score_prompt(self, scored: Sequence[Scored]) -> None:
+    def score_prompt(self, scored: Sequence[TokenScore]) -> None:
         """Tell of the prompt's tokens."""
         self._told(Piece(self.place, scored=tuple(scored)))
 
-    def take(self, token: int, scored: Scored | None) -> None:
+    def take(self, token: int, scored: TokenScore | None) -> None:
         """Add a token that was chosen."""
         self.tokens.append(token)
         ended = token in self.ends

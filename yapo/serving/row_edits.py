@@ -1,7 +1,7 @@
 """The edits of a batch whose rows are steered each in its own way, as hooks on the model's blocks.
 
 What a row gets is what ``yapo.steer`` does to a model that runs it alone; rows that are not steered are left as they are, bit for
-bit. ``tests/serving/test_engine.py`` holds the two equal.
+bit. ``tests/serving/test_batch.py`` holds the two equal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from yapo.steering.interventions import EditState
 
 
 @dataclass(frozen=True, eq=False)
-class Tokens:
+class PassTokens:
     """The tokens of one forward pass.
 
     Attributes:
@@ -53,7 +53,7 @@ class _Group:
         state = EditState(torch.cat([part.u for part in parts]), torch.cat([part.everywhere for part in parts]))
         return cls(edits[0].named, edits, torch.tensor([row for row, _ in members], device=device), state)
 
-    def read(self, hidden: Tensor, tokens: Tokens) -> None:
+    def read(self, hidden: Tensor, tokens: PassTokens) -> None:
         """Keep what the intervention needs to know of the prompts."""
         ids, real = tokens.ids[self.rows], tokens.real[self.rows]
         prompt = real & (_places(ids) < self._starts(tokens))
@@ -61,7 +61,7 @@ class _Group:
         for i, edit in enumerate(self.edits):
             edit.context = None if context is None else context[i : i + 1]
 
-    def edited(self, hidden: Tensor, tokens: Tokens) -> Tensor:
+    def edited(self, hidden: Tensor, tokens: PassTokens) -> Tensor:
         """Return the residual stream with these rows' edits, ``[rows, tokens, d_model]``."""
         intervention, part = self.named.intervention, hidden[self.rows]
         live = tokens.real[self.rows]
@@ -75,7 +75,7 @@ class _Group:
         changed = intervention.edit(part, intervention.codes(part), self.state, owner, live, context)
         return changed if len(part) == len(hidden) else hidden.index_copy(0, self.rows, changed)
 
-    def _starts(self, tokens: Tokens) -> Tensor:
+    def _starts(self, tokens: PassTokens) -> Tensor:
         """Find where answers begin, ``[rows, 1]``; behind the last token where the prompt holds none."""
         return self.named.intervention.template.answer_starts(tokens.ids[self.rows], tokens.real[self.rows])[:, None]
 
@@ -98,7 +98,7 @@ class RowEdits:
             self._groups += [_Group.of(part, device) for part in members.values()]
 
     @contextmanager
-    def on(self, model: PreTrainedModel, tokens: Tokens) -> Iterator[None]:
+    def on(self, model: PreTrainedModel, tokens: PassTokens) -> Iterator[None]:
         """Edit these tokens' pass through the model in a ``with`` block."""
         readers: dict[int, list[_Group]] = {}
         editors: dict[int, list[_Group]] = {}

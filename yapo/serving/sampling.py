@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from yapo.evaluation.decoding.sampling import sample
-from yapo.serving.row import Decoding
+from yapo.serving.row import DecodingOptions
 
 
-def next_tokens(logits: Tensor, decodings: Sequence[Decoding], lengths: Sequence[int]) -> Tensor:
+def next_tokens(logits: Tensor, decodings: Sequence[DecodingOptions], lengths: Sequence[int]) -> Tensor:
     """Return one token a row, ``[rows]``. A sample depends on its row's seed and length alone, not on the batch.
 
     Args:

@@ -74,7 +74,7 @@ class RowEdit:
     context: Tensor | None = None
 
 
-Chosen = list[tuple[NamedVector, float]]
+Strengths = list[tuple[NamedVector, float]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Vectors:
         """Return the multiplier of a vector where a request names none."""
         return strength_of(self.multiplier, named.vector)
 
-    def chosen(self, body: Mapping[str, object]) -> Chosen:
+    def chosen(self, body: Mapping[str, object]) -> Strengths:
         """Return vectors and multipliers for a request's ``steering``, in order; those with multiplier 0 are left out.
 
         Raises:
@@ -126,7 +126,7 @@ class Vectors:
             raise RequestError(f"steering.vector: {len(vector)} vectors; give {MOST_VECTORS} at most", "steering.vector")
         return [pair for place, part in enumerate(vector) for pair in self._part(part, place, multiplier)]
 
-    def _part(self, part: object, place: int, multiplier: object) -> Chosen:
+    def _part(self, part: object, place: int, multiplier: object) -> Strengths:
         """Return what one entry of a list of vectors chooses."""
         key = f"steering.vector[{place}]"
         if not isinstance(part, dict):
@@ -136,7 +136,7 @@ class Vectors:
         named = self._find(part.get("vector"), f"{key}.vector")
         return self._pair(named, multiplier if own is None else own, "steering" if own is None else key)
 
-    def _pair(self, named: NamedVector | None, multiplier: object, key: str) -> Chosen:
+    def _pair(self, named: NamedVector | None, multiplier: object, key: str) -> Strengths:
         """Return a vector with its multiplier, or nothing where there is none or the multiplier is 0."""
         if named is None:
             return []
