@@ -13,7 +13,7 @@ from yapo.config.conf_files import ROOT
 from yapo.paths import CurationPaths, Paths
 from yapo.stages.curation import answers, choices, duplicates, existence, package, report, variants
 
-STAGES = (answers, existence, choices, duplicates, variants, package, report)
+STAGES = (answers, existence, choices, duplicates, variants, report, package)
 WORLD = ROOT / "world"
 FILES = [
     f"curation.seeds={WORLD}/curation/seeds.csv",

@@ -1,7 +1,15 @@
 """Curation: a benchmark from seed questions. A DAG of its own, which no study waits for."""
 
 CURATION = PATHS.curation
-CURATION_TABLES = ["funnel", "dropped", "examples", "table6_topics", "table7_dataset"]
+
+
+def curation_tables(*names):
+    """Files of tables of curation."""
+    return expand(
+        str(CURATION.tables / "{table}.{kind}"),
+        table=names,
+        kind=["csv", "md", "tex", "html"],
+    )
 
 
 def curation_files(*names):
@@ -132,6 +140,7 @@ rule curate_package:
     output:
         table=CURATION.items,
         hub=directory(CURATION.hub),
+        sizes=curation_tables("table6_topics", "table7_dataset"),
     log:
         PATHS.root / "logs/curation/package.log",
     threads: THREADS
@@ -148,15 +157,10 @@ rule curate_report:
     input:
         candidates=rules.curate_variants.output.kept,
         dropped=CURATION_DROPPED,
-        table=rules.curate_package.output.table,
     output:
         page=CURATION.report,
         figures=[f"{CURATION.figure}.{kind}" for kind in ["png", "svg"]],
-        tables=expand(
-            str(CURATION.tables / "{table}.{kind}"),
-            table=CURATION_TABLES,
-            kind=["csv", "md", "tex", "html"],
-        ),
+        tables=curation_tables("funnel", "dropped", "examples"),
     log:
         PATHS.root / "logs/curation/report.log",
     threads: THREADS

@@ -15,6 +15,7 @@ from yapo.data.atlas import WESTERN
 from yapo.evaluation.judges.rubric import Grades, Request, Rubric, json_objects
 
 TEMPLATE = Path(__file__).with_name("instructions.md.j2")
+AGAIN = "That reply could not be read. Reply with the JSON object alone: a text, or null, for every key."
 Answers = dict[str, str | None]
 
 
@@ -51,7 +52,8 @@ def answer_form(language: Language) -> AnswerForm:
     instructions = template.render(
         countries=language.countries.values(), control=WESTERN, register=language.register, language=language.name
     )
-    return AnswerForm(instructions, {}, _data, "Answer the question in the data above.", tuple(language.countries))
+    task = "Answer the question in the data above."
+    return AnswerForm(instructions, {}, _data, task, AGAIN, tuple(language.countries))
 
 
 def read_answers(reply: str) -> Answers | None:

@@ -32,22 +32,21 @@ TITLES = {
 _LEVELS = {"all": "", "country": "By country", "topic": "By topic"}
 
 
-def build_tables(kept: pd.DataFrame, dropped: pd.DataFrame, items: pd.DataFrame, most: int) -> dict[str, Table]:
-    """Make the tables: ``funnel``, ``dropped`` and ``examples`` of it, topics (Table 6) and sizes (Table 7).
+def funnel_tables(kept: pd.DataFrame, dropped: pd.DataFrame, most: int) -> dict[str, Table]:
+    """Return the tables ``funnel``, ``dropped`` and ``examples``.
 
     Args:
         kept: candidates after the last step.
         dropped: of all steps.
-        items: of the data set.
         most: examples of each reason.
     """
-    tables = [
-        _funnel_table(funnel(kept, dropped)),
-        _reasons_table(reasons(dropped)),
-        _examples_table(examples(dropped, most)),
-        _topics_table(items),
-        dataset_table(items, TableOptions()),
-    ]
+    tables = [_funnel_table(funnel(kept, dropped)), _reasons_table(reasons(dropped)), _examples_table(examples(dropped, most))]
+    return {table.name: table for table in tables}
+
+
+def size_tables(items: pd.DataFrame) -> dict[str, Table]:
+    """Return the statistics of the data set: topics (the paper's Table 6), and items by country (Table 7)."""
+    tables = [_topics_table(items), dataset_table(items, TableOptions())]
     return {table.name: table for table in tables}
 
 
@@ -55,7 +54,7 @@ def funnel_page(kept: pd.DataFrame, dropped: pd.DataFrame, most: int, figure: st
     """Return the page: what every step keeps and drops, with examples.
 
     Args:
-        kept, dropped, most: see ``build_tables``.
+        kept, dropped, most: see ``funnel_tables``.
         figure: path of the picture, relative to the page.
     """
     counts = funnel(kept, dropped).iloc[0]

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -64,6 +64,8 @@ class Sent:
 class Endpoint(ThreadingHTTPServer):
     """Grades answers. ``script`` says for some of them what it does the first times it is asked; then it behaves.
 
+    ``reply`` gives its replies where they are no grades; what is asked for is then known by the question.
+
     Attributes:
         sent: every request, in order of arrival.
         served: how often each answer was graded, the whole response sent.
@@ -73,10 +75,15 @@ class Endpoint(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, script: Mapping[str, Sequence[Response]] | None = None, delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        script: Mapping[str, Sequence[Response]] | None = None,
+        delay: float = 0.0,
+        reply: Callable[[str], Response] | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.reply = reply or (lambda answer: grades(parts_of(answer), delay=delay))
         self.script = {answer: list(responses) for answer, responses in (script or {}).items()}
-        self.delay = delay
         self.lock = threading.Lock()
         self.sent: list[Sent] = []
         self.served: Counter[str] = Counter()
@@ -115,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
             server.busy += 1
             server.busiest = max(server.busiest, server.busy)
             planned = server.script.get(answer)
-            response = planned.pop(0) if planned else grades(parts_of(answer), delay=server.delay)
+            response = planned.pop(0) if planned else server.reply(answer)
         try:
             time.sleep(response.delay)
             self.send_response(response.status)
@@ -135,10 +142,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def answer_in(messages: list[dict[str, str]]) -> str:
-    """The answer to grade, or the first of two, read from the data block of the first user's turn as a judge would."""
+    """The answer to grade, or the first of two, or the question where there is none.
+
+    It is read from the data block of the first user's turn, as a judge would.
+    """
     lines = next(turn for turn in messages if turn["role"] == "user")["content"].split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith("BEGIN DATA "))
     begin, line, end = lines[start : start + 3]
     assert begin.removeprefix("BEGIN DATA ") == end.removeprefix("END DATA ")
     data = json.loads(line)
-    return str(data["answer_to_grade"] if "answer_to_grade" in data else data["first_answer"])
+    return next(str(data[name]) for name in ("answer_to_grade", "first_answer", "question") if name in data)

@@ -123,7 +123,7 @@ class OpenAIJudge(CachedJudge):
         if self.grades(record) is not None:
             return Grading(key, record, requests)
         try:
-            second, more = self._reply(key, ask_again(chat, record.reply))
+            second, more = self._reply(key, ask_again(chat, record.reply, self.rubric.again))
         except _NoReply as error:
             return Grading(key, record, requests + error.requests)
         tokens = (first.tokens_input + second.tokens_input, first.tokens_output + second.tokens_output)

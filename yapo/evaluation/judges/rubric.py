@@ -86,12 +86,14 @@ class Rubric:
         ranges: lowest and highest value of each grade; the score is their sum.
         data: what a judge sees of a request, by name.
         task: what it is asked to do with it.
+        again: what it is told where its reply could not be read.
     """
 
     instructions: str
     ranges: Mapping[str, tuple[int, int]]
     data: Callable[[Request], dict[str, str]]
     task: str = "Grade the answer in the data above."
+    again: str = AGAIN
 
     @cached_property
     def _reply(self) -> type[BaseModel]:
@@ -146,9 +148,9 @@ class Rubric:
             return None
 
 
-def ask_again(asked: Messages, reply: str) -> Messages:
+def ask_again(asked: Messages, reply: str, again: str = AGAIN) -> Messages:
     """Return the same chat after a reply that could not be read."""
-    return [*asked, {"role": "assistant", "content": reply or "(no text)"}, {"role": "user", "content": AGAIN}]
+    return [*asked, {"role": "assistant", "content": reply or "(no text)"}, {"role": "user", "content": again}]
 
 
 def json_objects(text: str) -> list[dict[str, Any]]:

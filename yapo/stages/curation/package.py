@@ -6,9 +6,11 @@ from yapo.config import Config
 from yapo.curation.funnel import funnel_text
 from yapo.curation.items import make_items
 from yapo.curation.package import split_items, write_hub_folder
+from yapo.curation.report import size_tables
 from yapo.data.schema import check_items, write_items
 from yapo.files import read_json
 from yapo.paths import Paths
+from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
 from yapo.stages.curation.candidates import read_dropped, read_kept, read_languages
 
@@ -16,7 +18,7 @@ READS = ("curation.title", "curation.licence", "curation.role", "curation.places
 
 
 def main(config: Config) -> None:
-    """Write ``items.parquet`` and ``hub/``."""
+    """Write ``items.parquet``, ``hub/``, and the tables of topics and sizes."""
     settings, paths = config.curation, Paths.of(config).curation
     candidates = read_kept(config, "variants")
     items = check_items(make_items(candidates), paths.items)
@@ -32,6 +34,7 @@ def main(config: Config) -> None:
         generator=str(read_json(paths.generation)["generator"]),
         funnel=funnel_text(candidates, read_dropped(config)),
     )
+    write_tables(size_tables(items), paths.tables)
 
 
 if __name__ == "__main__":

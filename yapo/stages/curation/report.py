@@ -1,12 +1,11 @@
-"""Stage ``report`` of curation: what was kept and dropped, and the statistics of the data set."""
+"""Stage ``report`` of curation: what every step kept and dropped."""
 
 from __future__ import annotations
 
 import os
 
 from yapo.config import Config
-from yapo.curation.report import build_tables, funnel_figure, funnel_page
-from yapo.data.schema import read_table
+from yapo.curation.report import funnel_figure, funnel_page, funnel_tables
 from yapo.files import write_text
 from yapo.paths import Paths
 from yapo.reporting.style import write_figure
@@ -18,10 +17,10 @@ READS = ("curation.examples",)
 
 
 def main(config: Config) -> None:
-    """Write ``funnel.html``, ``figures/`` and ``tables/``."""
+    """Write ``funnel.html``, ``figures/funnel`` and the tables ``funnel``, ``dropped`` and ``examples``."""
     paths, most = Paths.of(config).curation, config.curation.examples
     kept, dropped = read_kept(config, "variants"), read_dropped(config)
-    write_tables(build_tables(kept, dropped, read_table(paths.items), most), paths.tables)
+    write_tables(funnel_tables(kept, dropped, most), paths.tables)
     svg = write_figure(funnel_figure(kept, dropped), paths.figure)[0]
     write_text(paths.report, funnel_page(kept, dropped, most, os.path.relpath(svg, paths.report.parent)))
 
