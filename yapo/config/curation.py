@@ -68,6 +68,7 @@ class CurationConfig:
     def __post_init__(self) -> None:
         check_words("curation", self)
         require(bool(self.title.strip()) and self.title.isprintable(), "curation.title", self.title, "give one line of text")
+        require(bool(self.seeds), "curation.seeds", self.seeds, "name a file of seed questions")
         for key, path in (
             ("seeds", self.seeds),
             ("places", self.places),

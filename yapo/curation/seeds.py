@@ -57,8 +57,8 @@ def load_seeds(
         YapoError: the file cannot be read or is empty, or a question has no slot, an id that its language has already, a text
             that stands twice, or an unknown topic, language or country. It names the question.
     """
-    if not str(path) or path.suffix not in ENDINGS:
-        raise YapoError(f"curation.seeds={path}: name a file that ends in {', '.join(ENDINGS)}")
+    if path.suffix not in ENDINGS:
+        raise YapoError(f"curation.seeds={path}: has another ending; name a file that ends in {', '.join(ENDINGS)}")
     questions: list[SeedQuestion] = []
     holders: dict[tuple[str, str], int] = {}
     asked: dict[tuple[str, str], int] = {}
@@ -129,7 +129,9 @@ def _question(where: str, row: Mapping[str, Any], topics: Mapping[str, str], lan
         if not isinstance(row[name], str) or is_blank(row[name]):
             raise YapoError(f"{where}: {name} is {shown(row[name])}; give a text")
     text, language, topic = row["text"].strip(), row["language"], row["topic"]
-    if text.count(SLOT) != 1 or is_blank(text.replace(SLOT, "")):
+    if not any(map(str.isalpha, text.replace(SLOT, ""))):
+        raise YapoError(f"{where}: {shown(text)} asks nothing; write the question")
+    if text.count(SLOT) != 1:
         raise YapoError(f"{where}: {shown(text)} has {text.count(SLOT)} slots; write {SLOT} once, where the country is named")
     if language not in languages:
         raise unknown("language", f"{where}: language", language, languages)
