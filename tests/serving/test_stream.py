@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from openai import OpenAI
 
 from tests.serving.conftest import NAME, OTHER, QUESTION, running
 from tests.serving.reference import answer, generated, prompt_ids
+from yapo.models.language_model import LanguageModel
 from yapo.serving.engine import Engine
 from yapo.serving.requests import Service
 
@@ -69,13 +72,22 @@ def test_logprobs_are_streamed(client: OpenAI) -> None:
     assert [one.logprob for one in found] == pytest.approx([one.logprob for one in whole.choices[0].logprobs.content], abs=1e-5)
 
 
+def endless(lm: LanguageModel) -> LanguageModel:
+    """The same model with no token that ends an answer."""
+    tokenizer = copy(lm.tokenizer)
+    tokenizer.end_of_turn, tokenizer.eos = -1, frozenset()
+    found = copy(lm)
+    found.tokenizer = tokenizer
+    return found
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_stops_the_decoding(service: Service, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
     engines: list[Engine] = []
     begin = Engine.__enter__
     monkeypatch.setattr(Engine, "__enter__", lambda engine: engines.append(engine) or begin(engine))
-    body = {"prompt": "one", "max_tokens": 500, "temperature": 2, "seed": 0, "stream": stream, "stop": ["never said"], "n": 4}
-    with running(service) as url, httpx2.Client(base_url=url) as client:
+    body = {"prompt": "one", "max_tokens": 500, "temperature": 2, "seed": 0, "stream": stream, "n": 16}
+    with running(replace(service, lm=endless(service.lm))) as url, httpx2.Client(base_url=url) as client:
         (engine,) = engines
         if stream:
             with client.stream("POST", "/v1/completions", json=body) as response:
