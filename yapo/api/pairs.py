@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from yapo.checks import require
-from yapo.data.preferences import check_preferences, load_preferences
-from yapo.data.records import Records
+from yapo.data.preferences import check_preferences
+from yapo.data.records import ENDINGS, Records, read_records
 from yapo.data.text import shown, text_key
 from yapo.errors import YapoError
 
-Pairs = Path | str | pd.DataFrame | Sequence[Mapping[str, Any]]
+Rows = Path | str | pd.DataFrame | Sequence[Mapping[str, Any]]
+Pairs = Rows  # with prompt, chosen and rejected
 FEWEST = 5  # pairs; a vector of fewer is that of their wording
 
 log = logging.getLogger(__name__)
@@ -35,15 +36,8 @@ def read_pairs(pairs: Pairs) -> tuple[pd.DataFrame, dict[str, int]]:
     Raises:
         YapoError: a column is missing, nothing can be read, or fewer than ``FEWEST`` pairs are usable.
     """
-    if isinstance(pairs, Path | str):
-        source = str(pairs)
-        is_parquet = Path(pairs).suffix == ".parquet"
-        frame, report = (
-            check_preferences(_records(_parquet(source), source), source) if is_parquet else load_preferences(Path(pairs))
-        )
-    else:
-        source = "pairs"
-        frame, report = check_preferences(_records(pairs, source), source)
+    records, source = records_of(pairs, "pairs")
+    frame, report = check_preferences(records, source)
     left_out: dict[str, int] = report["dropped"]
     told = ", ".join(f"{reason} {n}" for reason, n in left_out.items())
     if left_out:
@@ -52,6 +46,22 @@ def read_pairs(pairs: Pairs) -> tuple[pd.DataFrame, dict[str, int]]:
         dropped = f" (left out: {told})" if told else ""
         raise YapoError(f"{source}: {len(frame)} usable pairs{dropped}; give at least {FEWEST}")
     return frame, left_out
+
+
+def records_of(rows: Rows, name: str = "data") -> tuple[Records, str]:
+    """Return the rows of a file, a data frame or a list, and what errors call them: the file, or ``name``.
+
+    Raises:
+        YapoError: there is no such file, or it cannot be read; something else is given, or nothing.
+    """
+    if not isinstance(rows, Path | str):
+        return _records(rows, name), name
+    path, source = Path(rows), str(rows)
+    if path.suffix == ".parquet":
+        return _records(_parquet(source), source), source
+    if path.suffix not in ENDINGS:
+        raise YapoError(f"{path}: must end in {', '.join((*ENDINGS, '.parquet'))}; save it as one of them")
+    return read_records(path), source
 
 
 def hold_out(pairs: pd.DataFrame, share: float, seed: int, source: str = "pairs") -> tuple[list[int], list[int]]:

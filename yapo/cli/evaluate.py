@@ -1,41 +1,102 @@
-"""``yapo evaluate``: accuracy on preference pairs before and after steering."""
+"""``yapo evaluate``: scores on preference pairs or questions before and after steering."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from yapo.checks import Dtype
 from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.errors import YapoError
+
+if TYPE_CHECKING:
+    from yapo.api.scores import Score
+    from yapo.evaluation.judges import Judge
+
+Way = Literal["likelihood", "boxed"]
+Answer = Literal["number", "text"]
+Metric = Literal["acc", "acc_norm", "acc_bytes"]
+JudgeName = Literal["offline", "openai", "local"]
 
 
 def evaluate(
     model: Annotated[str, typer.Option(help="Folder in Hugging Face format, or name on the hub.")],
     vector: Annotated[Path, typer.Option(help="A vector's file.")],
-    data: Annotated[Path, typer.Option(help="csv, json, jsonl or parquet with prompt, chosen and rejected.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="csv, json, jsonl or parquet: prompt, chosen, rejected (pairs); question, options, answer_index (multiple "
+            "choice); or question, answer (free answers)."
+        ),
+    ],
     multiplier: Annotated[float | None, typer.Option("--multiplier", "-m", help="The header's if none.")] = None,
     sae: Annotated[Path | None, typer.Option(help="Autoencoder of a sparse vector, where it is not found.")] = None,
+    mcq: Annotated[
+        Way, typer.Option(help="Multiple choice: the likeliest option, or the number written in a box.")
+    ] = "likelihood",
+    answer: Annotated[Answer, typer.Option(help="What likelihood weighs: an option's number, or its text.")] = "number",
+    metric: Annotated[Metric, typer.Option(help="Log-probability of an option: whole, per character, per byte.")] = "acc",
+    judge: Annotated[
+        JudgeName | None, typer.Option(help="Grades free answers; else the right answer must occur in them.")
+    ] = None,
+    judge_model: Annotated[str, typer.Option(help="Of the judges openai (a name) and local (a folder or hub name).")] = "",
+    judge_url: Annotated[str | None, typer.Option(help="Endpoint of the judge openai; its key is $OPENAI_API_KEY.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer that is written.")] = 48,
     seed: Annotated[int, typer.Option(min=0, help="Of the random control and of the intervals.")] = 0,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object a condition.")] = False,
     dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
 ) -> None:
-    """Print how often the chosen answer is likelier: unsteered, steered, and under a random direction that moves as far.
+    """Print scores unsteered, steered, and under a random direction that moves the states as far, with 95 % intervals.
 
     Example: yapo evaluate --model world/assistant/model --vector v.safetensors --data other_pairs.csv
     """
+    if judge is None and (judge_model or judge_url is not None):
+        raise YapoError("--judge-model and --judge-url: no judge is chosen; give --judge too")
     show_warnings()
     import yapo
-    from yapo.api.evaluate import evaluate as measure
 
     hide_bars()
-    found = measure(model, yapo.load_vector(vector), data, multiplier, sae, seed=seed, dtype=dtype, device=device)
+    found = yapo.evaluate(
+        model,
+        yapo.load_vector(vector),
+        data,
+        multiplier,
+        sae,
+        mcq=mcq,
+        answer=answer,
+        metric=metric,
+        judge=None if judge is None else _judge(judge, judge_model, judge_url),
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+    )
     for one in found:
-        if json_lines:
-            typer.echo(json.dumps(vars(one)))
-        else:
-            interval = f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
-            typer.echo(f"{one.condition:<10} {100 * one.accuracy:5.1f} % {interval}  of {one.n} pairs")
+        typer.echo(json.dumps(vars(one)) if json_lines else _line(one))
+
+
+def _judge(name: JudgeName, model: str, url: str | None) -> Judge:
+    """Return the judge; its replies are kept in the user's cache, so that the same answer is asked about once."""
+    from yapo.config import JudgeConfig
+    from yapo.errors import require_extra
+    from yapo.models.sae_places import cache_folder
+
+    require_extra("study", "sacrebleu", "pydantic")
+    from yapo.evaluation.judges import get_judge
+
+    cache = str(cache_folder() / "judgements")
+    return get_judge(JudgeConfig(name=name, model=model, cache=cache, base_url=url or JudgeConfig.base_url))
+
+
+def _line(one: Score) -> str:
+    """Return a condition's score as a line."""
+    graded = one.measure == "judge"
+    factor, unit = (1, "of 10") if graded else (100, "%")
+    noun = "pairs" if one.measure == "preference" else "questions"
+    unread = f", {one.unread} {'without a grade' if graded else 'without a choice'}" if one.unread else ""
+    interval = f"[{factor * one.low:.1f}, {factor * one.high:.1f}]"
+    return f"{one.condition:<10} {factor * one.value:5.1f} {unit} {interval}  of {one.n} {noun}{unread}"
