@@ -21,6 +21,7 @@ HEAVY = {"torch", "transformers", "pandas", "numpy", "hydra", "mlflow", "snakema
 def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     code = f"""
 import sys
+from yapo.cli.doctor import NAME, missing_packages
 from yapo.cli.app import main
 try:
     main(["--help"])
@@ -95,3 +96,14 @@ def test_doctor_shows_versions_and_extras(capfd: pytest.CaptureFixture[str]) -> 
     assert done.status == 0
     assert f"yapo: {__version__}\n" in done.out
     assert "extra study: installed\n" in done.out
+
+
+def test_a_package_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        "gguf<1,>=0.19; extra == 'gguf'",
+        "nosuch-package>=1; extra == 'gguf'",
+        f"{NAME}[gguf]; extra == 'all'",
+        "torch>=2.9",
+    ]
+    monkeypatch.setattr("yapo.cli.doctor.requires", lambda _: lines)
+    assert missing_packages() == {"gguf": ["nosuch-package"]}

@@ -16,7 +16,7 @@ from torch import Tensor
 from yapo.config import SaeConfig
 from yapo.errors import YapoError
 from yapo.models.sae import load_sae
-from yapo.models.sae_release import listed, neuronpedia, releases
+from yapo.models.sae_release import listed, named, neuronpedia, releases
 
 from ..hub_server import COMMIT, Hub, python, serving
 
@@ -124,6 +124,38 @@ def test_gemma_scope(tmp_path: Path) -> None:
     h = torch.randn(5, D_MODEL, generator=torch.Generator().manual_seed(4))
     pre = h @ arrays["W_enc"] + arrays["b_enc"]
     same(str(path), h, torch.where(pre > threshold, pre.relu(), 0.0), arrays, 15, "jumprelu")
+
+
+NAMED = """
+from yapo.errors import YapoError
+from yapo.models.sae_places import named_sae
+try:
+    sae = named_sae({name!r})
+    print(sae.layer, sae.d_sae, sae.source)
+except YapoError as error:
+    print(error)
+"""
+
+
+def test_a_name_on_the_hub_stands_for_a_path_once_it_is_downloaded(tmp_path: Path) -> None:
+    (folder := tmp_path / "files" / "layer_15" / "width_65k" / "average_l0_68").mkdir(parents=True)
+    np.savez(folder / "params.npz", **{n: t.numpy() for n, t in weights().items()}, threshold=np.ones(D_SAE, dtype=np.float32))
+    name = f"{GEMMA[0]}/layer_15/width_65k/average_l0_68"
+    with serving(Hub(repos={"google/gemma-scope-2b-pt-res": tmp_path / "files"})) as hub:
+        before = python(NAMED.format(name=name), tmp_path, hub).stdout
+        assert before == f"sae={name}: not downloaded yet; run `yapo download {name}` first\n"
+        assert hub.asked == []
+        done = python(f"from yapo.cli.app import main; main(['download', {name!r}])", tmp_path, hub)
+        assert done.returncode == 0 and COMMIT[:12] in done.stdout, done.stderr
+    after = python(NAMED.format(name=name), tmp_path)
+    assert after.stdout.startswith(f"15 {D_SAE} "), after.stderr
+
+
+def test_names_that_no_list_has() -> None:
+    assert named("no-such-release/layer_1") is None
+    assert named("gemma-scope-2b-pt-res") is None
+    with pytest.raises(YapoError, match=r"no id in the release gemma-scope-2b-pt-res|no such id|did you mean"):
+        named("gemma-scope-2b-pt-res/layer_15/width_65k/average_l0_1")
 
 
 @pytest.fixture(scope="module")

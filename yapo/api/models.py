@@ -14,8 +14,8 @@ from yapo.checks import Dtype
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
 from yapo.models.language_model import LanguageModel, load_language_model
-from yapo.models.sae import SAE, load_sae
-from yapo.models.sae_places import remember
+from yapo.models.sae import SAE
+from yapo.models.sae_places import named_sae
 from yapo.models.tokenizer import ChatTokenizer, with_plain_template
 from yapo.models.weights import end_ids, load_tokenizer
 from yapo.steering.steer_checks import check_kind, digest_of, folders_of
@@ -81,8 +81,5 @@ def opened_model(
 
 
 def opened_sae(sae: SAE | Path | str, device: torch.device) -> SAE:
-    """Return an autoencoder on a device; read from its folder or file where a path is given."""
-    if not isinstance(sae, SAE):
-        sae = load_sae(sae)
-        remember(sae)
-    return sae.to(device)
+    """Return an autoencoder on a device; read by ``named_sae`` where a path or name is given."""
+    return sae.to(device) if isinstance(sae, SAE) else named_sae(sae, device)

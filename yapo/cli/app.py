@@ -11,6 +11,7 @@ import typer
 from yapo import __version__
 from yapo.cli.chat import chat
 from yapo.cli.doctor import doctor
+from yapo.cli.download import download
 from yapo.cli.evaluate import evaluate
 from yapo.cli.exchange import export, import_vector
 from yapo.cli.inspect import compare, inspect
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_vector,
     "run": run,
     "ui": ui,
+    "download": download,
     "doctor": doctor,
 }
 

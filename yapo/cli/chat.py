@@ -31,7 +31,9 @@ def chat(
     model: Annotated[str, typer.Option(help="Folder in Hugging Face format, or name on the hub.")],
     vector: Annotated[list[Path] | None, typer.Option(help="A vector's file; several steer together.")] = None,
     multiplier: Annotated[list[float] | None, typer.Option("--multiplier", "-m", help="Of all vectors or of each.")] = None,
-    sae: Annotated[list[Path] | None, typer.Option(help="Autoencoder of a sparse vector, where it is not found.")] = None,
+    sae: Annotated[
+        list[Path] | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
     dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, requires, version
 
 import typer
 
 NAME = "yapo-pipeline"
+# A requirement as the metadata of a package state it: ``gguf<1,>=0.19; extra == "gguf"``.
+_OF_EXTRA = re.compile(r"""(?P<name>[\w.-]+)[^;]*;.*\bextra == ["'](?P<extra>[\w.-]+)["']""")
 SHOWN = ("torch", "transformers", "safetensors", "tokenizers", "numpy", "pandas")
 
 
@@ -38,23 +41,14 @@ def doctor() -> None:
 
 def missing_packages() -> dict[str, list[str]]:
     """Return the packages of each extra that are not installed; extras that other extras bring are not followed."""
-    from packaging.requirements import Requirement
-
     found: dict[str, list[str]] = {}
     for line in requires(NAME) or []:
-        requirement = Requirement(line)
-        extra = _extra(str(requirement.marker or ""))
-        if extra is not None and requirement.name != NAME:
-            found.setdefault(extra, [])
-            if _version(requirement.name) is None:
-                found[extra].append(requirement.name)
+        requirement = _OF_EXTRA.match(line)
+        if requirement is not None and requirement["name"] != NAME:
+            found.setdefault(requirement["extra"], [])
+            if _version(requirement["name"]) is None:
+                found[requirement["extra"]].append(requirement["name"])
     return found
-
-
-def _extra(marker: str) -> str | None:
-    """Return the name of the extra that a marker such as ``extra == "study"`` asks for."""
-    before, _, name = marker.partition('extra == "')
-    return name.partition('"')[0] if name or before != marker else None
 
 
 def _version(name: str) -> str | None:

@@ -27,7 +27,9 @@ def serve(
     multiplier: Annotated[
         float | None, typer.Option("--multiplier", "-m", help="Where a request names none; the header's if none.")
     ] = None,
-    sae: Annotated[list[Path] | None, typer.Option(help="Autoencoder of a sparse vector, where it is not found.")] = None,
+    sae: Annotated[
+        list[Path] | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address; another one lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
     max_batch: Annotated[int, typer.Option(min=1, help="Answers decoded together; others wait.")] = 16,

@@ -23,7 +23,9 @@ def steer(
         list[float] | None, typer.Option("--multiplier", "-m", help="Of all vectors or of each; the header's if none.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Text file with a prompt a line.")] = None,
-    sae: Annotated[list[Path] | None, typer.Option(help="Autoencoder of a sparse vector, where it is not found.")] = None,
+    sae: Annotated[
+        list[Path] | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
     plain: Annotated[bool, typer.Option("--plain", help="Raw prompts, for a model without a chat template.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object a prompt.")] = False,

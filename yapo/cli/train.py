@@ -24,7 +24,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The vector's file, ending in .safetensors.")],
     method: Annotated[METHODS, typer.Option(help="caa, sas: mean differences; bipo, yapo: trained.")] = "caa",
     layer: Annotated[str, typer.Option(help="Block to steer, from 0; auto finds it on held-out pairs.")] = "auto",
-    sae: Annotated[Path | None, typer.Option(help="Autoencoder of the layer, for sas and yapo: SAELens folder or .npz.")] = None,
+    sae: Annotated[Path | None, typer.Option(help="Of the layer, for sas and yapo: folder, .npz or RELEASE/ID.")] = None,
     epochs: Annotated[int, typer.Option(help="Of bipo and yapo.")] = 20,
     lr: Annotated[float, typer.Option(help="Learning rate of bipo and yapo.")] = 5e-4,
     batch_size: Annotated[int, typer.Option(help="Pairs of one training step.")] = 4,

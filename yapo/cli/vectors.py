@@ -46,8 +46,7 @@ class Steering:
             YapoError: a file cannot be read, the numbers do not match, or two of several autoencoders have one layer or none.
         """
         import yapo
-        from yapo.models.sae import load_sae
-        from yapo.models.sae_places import remember
+        from yapo.models.sae_places import named_sae
 
         vectors = [yapo.load_vector(file) for file in files]
         if len(multipliers) not in (0, 1, len(vectors)):
@@ -55,9 +54,7 @@ class Steering:
                 f"--multiplier: {len(multipliers)} numbers for {len(vectors)} vectors; give one for each, one for all, or none"
             )
         chosen = list(multipliers) or [vector.info.multiplier for vector in vectors]
-        loaded = [load_sae(path) for path in saes]
-        for sae in loaded:
-            remember(sae)
+        loaded = [named_sae(path) for path in saes]
         if len(loaded) == 1:
             by_layer = {layer: loaded[0] for vector in vectors for layer in vector.autoencoders}
         else:

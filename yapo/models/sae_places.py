@@ -38,6 +38,37 @@ def remember(sae: SAE) -> None:
             write_json(cache_folder() / INDEX, known | {sae.digest: [place, *places][:MOST_PLACES]})
 
 
+def named_sae(given: Path | str, device: torch.device | str = "cpu") -> SAE:
+    """Read an autoencoder from its folder or file, or by its name on the hub, and remember where it was.
+
+    Args:
+        given: a path; or RELEASE/ID of SAELens' list, such as ``gemma-scope-2b-pt-res/layer_15/width_65k/average_l0_68``, that
+            was downloaded before. Nothing is downloaded here.
+        device: where the weights go.
+
+    Raises:
+        YapoError: see ``load_sae``; the release has no such id, or it was not downloaded.
+    """
+    sae = load_sae(_downloaded(str(given)) or given, device=device)
+    remember(sae)
+    return sae
+
+
+def _downloaded(name: str) -> Path | None:
+    """Return the file or folder of RELEASE/ID; None where that is a path, or no release is called so."""
+    if os.path.exists(name):
+        return None
+    from yapo.models.sae_release import find, named  # reads SAELens' list, which takes a second
+
+    entry = named(name)
+    if entry is None:
+        return None
+    place = find(entry)
+    if place is None:
+        raise YapoError(f"sae={name}: not downloaded yet; run `yapo download {name}` first")
+    return place
+
+
 def find_sae(name: str, digest: str, file: Path | None, device: torch.device) -> SAE:
     """Return the autoencoder that a vector's header names.
 

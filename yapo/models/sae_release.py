@@ -65,6 +65,18 @@ def listed(config: SaeConfig, layer: int) -> ListEntry:
     return entry
 
 
+def named(name: str) -> ListEntry | None:
+    """Return the entry that RELEASE/ID names; None where no release is called so, or SAELens is not installed.
+
+    Raises:
+        YapoError: the release has no such id; see ``listed``.
+    """
+    release, _, own_id = name.partition("/")
+    if not own_id or importlib.util.find_spec("sae_lens") is None or release not in releases():
+        return None
+    return listed(SaeConfig(path="", release=release, id=own_id), layer=-1)  # the id says the layer
+
+
 def neuronpedia(entry: ListEntry) -> str:
     """Return the autoencoder's id on Neuronpedia, such as ``gemma-2-9b/28-gemmascope-res-131k``; empty where no list has one.
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from yapo.errors import YapoError
-from yapo.models.sae import SAE, load_sae
-from yapo.models.sae_places import find_sae, remember
+from yapo.models.sae import SAE
+from yapo.models.sae_places import find_sae, named_sae
 from yapo.steering.conversation import AnswerStarts, Conversation
 from yapo.steering.interventions import Intervention
 from yapo.steering.steer_checks import check_model, check_vector, scaled_vector, strength_of
@@ -224,11 +224,7 @@ def intervention_for(
             return find_sae(named[layer], digest, vector.file, device)
         if not isinstance(given, SAE | Path | str):
             raise YapoError(f"sae: {type(given).__name__} for layer {layer}; give an autoencoder, or the folder or file of one")
-        if isinstance(given, SAE):
-            return given
-        loaded = load_sae(given, device=device)
-        remember(loaded)
-        return loaded
+        return given if isinstance(given, SAE) else named_sae(given, device)
 
     if len(named) > 1 and sae is not None and not isinstance(sae, Mapping):
         raise YapoError(f"sae: this vector needs {len(named)}; give them by layer, {{{', '.join(f'{n}: ...' for n in named)}}}")
