@@ -151,5 +151,5 @@ def test_an_empty_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(YapoError, match=r"no question is left.*funnel\.html"):
         curate_in(tmp_path / "results", f"curation.recording={tmp_path / 'mute.jsonl'}")
     page = next(tmp_path.rglob("funnel.html"))
-    assert "unreadable reply (294)" in page.read_text(encoding="utf-8")
+    assert "Unreadable reply (294)" in page.read_text(encoding="utf-8")
     assert not (page.parent / "items.parquet").exists()

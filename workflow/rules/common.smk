@@ -274,3 +274,27 @@ def kept_files(country):
         *[folder / name for name in EVALUATIONS],
         folder / "judge.json",
     ]
+
+
+CURATION = PATHS.curation
+
+
+def curation_tables(*names):
+    """Files of tables of curation."""
+    return expand(
+        str(CURATION.tables / "{table}.{kind}"),
+        table=names,
+        kind=["csv", "md", "tex", "html"],
+    )
+
+
+def curation_files(*names):
+    """Files that settings of curation name; one that is missing is refused by the job that reads it."""
+    return refusing(
+        lambda wildcards: [
+            file
+            for name in names
+            if (path := attrgetter(name)(CONFIG.curation))
+            for file in files_in(path, "*")
+        ]
+    )

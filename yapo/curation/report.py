@@ -55,7 +55,7 @@ def funnel_page(kept: pd.DataFrame, dropped: pd.DataFrame, most: int, figure: st
 
     Args:
         kept, dropped, most: see ``funnel_tables``.
-        figure: path of the picture, relative to the page.
+        figure: address of the picture, as a data URI.
     """
     counts = funnel(kept, dropped).iloc[0]
     shown, totals = examples(dropped, most), reasons(dropped)

@@ -42,7 +42,7 @@ def report_page(
     parts = [
         {
             "finding": finding,
-            "figures": [(name, _figure(folder / "figures", name)) for name in finding.figures],
+            "figures": [(name, figure_address(folder / "figures", name)) for name in finding.figures],
             "tables": [_table(folder / "tables" / f"{name}.html") for name in finding.tables],
             "open": place == 0,
         }
@@ -54,8 +54,12 @@ def report_page(
     return page(title, caption, limits, body, links, _STYLE)
 
 
-def _figure(folder: Path, name: str) -> str:
-    """Return the smaller of a figure's two files, as a data URI."""
+def figure_address(folder: Path, name: str) -> str:
+    """Return the smaller of a figure's two files, as a data URI.
+
+    Raises:
+        YapoError: neither is there.
+    """
     files = [path for suffix in ("svg", "png") if (path := folder / f"{name}.{suffix}").is_file()]
     if not files:
         raise YapoError(f"{folder / name}.svg: no such file; run the study that makes it again")

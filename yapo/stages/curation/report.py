@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from yapo.config import Config
 from yapo.curation.report import funnel_figure, funnel_page, funnel_tables
 from yapo.files import write_text
 from yapo.paths import Paths
+from yapo.reporting.report_page import figure_address
 from yapo.reporting.style import write_figure
 from yapo.reporting.tables import write_tables
 from yapo.stages.app import run
@@ -21,8 +20,8 @@ def main(config: Config) -> None:
     paths, most = Paths.of(config).curation, config.curation.examples
     kept, dropped = read_kept(config, "variants"), read_dropped(config)
     write_tables(funnel_tables(kept, dropped, most), paths.tables)
-    svg = write_figure(funnel_figure(kept, dropped), paths.figure)[0]
-    write_text(paths.report, funnel_page(kept, dropped, most, os.path.relpath(svg, paths.report.parent)))
+    write_figure(funnel_figure(kept, dropped), paths.figure)
+    write_text(paths.report, funnel_page(kept, dropped, most, figure_address(paths.figure.parent, paths.figure.name)))
 
 
 if __name__ == "__main__":
