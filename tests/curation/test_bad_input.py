@@ -150,7 +150,7 @@ def session_copy(session: CurationPaths, tmp_path: Path) -> Path:
     [
         (",drop\n", ",perhaps\n", ["row 1: decision=perhaps: choose one of drop, keep"]),
         (",drop\n", ",\n", ["row 1: decision=: choose one of drop, keep"]),
-        ("eating_habits-1,egypt", "eating_habits-7,egypt", ["row 2", "eating_habits-7", "is none of the 6 pairs"]),
+        ("eating_habits-1,egypt", "eating_habits-7,egypt", ["row 2", "eating_habits-7", "is none of the 5 pairs"]),
         ("decision\n", "verdict\n", ["column decision is missing"]),
         ("for breakfasts?", "for supper?", ["row 1: text_2 is", "not 'What do people usually eat for breakfasts?'"]),
         ("0.9269,drop\n", "0.9269,drop,drop\n", ["row 2: 11 cells"]),

@@ -15,6 +15,7 @@ from yapo.curation.answers import Collected, collect_answers
 from yapo.curation.generators import ChatGenerator, RecordedGenerator
 from yapo.curation.places import load_places
 from yapo.curation.seeds import SeedQuestion, load_seeds, load_topics
+from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.paths import CurationPaths
 
@@ -120,6 +121,22 @@ def test_the_request_names_every_country_with_its_dialect(tmp_path: Path) -> Non
     assert asked[0].text in user
     schema = body["response_format"]["json_schema"]["schema"]
     assert list(schema["properties"]) == schema["required"] == ["egypt", "ksa", "levantine", "morocco", "western"]
+
+
+def test_only_the_countries_of_the_benchmark_are_asked_about(tmp_path: Path) -> None:
+    with endpoint() as server:
+        settings = [
+            "judge=openai",
+            f"judge.base_url={server.url}",
+            "curation.recording=''",
+            "curation.countries=[egypt,nepal,india]",
+        ]
+        paths = curate_in(tmp_path, *settings, "curation.min_options=2")
+        (system, _), *_ = (sent.body["messages"] for sent in server.sent if sent.answer == SEEDS[0].text)
+    assert "- egypt:" in system["content"]
+    assert "- morocco:" not in system["content"]
+    assert set(read_table(paths.items)["country"]) == {"egypt", "nepal", "india"}
+    assert {question.language for question in SEEDS} > set(read_table(paths.items)["language"])
 
 
 def test_the_whole_line_behind_an_endpoint_and_replayed(session: CurationPaths, tmp_path: Path) -> None:

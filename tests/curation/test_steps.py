@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ from yapo.config.conf_files import ROOT
 from yapo.config.curation import DuplicatesConfig
 from yapo.curation.choices import make_choices
 from yapo.curation.duplicates import decide, drop_near_duplicates, near_pairs
-from yapo.curation.embeddings import ModelEmbedder, NgramEmbedder, get_embedder, pairs_above, similarities
+from yapo.curation.embeddings import ModelEmbedder, NgramEmbedder, get_embedder, nearest_earlier, similarities
 from yapo.curation.existence import filter_existence
 from yapo.curation.form import read_answers
 from yapo.curation.places import load_places
@@ -125,19 +123,20 @@ def test_positions_of_the_answer_are_spread_and_follow_the_seed() -> None:
 
 
 @pytest.mark.parametrize("dense", [False, True])
-def test_pairs_are_those_of_all_with_all(dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_text_meets_the_earlier_one_most_like_it(dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Block by block, against the whole matrix."""
     monkeypatch.setattr("yapo.curation.embeddings.ROWS", 7)
     texts = [fact.questions[0] for fact in load_atlas()["english"].facts][:60]
-    vectors = NgramEmbedder().embed(texts)
+    vectors = NgramEmbedder().embed([*texts, texts[3]])
     whole = vectors.toarray()
     assert np.allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-6)
     cosines = whole @ whole.T
-    expected = [(i, j) for i, j in itertools.combinations(range(60), 2) if cosines[i, j] >= 0.5]
-    found = list(pairs_above(whole if dense else vectors, 0.5))
-    assert [(i, j) for i, j, _ in found] == expected
-    assert len(expected) > 10
-    assert [value for *_, value in found] == pytest.approx([float(cosines[pair]) for pair in expected], abs=1e-6)
+    best = [(int(cosines[row, :row].argmax()), row) for row in range(1, 61)]
+    expected = [(i, j, float(cosines[i, j])) for i, j in best if cosines[i, j] >= 0.4]
+    found = list(nearest_earlier(whole if dense else vectors, 0.4))
+    assert [(i, j) for i, j, _ in found] == [(i, j) for i, j, _ in expected]
+    assert [value for *_, value in found] == pytest.approx([value for *_, value in expected], abs=1e-6)
+    assert (len(expected) > 10, found[-1][:2]) == (True, (3, 60))
     assert similarities(vectors[:5], vectors[5:10]) == pytest.approx(np.diag(cosines[:5, 5:10]), abs=1e-6)
 
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from yapo.curation.choices import drop_and_offer_again
-from yapo.curation.embeddings import Embedder, pairs_above, similarities
+from yapo.curation.embeddings import Embedder, nearest_earlier, similarities
 from yapo.curation.steps import CANDIDATE, FACT, Drop, Outcome
 from yapo.curation.variants import without_slot
 from yapo.data.atlas import WESTERN
@@ -44,6 +44,8 @@ class Pair(NamedTuple):
 def near_pairs(candidates: pd.DataFrame, embedder: Embedder, least: float) -> list[Pair]:
     """Return the pairs with at least a cosine similarity, options first, in the order of the candidates.
 
+    Options are compared with all others of their question, and each question with the earlier one that is most like it.
+
     Args:
         candidates: of the step ``choices``.
         embedder: compares texts.
@@ -61,7 +63,7 @@ def drop_near_duplicates(candidates: pd.DataFrame, decisions: Mapping[Pair, Deci
     """Drop what the decisions say, and offer what is left.
 
     Of two options that say the same both go, as equal ones do, and of one like the control the country's. Of two questions the
-    later one goes, for all its countries.
+    later one goes, for all its countries, also where the earlier one goes too.
     """
     options: dict[tuple[str, ...], Drop] = {}
     questions: dict[tuple[str, ...], Drop] = {}
@@ -72,7 +74,7 @@ def drop_near_duplicates(candidates: pd.DataFrame, decisions: Mapping[Pair, Deci
         if pair.kind == "options":
             for country in (pair.country_1, pair.country_2):
                 options.setdefault((pair.language, pair.question_1, country), Drop("near_duplicate_option", detail))
-        elif (pair.language, pair.question_1) not in questions:
+        else:
             questions.setdefault((pair.language, pair.question_2), Drop("near_duplicate_question", detail))
     faults = [
         questions.get((language, question)) or options.get((language, question, country))
@@ -106,5 +108,5 @@ def _near(pairs: list[Pair], embedder: Embedder, least: float) -> Iterator[Pair]
 def _question_pairs(candidates: pd.DataFrame, embedder: Embedder, least: float) -> Iterator[Pair]:
     for language, rows in candidates.drop_duplicates(FACT).groupby("language", sort=False):
         names, texts = rows["question_id"].tolist(), [without_slot(text) for text in rows["text"]]
-        for i, j, value in pairs_above(embedder.embed(texts), least):
+        for i, j, value in nearest_earlier(embedder.embed(texts), least):
             yield Pair("questions", str(language), names[i], "", names[j], "", texts[i], texts[j], round(value, 4))

@@ -97,16 +97,22 @@ def similarities(first: Vectors, second: Vectors) -> npt.NDArray[np.float32]:
     return np.asarray(product.sum(axis=1), dtype=np.float32).ravel()
 
 
-def pairs_above(vectors: Vectors, least: float) -> Iterator[tuple[int, int, float]]:
-    """Yield all pairs of rows ``i < j`` with a cosine similarity of at least ``least``, in order of ``i``, then ``j``.
+def nearest_earlier(vectors: Vectors, least: float) -> Iterator[tuple[int, int, float]]:
+    """Yield ``(i, j, similarity)`` for each row ``j`` with an earlier row ``i`` that is at least so alike: the one most alike.
 
-    ``ROWS`` rows are compared with all later ones at a time, so the memory taken grows with the number of rows, not its square.
+    Of equally similar rows it is the first. ``ROWS`` rows are compared with all earlier ones at a time, so the memory taken grows
+    with the number of rows, not with its square, however many of them are alike.
+
+    Args:
+        vectors: rows of length 1.
+        least: cosine similarity, above 0.
     """
     for start in range(0, vectors.shape[0], ROWS):
-        block = vectors[start : start + ROWS] @ vectors[start:].T
-        found = coo_array(block) if issparse(block) else coo_array(np.where(block >= least, block, 0))
-        rows, columns = found.coords
-        near = (found.data >= least) & (columns > rows)
-        order = np.lexsort((columns[near], rows[near]))
-        for row, column, value in zip(rows[near][order], columns[near][order], found.data[near][order], strict=True):
-            yield start + int(row), start + int(column), float(value)
+        rows = vectors[start : start + ROWS]
+        block = rows @ vectors[: start + rows.shape[0]].T
+        found = coo_array(block if issparse(block) else np.where(block >= least, block, 0))
+        near = (found.data >= least) & (found.coords[1] < found.coords[0] + start)
+        later, earlier, values = found.coords[0][near], found.coords[1][near], found.data[near]
+        order = np.lexsort((earlier, -values, later))
+        for place in order[np.unique(later[order], return_index=True)[1]]:
+            yield int(earlier[place]), start + int(later[place]), float(values[place])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,15 +46,14 @@ class AnswerForm(Rubric):
         return None if read_answers(reply) is None else {}
 
 
-def answer_form(language: Language) -> AnswerForm:
-    """Return the form of answers in one language."""
+def answer_form(language: Language, only: Collection[str] = ()) -> AnswerForm:
+    """Return the form of answers in one language, for some of its countries; for all where none is given."""
+    countries = [country for key, country in language.countries.items() if not only or key in only]
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)  # a prompt, no page
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    instructions = template.render(
-        countries=language.countries.values(), control=WESTERN, register=language.register, language=language.name
-    )
+    instructions = template.render(countries=countries, control=WESTERN, register=language.register, language=language.name)
     task = "Answer the question in the data above."
-    return AnswerForm(instructions, {}, _data, task, AGAIN, tuple(language.countries))
+    return AnswerForm(instructions, {}, _data, task, AGAIN, tuple(country.key for country in countries))
 
 
 def read_answers(reply: str) -> Answers | None:

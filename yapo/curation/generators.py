@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -98,14 +98,18 @@ class RecordedGenerator:
 class ChatGenerator:
     """Asks the chat model of ``judge``: an endpoint, or a model that runs here. Replies are kept in ``judge.cache``.
 
+    Args:
+        config: the settings of ``judge``.
+        only: countries to ask about; all of each language where none is given.
+
     Raises:
         YapoError: ``judge.name=offline`` names no model.
     """
 
-    def __init__(self, config: JudgeConfig) -> None:
+    def __init__(self, config: JudgeConfig, only: Collection[str] = ()) -> None:
         if config.name == "offline":
             raise YapoError("judge.name=offline: writes no answers; set judge=openai or judge=local, or curation.recording")
-        self.config, self.label = config, config.model
+        self.config, self.only, self.label = config, only, config.model
         self._reports: list[dict[str, object]] = []
 
     def ask(self, language: Language, questions: Sequence[SeedQuestion]) -> list[Reply]:
@@ -114,7 +118,7 @@ class ChatGenerator:
         Raises:
             YapoError: the model can be asked no more; replies that arrived are kept, and the next run goes on from there.
         """
-        client = get_judge(self.config, answer_form(language))
+        client = get_judge(self.config, answer_form(language, self.only))
         assert isinstance(client, CachedJudge)
         records = client.records([Request(question.text, "", "") for question in questions])
         self._reports.append({"language": language.name, **client.report()})
@@ -125,9 +129,9 @@ class ChatGenerator:
         return self._reports
 
 
-def get_generator(recording: str, config: JudgeConfig) -> Generator:
+def get_generator(recording: str, config: JudgeConfig, only: Collection[str] = ()) -> Generator:
     """Return the recorded session where there is one, otherwise the chat model."""
-    return RecordedGenerator(Path(recording)) if recording else ChatGenerator(config)
+    return RecordedGenerator(Path(recording)) if recording else ChatGenerator(config, only)
 
 
 def by_language(questions: Iterable[SeedQuestion]) -> Mapping[str, list[SeedQuestion]]:

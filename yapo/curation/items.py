@@ -22,4 +22,4 @@ def make_items(candidates: pd.DataFrame) -> pd.DataFrame:
         raise YapoError("curation: no question is left after the last step; curation/funnel.html says what was dropped and why")
     forms = [candidates.assign(variant=variant, question=candidates[variant], phrasing=0) for variant in VARIANTS]
     items = pd.concat(forms).sort_index(kind="stable")  # both forms of a candidate beside each other
-    return items[list(ITEMS.columns)].reset_index(drop=True)
+    return items[[name for name in ITEMS.columns if name in items]].reset_index(drop=True)

@@ -22,7 +22,7 @@ def main(config: Config) -> None:
     settings, paths = config.curation, Paths.of(config).curation
     languages = read_languages(config)
     questions = load_seeds(Path(settings.seeds), load_topics(Path(settings.topics)), languages, settings.countries)
-    generator = get_generator(settings.recording, config.judge)
+    generator = get_generator(settings.recording, config.judge, settings.countries)
     collected = collect_answers(questions, languages, generator)
     write_text(paths.replies, "".join(json.dumps(reply, ensure_ascii=False) + "\n" for reply in collected.replies))
     write_json(paths.generation, {"generator": generator.label, "questions": len(questions), "asked": generator.report()})
