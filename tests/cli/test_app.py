@@ -12,6 +12,7 @@ import typer
 from tests.cli.command import refused, yapo
 from yapo import __version__
 from yapo.cli import app
+from yapo.cli.doctor import NAME, missing_packages
 from yapo.cli.interruption import Interruption
 from yapo.errors import YapoError
 

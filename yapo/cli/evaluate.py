@@ -33,9 +33,7 @@ def evaluate(
         ),
     ],
     multiplier: Annotated[float | None, typer.Option("--multiplier", "-m", help="The header's if none.")] = None,
-    sae: Annotated[
-        Path | None, typer.Option(help="Autoencoder of a sparse vector, where it is not found: path, or RELEASE/ID.")
-    ] = None,
+    sae: Annotated[Path | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")] = None,
     mcq: Annotated[
         Way, typer.Option(help="Multiple choice: the likeliest option, or the number written in a box.")
     ] = "likelihood",
