@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.evaluation.judges.endpoint import Endpoint, Response, refuses, says
@@ -170,3 +171,30 @@ def test_an_empty_package_is_refused(tmp_path: Path) -> None:
     page = next(tmp_path.rglob("funnel.html"))
     assert "Unreadable reply (294)" in page.read_text(encoding="utf-8")
     assert not (page.parent / "items.parquet").exists()
+
+
+def test_hostile_replies_are_data(tmp_path: Path) -> None:
+    """Formulas, markup, other lines, essays and keys of any kind: counted, shown as they are, never a crash."""
+    replies = [
+        {"india": "=HYPERLINK(1)", "nepal": "<script>alert(1)</script>", "western": "चाय"},
+        {"india": "चाय\nऔर  समोसा", "nepal": "चिया " + "दूध " * 2, "western": "कॉफ़ी", "\u202e<b>": "x"},
+        {"india": "यह " + " ".join(f"शब्द{n}" for n in range(9000)), "nepal": "ह " * 30_000, "western": "कॉफ़ी"},
+    ]
+    asked = questions("Hindi", 3)
+    lines = [
+        json.dumps({"language": "Hindi", "text": question.text, "reply": json.dumps(reply)})
+        for question, reply in zip(asked, replies, strict=True)
+    ]
+    (tmp_path / "hostile.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = pd.DataFrame([vars(question) for question in asked])[["question_id", "language", "topic", "text"]]
+    table.rename(columns={"question_id": "id"}).to_csv(tmp_path / "seeds.csv", index=False)
+    own = [f"curation.recording={tmp_path / 'hostile.jsonl'}", f"curation.seeds={tmp_path / 'seeds.csv'}", "curation.role=test"]
+    paths = curate_in(tmp_path, *own)
+    answers = read_table(paths.items).drop_duplicates("country")["answer"].tolist()
+    assert answers == ["चाय और समोसा", "चिया दूध दूध"]
+    found = pd.concat([read_table(paths.dropped(step)) for step in ("answers", "existence")])
+    assert found["reason"].tolist() == ["invented_country", "wrong_script", "wrong_script", "too_long", "repetition"]
+    assert found["detail"].str.len().max() < 300
+    page = paths.report.read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert" in page and "<script" not in page
+    assert "'=HYPERLINK(1)" in (paths.tables / "examples.csv").read_text(encoding="utf-8")

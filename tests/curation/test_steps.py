@@ -48,6 +48,9 @@ def candidates(answers: dict[str, dict[str, str]], control: str = "Toast", **col
         ('{"egypt": "ful", "egypt": "koshari"}', None),
         ('{"egypt": "ful"', None),
         ("{}", None),
+        ('{"egypt": "\\ud800"}', None),
+        ('{"egypt": "ful\\u0000"}', None),
+        ('{"\\udfff": "ful"}', None),
         ("", None),
     ],
 )

@@ -46,11 +46,17 @@ def collect_answers(questions: Sequence[SeedQuestion], languages: Mapping[str, L
             facts = {column: value for column, value in vars(question).items() if column in COLUMNS}
             for country in question.countries:
                 found = answers or {}
-                texts = {"answer": found.get(country) or "", "control": found.get(WESTERN) or ""}
+                texts = {"answer": _one_line(found.get(country)), "control": _one_line(found.get(WESTERN))}
                 candidates.append({**facts, "country": country, **texts})
                 drops.append(_fault(reply, answers, country))
             invented += [
-                {"step": "answers", **facts, "country": key, "reason": "invented_country", "detail": answer or ""}
+                {
+                    "step": "answers",
+                    **facts,
+                    "country": shown(key, bare=True),
+                    "reason": "invented_country",
+                    "detail": _one_line(answer),
+                }
                 for key, answer in (answers or {}).items()
                 if key != WESTERN and key not in language.countries
             ]
@@ -65,6 +71,11 @@ def _fault(reply: Reply, answers: Answers | None, country: str) -> Drop | None:
     if country not in answers:
         return Drop("missing_country", ", ".join(answers))
     return None
+
+
+def _one_line(answer: str | None) -> str:
+    """Return an answer with single spaces, as it stands among options; empty where it is null."""
+    return " ".join((answer or "").split())
 
 
 def _recorded(question: SeedQuestion, reply: Reply) -> dict[str, Any]:

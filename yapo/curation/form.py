@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from yapo.curation.places import Language
 from yapo.data.atlas import WESTERN
+from yapo.data.text import broken
 from yapo.evaluation.judges.rubric import Grades, Request, Rubric, json_objects
 
 TEMPLATE = Path(__file__).with_name("instructions.md.j2")
@@ -57,13 +58,16 @@ def answer_form(language: Language, only: Collection[str] = ()) -> AnswerForm:
 
 
 def read_answers(reply: str) -> Answers | None:
-    """Return the answers in a reply, by country; None where no object, or more than one, holds answers alone."""
-    read = [value for value in json_objects(reply) if value and all(_is_answer(answer) for answer in value.values())]
+    """Return the answers in a reply, by country; None where no object, or more than one, holds answers alone.
+
+    Texts that no file can hold, such as half a character, are no answers.
+    """
+    read = [value for value in json_objects(reply) if value and all(map(_is_answer, (*value, *value.values())))]
     return read[0] if read and all(value == read[0] for value in read) else None
 
 
 def _is_answer(value: object) -> bool:
-    return value is None or isinstance(value, str)
+    return value is None or (isinstance(value, str) and not broken(value))
 
 
 def _data(request: Request) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple, get_args
 
 import pandas as pd
 
+from yapo.data.text import shown
+
 Step = Literal["answers", "existence", "choices", "duplicates", "variants"]
 STEPS: tuple[Step, ...] = get_args(Step)
 Reason = Literal[
@@ -19,6 +21,7 @@ Reason = Literal[
     "no_answer",
     "no_control",
     "refusal",
+    "too_long",
     "wrong_script",
     "wrong_language",
     "repetition",
@@ -39,6 +42,7 @@ MEANINGS: dict[Reason, str] = {
     "no_answer": "The generator says that the question has no answer there",
     "no_control": "The Western control is missing or cannot be used, so no country's question can",
     "refusal": "The generator refuses",
+    "too_long": "The answer is longer than a few words",
     "wrong_script": "Most letters are of another script than the language's",
     "wrong_language": "Words of grammar are those of another language",
     "repetition": "The answer repeats itself",
@@ -76,7 +80,7 @@ def part(step: Step, candidates: pd.DataFrame, drops: Sequence[Drop | None]) -> 
     """Part candidates into those without a ``Drop`` and the dropped ones, both in their order."""
     gone = pd.Series([drop is not None for drop in drops], index=candidates.index, dtype=bool)
     rows = [
-        {"step": step, **row, **drop._asdict()}
+        {"step": step, **row, "reason": drop.reason, "detail": drop.detail}
         for row, drop in zip(candidates[[*CANDIDATE, "topic"]].to_dict("records"), drops, strict=True)
         if drop is not None
     ]
@@ -84,8 +88,9 @@ def part(step: Step, candidates: pd.DataFrame, drops: Sequence[Drop | None]) -> 
 
 
 def dropped_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Return a table of dropped candidates, also where there are none."""
-    return pd.DataFrame(rows, columns=DROPPED, dtype=object).astype(str)
+    """Return a table of dropped candidates, also where there are none; long details are cut."""
+    table = pd.DataFrame(rows, columns=DROPPED, dtype=object).astype(str)
+    return table.assign(detail=[shown(detail, bare=True) for detail in table["detail"]])
 
 
 def follow(first: Outcome, then: Outcome) -> Outcome:

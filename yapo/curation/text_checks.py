@@ -11,6 +11,7 @@ from yapo.curation.steps import Drop
 from yapo.data.text import is_blank, text_key
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+LONGEST = 200  # characters of an answer: a few words in any language
 _FOREIGN_WORDS = 2  # of another language's grammar: one may be a loan
 # The same words, three times on end or more; a single word four times (songs repeat one).
 _LOOP = re.compile(r"(?<!\S)(?:(\S+)(?:\s+\1){3,}|(\S+(?:\s+\S+){1,11})(?:\s+\2){2,})(?!\S)")
@@ -30,6 +31,8 @@ def text_fault(text: str, language: Language, others: Iterable[Language]) -> Dro
         return Drop("refusal", text)
     if repeats(text):
         return Drop("repetition", text)
+    if len(text) > LONGEST:
+        return Drop("too_long", text)
     if not in_script(text, language.script):
         return Drop("wrong_script", text)
     if not in_language(text, language, others):
@@ -45,7 +48,7 @@ def refuses(text: str, language: Language) -> bool:
 
 def repeats(text: str) -> bool:
     """Tell whether a text says the same words over and over."""
-    return bool(_LOOP.search(text_key(text)))
+    return bool(_LOOP.search(text_key(text[: 2 * LONGEST])))  # the pattern's time grows faster than the text
 
 
 def in_script(text: str, script: str) -> bool:
