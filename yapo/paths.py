@@ -7,6 +7,7 @@ from pathlib import Path
 
 from yapo.checks import Setting, Task
 from yapo.config import Config
+from yapo.config.curation import Step
 
 
 def imported_vector(pattern: str, country: str, task: Task, setting: Setting) -> Path:
@@ -127,11 +128,11 @@ class CurationPaths:
 
     root: Path
 
-    def kept(self, step: str) -> Path:
+    def kept(self, step: Step) -> Path:
         """Candidates that are left after a step."""
         return self.root / "steps" / f"{step}.parquet"
 
-    def dropped(self, step: str) -> Path:
+    def dropped(self, step: Step) -> Path:
         """Candidates that a step drops, with reasons."""
         return self.root / "steps" / f"{step}_dropped.parquet"
 

@@ -11,6 +11,7 @@ import yaml
 
 from tests.refusals import contents
 from world.build.curation_session import FAULTS, FOLDER, LANGUAGES, MORE_SEEDS, Fault, session_facts, write_session
+from yapo.curation.steps import STEPS
 from yapo.data.atlas import WESTERN, load_atlas
 from yapo.data.item_table import read_item_table
 from yapo.data.schema import check_items, read_table
@@ -45,8 +46,7 @@ def hit_by(fault: Fault) -> list[str]:
 
 
 def dropped(paths: CurationPaths) -> pd.DataFrame:
-    steps = ("answers", "existence", "choices", "duplicates", "variants")
-    return pd.concat([read_table(paths.dropped(step)) for step in steps], ignore_index=True)
+    return pd.concat([read_table(paths.dropped(step)) for step in STEPS], ignore_index=True)
 
 
 def keyed(rows: pd.DataFrame) -> list[Candidate]:

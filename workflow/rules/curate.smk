@@ -13,7 +13,11 @@ rule curate_answers:
         PATHS.root / "logs/curation/answers.log",
     threads: THREADS
     resources:
-        **(for_model(minutes=1440) if CONFIG.judge.name == "local" else {}),
+        **(
+            for_model(minutes=1440)
+            if CONFIG.judge.name == "local"
+            else {"runtime": 1440}
+        ),
     params:
         *settings_and_code("yapo.stages.curation.answers"),
         settings=overrides_of_all,

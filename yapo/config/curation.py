@@ -22,6 +22,7 @@ Licence = Literal[
 # Licences under which no model may be trained on the questions or what was made of them.
 NOT_FOR_TRAINING: tuple[Licence, ...] = ("cc-by-nd-4.0", "cc-by-nc-nd-4.0", "evaluation-only")
 Role = Literal["train", "test"]
+Step = Literal["answers", "existence", "choices", "duplicates", "variants"]
 
 
 @dataclass

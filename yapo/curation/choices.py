@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from yapo.curation.steps import CANDIDATE, FACT, Drop, Outcome, Step, follow, part
+from yapo.config.curation import Step
+from yapo.curation.steps import CANDIDATE, FACT, Drop, Outcome, follow, part
 from yapo.data.text import text_key
 
 

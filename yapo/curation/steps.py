@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple, get_args
 
 import pandas as pd
 
+from yapo.config.curation import Step
 from yapo.data.text import shown
 
-Step = Literal["answers", "existence", "choices", "duplicates", "variants"]
 STEPS: tuple[Step, ...] = get_args(Step)
 Reason = Literal[
     "unreadable_reply",
@@ -79,8 +79,8 @@ class Drop(NamedTuple):
 def part(step: Step, candidates: pd.DataFrame, drops: Sequence[Drop | None]) -> Outcome:
     """Part candidates into those without a ``Drop`` and the dropped ones, both in their order."""
     gone = pd.Series([drop is not None for drop in drops], index=candidates.index, dtype=bool)
-    rows = [
-        {"step": step, **row, "reason": drop.reason, "detail": drop.detail}
+    rows: list[Mapping[str, object]] = [
+        {"step": step, **{str(name): cell for name, cell in row.items()}, "reason": drop.reason, "detail": drop.detail}
         for row, drop in zip(candidates[[*CANDIDATE, "topic"]].to_dict("records"), drops, strict=True)
         if drop is not None
     ]

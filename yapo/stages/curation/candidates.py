@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from yapo.config import Config
+from yapo.config.curation import Step
 from yapo.curation.places import Language, load_places
-from yapo.curation.steps import STEPS, Outcome, Step
+from yapo.curation.steps import STEPS, Outcome
 from yapo.data.schema import read_table
 from yapo.files import write_parquet
 from yapo.paths import Paths
