@@ -22,7 +22,6 @@ HEAVY = {"torch", "transformers", "pandas", "numpy", "hydra", "mlflow", "snakema
 def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     code = f"""
 import sys
-from yapo.cli.doctor import NAME, missing_packages
 from yapo.cli.app import main
 try:
     main(["--help"])

@@ -11,7 +11,7 @@ import torch
 from tests.cli.command import refused, yapo
 from tests.refusals import contents
 from yapo import load_vector
-from yapo.exchange.gap import neutral_prompts
+from yapo.exchange.fidelity import neutral_prompts
 from yapo.models.checkpoint import weights_digest
 from yapo.steering.vector import SteeringVector, VectorInfo
 
@@ -75,7 +75,7 @@ def test_measured_on_prompts(vector: Path, tmp_path: Path, capfd: pytest.Capture
     done = yapo(capfd, "export", vector, "--to", "svec", "--model", MODEL, "--prompts", tmp_path / "p.txt", "--multiplier", 2)
     assert "in the answers to 2 prompts." in done.out
     record = json.loads((tmp_path / "v.svec").read_text())["yapo"]
-    assert (record["multiplier"], record["gap"]["prompts"]) == (2.0, 2)
+    assert (record["multiplier"], record["fidelity"]["prompts"]) == (2.0, 2)
 
 
 def test_refusals_write_nothing(vector: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

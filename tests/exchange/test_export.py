@@ -56,7 +56,7 @@ def test_gguf(gemma: LanguageModel, tmp_path: Path) -> None:
     assert (tensor.name, tensor.tensor_type.name, tensor.shape.tolist()) == (f"direction.{LAYER}", "F32", [32])
     torch.testing.assert_close(torch.from_numpy(tensor.data.copy()), 1.5 * vector.values, rtol=0, atol=0)
     record = json.loads(reader.get_field(RECORD).contents())
-    assert written.direction.gap is not None and record["gap"]["kl"] == written.direction.gap.kl > 0
+    assert written.direction.fidelity is not None and record["fidelity"]["kl"] == written.direction.fidelity.kl > 0
     assert record["lost"] == [LOST_FIRST]
     assert record["header"]["method"] == "caa"
 
@@ -67,7 +67,7 @@ def test_svec(gemma: LanguageModel, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "v.svec").read_text())
     assert content["model_type"] == "gemma2"
     assert torch.equal(torch.tensor(content["directions"]["1"]), -2.0 * vector.values[None])
-    assert content["yapo"]["gap"]["prompts"] == len(PROMPTS)
+    assert content["yapo"]["fidelity"]["prompts"] == len(PROMPTS)
 
 
 def test_lm_eval(gemma: LanguageModel, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_easysteer_leaves_out_the_first_token(gemma: LanguageModel, tmp_path: Pa
     (request,) = json.loads((tmp_path / "v.steering.json").read_text())["vectors"]
     assert request["apply"] == {"prompt": "all", "generation": "all", "exclude_prompt_positions": [0]}
     assert (request["source"], request["layers"], request["scale"]) == ("v.gguf", [LAYER], 1.0)
-    assert written.direction.gap is not None and written.direction.gap.kl == 0.0
+    assert written.direction.fidelity is not None and written.direction.fidelity.kl == 0.0
     assert str(written).endswith("Lost: nothing.\nMeasured: " + written.direction.measured + ".")
     measured(gemma, tmp_path, "easysteer", dense_vector(steer_bos=True))
     (request,) = json.loads((tmp_path / "v.steering.json").read_text())["vectors"]
@@ -118,30 +118,30 @@ def test_a_hub_folder_steers_with_and_without_this_package(gemma: LanguageModel,
     assert torch.equal(kept.values, vector.values) and kept.info.multiplier == 2.0
     card = (tmp_path / "v" / "README.md").read_text(encoding="utf-8")
     assert written.direction.measured in card
-    (expression,) = re.findall(r"displacement = (.*)\n", card)
+    (expression,) = re.findall(r"direction = (.*)\n", card)
     factor, name = re.fullmatch(r'(?:([\d.]+) \* )?file\.get_tensor\("(\w+)"\)', expression).groups()  # type: ignore[union-attr]
     with safe_open(tmp_path / "v" / "vector.safetensors", framework="pt") as file:
-        displacement = float(factor or 1) * file.get_tensor(name)
-    assert torch.equal(displacement, written.direction.values)
+        direction = float(factor or 1) * file.get_tensor(name)
+    assert torch.equal(direction, written.direction.values)
     refused(lambda: measured(gemma, tmp_path, "hf", vector, sae=sae), str(tmp_path / "v"), "exists already")
 
 
 def test_a_sparse_vector_goes_out_as_its_stand_in(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
     written = measured(gemma, tmp_path, "svec", sparse_vector(sae), sae=sae)
-    gap = written.direction.gap
-    assert gap is not None and gap.prompts == len(PROMPTS) // 2  # the other half made it
+    fidelity = written.direction.fidelity
+    assert fidelity is not None and fidelity.prompts == len(PROMPTS) // 2  # the other half made it
     assert written.direction.losses[1:] == [LOST_FIRST]
     dense = torch.arange(32.0)
     again = measured(gemma, tmp_path, "svec", replace(sparse_vector(sae), dense=dense), sae=sae)
     assert torch.equal(again.direction.values, dense)
-    assert again.direction.gap is not None and again.direction.gap.prompts == len(PROMPTS)
-    assert gap.kl < again.direction.gap.kl  # a made-up one is no good
+    assert again.direction.fidelity is not None and again.direction.fidelity.prompts == len(PROMPTS)
+    assert fidelity.kl < again.direction.fidelity.kl  # a made-up one is no good
 
 
 def test_without_the_model_nothing_is_measured(tmp_path: Path) -> None:
     written = export(dense_vector(), tmp_path / "v.svec", "svec")
     content = json.loads((tmp_path / "v.svec").read_text())
-    assert (content["model_type"], content["yapo"]["gap"]) == ("unknown", None)
+    assert (content["model_type"], content["yapo"]["fidelity"]) == ("unknown", None)
     assert str(written).endswith("Measured: not measured; give the model to measure it.")
 
 

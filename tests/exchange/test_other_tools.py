@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemm
 import yapo
 from world.smollm2.fetch import default_folder
 from yapo.exchange.export import export
-from yapo.exchange.gap import neutral_prompts
+from yapo.exchange.fidelity import neutral_prompts
 from yapo.exchange.read import read
 from yapo.models.checkpoint import weights_digest
 from yapo.models.language_model import LanguageModel

@@ -29,7 +29,7 @@ def sparse_vector(sae: SAE, **header: object) -> SteeringVector:
 
 
 def steered_everywhere(model: PreTrainedModel, layer: int, u: Tensor, ids: Tensor) -> Tensor:
-    """Logits ``[tokens, vocabulary]`` of one row whose every position is displaced by ``u`` behind a block."""
+    """Logits ``[tokens, vocabulary]`` of one row to whose every position ``u`` is added behind a block."""
 
     def hook(_module: object, _args: object, hidden: Tensor) -> Tensor:
         return hidden + u

@@ -35,8 +35,8 @@ def export(
     show_warnings()
     from yapo.api.models import opened_model, own_names
     from yapo.exchange.export import export as write
+    from yapo.exchange.fidelity import read_prompts
     from yapo.exchange.formats import get_format
-    from yapo.exchange.gap import read_prompts
     from yapo.steering.vector import SteeringVector
 
     suffix = get_format(to).suffix

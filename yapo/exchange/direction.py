@@ -1,4 +1,4 @@
-"""The part of a steering vector that other tools understand: one displacement of the residual stream at one block."""
+"""The part of a steering vector that other tools understand: one direction of the residual stream at one block."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from yapo.exchange.gap import Gap
+from yapo.exchange.fidelity import Fidelity
 from yapo.steering.vector import SteeringVector
 
 Positions = Literal["all", "as the vector"]  # tokens of a row that a tool steers; "as the vector": also all but the first
@@ -25,7 +25,7 @@ class Direction:
         multiplier: the λ in ``values``.
         model_type: architecture as transformers names it, such as gemma2; "unknown" where no configuration was at hand.
         positions: tokens that the tool steers.
-        gap: what is lost, as measured on prompts; None if it was not measured.
+        fidelity: how near the tool comes to ``yapo.steer``, as measured on prompts; None if it was not measured.
     """
 
     values: Tensor
@@ -33,7 +33,7 @@ class Direction:
     multiplier: float
     model_type: str
     positions: Positions
-    gap: Gap | None = None
+    fidelity: Fidelity | None = None
 
     @property
     def layer(self) -> int:
@@ -45,20 +45,20 @@ class Direction:
         """Descriptions of each difference from ``yapo.steer``."""
         lost = []
         if self.vector.space.of_features:
-            lost.append("a constant displacement stands in for a sparse edit, which depends on the token")
+            lost.append("a constant vector stands in for a sparse edit, which depends on the token")
         if self.positions == "all" and not self.vector.info.steer_bos:
             lost.append("the first token is steered too")
         return lost
 
     @property
     def measured(self) -> str:
-        """The measured gap as a sentence."""
-        return "not measured; give the model to measure it" if self.gap is None else str(self.gap)
+        """The measured fidelity as a sentence."""
+        return "not measured; give the model to measure it" if self.fidelity is None else str(self.fidelity)
 
     def record(self) -> dict[str, Any]:
         """Return what the file's reader should know: the vector's header, what is lost, and how much as measured."""
-        gap = None if self.gap is None else asdict(self.gap)
-        return {"header": vars(self.vector.info), "multiplier": self.multiplier, "lost": self.losses, "gap": gap}
+        fidelity = None if self.fidelity is None else asdict(self.fidelity)
+        return {"header": vars(self.vector.info), "multiplier": self.multiplier, "lost": self.losses, "fidelity": fidelity}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from yapo.errors import YapoError
 from yapo.exchange.direction import UNKNOWN, Direction
+from yapo.exchange.fidelity import Answer, Fidelity, dense_stand_in, greedy_answers, measure_fidelity, neutral_prompts
 from yapo.exchange.formats import Format, get_format
-from yapo.exchange.gap import Answer, Gap, dense_stand_in, greedy_answers, measure_gap, neutral_prompts
 from yapo.files import read_json
 from yapo.hub import Repo, cached_file
 from yapo.names import NEWEST, is_hub_id
@@ -27,7 +27,7 @@ class Export:
 
     Attributes:
         files: the exported file first.
-        direction: what stands in it, with its measured gap.
+        direction: what stands in it, with its measured fidelity.
     """
 
     files: list[Path]
@@ -52,9 +52,9 @@ def export(
 ) -> Export:
     """Write λ·v for another tool: ``gguf``, ``svec``, ``lm-eval``, ``easysteer``, ``neuronpedia`` or ``hf`` (a folder).
 
-    Given the model, the gap to ``yapo.steer`` is measured: on greedy answers to the prompts, the divergence of the next-token
+    Given the model, fidelity to ``yapo.steer`` is measured: on greedy answers to the prompts, the divergence of the next-token
     distributions and the share of greedy tokens alike. It stands in the file or beside it. A sparse vector goes out as its dense
-    stand-in; one that has none gets the mean change over every other prompt, and its gap is measured on the rest.
+    stand-in; one that has none gets the mean change over every other prompt, and its fidelity is measured on the rest.
 
     Examples:
         >>> from pathlib import Path
@@ -82,21 +82,21 @@ def export(
     strength = strength_of(multiplier, vector)
     _check(vector, strength, form, place, to, allow_pickle)
     if (model is None) != (tokenizer is None):
-        raise YapoError("model and tokenizer: one without the other; give both, or neither to leave the gap unmeasured")
+        raise YapoError("model and tokenizer: one without the other; give both, or neither to leave it unmeasured")
     if model is None or tokenizer is None:
-        values, gap, model_type = _stored_values(vector, strength), None, _stored_model_type(vector.info)
+        values, fidelity, model_type = _stored_values(vector, strength), None, _stored_model_type(vector.info)
     else:
         answers = greedy_answers(model, tokenizer, vector, strength, sae, neutral_prompts() if prompts is None else prompts)
         values, answers = _values(model, vector, strength, sae, answers)
-        gap, model_type = _gap(model, vector, strength, sae, values, form, answers), str(model.config.model_type)
-    direction = Direction(values.contiguous(), vector, strength, model_type, form.positions, gap)
+        fidelity, model_type = _fidelity(model, vector, strength, sae, values, form, answers), str(model.config.model_type)
+    direction = Direction(values.contiguous(), vector, strength, model_type, form.positions, fidelity)
     return Export(form.write(direction, place), direction)
 
 
 def _check(vector: SteeringVector, strength: float, form: Format, path: Path, to: str, allow_pickle: bool) -> None:
     if vector.space.reads_prompt:
         raise YapoError(
-            f"to={to}: the edit of a vector by {vector.info.method} depends on the prompt, so that no one displacement is "
+            f"to={to}: the edit of a vector by {vector.info.method} depends on the prompt, so that no one direction is "
             "like it; use it with yapo.steer"
         )
     if vector.info.layer < form.lowest_layer:
@@ -132,7 +132,7 @@ def _stored_values(vector: SteeringVector, strength: float) -> Tensor:
 def _values(
     model: PreTrainedModel, vector: SteeringVector, strength: float, sae: Autoencoder | None, answers: list[Answer]
 ) -> tuple[Tensor, list[Answer]]:
-    """Return u and the answers to measure its gap on, which it was not made from."""
+    """Return u and the answers to measure its fidelity on, which it was not made from."""
     if not vector.space.of_features or (vector.dense is not None and strength == vector.info.multiplier):
         return _stored_values(vector, strength), answers
     if len(answers) < 2:
@@ -140,7 +140,7 @@ def _values(
     return dense_stand_in(model, vector, strength, sae, answers[::2]).values, answers[1::2]
 
 
-def _gap(
+def _fidelity(
     model: PreTrainedModel,
     vector: SteeringVector,
     strength: float,
@@ -148,11 +148,11 @@ def _gap(
     values: Tensor,
     form: Format,
     answers: list[Answer],
-) -> Gap:
+) -> Fidelity:
     other = replace(vector, dense=values).stand_in()
     if form.positions == "all":
         other = replace(other, info=replace(other.info, steer_bos=True))
-    return measure_gap(model, vector, strength, sae, other, answers)
+    return measure_fidelity(model, vector, strength, sae, other, answers)
 
 
 def _stored_model_type(info: VectorInfo) -> str:

@@ -19,7 +19,7 @@ VECTOR = "vector.safetensors"
 class HuggingFaceFolder:
     """``vector.safetensors`` and ``README.md``.
 
-    ``yapo.load_vector`` gives the vector as it is. The gap on the card is that of its lines without this package,
+    ``yapo.load_vector`` gives the vector as it is. The fidelity on the card is that of its lines without this package,
     which add a dense tensor at every position.
     """
 
@@ -58,7 +58,7 @@ def card(direction: Direction) -> str:
         model=json.dumps(info.model, ensure_ascii=False),
         layer=info.layer,
         needed="It needs the autoencoder that its header names.\n" if direction.vector.autoencoders else "",
-        displacement=in_file,
+        direction=in_file,
         losses="".join(f"- {loss}\n" for loss in direction.losses) or "- nothing\n",
         measured=direction.measured,
         header=json.dumps(vars(info) | {"multiplier": direction.multiplier}, indent=2, ensure_ascii=False),

@@ -1,6 +1,6 @@
 """AISteer360's ``.svec``: JSON with a direction for each layer. It adds them with ``CAA(multiplier=1, normalize_vector=False)``.
 
-Its ``token_scope="all"`` steers every position, which is what the gap is measured for; ``from_position`` with 1 leaves out the
+Its ``token_scope="all"`` steers every position, which is what fidelity is measured for; ``from_position`` with 1 leaves out the
 first token of a single prompt.
 """
 

@@ -1,4 +1,4 @@
-"""The measured gap, against its definition token by token."""
+"""The measured fidelity, against its definition token by token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import yapo
-from yapo.exchange.gap import dense_stand_in, greedy_answers, measure_gap, neutral_prompts
+from yapo.exchange.fidelity import dense_stand_in, greedy_answers, measure_fidelity, neutral_prompts
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.interventions import sparse_edit_plain
@@ -20,7 +20,7 @@ def test_the_gap_by_definition(lm: LanguageModel) -> None:
     vector = dense_vector()
     other = replace(vector, info=replace(vector.info, steer_bos=True))
     answers = greedy_answers(lm.model, lm.tokenizer.tokenizer, vector, 2.0, None, PROMPTS)
-    gap = measure_gap(lm.model, vector, 2.0, None, replace(other, values=2.0 / 1.5 * other.values), answers)
+    found = measure_fidelity(lm.model, vector, 2.0, None, replace(other, values=2.0 / 1.5 * other.values), answers)
     divergence, effect, alike = [], [], []
     for answer in answers:
         with yapo.steer(lm.model, vector, 2.0):
@@ -32,20 +32,20 @@ def test_the_gap_by_definition(lm: LanguageModel) -> None:
             divergence.append(float((p * (p / q).log()).sum()))
             effect.append(float((p * (p / r).log()).sum()))
             alike.append(int(p.argmax()) == int(q.argmax()))
-    assert gap.kl == pytest.approx(sum(divergence) / len(divergence), rel=1e-3, abs=1e-7)
-    assert gap.effect == pytest.approx(sum(effect) / len(effect), rel=1e-3)
-    assert gap.agreement == pytest.approx(sum(alike) / len(alike))
-    assert (gap.tokens, gap.prompts) == (len(divergence), len(PROMPTS))
-    assert gap.kl < gap.effect
+    assert found.kl == pytest.approx(sum(divergence) / len(divergence), rel=1e-3, abs=1e-7)
+    assert found.effect == pytest.approx(sum(effect) / len(effect), rel=1e-3)
+    assert found.agreement == pytest.approx(sum(alike) / len(alike))
+    assert (found.tokens, found.prompts) == (len(divergence), len(PROMPTS))
+    assert found.kl < found.effect
     if lm.model.config.model_type != "qwen2":  # whose windows above the layer do not reach the first token
-        assert gap.kl > 1e-5
+        assert found.kl > 1e-5
 
 
 def test_nothing_is_lost_where_the_tool_does_the_same(gemma: LanguageModel) -> None:
     vector = dense_vector(steer_bos=True)
     answers = greedy_answers(gemma.model, gemma.tokenizer.tokenizer, vector, 1.5, None, PROMPTS[:1])
-    gap = measure_gap(gemma.model, vector, 1.5, None, vector, answers)
-    assert (gap.kl, gap.agreement) == (0.0, 1.0)
+    found = measure_fidelity(gemma.model, vector, 1.5, None, vector, answers)
+    assert (found.kl, found.agreement) == (0.0, 1.0)
 
 
 def test_answers_are_greedy(gemma: LanguageModel) -> None:

@@ -1,4 +1,4 @@
-"""The gap between a vector and what another tool does with its file, measured on prompts."""
+"""Fidelity of an exported file: how near another tool comes to ``yapo.steer`` with it, measured on prompts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NEUTRAL = Path(__file__).with_name("neutral_prompts.txt")
 
 
 @dataclass(frozen=True)
-class Gap:
-    """Distance between the steering of another tool and ``yapo.steer``.
+class Fidelity:
+    """Agreement of the steering of another tool with ``yapo.steer``.
 
     The answers are greedy, under ``yapo.steer``; at each of their tokens both give a next-token distribution.
 
@@ -113,14 +113,14 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list
 
 
 @torch.inference_mode()
-def measure_gap(
+def measure_fidelity(
     model: PreTrainedModel,
     vector: SteeringVector,
     multiplier: float,
     sae: Autoencoder | None,
     other: SteeringVector,
     answers: Sequence[Answer],
-) -> Gap:
+) -> Fidelity:
     """Compare ``yapo.steer`` by a vector with the steering of another tool.
 
     Args:
@@ -129,18 +129,18 @@ def measure_gap(
         other: a vector that ``yapo.steer`` applies as the other tool would, at its own multiplier.
         answers: what ``greedy_answers`` returned for the vector.
     """
-    gap = effect = 0.0
+    kl = effect = 0.0
     alike = tokens = 0
     for answer in answers:
         with steer(model, vector, multiplier, sae):
             ours = _log_probs(model, answer)
         with steer(model, other):
             theirs = _log_probs(model, answer)
-        gap += _divergence(ours, theirs)
+        kl += _divergence(ours, theirs)
         effect += _divergence(ours, _log_probs(model, answer))
         alike += int((ours.argmax(dim=-1) == theirs.argmax(dim=-1)).sum())
         tokens += len(ours)
-    return Gap(gap / tokens, effect / tokens, alike / tokens, tokens, len(answers))
+    return Fidelity(kl / tokens, effect / tokens, alike / tokens, tokens, len(answers))
 
 
 def _divergence(p: Tensor, q: Tensor) -> float:
