@@ -201,12 +201,11 @@ def behaviours_figure(cells: pd.DataFrame, note: str = "") -> Figure:
 def _draw_panel(axes: Axes, cells: pd.DataFrame) -> None:
     """Draw one measure of one behaviour."""
     methods = [m for m in ordered("method", cells["method"]) if m != "baseline"]
-    placed = cells.set_index(["method", "direction"])
-    base = placed.loc[("baseline", 0)]
+    (base,) = records(cells[cells["method"] == "baseline"])
     axes.axhline(base["value"], color=style.colour("baseline"), linewidth=1.0)
     axes.axhspan(base["low"], base["high"], color=style.colour("baseline"), alpha=0.15, linewidth=0)
     for method, shift in zip(methods, np.linspace(-0.16, 0.16, len(methods)), strict=True):
-        ends = placed.loc[[(method, -1), (method, 1)]]
+        ends = cells[(cells["method"] == method) & (cells["direction"] != 0)].sort_values("direction")
         spread = [ends["value"] - ends["low"], ends["high"] - ends["value"]]
         places = np.array([-1.0, 1.0]) + shift
         axes.errorbar(places, ends["value"], spread, color=style.colour(method), marker=style.marker(method), linewidth=1.2)
