@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -131,9 +132,10 @@ def _with_method(overrides: Sequence[str]) -> DictConfig:
         return _by_hydra(overrides)
     if rest not in _compositions:
         composed = _by_hydra(rest)
-        _compositions[rest] = (composed, composed.method)
+        _compositions[rest] = (composed, deepcopy(composed.method))
     composed, default = _compositions[rest]
-    composed.method = OmegaConf.merge(OmegaConf.structured(schema(MethodConfig)), _methods[method]) if method else default
+    chosen = OmegaConf.merge(OmegaConf.structured(schema(MethodConfig)), _methods[method]) if method else deepcopy(default)
+    composed.method = chosen  # writes into the node that is there
     return composed
 
 
