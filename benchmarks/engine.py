@@ -24,7 +24,7 @@ from yapo.evaluation.decoding import Condition, Decoder
 from yapo.models.language_model import LanguageModel
 from yapo.steering.activations import build_store
 from yapo.steering.interventions import Dense, Sparse
-from yapo.steering.objective import preference_loss, steer_pairs
+from yapo.steering.objective import Preference, preference_loss, steer_pairs
 from yapo.steering.training.cuda_graphs import GraphedSteps
 from yapo.steering.training.schedule import minibatches
 from yapo.steering.training.step_batch import StepBatch, VectorPairs, build_step_batch
@@ -125,7 +125,7 @@ def training(setup: shapes.Setup, space: str, repeats: int, report: measure.Repo
             build_step_batch(store, codes, [one], edit.width, CONFIG.steer_bos, True, longest if compiled else 0) for one in work
         ]
         batches = [batch.pinned() for batch in batches] if cuda else batches
-        steps = GraphedSteps(lm, shape.layer, edit, CONFIG.beta, capture, compiled)
+        steps = GraphedSteps(lm, shape.layer, edit, Preference(CONFIG.beta), capture, compiled)
         start = time.perf_counter()
         for batch in batches * 2:
             steps(batch, vector)

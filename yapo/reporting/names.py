@@ -48,6 +48,7 @@ NAMES: dict[str, dict[str, str]] = {
         "bipo": "BiPO",
         "yapo": "YaPO",
         "dspa": "DSPA",
+        "reps": "RePS",
     },
 }
 

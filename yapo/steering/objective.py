@@ -1,4 +1,4 @@
-"""The bi-directional preference objective of BiPO and YaPO, on steered pairs.
+"""What training lowers on steered pairs: the bi-directional preference objective of BiPO and YaPO, and room for others.
 
     m    = [log π_v(y_w|x) - log π_v(y_l|x)] - [log π_0(y_w|x) - log π_0(y_l|x)]
     loss = -log σ(d·β·m)                                    (YaPO eq. 4 with the sign of its Algorithm 1)
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -37,18 +37,67 @@ def preference_loss(margin: Tensor, direction: Tensor, beta: float) -> Tensor:
 
 
 @dataclass(frozen=True)
+class PairLogProbs:
+    """Log-probabilities of both answers of pairs, summed over their tokens; the columns are chosen and rejected.
+
+    Attributes:
+        steered: under a vector, ``[pairs, 2]``.
+        unsteered: of the untouched model, ``[pairs, 2]``.
+        lengths: tokens of each answer, end-of-turn included, ``[pairs, 2]``.
+    """
+
+    steered: Tensor
+    unsteered: Tensor
+    lengths: Tensor
+
+    @property
+    def margin(self) -> Tensor:
+        """m of each pair, ``[pairs]``; see ``yapo.steering.objective``."""
+        return preference_margin(*self.steered.unbind(1), *self.unsteered.unbind(1))
+
+
+class Objective(Protocol):
+    """A loss of steered pairs. Implementations are frozen dataclasses, whose ``repr`` identifies a training."""
+
+    def __call__(self, pairs: PairLogProbs, d: Tensor) -> Tensor:
+        """Return the loss of each pair, ``[pairs]``.
+
+        Args:
+            pairs: log-probabilities under d·v; gradients flow to ``steered``.
+            d: direction of each pair, -1 or 1, ``[pairs]``.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Preference:
+    """-log σ(d·β·m), of BiPO and YaPO."""
+
+    beta: float
+
+    def __call__(self, pairs: PairLogProbs, d: Tensor) -> Tensor:
+        """See ``Objective``."""
+        return preference_loss(pairs.margin, d, self.beta)
+
+
+@dataclass(frozen=True)
 class SteeredPairs:
     """Pairs under steering.
 
     Attributes:
-        margin: m of each pair, ``[pairs]``; see ``yapo.steering.objective``.
+        log_probs: of both answers of each pair.
         change: h' - h at the steered tokens of all pairs, without gradient, ``[tokens, d_model]``.
         pair: which pair each of these tokens belongs to, ``[tokens]``.
     """
 
-    margin: Tensor
+    log_probs: PairLogProbs
     change: Tensor
     pair: Tensor
+
+    @property
+    def margin(self) -> Tensor:
+        """m of each pair, ``[pairs]``."""
+        return self.log_probs.margin
 
     def displacement(self, group: Tensor, groups: int) -> Tensor:
         """Return the mean norm of the change over the tokens of each group, ``[groups]``; pair i belongs to ``group[i]``."""
@@ -83,9 +132,14 @@ def steer_pairs(
     batch, hidden = batch.to(lm.device), hidden.to(lm.device)
     live = batch.real if steer_bos else batch.real & (batch.positions > 0)
     edited = intervention.edit(hidden, packed, intervention.edit_state(u), owner[batch.pair], live)
-    log_probs = answer_log_probs(lm, edited, layer, batch)
-    margin = preference_margin(*log_probs.unbind(1), *store.reference[rows].to(lm.device).unbind(1))
-    return SteeredPairs(margin, (edited.detach() - hidden)[live], batch.pair[live])
+    steered = answer_log_probs(lm, edited, layer, batch)
+    reference, lengths = store.reference[rows].to(lm.device), answer_lengths(store, rows).to(lm.device)
+    return SteeredPairs(PairLogProbs(steered, reference, lengths), (edited.detach() - hidden)[live], batch.pair[live])
+
+
+def answer_lengths(store: ActivationStore, rows: Sequence[int]) -> Tensor:
+    """Return the tokens of chosen and rejected, end-of-turn included, ``[pairs, 2]``."""
+    return torch.tensor([[len(answer) for answer in store.pairs[i].answers] for i in rows], dtype=torch.float32)
 
 
 @torch.no_grad()

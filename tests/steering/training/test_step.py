@@ -16,7 +16,9 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.interventions import Dense, Intervention, Sparse
-from yapo.steering.objective import preference_loss, steer_pairs
+from yapo.steering.methods.reps import ReferenceFree
+from yapo.steering.methods.sft import LanguageModelLoss
+from yapo.steering.objective import Objective, Preference, preference_loss, steer_pairs
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.sparse_codes import SparseCodes
 from yapo.steering.training.cuda_graphs import GraphedSteps
@@ -80,7 +82,7 @@ def test_step_equals_its_twin(lm: LanguageModel, sae: SAE, vectors: int, bos: bo
         expected = plain(lm, edit, store, codes or store.codes, v, signs, own, bos)
         work = [VectorPairs(order[k], int(signs[k])) for k in range(vectors)]
         batch = build_step_batch(store, codes, work, edit.width, bos, rounded)
-        gradient, logged = GraphedSteps(lm, LAYER, edit, BETA, capture=False)(batch, v)
+        gradient, logged = GraphedSteps(lm, LAYER, edit, Preference(BETA), capture=False)(batch, v)
         assert (gradient - expected[0]).norm() <= 1e-5 * expected[0].norm()
         assert torch.allclose(logged, torch.stack(expected[1:]), rtol=1e-5, atol=1e-5)
 
@@ -94,7 +96,7 @@ def test_what_fills_a_shape_changes_nothing(gemma: LanguageModel, any_sae: SAE) 
         build_step_batch(store, codes, [VectorPairs([3, 1], 1)], edit.width, False, rounded) for rounded in (False, True)
     )
     assert filled.hidden.shape[1] % 64 == 0 and filled.shape != exact.shape
-    done = [step(gemma, LAYER, edit, batch, v, BETA) for batch in (exact, filled)]
+    done = [step(gemma, LAYER, edit, batch, v, Preference(BETA)) for batch in (exact, filled)]
     assert torch.allclose(done[0].losses, done[1].losses, rtol=1e-6)
     assert torch.allclose(done[0].displacement, done[1].displacement, rtol=1e-6)
 
@@ -124,8 +126,18 @@ def test_two_log_probabilities_at_once(softcap: float | None) -> None:
     assert torch.allclose(found, expected, atol=1e-5) and torch.allclose(gradient, slope, atol=1e-5)
 
 
-@pytest.mark.parametrize("space", ["dense", "sparse"])
-def test_a_whole_training_laid_out_equals_the_plain_one(gemma: LanguageModel, sae: SAE, space: str, tmp_path: Path) -> None:
+OBJECTIVES: list[tuple[str, Objective | None, tuple[float, ...]]] = [
+    ("dense", None, (1.0,)),
+    ("sparse", None, (1.0,)),
+    ("dense", LanguageModelLoss(), (1.0,)),
+    ("dense", ReferenceFree(), (0.5, 2.0)),
+]
+
+
+@pytest.mark.parametrize(("space", "objective", "multipliers"), OBJECTIVES)
+def test_a_whole_training_laid_out_equals_the_plain_one(
+    gemma: LanguageModel, sae: SAE, space: str, objective: Objective | None, multipliers: tuple[float, ...], tmp_path: Path
+) -> None:
     """Vectors and rows, with several vectors, processes, an uneven last step, and going on from a checkpoint."""
     store = build_store(gemma, LAYER, sae, pairs(), 4)
     sets = [TrainSet("one", [0, 1, 2, 3, 4], [5]), TrainSet("two", [5, 3, 2], [0], seed=7, multiplier=2.0)]
@@ -134,7 +146,7 @@ def test_a_whole_training_laid_out_equals_the_plain_one(gemma: LanguageModel, sa
     vectors, rows = [], []
     for engine in ("plain", "laid out"):
         logged: list[dict[str, object]] = []
-        trainer = Trainer(gemma, LAYER, edit, store, replace(config, engine=engine))
+        trainer = Trainer(gemma, LAYER, edit, store, replace(config, engine=engine), objective, multipliers)
         vectors.append(trainer.train(sets, logged.append, tmp_path / engine))
         again: list[dict[str, object]] = []
         resumed = trainer.train(sets, again.append, tmp_path / engine)
@@ -159,7 +171,7 @@ def test_captured_steps_equal_plain_ones_and_themselves(gemma: LanguageModel) ->
         edit = edit.to(device)
         v = torch.full((1, edit.width), 0.2, device=device)
         batch = build_step_batch(store, codes, [VectorPairs(list(range(6)), -1)], edit.width, False, True)
-        steps = GraphedSteps(lm, LAYER, edit, BETA, capture=True)
+        steps = GraphedSteps(lm, LAYER, edit, Preference(BETA), capture=True)
         runs = [tuple(part.clone() for part in steps(batch.pinned(), v)) for _ in range(4)]
         assert all(torch.equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run, strict=True))
     finally:

@@ -27,29 +27,39 @@ LAYER = 1
 CONFIG = TrainConfig(lr=0.05, epochs=2, batch_size=2, warmup_steps=2, grad_clip=1e9)
 
 
+def plain_log_prob(
+    lm: LanguageModel,
+    sae: SAE | None,
+    prompt: list[int],
+    answer: list[int],
+    displacement: torch.Tensor | None,
+    steer_bos: bool = False,
+) -> torch.Tensor:
+    """log π of one answer, run through the whole model with a hook at the layer. BOS is left alone; None steers nothing."""
+
+    def edit(_module: object, _args: object, hidden: torch.Tensor) -> torch.Tensor:
+        if displacement is None:
+            return hidden
+        moved = hidden + displacement if sae is None else sparse_edit_plain(sae, hidden, displacement)
+        return moved if steer_bos else torch.cat([hidden[:, :1], moved[:, 1:]], dim=1)
+
+    handle = lm.model.model.layers[LAYER].register_forward_hook(edit)
+    logits = lm.model(input_ids=torch.tensor([prompt + answer])).logits[0]
+    handle.remove()
+    log_probs = torch.log_softmax(logits.float(), dim=-1)
+    return torch.stack([log_probs[len(prompt) - 1 + i, token] for i, token in enumerate(answer)]).sum()
+
+
 def plain_losses(
     lm: LanguageModel, sae: SAE | None, pairs: list[TokenPair], v: torch.Tensor, d: float, steer_bos: bool = False
 ) -> torch.Tensor:
-    """-log σ(dβm) of each pair, each answer run through the whole model with a hook at the layer. BOS is left alone."""
-
-    def log_prob(prompt: list[int], answer: list[int], displacement: torch.Tensor | None) -> torch.Tensor:
-        def edit(_module: object, _args: object, hidden: torch.Tensor) -> torch.Tensor:
-            if displacement is None:
-                return hidden
-            moved = hidden + displacement if sae is None else sparse_edit_plain(sae, hidden, displacement)
-            return moved if steer_bos else torch.cat([hidden[:, :1], moved[:, 1:]], dim=1)
-
-        handle = lm.model.model.layers[LAYER].register_forward_hook(edit)
-        logits = lm.model(input_ids=torch.tensor([prompt + answer])).logits[0]
-        handle.remove()
-        log_probs = torch.log_softmax(logits.float(), dim=-1)
-        return torch.stack([log_probs[len(prompt) - 1 + i, token] for i, token in enumerate(answer)]).sum()
-
+    """-log σ(dβm) of each pair, answer by answer."""
     losses = []
     for p in pairs:
-        steered = log_prob(p.prompt, p.chosen, d * v) - log_prob(p.prompt, p.rejected, d * v)
-        reference = log_prob(p.prompt, p.chosen, None) - log_prob(p.prompt, p.rejected, None)
-        losses.append(-torch.nn.functional.logsigmoid(d * CONFIG.beta * (steered - reference)))
+        chosen, rejected = (plain_log_prob(lm, sae, p.prompt, answer, d * v, steer_bos) for answer in p.answers)
+        chosen_0, rejected_0 = (plain_log_prob(lm, sae, p.prompt, answer, None) for answer in p.answers)
+        margin = (chosen - rejected) - (chosen_0 - rejected_0)
+        losses.append(-torch.nn.functional.logsigmoid(d * CONFIG.beta * margin))
     return torch.stack(losses)
 
 

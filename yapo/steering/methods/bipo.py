@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yapo.steering.interventions import Dense
 from yapo.steering.method import FitInputs, read_options
 from yapo.steering.methods import caa
+from yapo.steering.objective import Objective
 from yapo.steering.spaces import DENSE
 from yapo.steering.training.starts import MEAN_DIFFERENCE, Start, starting_vectors, training_sets
 from yapo.steering.training.trainer import Trainer
@@ -28,12 +30,18 @@ class BiPO:
 
     def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
         """Return ``[epochs, d_model]`` for each set."""
-        options = read_options(Options, inputs.options)
-        lm, sets = inputs.language_model(), training_sets(inputs)
-        starts = starting_vectors(inputs, sets, lm.d_model, options.init, caa.METHOD, {"contrast": MEAN_DIFFERENCE})
-        trainer = Trainer(lm, inputs.layer, Dense(lm.d_model), inputs.store, inputs.train)
-        vectors = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
-        return {part.name: inputs.vector(part, vectors[part.name]) for part in sets}
+        return train_dense(inputs, read_options(Options, inputs.options).init)
+
+
+def train_dense(
+    inputs: FitInputs, init: Start, objective: Objective | None = None, multipliers: Sequence[float] = (1.0,)
+) -> dict[str, TrainedVector]:
+    """Return dense vectors after each epoch, ``[epochs, d_model]`` for each set; see ``Trainer``."""
+    lm, sets = inputs.language_model(), training_sets(inputs)
+    starts = starting_vectors(inputs, sets, lm.d_model, init, caa.METHOD, {"contrast": MEAN_DIFFERENCE})
+    trainer = Trainer(lm, inputs.layer, Dense(lm.d_model), inputs.store, inputs.train, objective, multipliers)
+    vectors = trainer.train(sets, inputs.log, inputs.checkpoint, starts)
+    return {part.name: inputs.vector(part, vectors[part.name]) for part in sets}
 
 
 METHOD = BiPO()

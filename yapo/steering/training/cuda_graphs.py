@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from yapo.steering.interventions import Intervention
+from yapo.steering.objective import Objective
 from yapo.steering.training.step import step
 from yapo.steering.training.step_batch import StepBatch
 
@@ -37,15 +38,21 @@ class GraphedSteps:
         lm: the model, whose blocks above ``layer`` are resident.
         layer: 0-based block whose output is steered.
         intervention: as wide as the vectors, on the model's device.
-        beta: of the objective.
+        objective: what the losses are.
         capture: record each shape as a CUDA graph when it comes up for the second time.
         compiled: see ``LanguageModel.blocks``.
     """
 
     def __init__(
-        self, lm: LanguageModel, layer: int, intervention: Intervention, beta: float, capture: bool, compiled: bool = False
+        self,
+        lm: LanguageModel,
+        layer: int,
+        intervention: Intervention,
+        objective: Objective,
+        capture: bool,
+        compiled: bool = False,
     ) -> None:
-        self.lm, self.layer, self.intervention, self.beta = lm, layer, intervention, beta
+        self.lm, self.layer, self.intervention, self.objective = lm, layer, intervention, objective
         self.capture, self.compiled = capture, compiled
         self._seen: set[object] = set()
         self._recordings: dict[object, _Recording] = {}
@@ -72,7 +79,7 @@ class GraphedSteps:
 
     def _run(self, batch: StepBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         leaf = vectors.detach().requires_grad_()
-        done = step(self.lm, self.layer, self.intervention, batch, leaf, self.beta, self.compiled)
+        done = step(self.lm, self.layer, self.intervention, batch, leaf, self.objective, self.compiled)
         (gradient,) = torch.autograd.grad(done.losses.sum(), leaf)
         return gradient, torch.stack([done.losses.detach(), done.margins, done.displacement])
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from yapo.config import TrainConfig
 from yapo.steering.activations import ActivationStore
 from yapo.steering.interventions import Intervention
-from yapo.steering.objective import chunks
+from yapo.steering.objective import Objective, chunks
 from yapo.steering.sparse_codes import SparseCodes
 from yapo.steering.training.checkpoint import VectorState
 from yapo.steering.training.cuda_graphs import GraphedSteps
@@ -37,6 +37,7 @@ class PrefetchedSteps:
         store: the pairs.
         codes: of every pair, as ``intervention`` reads them.
         config: of the training.
+        objective: what it lowers.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class PrefetchedSteps:
         store: ActivationStore,
         codes: Sequence[SparseCodes] | None,
         config: TrainConfig,
+        objective: Objective,
     ) -> None:
         self.store, self.codes, self.config, self.width = store, codes, config, intervention.width
         self.cuda = lm.device.type == "cuda"
-        self.steps = GraphedSteps(lm, layer, intervention, config.beta, capture=self.cuda)
+        self.steps = GraphedSteps(lm, layer, intervention, objective, capture=self.cuda)
         self.tokens = 0  # shortest row
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="layout")
         self._next: tuple[int, Future[list[StepBatch]]] | None = None
@@ -80,7 +82,7 @@ class PrefetchedSteps:
     def _batches(self, work: Assigned) -> list[StepBatch]:
         batches = []
         for part in self._parts(work):
-            pairs = [VectorPairs(batch.rows, batch.d, state.part.multiplier) for state, batch in part]
+            pairs = [VectorPairs(batch.rows, batch.d, state.part.multiplier * batch.multiplier) for state, batch in part]
             laid = build_step_batch(self.store, self.codes, pairs, self.width, self.config.steer_bos, self.cuda, self.tokens)
             batches.append(laid.pinned() if self.cuda else laid)
         return batches

@@ -7,6 +7,7 @@ mean of theirs, which is what such processes compute when they average their gra
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,11 @@ from yapo.steering.training.train_sets import TrainSet
 
 @dataclass(frozen=True)
 class Minibatch:
-    """The pairs that one process takes in a step, as rows of the store, and their direction d in {-1, 1}."""
+    """The pairs that one process takes in a step, as rows of the store, their direction d in {-1, 1}, and what multiplies v."""
 
     rows: list[int]
     d: int
+    multiplier: float = 1.0
 
 
 def steps_per_epoch(part: TrainSet, config: TrainConfig) -> int:
@@ -28,12 +30,12 @@ def steps_per_epoch(part: TrainSet, config: TrainConfig) -> int:
     return math.ceil(len(part.train) / (config.batch_size * config.processes))
 
 
-def minibatches(part: TrainSet, config: TrainConfig, step: int) -> list[Minibatch]:
+def minibatches(part: TrainSet, config: TrainConfig, step: int, multipliers: Sequence[float] = (1.0,)) -> list[Minibatch]:
     """Return the minibatch of each process in a step counted from 0.
 
     An epoch takes the pairs in an order that is drawn anew. Consecutive pairs go to the first process, the second, and so on.
     The last step of an epoch takes what is left where there is one process; with several it is filled up from the beginning of
-    the epoch, as accelerate's loaders do.
+    the epoch, as accelerate's loaders do. Each minibatch draws one of ``multipliers``.
     """
     steps, size = steps_per_epoch(part, config), config.batch_size * config.processes
     epoch, position = divmod(step, steps)
@@ -48,7 +50,11 @@ def minibatches(part: TrainSet, config: TrainConfig, step: int) -> list[Minibatc
     )
     directions = drawn if config.draws == "process" else drawn[:1].repeat(config.processes)
     starts = range(0, len(taken), config.batch_size)
-    return [Minibatch(taken[i : i + config.batch_size], int(d)) for i, d in zip(starts, directions, strict=True)]
+    factors = np.random.default_rng([seed, 3, step, *name]).choice(multipliers, size=config.processes)
+    return [
+        Minibatch(taken[i : i + config.batch_size], int(d), float(factor))
+        for i, d, factor in zip(starts, directions, factors, strict=True)
+    ]
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from yapo.steering.interventions import Intervention
-from yapo.steering.objective import preference_loss, preference_margin
+from yapo.steering.objective import Objective, PairLogProbs
 from yapo.steering.training.step_batch import StepBatch
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def step(
     intervention: Intervention,
     batch: StepBatch,
     vectors: Tensor,
-    beta: float,
+    objective: Objective,
     compiled: bool = False,
 ) -> StepResult:
     """Run the blocks above ``layer`` over a batch.
@@ -67,7 +67,7 @@ def step(
         intervention: as wide as the vectors.
         batch: on the model's device.
         vectors: v, ``[V, width]``.
-        beta: of the objective.
+        objective: what the losses are.
         compiled: see ``LanguageModel.blocks``.
     """
     u = batch.scale[:, None] * vectors
@@ -78,8 +78,8 @@ def step(
     pairs = len(batch.reference)
     member = (batch.owner.reshape(-1, 1) == torch.arange(2 * pairs, device=u.device)).float()
     summed = (log_probs.reshape(1, -1) @ member).view(pairs, 2)
-    margin = preference_margin(*summed.unbind(1), *batch.reference.unbind(1))
-    loss = preference_loss(margin, batch.signs[batch.pair_vector], beta)
+    found = PairLogProbs(summed, batch.reference, batch.lengths)
+    loss = objective(found, batch.signs[batch.pair_vector])
     share = (batch.pair_vector[:, None] == torch.arange(len(u), device=u.device)).float()
     share = share / share.sum(dim=0)
     with torch.no_grad():
@@ -88,4 +88,4 @@ def step(
             ((batch.vector[..., None] == torch.arange(len(u), device=u.device)) & batch.live[..., None]).float().flatten(0, 1)
         )
         displacement = (norms @ tokens)[0] / tokens.sum(dim=0)
-    return StepResult(loss @ share, (margin @ share).detach(), displacement)
+    return StepResult(loss @ share, (found.margin @ share).detach(), displacement)

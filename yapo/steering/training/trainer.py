@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from yapo.errors import YapoError
 from yapo.files import digest
 from yapo.steering.activations import ActivationStore
 from yapo.steering.interventions import Intervention
-from yapo.steering.objective import SteeredPairs, chunks, preference_loss, steer_pairs
+from yapo.steering.objective import Objective, Preference, SteeredPairs, chunks, steer_pairs
 from yapo.steering.sparse_codes import SparseCodes
 from yapo.steering.training.checkpoint import LogRow, VectorState, resume, save_checkpoint
 from yapo.steering.training.prefetch import PrefetchedSteps
@@ -49,20 +49,30 @@ class Trainer:
         layer: 0-based block whose output is steered.
         intervention: dense or sparse.
         store: pairs with their frozen quantities at ``layer``; codes of the autoencoder that a sparse intervention edits.
-        config: schedule and objective.
+        config: schedule.
+        objective: what training lowers; the preference objective with the configured β if None.
+        multipliers: of v, one drawn for each minibatch.
     """
 
     def __init__(
-        self, lm: LanguageModel, layer: int, intervention: Intervention, store: ActivationStore, config: TrainConfig
+        self,
+        lm: LanguageModel,
+        layer: int,
+        intervention: Intervention,
+        store: ActivationStore,
+        config: TrainConfig,
+        objective: Objective | None = None,
+        multipliers: Sequence[float] = (1.0,),
     ) -> None:
         store.check(model=lm.digest, dtype=str(lm.dtype), layer=layer)
         self.lm, self.layer, self.store, self.config = lm, layer, store, config
+        self.objective, self.multipliers = objective or Preference(config.beta), tuple(multipliers)
         seen = store.codes if config.steer_bos else [_without_bos(codes) for codes in store.codes]
         fitted, self.codes = intervention.compact(seen)
         self.intervention = fitted.to(lm.device)
         self.fast: PrefetchedSteps | None = None
         if config.engine == "laid out" or (config.engine == "auto" and lm.device.type == "cuda"):
-            self.fast = PrefetchedSteps(lm, layer, self.intervention, store, self.codes, config)
+            self.fast = PrefetchedSteps(lm, layer, self.intervention, store, self.codes, config, self.objective)
 
     def train(
         self,
@@ -185,7 +195,7 @@ class Trainer:
 
     def _work(self, active: list[VectorState], step: int) -> list[tuple[VectorState, Minibatch]]:
         """Return the minibatches of a step, each with the vector that it moves."""
-        return [(state, batch) for state in active for batch in minibatches(state.part, self.config, step)]
+        return [(state, batch) for state in active for batch in minibatches(state.part, self.config, step, self.multipliers)]
 
     def _rows(
         self, active: list[VectorState], work: list[tuple[VectorState, Minibatch]], step: int, measured: Tensor
@@ -217,11 +227,11 @@ class Trainer:
         vectors, device = [state.vector for state, _ in work], self.lm.device
         sizes = [len(batch.rows) for _, batch in work]
         signs = torch.tensor([batch.d for _, batch in work], dtype=torch.float32, device=device)
-        scale = signs * torch.tensor([state.part.multiplier for state, _ in work], device=device)
+        scale = signs * torch.tensor([state.part.multiplier * batch.multiplier for state, batch in work], device=device)
         u = scale[:, None] * torch.stack(list(vectors))
         owner = torch.arange(len(work)).repeat_interleave(torch.tensor(sizes)).to(device)
         done = self._steered([row for _, batch in work for row in batch.rows], u, owner)
-        losses = preference_loss(done.margin, signs[owner], self.config.beta).split(sizes)  # type: ignore[no-untyped-call]
+        losses = self.objective(done.log_probs, signs[owner]).split(sizes)  # type: ignore[no-untyped-call]
         loss = torch.stack([part.mean() for part in losses])
         (loss.sum() / self.config.processes).backward()  # type: ignore[no-untyped-call]
         margins = done.margin.detach().split(sizes)  # type: ignore[no-untyped-call]
@@ -240,7 +250,7 @@ class Trainer:
         by_length = sorted(state.part.validation, key=lambda i: len(self.store.hidden[i]))
         for rows in chunks(by_length, self.config.rows_per_pass):
             done = self._steered(rows, u, torch.zeros(len(rows), dtype=torch.long, device=self.lm.device))
-            losses.append(preference_loss(done.margin, torch.ones_like(done.margin), self.config.beta))
+            losses.append(self.objective(done.log_probs, torch.ones_like(done.margin)))
             moved.append(done.change.float().norm(dim=-1))
         return {
             "kind": "epoch",
@@ -265,7 +275,8 @@ class Trainer:
         parts = [asdict(part) for part in sets]
         first = None if starts is None else {part.name: starts[part.name].tolist() for part in sets}
         edit = [self.intervention.digest, self.intervention.width]
-        return digest([asdict(self.config), parts, first, edit, asdict(self.store.key)])
+        aim = [repr(self.objective), self.multipliers]
+        return digest([asdict(self.config), parts, first, edit, asdict(self.store.key), aim])
 
 
 def _without_bos(codes: SparseCodes) -> SparseCodes:
