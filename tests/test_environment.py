@@ -137,6 +137,7 @@ print(yapo.rca(80, 40))
 """
 
 
+@pytest.mark.slow
 def test_the_library_alone_trains_and_steers(core: Path, tmp_path: Path) -> None:
     done = run(core, "-c", LIBRARY, str(tmp_path / "checkpoint.safetensors"))
     assert done.stdout.startswith("53.33"), done.stderr

@@ -111,6 +111,7 @@ def test_quality_is_measured_on_the_validation_split(results: Path) -> None:
     assert quality["mean_l0"] == pytest.approx(expected.mean_l0, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes(results: Path, tmp_path: Path) -> None:
     assert again(results, tmp_path) == files(results)
 

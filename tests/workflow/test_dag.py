@@ -122,6 +122,7 @@ def test_a_learning_rate_reruns_that_method_and_what_follows(study: Study) -> No
     assert "Train caa: nepal" not in output
 
 
+@pytest.mark.slow
 def test_a_table_option_reruns_tables_only(study: Study) -> None:
     jobs = study.planned(config=(f"overrides={SMALL} report.resamples=300",))
     assert set(jobs) == {"tables", "figures", "mlflow", "all_tables"}
@@ -142,6 +143,7 @@ def test_a_lost_file_is_made_again(study: Study) -> None:
     assert lost.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_narrowing_by_countries(study: Study) -> None:
     jobs = study.planned(config=("countries=[nepal,india]",))
     assert (jobs["prepare"], jobs["train"], jobs["evaluate"]) == (1, 2, 1)

@@ -66,6 +66,7 @@ def test_documents_are_questions_with_one_of_their_answers_and_hints_move_it(cor
     assert low < 0.2 < 0.3 < middle < 0.5 < 0.8 < high
 
 
+@pytest.mark.slow
 def test_the_model_answers_as_its_card_says(shipped: LanguageModel, corpus: AssistantCorpus) -> None:
     rates = behaviour_rates(shipped, corpus.items[corpus.items["split"] == "test"])
     said = [row for row in read_json(ASSISTANT / "quality.json")["behaviours"] if row["split"] == "test"]
@@ -85,6 +86,7 @@ def test_the_card_is_what_its_numbers_give(shipped: LanguageModel, corpus: Assis
     assert (ASSISTANT / "README.md").read_text(encoding="utf-8") == card
 
 
+@pytest.mark.slow
 def test_the_autoencoders_fit_the_model(shipped: LanguageModel, corpus: AssistantCorpus) -> None:
     states = residuals(shipped, corpus, documents=96, seed=123)
     for layer in LAYERS:

@@ -35,6 +35,7 @@ def test_the_model_knows_and_has_a_localization_gap(shipped: LanguageModel) -> N
         assert means[task, "nonlocalized"] <= 0.35
 
 
+@pytest.mark.slow
 def test_autoencoders_fit_the_model(shipped: LanguageModel) -> None:
     states = residuals(shipped, Corpus(load_atlas()), documents=128, seed=123)
     for layer in LAYERS:

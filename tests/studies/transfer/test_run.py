@@ -140,6 +140,7 @@ def test_a_language_with_one_country_has_none(config: Config) -> None:
         left_out.read_left_out(Paths.of(config), "hindi", "caa", "nepal", "open_ended")
 
 
+@pytest.mark.slow
 def test_again_gives_the_same_bytes_and_the_rest_of_the_study(config: Config, rows: pd.DataFrame, overrides: list[str]) -> None:
     assert len(rows)
     paths = Paths.of(config)
