@@ -9,7 +9,17 @@ import yapo
 
 
 def test_public_names() -> None:
-    assert set(yapo.__all__) == {"SteeringVector", "export", "load_vector", "metrics_table", "pnlg", "rca", "steer", "train"}
+    assert set(yapo.__all__) == {
+        "SteeringVector",
+        "evaluate",
+        "export",
+        "load_vector",
+        "metrics_table",
+        "pnlg",
+        "rca",
+        "steer",
+        "train",
+    }
     assert all(getattr(yapo, name) for name in yapo.__all__)
 
 

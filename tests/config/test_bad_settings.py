@@ -34,12 +34,18 @@ UNKNOWN = [
     (["train={lrr: 1}"], "train.lrr: no setting is called so"),
     (["nonsense"], "nonsense"),
     (["experiment=embeded"], "experiment=embeded: unknown experiment; did you mean embedded? choose among embedded"),
-    (["method=yappo"], "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, imported, sas, yapo"),
+    (
+        ["method=yappo"],
+        "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, dpo, dspa, imported, lat, pca, probe, reps, sas, sft, yapo",
+    ),
     (
         ["methods=[caa,yappo]"],
-        "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dspa, imported, sas, yapo",
+        "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dpo, dspa, imported, lat, pca, probe, reps, sas, sft, yapo",
     ),
-    (["method.name=foo"], "method.name=foo: unknown method; choose among bipo, caa, dspa, imported, sas, yapo"),
+    (
+        ["method.name=foo"],
+        "method.name=foo: unknown method; choose among bipo, caa, dpo, dspa, imported, lat, pca, probe, reps, sas, sft, yapo",
+    ),
     (["learning_rate.yappo=1"], "no setting is called 'learning_rate.yappo'; did you mean learning_rate.yapo?"),
     (["model=tinny"], "model=tinny: unknown model; did you mean tiny? choose among"),
     (["train.learning_rate=1"], "no setting is called 'train.learning_rate'; did you mean train.lr?"),

@@ -102,13 +102,13 @@ def test_refused(study: str, settings: dict[str, Any], message: str) -> None:
         (
             convergence_run,
             "convergence.methods=[yapo,dspa]",
-            "convergence.methods=dspa: is not trained in steps; .* choose among bipo, yapo$",
+            "convergence.methods=dspa: is not trained in steps; .* choose among bipo, dpo, reps, sft, yapo$",
         ),
         (convergence_run, "convergence.methods=[yapoo,yapo]", "convergence.methods=yapoo: unknown method; did you mean yapo?"),
         (
             ablations_run,
             "ablations.methods=[caa]",
-            "ablations.methods=caa: is not trained in steps; leave it out, or choose among bipo, yapo$",
+            "ablations.methods=caa: is not trained in steps; leave it out, or choose among bipo, dpo, reps, sft, yapo$",
         ),
         (transfer_run, "transfer.left_out_methods=[capo]", "transfer.left_out_methods=capo: unknown method"),
         (
