@@ -47,7 +47,7 @@ def test_values_and_gradients(rows: int, key_heads: int, group: int, queries: in
         with torch.no_grad():
             torch.testing.assert_close(attend(module, *tensors, mask, scaling=0.4, softcap=softcap)[0], out)
     for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours, theirs, rtol=5e-4, atol=5e-4)  # gradients of opposite sign cancel in float32
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
