@@ -78,7 +78,7 @@ def step(
     pairs = len(batch.reference)
     member = (batch.owner.reshape(-1, 1) == torch.arange(2 * pairs, device=u.device)).float()
     summed = (log_probs.reshape(1, -1) @ member).view(pairs, 2)
-    found = PairLogProbs(summed, batch.reference, batch.lengths)
+    found = PairLogProbs(summed, batch.reference, member.sum(dim=0).view(pairs, 2))
     loss = objective(found, batch.signs[batch.pair_vector])
     share = (batch.pair_vector[:, None] == torch.arange(len(u), device=u.device)).float()
     share = share / share.sum(dim=0)

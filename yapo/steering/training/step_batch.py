@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from yapo.steering.activations import ActivationStore
-from yapo.steering.objective import answer_lengths
 from yapo.steering.pair_batch import PairBatch
 from yapo.steering.sparse_codes import FixedCodes, SparseCodes
 
@@ -46,7 +45,6 @@ class StepBatch:
         targets: the one or two tokens that it predicts, ``[N, 2]``.
         owner: which log-probability each adds to: ``2 * pair`` (chosen), ``2 * pair + 1`` (rejected), or ``2 * B``: none.
         reference: unsteered log-probabilities, ``[B, 2]``.
-        lengths: tokens of chosen and rejected, ``[B, 2]``.
         pair_vector: which vector a pair belongs to, ``[B]``.
         signs: d of each vector, ``[V]``.
         scale: what multiplies each vector, d included, ``[V]``.
@@ -68,7 +66,6 @@ class StepBatch:
     targets: Tensor
     owner: Tensor
     reference: Tensor
-    lengths: Tensor
     pair_vector: Tensor
     signs: Tensor
     scale: Tensor
@@ -140,7 +137,7 @@ def build_step_batch(
     signs = torch.tensor([part.d for part in work], dtype=torch.float32)
     scale = signs * torch.tensor([part.multiplier for part in work])
     place = (hidden, live, vector, batch.positions, batch.allowed, read)
-    decided = (store.reference[rows], answer_lengths(store, rows), of_pair, signs, scale)
+    decided = (store.reference[rows], of_pair, signs, scale)
     return StepBatch(*(*place, *entries, *predicting, *decided))
 
 
