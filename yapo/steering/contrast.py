@@ -7,8 +7,8 @@ is the option's number, the place CAA (arXiv 2312.06681) reads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +18,27 @@ from yapo.steering.activations import ActivationStore
 from yapo.steering.method import FitInputs
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.training.train_sets import TrainSet
+from yapo.steering.vector import TrainedVector
 
 Contrast = Literal["answer", "prompt"]
+
+
+def contrast_vectors(
+    inputs: FitInputs, contrast: Contrast, find: Callable[[Tensor, Tensor], Tensor], **decided: Any
+) -> dict[str, TrainedVector]:
+    """Return the vector of each set that a closed form finds, as one epoch, ``[1, width]``.
+
+    Args:
+        inputs: of the method.
+        contrast: where the residual stream is read.
+        find: takes the states of the positive and of the negative side in float32, each ``[n, d_model]``, and returns the vector.
+        decided: see ``FitInputs.vector``.
+    """
+    vectors = {}
+    for part in inputs.sets:
+        positive, negative = contrast_states(inputs, part, contrast)
+        vectors[part.name] = inputs.vector(part, find(positive.float(), negative.float())[None], **decided)
+    return vectors
 
 
 def contrast_states(inputs: FitInputs, part: TrainSet, contrast: Contrast) -> tuple[Tensor, Tensor]:

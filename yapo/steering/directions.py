@@ -13,12 +13,9 @@ def first_component(rows: Tensor) -> Tensor:
 
     Its sign is arbitrary. Rows to be centred are centred by the caller.
     """
-    # The eigenvectors of the smaller of the two products: n is often far below d.
-    wide = rows.double()
-    tall = len(wide) >= wide.shape[1]
-    vectors: Tensor = torch.linalg.eigh(wide.T @ wide if tall else wide @ wide.T).eigenvectors
-    direction = vectors[:, -1] if tall else wide.T @ vectors[:, -1]
-    return torch.nn.functional.normalize(direction, dim=0).to(rows.dtype)
+    _, _, axes = torch.linalg.svd(rows.double(), full_matrices=False)
+    first: Tensor = axes[0]
+    return first.to(rows.dtype)
 
 
 def along_separation(direction: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yapo.steering.contrast import Contrast, contrast_states
+from yapo.steering.contrast import Contrast, contrast_vectors
 from yapo.steering.method import FitInputs, read_options
 from yapo.steering.spaces import DENSE
 from yapo.steering.vector import TrainedVector
@@ -25,12 +25,8 @@ class CAA:
 
     def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
         """Return ``[1, d_model]`` for each set."""
-        options, vectors = read_options(Options, inputs.options), {}
-        for part in inputs.sets:
-            positive, negative = contrast_states(inputs, part, options.contrast)
-            difference = positive.float().mean(dim=0) - negative.float().mean(dim=0)
-            vectors[part.name] = inputs.vector(part, difference[None])
-        return vectors
+        contrast = read_options(Options, inputs.options).contrast
+        return contrast_vectors(inputs, contrast, lambda positive, negative: positive.mean(dim=0) - negative.mean(dim=0))
 
 
 METHOD = CAA()

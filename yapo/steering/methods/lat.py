@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from yapo.steering.contrast import Contrast, contrast_states
+from yapo.steering.contrast import Contrast, contrast_vectors
 from yapo.steering.directions import along_separation, first_component
 from yapo.steering.method import FitInputs, read_options
 from yapo.steering.spaces import DENSE
@@ -33,13 +33,12 @@ class LAT:
 
     def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
         """Return ``[1, d_model]`` for each set."""
-        options, vectors = read_options(Options, inputs.options), {}
-        for part in inputs.sets:
-            positive, negative = (side.float() for side in contrast_states(inputs, part, options.contrast))
+
+        def find(positive: Tensor, negative: Tensor) -> Tensor:
             differences = random_differences(torch.cat([positive, negative]), inputs.train.seed)
-            direction = first_component(differences - differences.mean(dim=0))
-            vectors[part.name] = inputs.vector(part, along_separation(direction, positive, negative)[None])
-        return vectors
+            return along_separation(first_component(differences - differences.mean(dim=0)), positive, negative)
+
+        return contrast_vectors(inputs, read_options(Options, inputs.options).contrast, find)
 
 
 def random_differences(states: Tensor, seed: int) -> Tensor:

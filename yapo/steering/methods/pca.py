@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from yapo.steering.contrast import Contrast, contrast_states
+from yapo.steering.contrast import Contrast, contrast_vectors
 from yapo.steering.directions import along_separation, first_component
 from yapo.steering.method import FitInputs, read_options
 from yapo.steering.spaces import DENSE
@@ -43,12 +43,12 @@ class PCA:
 
     def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
         """Return ``[1, d_model]`` for each set."""
-        options, vectors = read_options(Options, inputs.options), {}
-        for part in inputs.sets:
-            positive, negative = (side.float() for side in contrast_states(inputs, part, options.contrast))
-            direction = first_component(centered(positive, negative, options.center))
-            vectors[part.name] = inputs.vector(part, along_separation(direction, positive, negative)[None])
-        return vectors
+        options = read_options(Options, inputs.options)
+
+        def find(positive: Tensor, negative: Tensor) -> Tensor:
+            return along_separation(first_component(centered(positive, negative, options.center)), positive, negative)
+
+        return contrast_vectors(inputs, options.contrast, find)
 
 
 def centered(positive: Tensor, negative: Tensor, center: Center) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from yapo.checks import require
-from yapo.steering.contrast import Contrast, contrast_states
+from yapo.steering.contrast import Contrast, contrast_vectors
 from yapo.steering.interventions import Threshold
 from yapo.steering.method import FitInputs, read_options
 from yapo.steering.spaces import SPARSE
@@ -41,13 +41,12 @@ class SAS:
 
     def fit(self, inputs: FitInputs) -> dict[str, TrainedVector]:
         """Return ``[1, d_sae]`` for each set."""
-        options, vectors = read_options(Options, inputs.options), {}
-        for part in inputs.sets:
-            states = contrast_states(inputs, part, options.contrast)
-            positive, negative = (inputs.sae.encode(side) for side in states)
-            vector = sas_vector(positive, negative, options.tau)
-            vectors[part.name] = inputs.vector(part, vector[None], threshold=options.threshold)
-        return vectors
+        options, encode = read_options(Options, inputs.options), inputs.sae.encode
+
+        def find(positive: Tensor, negative: Tensor) -> Tensor:
+            return sas_vector(encode(positive), encode(negative), options.tau)
+
+        return contrast_vectors(inputs, options.contrast, find, threshold=options.threshold)
 
 
 def sas_vector(positive: Tensor, negative: Tensor, tau: float) -> Tensor:
