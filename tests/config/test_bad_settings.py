@@ -25,6 +25,7 @@ from yapo.config.evaluation import LikelihoodConfig
 from yapo.errors import YapoError
 from yapo.stages.app import run
 
+METHODS = "bipo, caa, dpo, dspa, imported, lat, pca, probe, reps, sas, sft, yapo"
 UNKNOWN = [
     (["train.lrr=1"], "no setting is called 'train.lrr'; did you mean train.lr?"),
     (["methd=yapo"], "no setting is called 'methd'; did you mean method?"),
@@ -36,15 +37,15 @@ UNKNOWN = [
     (["experiment=embeded"], "experiment=embeded: unknown experiment; did you mean embedded? choose among embedded"),
     (
         ["method=yappo"],
-        "method=yappo: unknown method; did you mean yapo? choose among bipo, caa, dpo, dspa",
+        f"method=yappo: unknown method; did you mean yapo? choose among {METHODS}",
     ),
     (
         ["methods=[caa,yappo]"],
-        "methods=yappo: unknown method; did you mean yapo? choose among bipo, caa, dpo, dspa",
+        f"methods=yappo: unknown method; did you mean yapo? choose among {METHODS}",
     ),
     (
         ["method.name=foo"],
-        "method.name=foo: unknown method; choose among bipo, caa, dpo, dspa",
+        f"method.name=foo: unknown method; choose among {METHODS}",
     ),
     (["learning_rate.yappo=1"], "no setting is called 'learning_rate.yappo'; did you mean learning_rate.yapo?"),
     (["model=tinny"], "model=tinny: unknown model; did you mean tiny? choose among"),

@@ -21,7 +21,7 @@ CHOICES = [(group, name) for group in groups() for name in group_options(group)]
 def test_defaults_are_the_embedded_study() -> None:
     config = compose([])
     assert (config.experiment, config.folder) == ("embedded", Path("results/embedded"))
-    assert set(config.methods) < set(group_options("method"))
+    assert sorted([*config.methods, "dpo", "imported", "lat", "pca", "probe", "reps", "sft"]) == group_options("method")
     assert config.model.path == "world/model"
     assert isinstance(config, Config)
 

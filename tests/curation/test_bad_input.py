@@ -28,6 +28,8 @@ GOOD = "breakfast-1,Hindi,breakfast,{country} लोग आम तौर पर 
         ("seeds.yaml", "questions: 3\n", ["seeds.yaml: holds", "write a list of questions"]),
         ("seeds.yaml", "- {id: a, language: Hindi\n", ["seeds.yaml: cannot be read as YAML"]),
         ("seeds.yaml", "- !!python/object/apply:os.system [ls]\n", ["seeds.yaml: cannot be read as YAML"]),
+        ("seeds.yaml", "- {id: a, text: one, text: two}\n", ["seeds.yaml: cannot be read as YAML", "'text' is given twice"]),
+        ("seeds.yaml", "- {id: !!timestamp x}\n", ["seeds.yaml: cannot be read as YAML"]),
         ("seeds.txt", GOOD, ["seeds.txt: has another ending; name a file that ends in .csv"]),
         ("seeds.csv", "id,language,topic\na,Hindi,lunch\n", ["question 1: has no text"]),
         ("seeds.csv", HEAD + GOOD + "a,Hindi,lunch,Eat?\n", ["question 2", "'Eat?' has 0 slots", "write {country} once"]),

@@ -44,7 +44,7 @@ def test_messages_have_the_roles_that_the_template_takes() -> None:
 
 
 def test_a_text_that_is_no_chat_has_one_bos() -> None:
-    """Where the tokenizer puts one before a text, and the text may have it already."""
+    """Put the first token before a text once, also where the text has it already."""
     made = make(KINDS["mistral"])
     bos = made.bos_token_id
     made.backend_tokenizer.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", bos)])

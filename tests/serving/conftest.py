@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 import httpx2
 import pytest
@@ -15,6 +13,7 @@ from openai import OpenAI
 import yapo
 from tests.api.conftest import MODEL, SAE_FOLDER, frame
 from tests.cli.conftest import dense, sparse
+from tests.web_server import in_thread
 from yapo.api.models import opened_model
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import load_sae
@@ -48,18 +47,12 @@ def vectors(assistant: LanguageModel, dense: Path, sparse: Path) -> Vectors:
 @contextmanager
 def running(service: Service, key: str | None = None, hosts: tuple[str, ...] = (), most: int = 8) -> Iterator[str]:
     """Give the address of a server that runs in a thread."""
-    with bound_socket("127.0.0.1", 0) as opened, Engine(service.lm, most) as engine:
-        server = server_of(Application(service, engine).asgi(key, hosts))
-        thread = Thread(target=server.run, kwargs={"sockets": [opened]})
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive()
-                time.sleep(0.01)
-            yield f"http://127.0.0.1:{port_of(opened)}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with (
+        bound_socket("127.0.0.1", 0) as opened,
+        Engine(service.lm, most) as engine,
+        in_thread(server_of(Application(service, engine).asgi(key, hosts)), [opened]),
+    ):
+        yield f"http://127.0.0.1:{port_of(opened)}"
 
 
 @pytest.fixture(scope="session")

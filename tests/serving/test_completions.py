@@ -40,7 +40,7 @@ def test_prompts_of_every_form(client: OpenAI, sparse: Path) -> None:
 
 
 def test_a_continuation_keeps_its_space(client: OpenAI) -> None:
-    """What follows "I would rather" is a word of its own."""
+    """Keep the space before a word that follows the prompt."""
     (choice,) = complete(client, "I would rather", max_tokens=1, echo=True).choices
     assert choice.text.startswith("I would rather ")
     assert choice.finish_reason == "length"

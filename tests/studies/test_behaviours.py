@@ -239,7 +239,8 @@ def test_the_finding_gives_every_range_and_the_unsteered_grade(cells: pd.DataFra
 
 def test_the_figure_has_a_column_per_behaviour(cells: pd.DataFrame) -> None:
     figure = behaviours_figure(cells)
-    assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes[:2]] == ["Jailbreak", "Wealth-seeking"]
+    titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
+    assert titles == ["Jailbreak", "Wealth-seeking", "", ""]
 
 
 SHIPPED = ROOT / "world" / "behaviours" / "jailbreak"

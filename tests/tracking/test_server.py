@@ -2,11 +2,9 @@
 
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import uvicorn
@@ -14,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from tests.tracking.study_files import curve, hashes, step_row, write_curve
+from tests.web_server import in_thread
 from yapo.errors import YapoError
 from yapo.tracking import Server, Tracker
 from yapo.tracking.__main__ import ingest
@@ -32,16 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
         from mlflow.server.fastapi_app import create_fastapi_app
 
         running = uvicorn.Server(uvicorn.Config(create_fastapi_app(), port=0, log_config=None))
-        thread = Thread(target=running.run)
-        thread.start()
-        try:
-            while not running.started:
-                assert thread.is_alive()
-                time.sleep(0.05)
+        with in_thread(running):
             yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-        finally:
-            running.should_exit = True
-            thread.join()
 
 
 def test_two_ingests_at_once_show_a_study_once(

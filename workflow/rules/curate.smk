@@ -1,5 +1,9 @@
 """Curation: a benchmark from seed questions. A DAG of its own, which no study waits for."""
 
+from typing import get_args
+
+from yapo.config.curation import Step
+
 
 rule curate_answers:
     input:
@@ -103,13 +107,7 @@ rule curate_variants:
         "python -m yapo.warm -m yapo.stages.curation.variants {params.settings} > {log:q} 2>&1"
 
 
-CURATION_DROPPED = [
-    rules.curate_answers.output.dropped,
-    rules.curate_existence.output.dropped,
-    rules.curate_choices.output.dropped,
-    rules.curate_duplicates.output.dropped,
-    rules.curate_variants.output.dropped,
-]
+CURATION_DROPPED = [CURATION.dropped(step) for step in get_args(Step)]
 
 
 rule curate_package:

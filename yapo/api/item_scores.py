@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from yapo.api.scores import ConditionName, Measure, Scored
+from yapo.api.scores import CONDITIONS, ConditionName, Measure, Scored
 from yapo.checks import Task
 from yapo.config.evaluation import LikelihoodConfig, McqWay
 from yapo.data.prompts import PromptFormat
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 BATCH = 16  # prompts of one forward pass
 PROMPTS = PromptFormat()
-CONDITIONS: tuple[ConditionName, ...] = ("unsteered", "steered", "random")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def score_items(
     scores, unread = dict[ConditionName, list[float]](), dict[ConditionName, int]()
     for name, answers in zip(CONDITIONS, written, strict=True):
         scores[name], unread[name] = _scores(items, answers, measure, how.judge)
-    return Scored(measure, scores, unread, list(items["question_id"]), moved / _mean_norm(residual))
+    return Scored(measure, scores, unread, list(items["question_id"]), moved / residual.mean_norm)
 
 
 def _scores(items: pd.DataFrame, answers: Sequence[str], measure: Measure, judge: Judge | None) -> tuple[list[float], int]:
@@ -89,9 +88,3 @@ def _scores(items: pd.DataFrame, answers: Sequence[str], measure: Measure, judge
 
     grades = [judgement.score for judgement in judge.judge(judge_requests(items, answers))]
     return [nan if grade is None else float(grade) for grade in grades], grades.count(None)
-
-
-def _mean_norm(residual: Residual) -> float:
-    """Return the mean norm of the states but for each prompt's first token."""
-    steered = residual.real & (residual.positions > 0)
-    return float(residual.hidden[steered].float().norm(dim=-1).mean())

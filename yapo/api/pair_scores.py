@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import torch
 
-from yapo.api.scores import ConditionName, Scored
+from yapo.api.scores import CONDITIONS, ConditionName, Scored
 from yapo.data.text import text_key
 from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import random_control
 from yapo.models.language_model import LanguageModel
 from yapo.steering.activations import build_store, silent_sae
-from yapo.steering.objective import steered_log_probs
+from yapo.steering.objective import answer_lengths, steered_log_probs
 from yapo.steering.prepare import token_pairs
 
 BATCH = 16  # pairs of one forward pass
@@ -45,16 +45,15 @@ def score_pairs(lm: LanguageModel, pairs: pd.DataFrame, layer: int, steered: Con
     mean_moved = sum(moved) / len(moved)
     control = random_control([mean_moved], lm.d_model, seed)
     assert control.intervention is not None and control.u is not None
-    log_probs = {
-        "unsteered": store.reference,
-        "steered": steered_log_probs(lm, edit, store, every, u, BATCH),
-        "random": steered_log_probs(lm, control.intervention, store, every, control.u, BATCH),
-    }
-    lengths = torch.tensor([[len(pair.chosen), len(pair.rejected)] for pair in store.pairs])
+    log_probs = [
+        store.reference,
+        steered_log_probs(lm, edit, store, every, u, BATCH),
+        steered_log_probs(lm, control.intervention, store, every, control.u, BATCH),
+    ]
+    lengths = answer_lengths(store, every)
     scores: dict[ConditionName, list[float]] = {}
-    names: tuple[ConditionName, ...] = ("unsteered", "steered", "random")
-    for name in names:
-        by_token = log_probs[name] / lengths
+    for name, found in zip(CONDITIONS, log_probs, strict=True):
+        by_token = found / lengths
         scores[name] = (by_token[:, 0] > by_token[:, 1]).float().tolist()
     clusters = [text_key(prompt) for prompt in rows["prompt"]]
     return Scored("preference", scores, {}, clusters, mean_moved / store.mean_norm)

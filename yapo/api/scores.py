@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from yapo.evaluation.bootstrap import intervals, resampled_means
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 ConditionName = Literal["unsteered", "steered", "random"]
+CONDITIONS: tuple[ConditionName, ...] = get_args(ConditionName)
 Measure = Literal["preference", "choice", "containment", "judge"]
 TOP: dict[Measure, float] = {"preference": 1.0, "choice": 1.0, "containment": 1.0, "judge": 10.0}
 

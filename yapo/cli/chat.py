@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yapo.checks import Dtype
+from yapo.cli.options import Device, Model, NumberType, Saes
 from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
@@ -28,15 +28,13 @@ HELP = """\
 
 
 def chat(
-    model: Annotated[str, typer.Option(help="Folder in Hugging Face format, or name on the hub.")],
+    model: Model,
     vector: Annotated[list[Path] | None, typer.Option(help="A vector's file; several steer together.")] = None,
     multiplier: Annotated[list[float] | None, typer.Option("--multiplier", "-m", help="Of all vectors or of each.")] = None,
-    sae: Annotated[
-        list[Path] | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")
-    ] = None,
+    sae: Saes = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
-    dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    dtype: NumberType = "float32",
+    device: Device = None,
 ) -> None:
     """Talk to a steered model; /help lists what can be changed on the way.
 

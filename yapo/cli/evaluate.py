@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from yapo.checks import Dtype
+from yapo.cli.options import Device, Model, NumberType, Sae
 from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
@@ -23,7 +23,7 @@ JudgeName = Literal["offline", "openai", "local"]
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="Folder in Hugging Face format, or name on the hub.")],
+    model: Model,
     vector: Annotated[Path, typer.Option(help="A vector's file.")],
     data: Annotated[
         Path,
@@ -33,7 +33,7 @@ def evaluate(
         ),
     ],
     multiplier: Annotated[float | None, typer.Option("--multiplier", "-m", help="The header's if none.")] = None,
-    sae: Annotated[Path | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")] = None,
+    sae: Sae = None,
     mcq: Annotated[
         Way, typer.Option(help="Multiple choice: the likeliest option, or the number written in a box.")
     ] = "likelihood",
@@ -47,8 +47,8 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer that is written.")] = 48,
     seed: Annotated[int, typer.Option(min=0, help="Of the random control and of the intervals.")] = 0,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object a condition.")] = False,
-    dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    dtype: NumberType = "float32",
+    device: Device = None,
 ) -> None:
     """Print scores unsteered, steered, and under a random direction that moves the states as far, with 95 % intervals.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from yapo.checks import Dtype
+from yapo.cli.options import Device, NumberType, Plain
 from yapo.cli.terminal import show_warnings
 from yapo.errors import YapoError
 
@@ -24,9 +24,9 @@ def export(
     prompts: Annotated[Path | None, typer.Option(help="Texts to measure on, one a line; built-in ones by default.")] = None,
     sae: Annotated[Path | None, typer.Option(help="Autoencoder of a sparse vector, where its header's is not there.")] = None,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Write a file that its tool unpickles (lm-eval).")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Raw prompts, for a model without a chat template.")] = False,
-    dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    plain: Plain = False,
+    dtype: NumberType = "float32",
+    device: Device = None,
 ) -> None:
     """Write λ·v for another tool, and say what is lost, as measured on prompts. Nothing is uploaded.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yapo.cli.options import Sae
 from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
@@ -38,7 +39,7 @@ Tokens: those whose logits the direction raises most.</p>
 def inspect(
     vector: Annotated[Path, typer.Argument(help="A vector's file.")],
     model: Annotated[str | None, typer.Option(help="Its model, for the tokens that it writes.")] = None,
-    sae: Annotated[Path | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")] = None,
+    sae: Sae = None,
     top: Annotated[int, typer.Option(min=1, help="Features shown.")] = 10,
     html: Annotated[Path | None, typer.Option(help="Also write a page with a picture.")] = None,
     json_text: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

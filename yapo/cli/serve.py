@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from yapo.checks import Dtype
 from yapo.cli.interruption import Interruption
+from yapo.cli.options import Device, Model, NumberType, Plain, Saes
 from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError, require_extra
 
@@ -20,23 +20,21 @@ _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)", re.DOTALL)
 
 
 def serve(
-    model: Annotated[str, typer.Option(help="Folder in Hugging Face format, or name on the hub.")],
+    model: Model,
     vector: Annotated[
         list[str] | None, typer.Option(help="NAME=FILE; requests choose by name, and the first steers where they do not.")
     ] = None,
     multiplier: Annotated[
         float | None, typer.Option("--multiplier", "-m", help="Where a request names none; the header's if none.")
     ] = None,
-    sae: Annotated[
-        list[Path] | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")
-    ] = None,
+    sae: Saes = None,
     host: Annotated[str, typer.Option(help="Address; another one lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
     max_batch: Annotated[int, typer.Option(min=1, help="Answers decoded together; others wait.")] = 16,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer where a request names no length.")] = 256,
-    plain: Annotated[bool, typer.Option("--plain", help="Raw prompts, for a model without a chat template.")] = False,
-    dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    plain: Plain = False,
+    dtype: NumberType = "float32",
+    device: Device = None,
 ) -> None:
     """Serve a model to OpenAI's clients; every request may be steered in its own way.
 

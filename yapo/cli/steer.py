@@ -10,27 +10,25 @@ from typing import Annotated
 
 import typer
 
-from yapo.checks import Dtype
+from yapo.cli.options import Device, Model, NumberType, Plain, Saes
 from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
 
 def steer(
-    model: Annotated[str, typer.Option(help="Folder in Hugging Face format, or name on the hub.")],
+    model: Model,
     vector: Annotated[list[Path], typer.Option(help="A vector's file; several steer together.")],
     prompts: Annotated[list[str] | None, typer.Argument(help="Prompts; without them --file or standard input.")] = None,
     multiplier: Annotated[
         list[float] | None, typer.Option("--multiplier", "-m", help="Of all vectors or of each; the header's if none.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Text file with a prompt a line.")] = None,
-    sae: Annotated[
-        list[Path] | None, typer.Option(help="Of a sparse vector, where it is not found: path, or RELEASE/ID.")
-    ] = None,
+    sae: Saes = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 64,
-    plain: Annotated[bool, typer.Option("--plain", help="Raw prompts, for a model without a chat template.")] = False,
+    plain: Plain = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object a prompt.")] = False,
-    dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    dtype: NumberType = "float32",
+    device: Device = None,
 ) -> None:
     """Print the unsteered and the steered answer to each prompt.
 

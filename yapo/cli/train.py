@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from yapo.checks import Dtype
 from yapo.cli.interruption import Interruption
+from yapo.cli.options import Device, Model, NumberType, Plain
 from yapo.cli.terminal import hide_bars, show_warnings
 from yapo.errors import YapoError
 
@@ -19,7 +19,7 @@ METHODS = Literal["caa", "sas", "bipo", "yapo"]
 
 
 def train(
-    model: Annotated[str, typer.Option(help="Folder in Hugging Face format, or name on the hub.")],
+    model: Model,
     pairs: Annotated[Path, typer.Option(help="csv, json, jsonl or parquet with prompt, chosen and rejected.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The vector's file, ending in .safetensors.")],
     method: Annotated[METHODS, typer.Option(help="caa, sas: mean differences; bipo, yapo: trained.")] = "caa",
@@ -33,9 +33,9 @@ def train(
     validation: Annotated[float, typer.Option(help="Share of the prompts that are held out.")] = 0.25,
     max_prompt_tokens: Annotated[int, typer.Option(help="Pairs with a longer prompt are left out.")] = 2048,
     min_explained_variance: Annotated[float, typer.Option(help="Share of variance that the autoencoder must explain.")] = 0.5,
-    plain: Annotated[bool, typer.Option("--plain", help="Raw prompts, for a model without a chat template.")] = False,
-    dtype: Annotated[Dtype, typer.Option(help="Number type of the model.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")] = None,
+    plain: Plain = False,
+    dtype: NumberType = "float32",
+    device: Device = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Make a steering vector from preference pairs.

@@ -37,7 +37,7 @@ class Pair(NamedTuple):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What identifies the pair."""
+        """Kind, language, questions and countries: no two pairs share all of them."""
         return self[:6]
 
 

@@ -1,4 +1,4 @@
-"""What a generator is asked, and how its reply is read: one answer for each country and a Western control, in one pass."""
+"""Prompts for a generator, and the reading of its replies: one answer for each country and a Western control, in one pass."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ COLUMNS = ("language", "text", "reply", "tokens_input", "tokens_output")
 
 @dataclass(frozen=True)
 class Reply:
-    """What a generator wrote about one question, and the tokens that it took."""
+    """A generator's text about one question, and the tokens that it took."""
 
     text: str
     tokens_input: int = 0

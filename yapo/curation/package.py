@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -37,16 +38,26 @@ def split_items(items: pd.DataFrame, config: SplitConfig, role: Role) -> dict[st
     return {name: joined[joined["split"] == name].drop(columns="split").reset_index(drop=True) for name in SPLITS}
 
 
+@dataclass(frozen=True)
+class Description:
+    """Facts of a data set for its card that its items do not tell.
+
+    Attributes:
+        title: of the card.
+        licence, role: of the data set.
+        generator: who wrote the answers.
+        funnel: Markdown of what each step dropped.
+    """
+
+    title: str
+    licence: Licence
+    role: Role
+    generator: str
+    funnel: str
+
+
 def write_hub_folder(
-    folder: Path,
-    splits: Mapping[str, pd.DataFrame],
-    languages: Mapping[str, Language],
-    *,
-    title: str,
-    licence: Licence,
-    role: Role,
-    generator: str,
-    funnel: str,
+    folder: Path, splits: Mapping[str, pd.DataFrame], languages: Mapping[str, Language], about: Description
 ) -> None:
     """Write ``data/<split>.parquet`` and ``README.md``; the folder is replaced whole.
 
@@ -54,45 +65,30 @@ def write_hub_folder(
         folder: to be written.
         splits: items by split.
         languages: by name, those of the items at least.
-        title: of the card.
-        licence, role: of the data set.
-        generator: who wrote the answers.
-        funnel: Markdown of what each step dropped.
+        about: what else the card says.
     """
     with scratch_folder(folder.parent) as scratch:
         made = scratch / "hub"
         for name, items in splits.items():
             write_parquet(made / "data" / f"{name}.parquet", items)
-        write_text(made / "README.md", card(splits, languages, title, licence, role, generator, funnel))
+        write_text(made / "README.md", card(splits, languages, about))
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
 
 
-def card(
-    splits: Mapping[str, pd.DataFrame],
-    languages: Mapping[str, Language],
-    title: str,
-    licence: Licence,
-    role: Role,
-    generator: str,
-    funnel: str,
-) -> str:
+def card(splits: Mapping[str, pd.DataFrame], languages: Mapping[str, Language], about: Description) -> str:
     """Return the card: a YAML header that the hub reads, and what the data set is."""
     items = pd.concat(splits.values(), ignore_index=True)
     names = list(dict.fromkeys(items["language"]))
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)  # also a YAML text
     return environment.from_string(CARD.read_text(encoding="utf-8")).render(
-        title=title,
+        **vars(about),
         codes=[languages[name].code for name in names],
-        hub_licence=_OTHER.get(licence, licence),
-        licence=licence,
-        role=role,
+        hub_licence=_OTHER.get(about.licence, about.licence),
         size=next((size for most, size in _SIZES if len(items) < most), "n>1M"),
         splits={name: len(part) for name, part in splits.items()},
         questions=items["question_id"].nunique(),
         items=len(items),
         countries={name: sorted(set(items.loc[items["language"] == name, "country"])) for name in names},
-        generator=generator,
-        funnel=funnel,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from yapo.curation.places import Language
-from yapo.data.atlas import read_yaml
+from yapo.data.atlas import YamlLoader, read_yaml
 from yapo.data.records import read_records
 from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError, unknown
@@ -106,10 +106,10 @@ def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _yaml_list(path: Path) -> list[dict[str, Any]]:
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=YamlLoader)
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; correct curation.seeds") from None
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, yaml.YAMLError, RecursionError) as error:
         raise YapoError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}); correct it there") from None
     if value is None:
         return []

@@ -60,8 +60,16 @@ class Residual:
         tokens = live.clone()
         if edit.answers_only:
             tokens[:, :-1] = False
-        share = edit.displacement(there.hidden, u, tokens, context) / float(there.hidden[live].float().norm(dim=-1).mean())
-        return share * float(self.hidden[live].float().norm(dim=-1).mean())
+        return edit.displacement(there.hidden, u, tokens, context) / there._norm(live) * self._norm(live)
+
+    @property
+    def mean_norm(self) -> float:
+        """Mean norm of the states but for each prompt's first token."""
+        return self._norm(self.real & (self.positions > 0))
+
+    def _norm(self, tokens: Tensor) -> float:
+        """Return the mean norm of the states of some tokens."""
+        return float(self.hidden[tokens].float().norm(dim=-1).mean())
 
     def _at(self, layer: int) -> Residual:
         masks = self.lm.masks(causal(self.real)[1], self.positions, self.positions)

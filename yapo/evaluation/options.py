@@ -44,13 +44,10 @@ class OptionAnswers:
     def of(
         cls, items: pd.DataFrame, prompts: PromptFormat, tokenizer: ChatTokenizer, settings: LikelihoodConfig
     ) -> OptionAnswers:
-        """Return the options of items, written as boxed answers; see ``LikelihoodConfig``.
-
-        The token that ends the turn does not count, as in lm-eval.
-        """
+        """Return the options of items, written as boxed answers; see ``LikelihoodConfig``."""
         compared, texts = (prompts.answers(task, items) for task in (settings.form, "mcq"))
         questions = [
-            TokenOptions(tokenizer.prompt(prompt), tuple(tokenizer.response(answer)[:-1] for answer in answers))
+            token_options(tokenizer, prompt, answers)
             for prompt, answers in zip(prompts.prompts(settings.form, items), compared, strict=True)
         ]
         return cls(questions, [[_LENGTHS[settings.metric](answer) for answer in answers] for answers in compared], texts)
@@ -76,6 +73,11 @@ class OptionAnswers:
     def key(self) -> list[object]:
         """All that decides a choice, but for the model and the condition."""
         return [[[question.prompt, *question.answers] for question in self.questions], self.lengths, self.texts]
+
+
+def token_options(tokenizer: ChatTokenizer, prompt: str, answers: Sequence[str]) -> TokenOptions:
+    """Return the tokens of a question and its answers; that which ends the turn does not count, as in lm-eval."""
+    return TokenOptions(tokenizer.prompt(prompt), tuple(tokenizer.response(answer)[:-1] for answer in answers))
 
 
 def chosen_texts(items: pd.DataFrame, completions: Sequence[str]) -> list[str]:

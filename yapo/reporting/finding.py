@@ -14,8 +14,8 @@ from yapo.files import read_json, write_json
 from yapo.reporting import numbers
 from yapo.reporting.names import label
 
-_TErender_blocksT = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-_TErender_blocksT.filters |= {
+_ENVIRONMENT = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_ENVIRONMENT.filters |= {
     "number": numbers.number,
     "change": numbers.change,
     "short": numbers.short,
@@ -95,7 +95,7 @@ def render_blocks(path: Path, **values: Any) -> dict[str, str]:
 
     A value that the template names and that is not given is an error. Nothing is escaped.
     """
-    template = _TErender_blocksT.from_string(path.read_text(encoding="utf-8"))
+    template = _ENVIRONMENT.from_string(path.read_text(encoding="utf-8"))
     context = template.new_context(values)
     texts = {name: "".join(block(context)) for name, block in template.blocks.items()}
     return {name: "\n".join(line.strip() for line in text.splitlines() if line.strip()) for name, text in texts.items()}

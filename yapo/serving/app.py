@@ -31,7 +31,7 @@ LARGEST_BODY = 4 * 2**20  # bytes
 
 
 class Application:
-    """What the endpoints do.
+    """Answers the requests of all endpoints.
 
     Args:
         service: the model and its vectors.

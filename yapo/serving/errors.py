@@ -1,4 +1,4 @@
-"""What a client is told of a request that cannot be answered, in the form that OpenAI's clients read."""
+"""Errors of requests that cannot be answered, in the form that OpenAI's clients read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before the endpoints: who may ask, by which name, and how much."""
+"""Checks before the endpoints: API key, Host header, content type and size of a request."""
 
 from __future__ import annotations
 

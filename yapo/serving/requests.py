@@ -1,4 +1,4 @@
-"""What a request asks for: prompts as token ids, what steers their answers, and how these are decoded."""
+"""Requests, read and checked: prompts as token ids, vectors with multipliers, and decoding options."""
 
 from __future__ import annotations
 

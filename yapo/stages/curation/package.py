@@ -5,7 +5,7 @@ from __future__ import annotations
 from yapo.config import Config
 from yapo.curation.funnel import funnel_text
 from yapo.curation.items import make_items
-from yapo.curation.package import split_items, write_hub_folder
+from yapo.curation.package import Description, split_items, write_hub_folder
 from yapo.curation.report import size_tables
 from yapo.data.schema import check_items, write_items
 from yapo.files import read_json
@@ -24,16 +24,9 @@ def main(config: Config) -> None:
     items = check_items(make_items(candidates), paths.items)
     splits = split_items(items, config.split, settings.role)
     write_items(paths.items, items)
-    write_hub_folder(
-        paths.hub,
-        splits,
-        read_languages(config),
-        title=settings.title,
-        licence=settings.licence,
-        role=settings.role,
-        generator=str(read_json(paths.generation)["generator"]),
-        funnel=funnel_text(candidates, read_dropped(config)),
-    )
+    generator, funnel = str(read_json(paths.generation)["generator"]), funnel_text(candidates, read_dropped(config))
+    about = Description(settings.title, settings.licence, settings.role, generator, funnel)
+    write_hub_folder(paths.hub, splits, read_languages(config), about)
     write_tables(size_tables(items), paths.tables)
 
 

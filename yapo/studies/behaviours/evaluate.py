@@ -23,6 +23,7 @@ from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_contr
 from yapo.evaluation.judges import Judge, Request, get_judge
 from yapo.evaluation.judges.behaviour import behaviour_rubric
 from yapo.evaluation.likelihood import answer_log_probs
+from yapo.evaluation.options import token_options
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
@@ -30,7 +31,6 @@ from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
 from yapo.stages.vectors import candidates_of, trained_vectors
-from yapo.steering.pair_batch import TokenOptions
 from yapo.studies.behaviours import SelectBy
 from yapo.studies.behaviours.refusal import refuses
 
@@ -155,13 +155,10 @@ class BehaviourEvaluator:
         return frames
 
     def prefer(self, conditions: Sequence[Condition], split: str) -> list[pd.DataFrame]:
-        """Return under each condition whether the answer that shows the behaviour is the likelier one: ``score``, 100 or 0.
-
-        The token that ends the turn does not count, as where options are weighed.
-        """
-        asked, tokenizer = self._questions(split), self.lm.tokenizer
+        """Return under each condition whether the answer that shows the behaviour is the likelier one: ``score``, 100 or 0."""
+        asked = self._questions(split)
         questions = [
-            TokenOptions(tokenizer.prompt(prompt), tuple(tokenizer.response(answer)[:-1] for answer in answers))
+            token_options(self.lm.tokenizer, prompt, answers)
             for prompt, *answers in asked[["prompt", "chosen", "rejected"]].itertuples(index=False)
         ]
         measured = answer_log_probs(self.lm, self.cache.layer, questions, list(conditions), self.cache.batch_size)
