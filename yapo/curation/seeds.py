@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from yapo.curation.places import Language
-from yapo.data.atlas import YamlLoader, read_yaml
+from yapo.data.atlas import SafeYamlLoader, read_yaml
 from yapo.data.records import read_records
 from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError, unknown
@@ -106,7 +106,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _yaml_list(path: Path) -> list[dict[str, Any]]:
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=YamlLoader)
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeYamlLoader)
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; correct curation.seeds") from None
     except (OSError, ValueError, AttributeError, yaml.YAMLError, RecursionError) as error:

@@ -76,11 +76,11 @@ def load_atlas(folder: Path = ATLAS_DIR) -> dict[str, Language]:
     return languages
 
 
-class YamlLoader(yaml.CSafeLoader):
+class SafeYamlLoader(yaml.CSafeLoader):
     """Refuses a key that is given twice, of which YAML would keep the last without a word."""
 
 
-def _once(loader: YamlLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _once(loader: SafeYamlLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
     twice = [key for key, count in keys.items() if count > 1]
     if twice:
@@ -88,7 +88,7 @@ def _once(loader: YamlLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
-YamlLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _once)
+SafeYamlLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _once)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         YapoError: no such file, not valid YAML, a key that is given twice, or something else than keys with values.
     """
     try:
-        return _mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=YamlLoader))
+        return _mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=SafeYamlLoader))
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; copy its whole folder") from None
     except OSError as error:
