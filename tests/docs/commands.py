@@ -14,7 +14,7 @@ from yapo.cli.app import COMMANDS
 from yapo.config.compose import compose
 from yapo.config.conf_files import ROOT
 from yapo.dag.command_line import check_targets
-from yapo.dag.options import read_options
+from yapo.dag.options import TARGETS, read_options
 from yapo.dag.scope import countries_of
 from yapo.data.sources import known_countries
 
@@ -37,10 +37,10 @@ def check(command: str) -> None:
     elif words[:1] == ["snakemake"]:
         _check_snakemake(words[1:])
     elif words[:1] == ["yapo"]:
-        _known("command of yapo", words[1:2], COMMANDS)
+        _known("command of yapo", [word for word in words[1:2] if not word.startswith("-")], COMMANDS)
     elif words[:1] == ["python"] and words[1].endswith(".py"):
         _known("script", words[1:2], [str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarks/*.py")])
-    elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] in ("yapo", "benchmarks", "tests"):
+    elif words[:2] == ["python", "-m"] and words[2:] and words[2].partition(".")[0] in ("yapo", "benchmarks", "tests"):
         if importlib.util.find_spec(words[2]) is None:
             raise ValueError(f"no module {words[2]}")
         if words[2].startswith("yapo.stages."):
@@ -56,7 +56,8 @@ def _check_snakemake(words: list[str]) -> None:
     for method in options.method_overrides:
         compose([*options.overrides, *options.of_method(method)])
     targets = [*arguments.targets, *(arguments.forcerun or []), options.study]
-    if config.data.source == "deep_culture_lense":  # the countries of the hub's data are not known here
+    # the countries of the hub's data, of a reader's own file, and of what another command makes are not known here
+    if config.data.source == "deep_culture_lense" or not Path(config.data.path).exists():
         countries = [target for target in targets if target.startswith("country_")]
     else:
         countries = [f"country_{country}" for country in countries_of(config, known_countries(config.data))]
@@ -65,8 +66,9 @@ def _check_snakemake(words: list[str]) -> None:
 
 @cache
 def _rules() -> list[str]:
-    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk"))
-    return re.findall(r"^rule (\w+):", text, re.MULTILINE)
+    files = [*(ROOT / "workflow/rules").glob("*.smk"), *(ROOT / "yapo/studies").glob("*/rules.smk")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    return [*TARGETS, *re.findall(r"^rule (\w+):", text, re.MULTILINE)]
 
 
 @cache
@@ -76,7 +78,7 @@ def _parser():  # type: ignore[no-untyped-def]  # Snakemake has no types
 
 @cache
 def _make_targets() -> list[str]:
-    return re.findall(r"^([a-z-]+):", Path(ROOT / "Makefile").read_text(), re.M)
+    return re.findall(r"^([a-z0-9-]+):", Path(ROOT / "Makefile").read_text(), re.M)
 
 
 def _known(what: str, names: object, known: object) -> None:
