@@ -14,6 +14,7 @@ from yapo.config import Config
 from yapo.config.compose import compose, plain
 from yapo.config.conf_files import CONF, group_options, groups
 from yapo.data.sources import known_countries
+from yapo.errors import YapoError
 
 CHOICES = [(group, name) for group in groups() for name in group_options(group)]
 
@@ -26,13 +27,46 @@ def test_defaults_are_the_embedded_study() -> None:
     assert isinstance(config, Config)
 
 
-@pytest.mark.parametrize("experiment", ["embedded", "gemma2_2b_published"])
+@pytest.mark.parametrize("experiment", ["embedded", pytest.param("gemma2_2b_published", marks=pytest.mark.slow)])
 def test_the_choice_of_a_method_gives_what_hydra_alone_gives(experiment: str) -> None:
     for name in [*group_options("method"), "yapo"]:
         short = plain(compose([f"experiment={experiment}", f"method={name}"]))
         whole = plain(compose([f"experiment={experiment}", f"method={name}", f"method.name={name}"]))  # not among the short cuts
         assert short == whole
     assert plain(compose([f"experiment={experiment}"]))["method"]["name"] == "yapo"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["results=a b", "countries=[egypt,nepal]", "train.lr=3e-4"],
+        ["experiment=smoke", "model=gemma2_2b", "method=sas", "method.options.tau=0.5", "country=nepal"],
+        ["learning_rate={bipo: 1e-3}", "studies.ablations.seeds=[3]"],
+        [
+            "model.path='a=b, c'",
+            "data.path='quoted \"name\"'",
+            "sae=train",
+            "sae.train.k=8",
+            "discovery.layer=null",
+            "tasks=[mcq]",
+        ],
+        ["train.epochs=2", "train.epochs=3", "selection.multipliers=[1, 2.5]", "data=table", "data.path=x.csv"],
+    ],
+)
+def test_values_set_after_hydra_are_those_that_hydra_sets(overrides: list[str]) -> None:
+    name = next((part.partition("=")[2] for part in overrides if part.startswith("method=")), "yapo")
+    assert plain(compose(overrides)) == plain(compose([*overrides, f"method.name={name}"]))
+
+
+@pytest.mark.parametrize(
+    "override", ["train.lr=1,2", "train.lr=fast", "train.lr=[", "seed=range(1,3)", "train.lr=1e-3,", "tasks=[mcq"]
+)
+def test_mistakes_are_told_as_hydra_tells_them(override: str) -> None:
+    with pytest.raises(YapoError) as short:
+        compose([override])
+    with pytest.raises(YapoError) as whole:
+        compose([override, "method.name=yapo"])
+    assert str(short.value) == str(whole.value)
 
 
 def written(*place: str) -> dict[str, Any]:
