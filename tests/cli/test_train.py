@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,21 +47,23 @@ def test_an_output_that_is_there_is_kept(capfd: pytest.CaptureFixture[str], file
     assert package.load_vector(output).info.layer == 1
 
 
-def test_after_ctrl_c_the_same_command_goes_on_to_the_same_bytes(tmp_path: Path, file: Path) -> None:
-    """The process is stopped as soon as an epoch is kept; the second one ends in what an undisturbed one writes."""
-    start = [sys.executable, "-m", "yapo", "train", "--model", MODEL, "--pairs", file, "--method", "bipo", "--layer", "2"]
-    command = [*map(str, start), "--epochs", "60", "--lr", "1e-2", "-o"]
+def test_after_ctrl_c_the_same_command_goes_on_to_the_same_bytes(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, file: Path
+) -> None:
+    """The process is stopped as soon as an epoch is kept; the same command then ends in what an undisturbed one writes."""
+    start = ["train", "--model", str(MODEL), "--pairs", str(file), "--method", "bipo", "--layer", "2"]
+    command = [*start, "--epochs", "60", "--lr", "1e-2", "-o"]
     output, progress = tmp_path / "v.safetensors", tmp_path / "v.safetensors.unfinished"
-    running = subprocess.Popen([*command, str(output)], stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen([sys.executable, "-m", "yapo", *command, str(output)], stderr=subprocess.PIPE, text=True)
     while running.poll() is None and not (progress / "training.safetensors").exists():
-        pass
+        time.sleep(0.005)
     running.send_signal(signal.SIGINT)
     _, told = running.communicate()
     assert running.returncode == 130, told
     assert "stopped: run the same command again and it goes on" in told and told.strip().count("\n") == 0
     assert not output.exists() and progress.is_dir()
-    subprocess.run([*command, str(output)], check=True, capture_output=True)
-    subprocess.run([*command, str(tmp_path / "whole.safetensors")], check=True, capture_output=True)
+    assert yapo(capfd, *command, output).status == 0
+    assert yapo(capfd, *command, tmp_path / "whole.safetensors").status == 0
     assert output.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     assert not progress.exists()
 

@@ -42,9 +42,9 @@ def test_the_recorded_session_becomes_a_table(curated: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "again"),
     [
-        ("", ()),
+        pytest.param("", (), marks=pytest.mark.slow),
         ("curation.duplicates.threshold=0.95", ("duplicates", "variants", "package", "report")),
-        ("curation.licence=mit", ("package",)),
+        pytest.param("curation.licence=mit", ("package",), marks=pytest.mark.slow),
     ],
 )
 def test_a_setting_reruns_the_steps_that_read_it_and_what_follows(curated: Path, overrides: str, again: tuple[str, ...]) -> None:
@@ -52,12 +52,14 @@ def test_a_setting_reruns_the_steps_that_read_it_and_what_follows(curated: Path,
     assert planned == Counter({f"curate_{step}": 1 for step in again} | ({"curate": 1} if again else {}))
 
 
+@pytest.mark.slow
 def test_no_study_waits_for_curation(curated: Path) -> None:
     planned = planned_jobs(snakemake(curated, "--dry-run", "--", "all_tables"))
     assert planned["evaluate"] == 2
     assert not [name for name in planned if name.startswith("curate")]
 
 
+@pytest.mark.slow
 def test_a_refusal_is_one_line_of_the_job_s_log(curated: Path) -> None:
     output = snakemake(curated, "--", "curate", overrides="curation.seeds=nowhere.csv", check=False)
     assert "error: nowhere.csv: no such file" in output
