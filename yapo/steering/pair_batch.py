@@ -162,9 +162,21 @@ def summed_log_probs(lm: LanguageModel, hidden: Tensor, layer: int, batch: PairB
 
     Runs the blocks above ``layer`` only, the last of them and the head only where an answer is predicted.
     """
-    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
-    top = lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read)
+    top = read_states(lm, hidden, layer, batch)
     tokens, rows = torch.unique(batch.source, return_inverse=True)  # one token predicts the first of all answers to a prompt
-    log_probs = lm.target_log_probs(top.reshape(-1, lm.d_model)[tokens], rows, batch.target)
+    log_probs = lm.target_log_probs(top[tokens], rows, batch.target)
     summed = torch.zeros(answers, dtype=torch.float32, device=log_probs.device)
     return summed.index_add(0, batch.owner, log_probs)
+
+
+def read_states(lm: LanguageModel, hidden: Tensor, layer: int, batch: PairBatch) -> Tensor:
+    """Return the last block's output at the tokens that predict answers, ``[rows * R, d_model]``, as ``batch.source`` counts.
+
+    Args:
+        lm: the model; its blocks above ``layer`` run.
+        hidden: residual stream after block ``layer``, ``[rows, tokens, d_model]``.
+        layer: 0-based.
+        batch: the layout of the rows.
+    """
+    masks = lm.masks(batch.allowed, batch.positions, batch.positions)
+    return lm.blocks(hidden, layer + 1, lm.n_layers, batch.positions, masks, read=batch.read).reshape(-1, lm.d_model)
