@@ -15,7 +15,8 @@ from yapo.evaluation.metrics import round_half_up
 from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
 from yapo.reporting.names import in_order, label, ordered, writing
-from yapo.reporting.render import escape_markdown, pipe_row
+from yapo.reporting.render import csv, escape_markdown, pipe_row
+from yapo.reporting.tables import Table, TableOptions
 
 _BODY = Path(__file__).with_name("examples.html.j2")
 FACTS: dict[Task, int] = {"open_ended": 3, "mcq": 2}
@@ -26,6 +27,19 @@ TITLE = "Examples"
 _ITEM = ["language", "country", "question_id", "variant", "phrasing"]
 _COLUMNS = ["language", "country", "task", "question_id", "variant", "phrasing", "question", "options", "answer", "method"]
 _ANSWERS = ["multiplier", "completion", "score", "parsed"]
+
+
+def examples_table(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> Table:
+    """Return the chosen examples as a table: csv, Markdown and a page, no LaTeX. See ``choose_examples``."""
+    examples = choose_examples(evaluation, items, options.seed)
+    caption = "Test questions of one country per language, with the gold answer and what each method answered."
+    if (examples["task"] == "open_ended").any():
+        caption += f" Open-ended scores are on a scale of 0 to 10 (scorer: {options.scorer})."
+    sample = "No random sample: of the test questions those on which the methods differ most, the same for all methods."
+    notes = (sample, *([options.note] if options.note else []))
+    page, text = examples_html(examples, caption, notes), examples_markdown(examples, caption, notes)
+    rows = examples.assign(options=examples["options"].map(SEPARATOR.join))
+    return Table("examples", rows, {"csv": csv(rows), "md": text, "html": page})
 
 
 def choose_examples(evaluation: pd.DataFrame, items: pd.DataFrame, seed: int) -> pd.DataFrame:

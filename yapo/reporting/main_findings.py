@@ -32,7 +32,7 @@ def results_finding(summary: pd.DataFrame, metrics: pd.DataFrame, scorer: str) -
                 scores.append({"task": task, "setting": setting, **_compared(part)})
     overall = metrics[(metrics["language"] == "Overall") & (metrics["metric"] == "rca")]
     by_task = [{"task": task, **_compared(overall[overall["task"] == task])} for task in ordered("task", overall["task"])]
-    tables = ("summary", "table1_mcq", "table2_open_ended", "table3_rca_pnlg_language", "table5_rca_pnlg_country")
+    tables = ("summary", "significance", "table1_mcq", "table2_open_ended", "table3_rca_pnlg_language", "table5_rca_pnlg_country")
     more = ("table3_rca_pnlg_language_instance", "table5_rca_pnlg_country_instance", "option_positions", "table7_dataset")
     return Finding.from_template(
         "results",

@@ -16,11 +16,12 @@ from yapo.evaluation.metrics import round_half_up
 from yapo.names import AGGREGATES
 from yapo.reporting import cells as numbers
 from yapo.reporting.cells import records
-from yapo.reporting.examples import SEPARATOR, choose_examples, examples_html, examples_markdown
+from yapo.reporting.examples import examples_table
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import score_digits
 from yapo.reporting.option_positions import option_positions
-from yapo.reporting.render import DAGGER, DASH, MINUS, Cell, Group, Sheet, TableRow, csv
+from yapo.reporting.render import DAGGER, DASH, MINUS, Cell, Group, Sheet, TableRow
+from yapo.reporting.significance import significance
 from yapo.reporting.tables import Table, TableOptions, make_table
 
 TABLE_NAMES = (
@@ -33,6 +34,7 @@ TABLE_NAMES = (
     "table5_rca_pnlg_country_instance",
     "table7_dataset",
     "option_positions",
+    "significance",
     "examples",
 )
 """Every table is written with every suffix, except that ``examples`` has no ``tex``."""
@@ -90,7 +92,8 @@ def build_tables(
         languages, countries = ([r.mapped(draw) for r in read] for draw in (numbers.language_draws, numbers.country_draws))
         made.append(_metric_table(f"table3_rca_pnlg_language{suffix}", languages, options))
         made.append(_metric_table(f"table5_rca_pnlg_country{suffix}", countries, options))
-    made += [dataset_table(items, options), option_positions(answers, items, options), _examples(evaluation, items, options)]
+    made += [dataset_table(items, options), option_positions(answers, items, options)]
+    made += [significance(results[0].rows, options), examples_table(evaluation, items, options)]
     by_name = {table.name: table for table in made}
     return {name: by_name[name] for name in TABLE_NAMES}
 
@@ -219,18 +222,6 @@ def dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
         groups=(Group("", tuple(rows)),),
     )
     return make_table(sheet, counts.melt(["language", "country"], columns, "variant", "items"), options.note)
-
-
-def _examples(evaluation: pd.DataFrame, items: pd.DataFrame, options: TableOptions) -> Table:
-    examples = choose_examples(evaluation, items, options.seed)
-    caption = "Test questions of one country per language, with the gold answer and what each method answered."
-    if (examples["task"] == "open_ended").any():
-        caption += f" Open-ended scores are on a scale of 0 to 10 (scorer: {options.scorer})."
-    sample = "No random sample: of the test questions those on which the methods differ most, the same for all methods."
-    notes = (sample, *([options.note] if options.note else []))
-    page, text = examples_html(examples, caption, notes), examples_markdown(examples, caption, notes)
-    rows = examples.assign(options=examples["options"].map(SEPARATOR.join))
-    return Table("examples", rows, {"csv": csv(rows), "md": text, "html": page})
 
 
 def _method_table(name: str, title: str, caption: str, data: pd.DataFrame, layout: Layout, options: TableOptions) -> Table:
