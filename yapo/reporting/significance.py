@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,7 @@ def significance(rows: pd.DataFrame, options: TableOptions) -> Table:
 
 def comparisons(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
     """Return every comparison with its difference, interval, p, corrected p and verdict."""
-    frames = []
+    frames: list[dict[str, Any]] = []
     for pair, paired in _pairs(rows):
         draws = resampled_means(paired, _PLACE, resamples=options.resamples, seed=options.seed)
         draws = draws.groupby(lambda _: 0).mean() if len(draws) == 1 else _mean_of_countries(draws)
@@ -75,7 +75,7 @@ def comparisons(rows: pd.DataFrame, options: TableOptions) -> pd.DataFrame:
         found = intervals(draws, options.confidence, facts=facts, span=(-top, top)).iloc[0]
         parts = contributions(paired)
         measured = {"n": len(paired), "n_facts": facts, "p": sign_flip_p(parts, options.seed), "alike": bool((parts == 0).all())}
-        frames.append({**pair, **found[list(VALUE)].to_dict(), **measured})
+        frames.append({**pair, **{name: float(found[name]) for name in VALUE}, **measured})
     if not frames:
         return pd.DataFrame(columns=_COLUMNS)
     data = pd.DataFrame(frames)
@@ -118,9 +118,10 @@ def sign_flip_p(parts: Floats, seed: int) -> float:
 def _signs(facts: int, seed: int) -> Floats:
     """Return sign flips ``[flips, facts]``, the first of them that which flips nothing."""
     if 2**facts <= FLIPS:
-        return 1.0 - 2.0 * (np.arange(2**facts)[:, None] >> np.arange(facts) & 1)
+        flipped = (np.arange(2**facts)[:, None] >> np.arange(facts) & 1).astype(np.float64)
+        return 1.0 - 2.0 * flipped
     drawn = np.random.default_rng(seed).integers(0, 2, size=(FLIPS - 1, facts), dtype=np.int8)
-    return np.vstack([np.ones((1, facts)), 1.0 - 2.0 * drawn])
+    return np.vstack([np.ones((1, facts)), 1.0 - 2.0 * drawn.astype(np.float64)])
 
 
 def holm(p: ArrayLike) -> Floats:
