@@ -10,26 +10,35 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import yapo
 from tests.api.conftest import MODEL, SAE_FOLDER
+from tests.conftest import ROOT
 from tests.refusals import contents, refused
+from yapo.api.methods import OPTIONS, MethodName
 from yapo.api.pairs import hold_out
-from yapo.api.train import MethodName
 from yapo.errors import YapoError
 from yapo.models.checkpoint import weights_digest
 from yapo.models.sae import load_sae
+from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
 
 Pair = dict[str, Any]
 FAST = {"epochs": 2, "lr": 1e-2}
 
 
-@pytest.mark.parametrize(
-    ("method", "space", "width"), [("caa", "dense", 96), ("bipo", "dense", 96), ("sas", "sparse", 512), ("yapo", "sparse", 512)]
-)
-def test_the_header_says_what_a_vector_was_made_of(pairs: list[Pair], method: MethodName, space: str, width: int) -> None:
+@pytest.mark.parametrize("method", OPTIONS)
+def test_settings_are_those_of_the_study(method: MethodName) -> None:
+    """But for where differences are read: pairs have no form that names a country."""
+    written = yaml.safe_load((ROOT / "conf" / "method" / f"{method}.yaml").read_text(encoding="utf-8"))["options"]
+    assert OPTIONS[method] == written | ({"contrast": "answer"} if "contrast" in written else {})
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+def test_the_header_says_what_a_vector_was_made_of(pairs: list[Pair], method: MethodName) -> None:
+    space, width = ("sparse", 512) if method in ("sas", "yapo") else ("dense", 96)
     sae = SAE_FOLDER if space == "sparse" else None
     if method == "sas":  # so many pairs share no feature that fires on one side only
         pairs = [{**pair, "chosen": "Yes, gladly.", "rejected": "No, I would not."} for pair in pairs]
@@ -41,7 +50,7 @@ def test_the_header_says_what_a_vector_was_made_of(pairs: list[Pair], method: Me
     assert info.data_hash and info.config_hash
     assert info.extra["pairs"] == {"train": 8, "validation": 2, "left_out": {}}
     assert info.extra["seed"] == 3
-    assert info.extra["settings"].keys() == ({"method", "train"} if method in ("bipo", "yapo") else {"method"})
+    assert info.extra["settings"].keys() == ({"method", "train"} if get_method(method).learns else {"method"})
 
 
 def test_caa_is_the_mean_difference_where_the_answers_first_differ(frame: pd.DataFrame, pairs: list[Pair]) -> None:
@@ -176,7 +185,7 @@ BAD: dict[str, tuple[Callable[[list[Pair]], object], dict[str, Any], tuple[str, 
     "another ending": (lambda _: "pairs.xlsx", {}, ("pairs.xlsx: must end in",)),
     "one prompt": (one_prompt, {}, ("all pairs have one prompt", "at least two")),
     "no place to read": (prefixes, {}, ("method=caa", "take bipo or yapo")),
-    "an unknown method": (list, {"method": "dspa"}, ("method=dspa", "caa, sas, bipo, yapo")),
+    "an unknown method": (list, {"method": "dspa"}, ("method=dspa", "caa, sas, pca, lat, probe, bipo, yapo, dpo, reps, sft")),
     "a layer beyond": (list, {"layer": 5}, ("layer=5", "blocks 0..5; steer at 0..4")),
     "a layer in words": (list, {"layer": "two"}, ("layer='two'", "or auto")),
     "no autoencoder": (list, {"method": "sas"}, ("method=sas", "give sae=")),

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
+from yapo.api.methods import OPTIONS, MethodName
 from yapo.api.models import opened_model, opened_sae, own_names
 from yapo.api.pairs import Pairs, hold_out, read_pairs
 from yapo.checks import Dtype, one_of
@@ -22,7 +23,7 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE, check_fits
 from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.steering.activations import build_store, silent_sae
-from yapo.steering.contrast import Contrast, first_difference
+from yapo.steering.contrast import first_difference
 from yapo.steering.method import FitInputs, Models
 from yapo.steering.methods import get_method
 from yapo.steering.pair_batch import TokenPair
@@ -36,15 +37,6 @@ from yapo.steering.vector import SteeringVector, VectorInfo
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-MethodName = Literal["caa", "sas", "bipo", "yapo"]
-ANSWER: Contrast = "answer"
-# Settings of the methods, as conf/method has them; pairs have no form that names a country, so answers are contrasted.
-OPTIONS: dict[MethodName, dict[str, Any]] = {
-    "caa": {"contrast": ANSWER},
-    "sas": {"contrast": ANSWER, "tau": 0.7, "threshold": "relu"},
-    "bipo": {"init": "zero"},
-    "yapo": {"threshold": "relu", "features": "fires", "init": "zero"},
-}
 NAME = "pairs"  # of the one set of pairs
 BATCH = 16  # pairs of one forward pass without gradient
 SMALL = 0.01  # a displacement below this share of the states' norm hardly changes an answer
@@ -102,14 +94,15 @@ def train(
     Args:
         model: a transformers model, a folder in Hugging Face format, or a name on the hub.
         pairs: a csv, json, jsonl or parquet file, a data frame, or a list of dicts, with prompt, chosen and rejected.
-        method: caa or sas (mean differences), bipo or yapo (trained); sas and yapo make a sparse vector.
+        method: a direction found in the states (caa, sas, pca, lat, probe), or a vector trained on a loss (bipo, yapo, dpo, reps,
+            sft); those of sas and yapo are sparse.
         layer: 0-based block whose output is steered; ``auto``: the autoencoder's, or the one whose mean difference moves held-out
             pairs most.
         sae: the autoencoder of the layer, for sas and yapo: the object, its folder or its file.
-        epochs: passes over the pairs, of bipo and yapo; see ``yapo.config.TrainConfig``.
-        lr: learning rate of bipo and yapo.
-        batch_size: pairs of one step of bipo and yapo.
-        beta: weight of the preference in the loss of bipo and yapo.
+        epochs: passes over the pairs, of methods that train; see ``yapo.config.TrainConfig``.
+        lr: learning rate of methods that train.
+        batch_size: pairs of one step of methods that train.
+        beta: weight of the preference in the loss of bipo, yapo and dpo.
         seed: of the part held out, and of the order of the pairs.
         validation: share of the prompts that are held out.
         max_prompt_tokens: pairs with a longer prompt are left out.
@@ -188,8 +181,7 @@ def _tokenized(
 
 def _check_differences(method: MethodName, prepared: Prepared) -> None:
     """Refuse pairs in which a mean difference finds no place to read."""
-    reads = OPTIONS[method].get("contrast") == ANSWER
-    if reads and all(first_difference(prepared.pairs[i]) is None for i in prepared.train):
+    if "contrast" in OPTIONS[method] and all(first_difference(prepared.pairs[i]) is None for i in prepared.train):
         raise YapoError(f"method={method}: in no training pair do the answers differ before one of them ends; take bipo or yapo")
 
 

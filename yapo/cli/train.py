@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yapo.api.methods import MethodName
 from yapo.cli.interruption import Interruption
 from yapo.cli.options import Device, Model, NumberType, Plain
 from yapo.cli.terminal import hide_bars, show_warnings
@@ -15,20 +16,18 @@ from yapo.errors import YapoError
 if TYPE_CHECKING:
     from yapo.steering.vector import SteeringVector
 
-METHODS = Literal["caa", "sas", "bipo", "yapo"]
-
 
 def train(
     model: Model,
     pairs: Annotated[Path, typer.Option(help="csv, json, jsonl or parquet with prompt, chosen and rejected.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The vector's file, ending in .safetensors.")],
-    method: Annotated[METHODS, typer.Option(help="caa, sas: mean differences; bipo, yapo: trained.")] = "caa",
+    method: Annotated[MethodName, typer.Option(help="caa to probe: from the states; bipo to sft: trained.")] = "caa",
     layer: Annotated[str, typer.Option(help="Block to steer, from 0; auto finds it on held-out pairs.")] = "auto",
     sae: Annotated[Path | None, typer.Option(help="Of the layer, for sas and yapo: folder, .npz or RELEASE/ID.")] = None,
-    epochs: Annotated[int, typer.Option(help="Of bipo and yapo.")] = 20,
-    lr: Annotated[float, typer.Option(help="Learning rate of bipo and yapo.")] = 5e-4,
+    epochs: Annotated[int, typer.Option(help="Of methods that train.")] = 20,
+    lr: Annotated[float, typer.Option(help="Learning rate of methods that train.")] = 5e-4,
     batch_size: Annotated[int, typer.Option(help="Pairs of one training step.")] = 4,
-    beta: Annotated[float, typer.Option(help="Of the preference loss.")] = 0.1,
+    beta: Annotated[float, typer.Option(help="Of the loss of bipo, yapo and dpo.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Of the part held out and of the order of the pairs.")] = 0,
     validation: Annotated[float, typer.Option(help="Share of the prompts that are held out.")] = 0.25,
     max_prompt_tokens: Annotated[int, typer.Option(help="Pairs with a longer prompt are left out.")] = 2048,
