@@ -157,6 +157,13 @@ def said(done: subprocess.CompletedProcess[str], module: str, extra: str) -> boo
         ("yapo.studies.knowledge.baseline", "hydra", "study"),
         ("yapo.warm -m yapo.studies.transfer.report", "hydra", "study"),
         ("yapo.tracking ingest --results world", "mlflow", "track"),
+        pytest.param(
+            "yapo train --model world/assistant/model --pairs world/behaviours/wealth_seeking/test.csv --method probe --layer 2 "
+            "-o v.safetensors",
+            "sklearn",
+            "study",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_command_names_the_extra_that_it_needs(core: Path, command: str, module: str, extra: str) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from yapo.checks import require
+from yapo.errors import require_extra
 from yapo.steering.contrast import Contrast, contrast_vectors
 from yapo.steering.directions import along_separation
 from yapo.steering.method import FitInputs, read_options
@@ -61,6 +62,7 @@ def logistic_direction(positive: Tensor, negative: Tensor, decay: float) -> Tens
         positive, negative: states ``[n, d_model]`` and ``[m, d_model]``.
         decay: weight of |w|²/2.
     """
+    require_extra("study", "sklearn")
     from sklearn.linear_model import LogisticRegression  # takes a second to import
 
     states = torch.cat([positive, negative]).double()
