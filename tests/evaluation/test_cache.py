@@ -13,7 +13,7 @@ import torch
 
 from tests.evaluation.plain_decoding import complete
 from yapo.evaluation.cache import CompletionCache
-from yapo.evaluation.decoding import Condition
+from yapo.evaluation.decoding import Condition, Decoder, Sampling
 from yapo.evaluation.options import OptionAnswers
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
@@ -40,7 +40,11 @@ def change_weights(lm: LanguageModel) -> None:
 
 def direct(lm: LanguageModel, conditions: list[Condition], layer: int = LAYER) -> list[list[str]]:
     written = complete(lm, layer, PROMPTS, conditions, NEW)
-    return [[lm.tokenizer.decode(ids) for ids in completions] for completions in written]
+    return [decoded(lm, completions) for completions in written]
+
+
+def decoded(lm: LanguageModel, written: list[list[int]]) -> list[str]:
+    return [lm.tokenizer.decode(ids) for ids in written]
 
 
 def open_cache(path: Path, lm: LanguageModel, layer: int = LAYER) -> CompletionCache:
@@ -144,6 +148,19 @@ def test_everything_that_decides_a_completion_is_in_its_key(tmp_path: Path, gemm
     ]
     assert len(set(keys)) == len(keys)
     assert key(intervention=Sparse(sae), u=S.clone()) == keys[0]
+
+
+def test_samples_are_kept_by_how_they_are_drawn_and_each_condition_is_drawn_alone(tmp_path: Path, lm: LanguageModel) -> None:
+    conditions = [Condition(), Condition(Dense(32), U)]
+    sampling = Sampling(temperature=2.0, seed=3)
+    drawn = [decoded(lm, Decoder(lm, 8).complete(LAYER, PROMPTS, [one], NEW, sampling)[0]) for one in conditions]
+    cache = open_cache(tmp_path, lm)
+    assert cache.complete(PROMPTS, conditions[1:], NEW, sampling) == drawn[1:]
+    assert cache.complete(PROMPTS, conditions, NEW, sampling) == drawn
+    others = [Sampling(2.0, 4), Sampling(1.0, 3), None]
+    assert all(cache.complete(PROMPTS, conditions, NEW, other) != drawn for other in others)
+    change_weights(lm)
+    assert cache.complete(PROMPTS, conditions, NEW, sampling) == drawn
 
 
 def test_ways_to_answer_are_kept_apart(tmp_path: Path, lm: LanguageModel) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from yapo.errors import YapoError
-from yapo.evaluation.decoding import Condition, Decoder
+from yapo.evaluation.decoding import Condition, Decoder, Sampling
 from yapo.evaluation.options import OptionAnswers
 from yapo.files import digest, read_json, write_json
 from yapo.models.language_model import LanguageModel
@@ -19,8 +19,8 @@ class CompletionCache:
     """Text of completions on disk, keyed by everything that decides them.
 
     The key covers the weights of model and SAE, the model's number type, the layer, the vector's bytes as displaced (λ
-    included), the token ids of the prompts, and the length limit, or the answers that are compared. Used as a context it saves
-    itself; after an error with all it has, so that the next run goes on from there.
+    included), the token ids of the prompts, and the length limit with the way samples are drawn, or the answers that are
+    compared. Used as a context it saves itself; after an error with all it has, so that the next run goes on from there.
     """
 
     def __init__(self, path: Path, lm: LanguageModel, layer: int, batch_size: int) -> None:
@@ -29,14 +29,30 @@ class CompletionCache:
         self.kept: dict[str, list[str]] = _read(path)
         self.used: dict[str, list[str]] = {}
 
-    def complete(self, prompts: Sequence[list[int]], conditions: Sequence[Condition], max_new_tokens: int) -> list[list[str]]:
-        """Return decoded completions, ``[condition][prompt]``; generate those that are not kept."""
+    def complete(
+        self,
+        prompts: Sequence[list[int]],
+        conditions: Sequence[Condition],
+        max_new_tokens: int,
+        sampling: Sampling | None = None,
+    ) -> list[list[str]]:
+        """Return decoded completions, ``[condition][prompt]``; generate those that are not kept.
+
+        Samples depend on the place of a prompt among the others, and not on the other conditions.
+        """
 
         def write(missing: Sequence[Condition]) -> list[list[str]]:
-            written = self.decoder.complete(self.layer, prompts, missing, max_new_tokens)
+            # A sample depends on the place of its condition too: each is drawn as the only one.
+            batches = [missing] if sampling is None else [[condition] for condition in missing]
+            written = [
+                completions
+                for batch in batches
+                for completions in self.decoder.complete(self.layer, prompts, batch, max_new_tokens, sampling)
+            ]
             return [[self.lm.tokenizer.decode(ids) for ids in completions] for completions in written]
 
-        return self._recalled([self._key(prompts, condition, max_new_tokens) for condition in conditions], conditions, write)
+        way = max_new_tokens if sampling is None else f"{max_new_tokens} sampled at {sampling.temperature}, {sampling.seed}"
+        return self._recalled([self._key(prompts, condition, way) for condition in conditions], conditions, write)
 
     def choose(self, options: OptionAnswers, conditions: Sequence[Condition]) -> list[list[str]]:
         """Return the text of the likeliest answer, ``[condition][question]``; measure those that are not kept."""

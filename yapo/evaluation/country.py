@@ -12,11 +12,11 @@ from torch import Tensor
 from yapo.checks import Setting, Task
 from yapo.config import VARIANTS, GenerationConfig
 from yapo.data.prompts import PromptFormat
-from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import Judge
+from yapo.evaluation.prompt_control import named_questions
 from yapo.evaluation.scoring import Answerer, score
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.models.language_model import LanguageModel
@@ -121,14 +121,7 @@ class Evaluator:
         frames = []
         for task, setting in task_settings:
             items = self._items(setting, "test")
-            localized = self.items[self.items["variant"] == "localized"].set_index(["question_id", "phrasing"])
-            questions = localized["question"].reindex(pd.MultiIndex.from_frame(items[["question_id", "phrasing"]]))
-            if questions.isna().any():
-                question, phrasing = questions.index[questions.isna()][0]
-                raise YapoError(
-                    f"{question}, phrasing {phrasing} has no localized form, which the prompt control asks; add it to the data"
-                )
-            asked = items.assign(question=questions.to_numpy())
+            asked = items.assign(question=named_questions(self.items, items))
             completions = self.answerer.complete(asked, task, [Condition()])[0]
             frame = pd.concat([items, score(items, completions, task, self.judge)], axis=1)
             frames.append(frame.assign(method="prompt", task=task, setting=setting, multiplier=0.0, epoch=0))

@@ -13,6 +13,7 @@ from yapo.studies.features import FeaturesConfig
 from yapo.studies.gap import GapConfig
 from yapo.studies.knowledge import KnowledgeStudyConfig
 from yapo.studies.lambda_sweep import LambdaSweepConfig
+from yapo.studies.open_answers import OpenAnswersConfig
 from yapo.studies.reliability import ReliabilityConfig
 from yapo.studies.transfer import TransferConfig
 
@@ -31,6 +32,7 @@ class StudiesConfig:
     behaviours: BehavioursConfig = field(default_factory=BehavioursConfig)
     knowledge: KnowledgeStudyConfig = field(default_factory=KnowledgeStudyConfig)
     reliability: ReliabilityConfig = field(default_factory=ReliabilityConfig)
+    open_answers: OpenAnswersConfig = field(default_factory=OpenAnswersConfig)
     reported: list[str] = field(default_factory=lambda: list(STUDIES))  # run by all_studies and shown in the report
 
     def __post_init__(self) -> None:

@@ -1,0 +1,100 @@
+"""Report of the study ``open_answers``: tables, figure and finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from yapo.config import Config
+from yapo.evaluation.caricatures import Caricatures
+from yapo.evaluation.judges.label import judge_label
+from yapo.paths import Paths
+from yapo.reporting import style
+from yapo.reporting.cells import records
+from yapo.reporting.names import in_order
+from yapo.reporting.numbers import number, plural
+from yapo.stages.app import run
+from yapo.stages.table_options import table_options
+from yapo.studies.open_answers import SHEET, has_model_judge, has_raters
+from yapo.studies.open_answers.figure import open_answers_figure
+from yapo.studies.open_answers.human_sheet import rated_answers, read_sheets
+from yapo.studies.open_answers.measures import AVERAGE, measured, open_answer_cells, unread_shares
+from yapo.studies.open_answers.raters import agreement_cells, all_ratings
+from yapo.studies.open_answers.second_judge import second_judge
+from yapo.studies.open_answers.table import agreement_table, answers_table, parts_table
+from yapo.studies.write_report import read_rows, write_report
+
+READS = ("report", "judge", "methods", "studies.open_answers")
+FINDING = Path(__file__).with_name("finding.md.j2")
+NAME = "open_answers"
+NOT_ASKED = "Concept, instruct and fluency were not graded: the only judge is the offline reference, which cannot grade them."
+
+
+def main(config: Config) -> None:
+    """Write ``tables/open_answers*.*``, ``figures/open_answers.*`` and ``studies/open_answers.json``."""
+    rows, options, study = read_rows(config, NAME), table_options(config), config.studies.open_answers
+    caricatures, unread = Caricatures.load(Path(study.caricatures)), unread_shares(rows)
+    cells = open_answer_cells(measured(rows, caricatures), options)
+    judge, second = config.judge, second_judge(config)
+    parts_judge = judge_label(judge if judge.name != "offline" else second)
+    samples = f"{plural(study.samples, 'answer')} sampled at temperature {number(study.temperature, 1)}"
+    notes = [] if has_model_judge(config) else [NOT_ASKED]
+    tables = {NAME: answers_table(cells, unread, study.setting, samples, notes, options)}
+    if has_model_judge(config):
+        tables["open_answers_parts"] = parts_table(cells, unread, parts_judge, options)
+    agreement = agreements(config, rows, caricatures) if has_raters(config) else pd.DataFrame()
+    if has_raters(config):
+        tables["open_answers_agreement"] = agreement_table(agreement, options)
+    scope = style.scope(rows)
+    shown = shown_cells(cells)
+    values = finding_values(shown, scope, samples) | {
+        "setting": study.setting,
+        "not_asked": NOT_ASKED if notes else "",
+        "parts_judge": parts_judge,
+        "agreement": records(agreement),
+    }
+    write_report(config, NAME, FINDING, values, tables, {NAME: open_answers_figure(shown, scope, options.note)})
+
+
+def agreements(config: Config, rows: pd.DataFrame, caricatures: Caricatures) -> pd.DataFrame:
+    """Return the agreement of every two raters; see ``raters.agreement_cells``.
+
+    Raises:
+        YapoError: a human sheet is not as it should be.
+    """
+    answers, study = rated_answers(rows), config.studies.open_answers
+    judges = {"score": judge_label(config.judge)}
+    if has_model_judge(config):
+        other = judge_label(second_judge(config))
+        judges["second_score"] = other if other != judges["score"] else f"{other} (second)"
+    sheets = read_sheets([Path(path) for path in study.human_sheets], answers, Paths.of(config).root / SHEET)
+    return agreement_cells(all_ratings(answers, judges, sheets, caricatures), answers["question_id"], table_options(config))
+
+
+def shown_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of the mean over countries; of the only country where there is one."""
+    countries = [country for country in cells["country"].unique() if country != AVERAGE]
+    return cells[cells["country"] == (AVERAGE if len(countries) > 1 else countries[0])]
+
+
+def finding_values(cells: pd.DataFrame, scope: str, samples: str) -> dict[str, Any]:
+    """Return what ``finding.md.j2`` prints of the measures.
+
+    Args:
+        cells: of the mean over countries, or of the only one.
+        scope: which of them, in words.
+        samples: how answers were sampled, in words.
+    """
+    by_measure = {}
+    for name, part in cells.groupby("measure", sort=False):
+        shown = in_order(part, ["method"])
+        above, below = (shown.loc[moved, "method"].tolist() for moved in (shown["change_low"] > 0, shown["change_high"] < 0))
+        by_measure[str(name)] = {"records": records(shown), "above": above, "below": below}
+    n = max(record["n"] for record in by_measure["repeated"]["records"])
+    return {"scope": scope, "samples": samples, "n": n, "measures": by_measure}
+
+
+if __name__ == "__main__":
+    run(main)

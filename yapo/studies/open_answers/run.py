@@ -1,0 +1,138 @@
+"""Stage ``open_answers``: sampled answers to one country's open-ended test questions, and what judges say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from yapo.checks import Setting
+from yapo.config import Config, JudgeConfig
+from yapo.evaluation.cache import CompletionCache
+from yapo.evaluation.completer import Completer
+from yapo.evaluation.decoding import Condition, Sampling
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
+from yapo.evaluation.judges import Judge, get_judge
+from yapo.evaluation.judges.axbench import PARTS, axbench_rubric
+from yapo.evaluation.prompt_control import named_questions
+from yapo.evaluation.scoring import judge_requests
+from yapo.files import write_json, write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
+from yapo.reporting.names import label
+from yapo.stages.app import run
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
+from yapo.stages.vectors import VectorReader, check_vectors
+from yapo.studies.open_answers.second_judge import second_judge
+
+READS = (
+    "data.seed",
+    "prompts",
+    "model",
+    "sae",
+    "generation",
+    "judge",
+    "methods",
+    "studies.open_answers.setting",
+    "studies.open_answers.samples",
+    "studies.open_answers.temperature",
+    "studies.open_answers.seed",
+    "studies.open_answers.judged_samples",
+    "studies.open_answers.second_judge",
+)
+NAME = "open_answers"
+COLUMNS = [
+    "language", "country", "method", "question_id", "variant", "phrasing", "question", "answer", "sample", "completion",
+    "judged", "score", "second_score", *PARTS,
+]  # fmt: skip
+
+
+def main(config: Config) -> None:
+    """Write ``studies/open_answers.parquet`` for ``country``, one row per method, test question and sample, and what judges took.
+
+    Columns beside the usual ones:
+        method: also ``baseline``, ``prompt`` (the country named in the question) and ``random``.
+        judged: whether judges were asked; where they were, a missing grade is a reply that could not be read.
+        score, second_score: by both judges, 0 to 10; the second is missing where both are the offline reference.
+        concept, instruct, fluency: 0 to 2 each, by the first of them that is a model; missing where none is.
+    """
+    paths, study = Paths.of(config), config.studies.open_answers
+    check_vectors(config, "studies.open_answers.setting", setting=study.setting)
+    judges = {"score": config.judge, "second_score": second_judge(config)}
+    items = read_items(config, config.country)
+    path = paths.study_rows(NAME, language_folder_of(items), config.country)
+    rows = sampled_answers(config, items)
+    rows["judged"] = rows["sample"] < study.judged_samples
+    graded, reports = grades_of(rows[rows["judged"]], judges, label("country", config.country))
+    write_parquet(path, rows.join(graded)[COLUMNS])
+    write_json(path.with_suffix(".json"), reports)
+
+
+def sampled_answers(config: Config, items: pd.DataFrame) -> pd.DataFrame:
+    """Return the answers of every condition: the asked items with ``method``, ``sample`` and ``completion``.
+
+    All conditions draw the same random numbers for a question and sample.
+    """
+    study, layer = config.studies.open_answers, read_layer(config)
+    language_folder = language_folder_of(items)
+    lm = load_language_model(config.model)
+    reader = VectorReader(config, lm, layer)
+    steered = {
+        method: reader.read(language_folder, config.country, method, study.task, study.setting).chosen
+        for method in config.methods
+    }
+    path = Paths.of(config).study_rows(NAME, language_folder, config.country)
+    cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
+    completer = Completer(prompt_format(config), config.generation, cache)
+    validation, asked = (_questions(items, study.setting, split) for split in ("validation", "test"))
+    residual = Residual.of(lm, layer, completer.token_ids(validation.head(CONTROL_PROMPTS), study.task))
+    control = random_control(map(residual.displacement, steered.values()), lm.d_model, config.data.seed)
+    conditions = {"baseline": Condition(), "random": control, **steered}
+    sampling = Sampling(study.temperature, study.seed)
+
+    def sample(questions: pd.DataFrame, ways: Sequence[Condition]) -> list[list[str]]:
+        prompts = completer.token_ids(questions, study.task) * study.samples
+        return cache.complete(prompts, ways, config.generation.max_new_tokens(study.task), sampling)
+
+    with cache:
+        written = dict(zip(conditions, sample(asked, list(conditions.values())), strict=True))
+        (written["prompt"],) = sample(asked.assign(question=named_questions(items, asked)), [Condition()])
+    repeated = pd.concat([asked.assign(sample=number) for number in range(study.samples)], ignore_index=True)
+    return pd.concat([repeated.assign(method=m, completion=texts) for m, texts in written.items()], ignore_index=True)
+
+
+def grades_of(
+    rows: pd.DataFrame, judges: dict[str, JudgeConfig], country: str
+) -> tuple[pd.DataFrame, dict[str, dict[str, object]]]:
+    """Return grades of answers, indexed as they are, and the report of every judge that was asked, by its column.
+
+    Args:
+        rows: ``question``, ``answer`` and ``completion``.
+        judges: the two judges, by the column of their scores.
+        country: as it is named to a judge of the concept.
+    """
+    models = [settings for settings in judges.values() if settings.name != "offline"]
+    graded = pd.DataFrame(np.nan, rows.index, [*judges, *PARTS])
+    reports: dict[str, dict[str, object]] = {}
+
+    def ask(column: str, judge: Judge) -> None:
+        given = judge.judge(judge_requests(rows, rows["completion"].tolist()))
+        graded[column] = np.array([judgement.score for judgement in given], dtype=float)
+        reports[column] = judge.report()
+
+    for column, settings in judges.items():
+        if column == "score" or models:
+            ask(column, get_judge(settings))
+    for part in PARTS if models else ():
+        ask(part, get_judge(models[0], axbench_rubric(part, f"everyday life in {country}, as people there speak of it")))
+    return graded, reports
+
+
+def _questions(items: pd.DataFrame, setting: Setting, split: str) -> pd.DataFrame:
+    part = items[items["split"] == split]
+    return (part if setting == "both" else part[part["variant"] == setting]).reset_index(drop=True)
+
+
+if __name__ == "__main__":
+    run(main)
