@@ -125,7 +125,7 @@ def grades_of(
         if column == "score" or models:
             ask(column, get_judge(settings))
     for part in PARTS if models else ():
-        ask(part, get_judge(models[0], axbench_rubric(part, f"everyday life in {country}, as people there speak of it")))
+        ask(part, get_judge(models[0], axbench_rubric(part, f"everyday life of this country or region: {country}")))
     return graded, reports
 
 

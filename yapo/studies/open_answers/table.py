@@ -101,7 +101,7 @@ def parts_table(cells: pd.DataFrame, unread: Mapping[tuple[str, str, str], float
         title="Open answers: concept, instruct, fluency",
         caption=f"Grades from 0 to 2 by {judge}, each asked for by itself, and their harmonic mean, which is 0 where one is 0.",
         notes=(
-            "Concept: everyday life in the country. Instruct: the question is answered. Fluency: of the language alone. The "
+            "Concept: everyday life of the country. Instruct: the question is answered. Fluency: of the language alone. The "
             "three are AxBench's; the wording is ours, so they compare with no published ones.",
             f"Score, beside them: {options.scores(['open_ended'])}. Replies that could not be read count in no mean; a dagger "
             "says that there are some.",
