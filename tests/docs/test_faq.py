@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import cache
 
 import pytest
 from markdown_it import MarkdownIt
 
 from .messages import patterns
 from .project import ROOT
-
-PATTERNS = patterns(ROOT)
 
 
 def quoted() -> list[str]:
@@ -23,8 +22,14 @@ def quoted() -> list[str]:
     return [line[0].content for line in spans]
 
 
+@cache
+def said() -> list[re.Pattern[str]]:
+    """The sentences of the code, which are gathered once."""
+    return patterns(ROOT)
+
+
 def is_said(message: str) -> bool:
-    return any(pattern.fullmatch(message) for pattern in PATTERNS)
+    return any(pattern.fullmatch(message) for pattern in said())
 
 
 def test_the_page_has_errors() -> None:
