@@ -93,6 +93,10 @@ BAD: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "no number": (("hello", "-m", "x"), ("-m", "see yapo steer --help")),
     "infinite": (("hello", "-m", "inf"), ("multiplier=inf", "finite")),
     "a vector that is not there": (("hello", "--vector", "nosuch.safetensors"), ("nosuch.safetensors: no such file",)),
+    "no UTF-8": (("caf\udce9",), ("prompt 'caf?': not UTF-8",)),
+    "no device": (("hello", "--device", "quantum"), ("device=quantum: there is none here", "cpu")),
+    "a device without numbers": (("hello", "--device", "meta"), ("device=meta: there is none here", "cpu")),
+    "a card too many": (("hello", "--device", "cuda:99"), ("device=cuda:99: there is none here", "cpu")),
     "no tokens": (("hello", "--max-new-tokens", 0), ("--max-new-tokens", "see yapo steer --help")),
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yapo.cli.options import Device, Model, NumberType, Saes
-from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.cli.terminal import hide_bars, read_prompt, show_warnings
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Talk:
             if line.startswith("/"):
                 self._obey(*line.split(maxsplit=1))
             elif line:
-                self._answer(line)
+                self._answer(read_prompt(line))
         except YapoError as error:
             typer.echo(f"error: {error}", err=True)
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from yapo.cli.options import Device, Model, NumberType, Plain, Saes
-from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.cli.terminal import hide_bars, read_prompt, show_warnings
 from yapo.errors import YapoError
 
 
@@ -71,7 +71,7 @@ def _prompts(given: list[str], file: Path | None) -> list[str]:
             raise YapoError(f"--file={file}: cannot be read ({reason}); give a text file with a prompt a line") from None
     elif not given and not sys.stdin.isatty():
         given = sys.stdin.read().splitlines()
-    prompts = [line.strip() for line in given if line.strip()]
+    prompts = [read_prompt(line) for line in given if line.strip()]
     if not prompts:
         raise YapoError(f"no prompt in the arguments or {source}; give one in quotes, --file, or lines on standard input")
     return prompts

@@ -8,6 +8,7 @@ import sys
 import warnings
 from typing import TextIO
 
+from yapo.errors import YapoError
 from yapo.redaction import RedactingFormatter
 
 
@@ -30,6 +31,20 @@ def hide_bars() -> None:
 
     if not sys.stderr.isatty():
         library_logging.disable_progress_bar()
+
+
+def read_prompt(text: str) -> str:
+    """Return what was typed without white space around it.
+
+    Raises:
+        YapoError: it is no text: bytes of an argument that are not UTF-8.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = text.encode("utf-8", "replace").decode("utf-8")
+        raise YapoError(f"prompt {shown!r}: not UTF-8; type it in a terminal that writes UTF-8, or give --file") from None
+    return text.strip()
 
 
 def _show(

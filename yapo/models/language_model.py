@@ -286,8 +286,8 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
         plain: whether prompts are raw texts instead of chats.
 
     Raises:
-        YapoError: nothing is there, the hub refuses, the weights are damaged, incomplete or not finite, or the architecture is
-            not supported.
+        YapoError: nothing is there, the hub refuses, the weights are damaged, incomplete or not finite, the architecture is
+            not supported, or there is no such device.
     """
     folder = model_folder(config.path, config.revision)
     settings = load_config(folder, config.path)
@@ -296,12 +296,26 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     tokenizer = load_tokenizer(folder, config.path, model, plain)
     lm = LanguageModel(model, tokenizer, config.path, model_digest(folder, config.path))
     lm.keep_upper(first)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(_device(device))
     numbers = chain(model.named_parameters(), model.named_buffers())
     check_finite(numbers, f"model.path={config.path}", "fetch the weights again, or take another dtype")
     if config.attention == "auto":
         fuse_norms(model)
     return lm
+
+
+def _device(name: str | None) -> torch.device:
+    """Return the device of a name; a GPU if there is one and none is named."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError):  # torch without CUDA asserts
+        device = torch.device("meta")
+    if device.type == "meta":  # it holds no numbers
+        have = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        raise YapoError(f"device={name}: there is none here; choose among {have}, or leave it out")
+    return device
 
 
 def _attention(choice: str, kind: str) -> str:
