@@ -25,7 +25,7 @@ from yapo.config.evaluation import LikelihoodConfig
 from yapo.errors import YapoError
 from yapo.stages.app import run
 
-METHODS = "bipo, caa, dpo, dspa, imported, lat, pca, probe, reps, sas, sft, yapo"
+METHODS = "bipo, caa, corrsteer, cue, dpo, dspa, imported, lat, pca, probe, reps, sas, sas_output, sft, yapo"
 UNKNOWN = [
     (["train.lrr=1"], "no setting is called 'train.lrr'; did you mean train.lr?"),
     (["methd=yapo"], "no setting is called 'methd'; did you mean method?"),

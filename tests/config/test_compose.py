@@ -22,7 +22,8 @@ CHOICES = [(group, name) for group in groups() for name in group_options(group)]
 def test_defaults_are_the_embedded_study() -> None:
     config = compose([])
     assert (config.experiment, config.folder) == ("embedded", Path("results/embedded"))
-    assert sorted([*config.methods, "dpo", "imported", "lat", "pca", "probe", "reps", "sft"]) == group_options("method")
+    others = ["corrsteer", "cue", "dpo", "imported", "lat", "pca", "probe", "reps", "sas_output", "sft"]
+    assert sorted([*config.methods, *others]) == group_options("method")
     assert config.model.path == "world/model"
     assert isinstance(config, Config)
 

@@ -24,7 +24,7 @@ from yapo.paths import Paths
 from yapo.stages import train
 from yapo.stages.app import run
 from yapo.stages.inputs import read_sae
-from yapo.steering.activations import build_store
+from yapo.steering.activations import ActivationStore, build_store
 from yapo.steering.methods import method_names
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.vector import TrainedVector
@@ -81,6 +81,25 @@ def by(config: Config, method: str, options: dict[str, Any] | None = None, **cha
     own = conf_options(method) if method in method_names() else {}
     chosen = replace(config.method, name=method, options=own | (options or {}))
     return replace(config, method=chosen, train=replace(config.train, **changes))
+
+
+def test_a_method_that_compares_countries_reads_the_others(study: Config) -> None:
+    """Nepal answers the questions with what Egypt rejects. Without its pairs there is no training."""
+    config, paths = replace(by(study, "cue"), countries=["egypt", "nepal"]), Paths.of(study)
+    refused(lambda: train.main(config), "hindi/nepal")
+    store, header = ActivationStore.load(paths.store("arabic", "egypt", TASK))
+    swapped = [TokenPair(pair.prompt, pair.rejected, pair.chosen) for pair in store.pairs]
+    rows = read_table(paths.pairs("arabic", "egypt", TASK))
+    write_parquet(paths.pairs("hindi", "nepal", TASK), rows)
+    lm = load_language_model(config.model)
+    sae = read_sae(config, LAYER, lm.d_model).to(lm.device)
+    build_store(lm, LAYER, sae, swapped, 8).save(paths.store("hindi", "nepal", TASK), header)
+    train.main(config)
+    tensors, _ = load_tensors(paths.trained("arabic", "egypt", "cue") / f"{TASK}-both.safetensors")
+    assert tensors["epochs"].shape == (1, lm.d_model)
+    assert tensors["epochs"].any()
+    alone = replace(config, countries=["egypt"])
+    refused(lambda: train.main(alone), "methods=cue", "egypt is its only one", "leave the method out")
 
 
 @pytest.mark.parametrize("method", ["caa", "bipo", "yapo"])

@@ -56,7 +56,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dspa_study", LOCAL, "studies.dspa_study.setting=both: not among settings=localized"),
     ("knowledge", LOCAL, "knowledge.vector_setting=both: not among settings=localized"),
     ("portable", {"methods": ["caa", "bipo"]}, "methods=[caa,bipo]: none of them has a vector of features, which portable needs"),
-    ("portable", {"methods": ["dspa"]}, "add one of sas, yapo"),
+    ("portable", {"methods": ["dspa"]}, "add one of corrsteer, sas, sas_output, yapo"),
     ("features", {"methods": ["dspa"]}, "methods=[dspa]: none of them has a vector that learns from pairs, which features needs"),
     ("dspa_study", {"methods": ["caa"]}, "methods=[caa]: dspa_study changes what dspa does"),
     ("convergence", {"methods": ["caa"]}, "studies.convergence.methods=['bipo', 'yapo']: none of them is in this experiment"),
@@ -115,6 +115,11 @@ def test_refused(study: str, settings: dict[str, Any], message: str) -> None:
             left_out,
             "transfer.left_out_methods=[caa,dspa]",
             "transfer.left_out_methods=dspa: has no vector that learns from pairs",
+        ),
+        (
+            left_out,
+            "transfer.left_out_methods=[cue,caa]",
+            "transfer.left_out_methods=cue: tells a country from the others, and transfer knows one at a time; leave it out",
         ),
     ],
 )

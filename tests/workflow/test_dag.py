@@ -153,6 +153,7 @@ def test_narrowing_by_countries(study: Study) -> None:
     [
         (("countries=[nepl]",), "country=nepl: unknown country"),
         (("experimnt=smoke",), "experimnt"),
+        ((f"overrides={SMALL.replace('yapo', 'cue')}",), "methods=cue: tells a country from the study's others"),
     ],
 )
 def test_bad_config_is_refused_before_anything_runs(tmp_path: Path, config: tuple[str, ...], message: str) -> None:

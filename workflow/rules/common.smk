@@ -22,6 +22,7 @@ from yapo.data.sources import known_countries
 from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.config.compose import compose, plain
+from yapo.dag.compared_countries import compared_countries
 from yapo.dag.downloads import hub_downloads
 from yapo.dag.command_line import check_targets, slurm_number
 from yapo.dag.input_files import (
@@ -69,6 +70,11 @@ with one_line_refusals():
             raise YapoError(
                 f"method_overrides={method}: is not trained in this study; add it to methods={CONFIG.methods}, or leave it out"
             )
+    COMPARED = {
+        (method, country): compared_countries(CONFIG, method, country, KNOWN)
+        for method in CONFIG.methods
+        for country in COUNTRIES
+    }
     METHOD_CONFIG = {
         method: plain(compose([*OVERRIDES, *OPTIONS.of_method(method)]))
         for method in CONFIG.methods
@@ -201,6 +207,17 @@ def country_files(pattern, **more):
         setting=SETTINGS,
         **more,
     )
+
+
+def compared_pairs(wildcards):
+    """The pairs of other countries that a method's training reads, with their activations."""
+    others = COMPARED[wildcards.method, wildcards.country].items()
+    return [
+        path(folder, country, task)
+        for country, folder in others
+        for task in TASKS
+        for path in (PATHS.pairs, PATHS.store)
+    ]
 
 
 def chosen_vectors(pairs):

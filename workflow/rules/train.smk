@@ -4,6 +4,7 @@ rule train:
         layer=rules.layer.output.layer,
         pairs=rules.prepare.output.pairs,
         store=rules.prepare.output.store,
+        compared=compared_pairs,
         imported=refusing(
             lambda wildcards: imported_files(
                 METHOD_CONFIG[wildcards.method], wildcards.country

@@ -21,8 +21,8 @@ from yapo.dag.source import PACKAGE, facts_of, file_of
 
 # Files that decide no result: they read, write, name, refuse, or hold settings, whose values are compared themselves.
 NO_EFFECT_ON_RESULTS = {
-    "config", "checks.py", "dag/command_line.py", "dag/options.py", "dag/reruns.py", "errors.py", "files.py", "names.py",
-    "stages/app.py", "studies/__init__.py", "studies/base.py", "studies/checks.py", "studies/registry.py",
+    "config", "checks.py", "dag/command_line.py", "dag/options.py", "dag/reruns.py", "dag/source.py", "errors.py", "files.py",
+    "names.py", "stages/app.py", "studies/__init__.py", "studies/base.py", "studies/checks.py", "studies/registry.py",
 }  # fmt: skip
 # Code that makes items: they reach later stages as files.
 ITEM_SOURCES = {"data/atlas.py", "data/schema.py", "data/sources.py"}

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from yapo.errors import YapoError
 from yapo.files import write_json
@@ -29,6 +30,7 @@ class SourceFacts:
         imports: dotted names that it imports, at any place in it, but for types alone; each may be a module or a name in one.
         templates: names of the ``.j2`` and ``.css`` files that it names; they stand beside it.
         reads: the literal ``READS`` of a stage; none in other files.
+        compares_countries: the literal ``COMPARES_COUNTRIES`` of a method; false in other files.
         classes: a digest for each class with methods other than ``__post_init__``, of those methods.
     """
 
@@ -36,6 +38,7 @@ class SourceFacts:
     imports: list[str]
     templates: list[str]
     reads: list[str] | None
+    compares_countries: bool
     classes: dict[str, str]
 
 
@@ -77,6 +80,7 @@ def parse(code: bytes) -> SourceFacts:
         sorted(own),
         sorted(templates),
         _literal_reads(tree),
+        bool(_literal(tree, "COMPARES_COUNTRIES")),
         {name: _hashed(methods) for name, methods in classes.items() if methods},
     )
 
@@ -92,9 +96,15 @@ def _at_run_time(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _literal_reads(tree: ast.Module) -> list[str] | None:
+    found = _literal(tree, "READS")
+    return None if found is None else list(found)
+
+
+def _literal(tree: ast.Module, name: str) -> Any:
+    """Return the value of a name that a module sets to a literal; None where it does not."""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["READS"]:
-            return list(ast.literal_eval(node.value))
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+            return ast.literal_eval(node.value)
     return None
 
 

@@ -49,6 +49,9 @@ NAMES: dict[str, dict[str, str]] = {
         "yapo": "YaPO",
         "dspa": "DSPA",
         "reps": "RePS",
+        "sas_output": "SAS, output score",
+        "corrsteer": "CorrSteer",
+        "cue": "CuE",
     },
 }
 

@@ -21,7 +21,7 @@ from yapo.models.sae_quality import check_quality, reconstruction_quality
 from yapo.paths import Paths
 from yapo.stages.inputs import read_sae
 from yapo.steering.activations import ActivationStore
-from yapo.steering.method import FitInputs, Models
+from yapo.steering.method import ComparedPairs, FitInputs, Models
 from yapo.steering.methods import get_method
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet
@@ -150,6 +150,7 @@ def fit_inputs(
     log: Callable[[LogRow], None],
     checkpoint: Path,
     extra: Mapping[str, Any],
+    others: Mapping[str, PreparedPairs] | None = None,
 ) -> FitInputs:
     """Return what a method learns from.
 
@@ -164,6 +165,7 @@ def fit_inputs(
         log: receives the rows of the training curves.
         checkpoint: where a long training keeps its progress.
         extra: where the vectors belong (task, country), for their header; setting and seed are added.
+        others: pairs of the study's other countries and the same task, by name, for a method that compares countries.
     """
     space = get_method(method.name).space
     info = VectorInfo(
@@ -190,4 +192,5 @@ def fit_inputs(
         info=info,
         log=log,
         checkpoint=checkpoint,
+        others={name: ComparedPairs(other.store, other.rows) for name, other in (others or {}).items()},
     )

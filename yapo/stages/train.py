@@ -7,6 +7,7 @@ from pathlib import Path
 
 from yapo.checks import Task
 from yapo.config import Config
+from yapo.dag.compared_countries import compared_countries
 from yapo.dag.scope import check_country
 from yapo.data.sources import known_countries
 from yapo.files import digest, write_json
@@ -38,6 +39,7 @@ def main(config: Config) -> None:
     check_country(config.country, known)
     language_folder = known[config.country]
     folder = paths.trained(language_folder, config.country, config.method.name)
+    compared = compared_countries(config, config.method.name, config.country, known)
     prepared = {task: read_prepared(paths, language_folder, config.country, task) for task in config.tasks}
     sae = read_sae(config, layer, next(iter(prepared.values())).store.hidden[0].shape[-1])
     models, settings = models_of(config), (config.method, config.train, config.prompts)
@@ -46,7 +48,8 @@ def main(config: Config) -> None:
         for task, pairs in prepared.items():
             sets, checkpoint = train_sets(pairs.rows, config.settings), folder / f"{task}.checkpoint.safetensors"
             extra = {"country": config.country, "language": language_folder, "task": task}
-            inputs[task] = fit_inputs(pairs, sets, layer, sae, models, *settings, curves.of(task), checkpoint, extra)
+            others = {name: read_prepared(paths, place, name, task) for name, place in compared.items()}
+            inputs[task] = fit_inputs(pairs, sets, layer, sae, models, *settings, curves.of(task), checkpoint, extra, others)
         for task, given in inputs.items():
             learned = method.fit(given)
             for part in given.sets:

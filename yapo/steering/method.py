@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -44,6 +44,19 @@ class Models:
 
 
 @dataclass(frozen=True)
+class ComparedPairs:
+    """The pairs of another country, for a method that compares countries.
+
+    Attributes:
+        store: preference pairs with their frozen quantities at the layer.
+        rows: describes pair i in row i, as in ``FitInputs``.
+    """
+
+    store: ActivationStore
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class FitInputs:
     """Everything a method may learn from, for one country and task.
 
@@ -59,6 +72,7 @@ class FitInputs:
         info: header of the vectors, but for what a method decides.
         log: receives one row per training step and epoch.
         checkpoint: where a long training may keep its progress.
+        others: pairs of the study's other countries, by name; given to methods that compare countries alone.
     """
 
     store: ActivationStore
@@ -72,9 +86,12 @@ class FitInputs:
     info: VectorInfo
     log: Callable[[LogRow], None]
     checkpoint: Path
+    others: Mapping[str, ComparedPairs] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store.check(layer=self.layer, sae=self.sae.digest)
+        for other in self.others.values():
+            other.store.check(model=self.store.key.model, dtype=self.store.key.dtype, layer=self.layer, sae=self.sae.digest)
 
     def language_model(self) -> LanguageModel:
         """Return the model with its blocks above the steered layer."""
@@ -95,6 +112,9 @@ class FitInputs:
 
 class Method(Protocol):
     """A steering method.
+
+    The module of one that compares countries says so in a literal, ``COMPARES_COUNTRIES = True``, which is read without importing
+    it: the pairs of the study's other countries are then inputs of its training, and stand in ``FitInputs.others``.
 
     Attributes:
         space: of its vectors.

@@ -8,6 +8,7 @@ from typing import cast
 
 from yapo.config import Config
 from yapo.config.conf_files import group_options
+from yapo.dag.compared_countries import compares_countries
 from yapo.errors import YapoError, unknown
 from yapo.steering.methods import get_method
 from yapo.studies.base import MethodKind, get_study
@@ -62,6 +63,8 @@ def check_methods(config: Config, study: str) -> None:
         for method in _words(config, key):
             if method not in group_options("method"):
                 raise unknown("method", key, method, group_options("method"))
+            if compares_countries(method):
+                raise YapoError(f"{key}={method}: tells a country from the others, and {study} knows one at a time; leave it out")
             if not is_of_kind(method, record.kind):
                 raise YapoError(
                     f"{key}={method}: {IS_NOT[record.kind]}; leave it out, or choose among {', '.join(of_kind(record.kind))}"

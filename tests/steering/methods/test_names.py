@@ -28,7 +28,7 @@ def test_a_method_is_imported_when_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["yappo", "", "CAA"])
 def test_unknown_names_are_refused(name: str) -> None:
-    known = "bipo, caa, dpo, dspa, imported, lat, pca, probe, reps, sas, sft, yapo"
+    known = "bipo, caa, corrsteer, cue, dpo, dspa, imported, lat, pca, probe, reps, sas, sas_output, sft, yapo"
     with pytest.raises(YapoError, match=f"^method={name}: unknown method; .*choose among {known}"):
         get_method(name)
 
