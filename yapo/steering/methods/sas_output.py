@@ -107,7 +107,7 @@ def output_scores(lm: LanguageModel, layer: int, sae: SAE, features: list[int], 
     raised = options.strength * sae.encode(state[0, -1:].float()).max() * sae.W_dec[features].float()
     tokens = token_logits(lm, sae.W_dec[features]).topk(options.tokens, dim=1).indices
     scores = []
-    for own, directions in zip(tokens.split(ROWS), raised.split(ROWS), strict=True):
+    for own, directions in zip(torch.split(tokens, ROWS), torch.split(raised, ROWS), strict=True):
         rows, at = state.repeat(len(own), 1, 1), positions.expand(len(own), -1)
         rows[:, -1] += directions.to(rows.dtype)
         masks = lm.masks(allowed.expand(len(own), -1, -1), at, at)
