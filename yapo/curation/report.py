@@ -13,8 +13,8 @@ from yapo.checks import one_of
 from yapo.curation.funnel import ASKED, examples, funnel, reasons
 from yapo.curation.steps import MEANINGS, STEPS
 from yapo.reporting import style
+from yapo.reporting.dataset import dataset_table
 from yapo.reporting.html import page, render
-from yapo.reporting.main_tables import dataset_table
 from yapo.reporting.names import label, ordered
 from yapo.reporting.render import MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table

@@ -74,6 +74,10 @@ class Evaluator:
         """Answer the validation items of each (task, setting) under a condition: one scored row per item."""
         return self._score_all(requests, "validation")
 
+    def tested(self, requests: Sequence[tuple[Task, Setting, Condition]]) -> list[pd.DataFrame]:
+        """Answer the test items of each (task, setting) under a condition: one scored row per item."""
+        return self._score_all(requests, "test")
+
     def baseline_validation(self, tasks: Sequence[Task], settings: Sequence[Setting]) -> pd.DataFrame:
         """Score the unsteered model on validation, as multiplier 0."""
         task_settings = [(task, setting) for task in tasks for setting in settings]

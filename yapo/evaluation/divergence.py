@@ -25,7 +25,8 @@ from yapo.steering.pair_batch import TokenOptions, read_states
 
 PERCENTILE = 0.95
 TOLERANCE = 0.02  # of a level, within which it counts as reached
-SMALLEST, LARGEST = 2.0**-10, 2.0**6  # multipliers that are tried
+GRID = (0.25, 1.0, 4.0, 16.0)  # multipliers that are tried of every vector; further ones by steps of 4 where none is above
+SMALLEST, LARGEST = 4.0**-6, 4.0**4  # between which multipliers are tried
 _NARROW = 1.001  # ratio of the ends of a bracket that holds a jump
 _SLACK = 0.001  # share by which a percentile may fall without being called a fall
 
@@ -47,12 +48,15 @@ def token_divergences(
     found: list[list[Tensor]] = [[torch.empty(0)] * len(texts) for _ in conditions]
     for states in steered_states(lm, layer, texts, [Condition(), *conditions], rows):
         top = read_states(lm, states.hidden, states.layer, states.batch)[states.batch.source]
-        parts = top.split([len(text.answers[0]) for text in states.questions])  # type: ignore[no-untyped-call]
-        for (condition, text), part in zip(states.taken, parts, strict=True):
-            if condition == 0:  # the first of its batch, before any that is compared with it
-                unsteered[text] = part
-            else:
-                found[condition - 1][text] = _divergence(lm, part, unsteered[text]).cpu()
+        lengths = [len(text.answers[0]) for text in states.questions]
+        parts = list(zip(states.taken, top.split(lengths), strict=True))  # type: ignore[no-untyped-call]
+        unsteered |= {text: part for (condition, text), part in parts if condition == 0}  # each before it comes steered
+        steered = [(place, part) for place, part in parts if place[0] > 0]
+        if steered:
+            one, other = (torch.cat(side) for side in zip(*((part, unsteered[text]) for (_, text), part in steered), strict=True))
+            apart = _divergence(lm, one, other).cpu().split([len(part) for _, part in steered])  # type: ignore[no-untyped-call]
+            for ((condition, text), _), values in zip(steered, apart, strict=True):
+                found[condition - 1][text] = values
     return [torch.cat(parts) if parts else torch.empty(0) for parts in found]
 
 
@@ -62,7 +66,8 @@ def _divergence(lm: LanguageModel, steered: Tensor, unsteered: Tensor) -> Tensor
     parts = []
     for one, other in zip(steered.split(few), unsteered.split(few), strict=True):  # type: ignore[no-untyped-call]
         p, q = (lm.logits(part).log_softmax(dim=-1) for part in (one, other))
-        parts.append((p.exp() * (p - q)).sum(dim=-1).clamp_min(0.0))
+        apart = (p.exp() * (p - q)).sum(dim=-1).clamp_min(0.0)
+        parts.append(apart.nan_to_num(nan=torch.inf, posinf=torch.inf))  # numbers that are no longer finite: infinitely far
     return torch.cat(parts)
 
 
@@ -77,7 +82,8 @@ class Match:
 
     Attributes:
         multiplier: λ; None where no λ that is tried reaches the divergence.
-        divergence: the percentile there, or the highest that was found. It is below the level where the percentile jumps over it.
+        divergence: the percentile there; where there is no λ, the one nearest to the level. It is below the level where the
+            percentile jumps over it.
         monotone: whether the percentile never fell while λ grew, among the multipliers tried.
     """
 
@@ -91,9 +97,8 @@ def match_divergence(
 ) -> list[Match]:
     """Find the multiplier at which each vector's percentile is ``level``, all vectors side by side.
 
-    λ is doubled or halved from 1 until the level lies between two multipliers, then interpolated between them on logarithmic
-    scales, where a small edit's divergence is a straight line. Where the percentile is not monotone it may reach a level more
-    than once; the one found lies in the first bracket.
+    Each is measured at ``GRID``; between the first two of these with the level between them λ is interpolated on logarithmic
+    scales, on which a small edit's divergence is a straight line. λ = 0, the unsteered model, belongs to the grid.
 
     Args:
         level: of the percentile, in nats, above 0.
@@ -101,49 +106,61 @@ def match_divergence(
         measure: returns the percentile of each (vector, λ).
     """
     searches = [_Search(level) for _ in range(vectors)]
-    while asked := [(i, search.next) for i, search in enumerate(searches) if search.next is not None]:
+    while asked := [(i, multiplier) for i, search in enumerate(searches) for multiplier in search.ahead]:
+        for search in searches:
+            search.ahead = ()
         for (i, multiplier), value in zip(asked, measure(asked), strict=True):
-            searches[i].note(multiplier, value)
+            searches[i].tried[multiplier] = value
+        for i in dict.fromkeys(i for i, _ in asked):
+            searches[i].plan()
     return [search.result() for search in searches]
 
 
 class _Search:
-    """The search for one vector's multiplier; ``next`` is the one to try."""
+    """The search for one vector's multiplier.
+
+    Attributes:
+        tried: the percentile by multiplier.
+        ahead: multipliers to try next.
+    """
 
     def __init__(self, level: float) -> None:
-        self.level, self.next = level, 1.0 if level > 0 else None
-        self.tried: dict[float, float] = {}
-        self.low: float | None = None
-        self.high: float | None = None
+        self.level = level
+        self.tried: dict[float, float] = {0.0: 0.0}
+        self.ahead: tuple[float, ...] = GRID
 
-    def note(self, multiplier: float, value: float) -> None:
-        """Take up the percentile at a multiplier and decide on the next."""
-        self.tried[multiplier] = value
-        if abs(value / self.level - 1) <= TOLERANCE:
-            self.low, self.next = multiplier, None
+    def plan(self) -> None:
+        """Decide on the next multiplier, if any is needed."""
+        low, high = self._bracket()
+        if self._reached(low) or (high is not None and (self._reached(high) or high / max(low, SMALLEST) < _NARROW)):
             return
-        if value < self.level:
-            self.low = multiplier
-        else:
-            self.high = multiplier
-        self.next = self._between()
-
-    def _between(self) -> float | None:
-        if self.high is None:
-            return None if self.low is None or 2 * self.low > LARGEST else 2 * self.low
-        if self.low is None:
-            return None if self.high / 2 < SMALLEST else self.high / 2
-        if self.high / self.low < _NARROW:
-            return None
-        below, above = self.tried[self.low], self.tried[self.high]
+        if high is None or low == 0:
+            further = 4 * low if high is None else high / 4
+            self.ahead = (further,) if SMALLEST <= further <= LARGEST else ()
+            return
+        below, above = self.tried[low], self.tried[high]
         share = 0.5 if below <= 0 else math.log(self.level / below) / math.log(above / below)
-        return float(self.low * (self.high / self.low) ** min(max(share, 0.1), 0.9))
+        self.ahead = (low * (high / low) ** min(max(share, 0.1), 0.9),)
+
+    def _bracket(self) -> tuple[float, float | None]:
+        """Return the first two neighbours among the multipliers tried with the level between them; None where none is above."""
+        low = 0.0
+        for multiplier, value in sorted(self.tried.items()):
+            if value >= self.level:
+                return low, multiplier
+            low = multiplier
+        return low, None
+
+    def _reached(self, multiplier: float) -> bool:
+        return abs(self.tried[multiplier] / self.level - 1) <= TOLERANCE
 
     def result(self) -> Match:
         """Return what was found; of a percentile that jumps over the level, the multiplier just below."""
         values = [value for _, value in sorted(self.tried.items())]
         monotone = all(after >= before * (1 - _SLACK) for before, after in pairwise(values))
-        reached = self.low is not None and (self.high is not None or self.tried[self.low] >= self.level * (1 - TOLERANCE))
-        if not reached or self.low is None:
-            return Match(None, max(values, default=0.0), monotone)
-        return Match(self.low, self.tried[self.low], monotone)
+        low, high = self._bracket()
+        if high is not None and self._reached(high):
+            return Match(high, self.tried[high], monotone)
+        if low > 0 and (high is not None or self._reached(low)):
+            return Match(low, self.tried[low], monotone)
+        return Match(None, max(values) if high is None else self.tried[high], monotone)

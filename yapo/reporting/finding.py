@@ -19,6 +19,7 @@ _ENVIRONMENT.filters |= {
     "number": numbers.number,
     "change": numbers.change,
     "short": numbers.short,
+    "nats": numbers.nats,
     "percent": numbers.percent,
     "interval": numbers.interval,
     "with_interval": numbers.with_interval,

@@ -16,6 +16,7 @@ from yapo.evaluation.metrics import round_half_up
 from yapo.names import AGGREGATES
 from yapo.reporting import cells as numbers
 from yapo.reporting.cells import records
+from yapo.reporting.dataset import dataset_table
 from yapo.reporting.examples import examples_table
 from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import score_digits
@@ -76,6 +77,20 @@ def build_tables(
     """
     answers = {way: evaluation, **(others or {})}
     results = [Results.of(name, rows, options) for name, rows in answers.items()]
+    made = method_tables(results, options)
+    made += [dataset_table(items, options), option_positions(answers, items, options)]
+    made += [significance(results[0].rows, options), examples_table(evaluation, items, options)]
+    by_name = {table.name: table for table in made}
+    return {name: by_name[name] for name in TABLE_NAMES}
+
+
+def method_tables(results: Sequence[Results], options: TableOptions) -> list[Table]:
+    """Make the tables with a column for each method: scores, RCA and PNLG.
+
+    Args:
+        results: of each way to answer multiple choice.
+        options: see ``TableOptions``.
+    """
     by_country = [r.mapped(numbers.score_draws) for r in results]
     made = [
         _score_table("summary", [r.mapped(numbers.summary_draws) for r in results], options),
@@ -92,10 +107,7 @@ def build_tables(
         languages, countries = ([r.mapped(draw) for r in read] for draw in (numbers.language_draws, numbers.country_draws))
         made.append(_metric_table(f"table3_rca_pnlg_language{suffix}", languages, options))
         made.append(_metric_table(f"table5_rca_pnlg_country{suffix}", countries, options))
-    made += [dataset_table(items, options), option_positions(answers, items, options)]
-    made += [significance(results[0].rows, options), examples_table(evaluation, items, options)]
-    by_name = {table.name: table for table in made}
-    return {name: by_name[name] for name in TABLE_NAMES}
+    return made
 
 
 @dataclass(frozen=True)
@@ -203,31 +215,10 @@ def _metric_table(name: str, parts: Sequence[Results], options: TableOptions) ->
     return _method_table(name, title, caption, _cells(parts, layout, options), layout, options)
 
 
-def dataset_table(items: pd.DataFrame, options: TableOptions) -> Table:
-    """Return the paper's Table 7: the number of items by language, country and variant."""
-    counts = numbers.dataset_totals(numbers.dataset_cells(items))
-    columns = ["localized", "nonlocalized", "total"]
-    rows = []
-    for line in records(counts):
-        heads = (label("language", line["language"]), "" if line["country"] == "Total" else label("country", line["country"]))
-        cells = tuple(Cell(f"{line[column]:,}") for column in columns)
-        rows.append(TableRow(heads, cells, aggregate=line["country"] in ("Subtotal", "Total")))
-    sheet = Sheet(
-        name="table7_dataset",
-        title="Data set",
-        caption="Number of items by language, country and variant, over all splits.",
-        notes=(),
-        heads=("Language", "Country"),
-        columns=("Localized", "Non-localized", "Total"),
-        groups=(Group("", tuple(rows)),),
-    )
-    return make_table(sheet, counts.melt(["language", "country"], columns, "variant", "items"), options.note)
-
-
 def _method_table(name: str, title: str, caption: str, data: pd.DataFrame, layout: Layout, options: TableOptions) -> Table:
     sheet = Sheet(
-        name=name,
-        title=title,
+        name=name + options.suffix,
+        title=f"{title}, {options.view}" if options.view else title,
         caption=caption,
         notes=tuple(_notes(data, layout, options)),
         heads=tuple(head.capitalize() for head in layout.heads),

@@ -40,6 +40,11 @@ def short(value: float) -> str:
     return f"{value:g}".replace("-", MINUS)
 
 
+def nats(level: float) -> str:
+    """Return "1 nat", "0.5 nats"."""
+    return f"{short(level)} nat{'' if level == 1 else 's'}"
+
+
 def percent(share: float, digits: int = 0) -> str:
     """Return a share (0..1) in percent."""
     return f"{number(100 * share, digits)}%"

@@ -27,6 +27,8 @@ class TableOptions:
         seed: seed of the resampling and of the choice of examples.
         scorer: who gave the open-ended scores; named in every caption that shows them.
         note: sentence printed under every table.
+        view: what sets a table of methods apart from the main one of its kind, after its title; empty for the main one.
+        suffix: likewise, at the end of its name.
     """
 
     resamples: int = 2000
@@ -34,6 +36,8 @@ class TableOptions:
     seed: int = 0
     scorer: str = "offline reference"
     note: str = ""
+    view: str = ""
+    suffix: str = ""
 
     @property
     def level(self) -> str:

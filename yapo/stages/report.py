@@ -23,6 +23,7 @@ from yapo.stages.app import run
 from yapo.stages.commands import as_overrides, commands, own_settings
 from yapo.stages.provenance import study_facts, training_runs
 
+FIRST = "equal_kl"  # the study whose figure opens the report, where it is reported
 READS = ("report", "judge", "methods", "data", "split.seed", "studies.reported", "train.seed")
 
 
@@ -37,11 +38,13 @@ def main(config: Config, overrides: Sequence[str]) -> None:
     summary, by_language = (
         read_numbers(paths.root / "tables" / f"{name}.csv") for name in ("summary", "table3_rca_pnlg_language")
     )
+    first, others = ([name for name in config.studies.reported if (name == FIRST) is opens] for opens in (True, False))
     findings = [
+        *(Finding.load(paths.finding(name)) for name in first),
         results_finding(summary, by_language, judge_label(config.judge)),
         training_finding(pd.concat(validation, ignore_index=True)),
         layer_finding(read_json(paths.layer)),
-        *(Finding.load(paths.finding(name)) for name in config.studies.reported),
+        *(Finding.load(paths.finding(name)) for name in others),
     ]
     text = report_page(
         title=f"Steering vectors: {config.experiment}",

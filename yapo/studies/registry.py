@@ -9,6 +9,7 @@ from yapo.studies.ablations import AblationsConfig
 from yapo.studies.behaviours import BehavioursConfig
 from yapo.studies.convergence import ConvergenceConfig
 from yapo.studies.dspa_study import DspaConfig
+from yapo.studies.equal_kl import EqualKlConfig
 from yapo.studies.features import FeaturesConfig
 from yapo.studies.gap import GapConfig
 from yapo.studies.knowledge import KnowledgeStudyConfig
@@ -22,6 +23,7 @@ from yapo.studies.transfer import TransferConfig
 class StudiesConfig:
     """Settings of each study, in the order of the report."""
 
+    equal_kl: EqualKlConfig = field(default_factory=EqualKlConfig)
     gap: GapConfig = field(default_factory=GapConfig)
     lambda_sweep: LambdaSweepConfig = field(default_factory=LambdaSweepConfig)
     convergence: ConvergenceConfig = field(default_factory=ConvergenceConfig)
