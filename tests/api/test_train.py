@@ -38,9 +38,9 @@ def test_settings_are_those_of_the_study(method: MethodName) -> None:
 
 @pytest.mark.parametrize("method", OPTIONS)
 def test_the_header_says_what_a_vector_was_made_of(pairs: list[Pair], method: MethodName) -> None:
-    space, width = ("sparse", 512) if method in ("sas", "yapo") else ("dense", 96)
+    space, width = ("sparse", 512) if get_method(method).space.of_features else ("dense", 96)
     sae = SAE_FOLDER if space == "sparse" else None
-    if method == "sas":  # so many pairs share no feature that fires on one side only
+    if method in ("sas", "sas_output"):  # so many pairs share no feature that fires on one side only
         pairs = [{**pair, "chosen": "Yes, gladly.", "rejected": "No, I would not."} for pair in pairs]
     vector = yapo.train(MODEL, pairs, method, layer=2, sae=sae, seed=3, **FAST)
     info = vector.info
@@ -185,7 +185,11 @@ BAD: dict[str, tuple[Callable[[list[Pair]], object], dict[str, Any], tuple[str, 
     "another ending": (lambda _: "pairs.xlsx", {}, ("pairs.xlsx: must end in",)),
     "one prompt": (one_prompt, {}, ("all pairs have one prompt", "at least two")),
     "no place to read": (prefixes, {}, ("method=caa", "take bipo or yapo")),
-    "an unknown method": (list, {"method": "dspa"}, ("method=dspa", "caa, sas, pca, lat, probe, bipo, yapo, dpo, reps, sft")),
+    "an unknown method": (
+        list,
+        {"method": "dspa"},
+        ("method=dspa", "caa, sas, sas_output, corrsteer, pca, lat, probe, bipo, yapo, dpo, reps, sft"),
+    ),
     "a layer beyond": (list, {"layer": 5}, ("layer=5", "blocks 0..5; steer at 0..4")),
     "a layer in words": (list, {"layer": "two"}, ("layer='two'", "or auto")),
     "no autoencoder": (list, {"method": "sas"}, ("method=sas", "give sae=")),

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-MethodName = Literal["caa", "sas", "pca", "lat", "probe", "bipo", "yapo", "dpo", "reps", "sft"]
+MethodName = Literal["caa", "sas", "sas_output", "corrsteer", "pca", "lat", "probe", "bipo", "yapo", "dpo", "reps", "sft"]
 # Settings of the methods, as conf/method has them; but pairs have no form that names a country, so answers are contrasted.
 OPTIONS: dict[MethodName, dict[str, Any]] = {
     "caa": {"contrast": "answer"},
     "sas": {"contrast": "answer", "tau": 0.7, "threshold": "relu"},
+    "sas_output": {
+        "contrast": "answer",
+        "tau": 0.7,
+        "threshold": "relu",
+        "min_score": 0.01,
+        "tokens": 20,
+        "strength": 10.0,
+        "neutral": "From my experience,",
+    },
+    "corrsteer": {"features": 8, "pool": "max", "threshold": "relu"},
     "pca": {"contrast": "answer", "center": "pairs"},
     "lat": {"contrast": "answer"},
     "probe": {"contrast": "answer", "decay": 0.01},

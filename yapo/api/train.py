@@ -94,11 +94,11 @@ def train(
     Args:
         model: a transformers model, a folder in Hugging Face format, or a name on the hub.
         pairs: a csv, json, jsonl or parquet file, a data frame, or a list of dicts, with prompt, chosen and rejected.
-        method: a direction found in the states (caa, sas, pca, lat, probe), or a vector trained on a loss (bipo, yapo, dpo, reps,
-            sft); those of sas and yapo are sparse.
+        method: a direction found in the states (caa, sas, sas_output, corrsteer, pca, lat, probe), or a vector trained on a loss
+            (bipo, yapo, dpo, reps, sft); those of sas, sas_output, corrsteer and yapo are sparse.
         layer: 0-based block whose output is steered; ``auto``: the autoencoder's, or the one whose mean difference moves held-out
             pairs most.
-        sae: the autoencoder of the layer, for sas and yapo: the object, its folder or its file.
+        sae: the autoencoder of the layer, for a sparse vector: the object, its folder or its file.
         epochs: passes over the pairs, of methods that train; see ``yapo.config.TrainConfig``.
         lr: learning rate of methods that train.
         batch_size: pairs of one step of methods that train.

@@ -23,7 +23,9 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The vector's file, ending in .safetensors.")],
     method: Annotated[MethodName, typer.Option(help="caa to probe: from the states; bipo to sft: trained.")] = "caa",
     layer: Annotated[str, typer.Option(help="Block to steer, from 0; auto finds it on held-out pairs.")] = "auto",
-    sae: Annotated[Path | None, typer.Option(help="Of the layer, for sas and yapo: folder, .npz or RELEASE/ID.")] = None,
+    sae: Annotated[
+        Path | None, typer.Option(help="Of the layer, for sas, sas_output, corrsteer and yapo: folder, .npz or RELEASE/ID.")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Of methods that train.")] = 20,
     lr: Annotated[float, typer.Option(help="Learning rate of methods that train.")] = 5e-4,
     batch_size: Annotated[int, typer.Option(help="Pairs of one training step.")] = 4,
