@@ -19,6 +19,7 @@ Task = Literal["mcq", "open_ended"]
 Setting = Literal["localized", "nonlocalized", "both"]
 Variant = Literal["localized", "nonlocalized"]
 Split = Literal["train", "validation", "test"]
+Role = Literal["train", "test"]  # of a data set; test: nothing is trained on it
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager"]
 TASKS: tuple[Task, ...] = get_args(Task)

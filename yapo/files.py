@@ -24,6 +24,9 @@ from yapo.seal import BLANK, NAME, parquet_place, seal
 if TYPE_CHECKING:  # pandas is slow to import, and few files are tables
     import pandas as pd
 
+    from yapo.checks import Role
+
+ROLE = "yapo_role"  # in the metadata of a parquet file
 _MOST_WRITERS = 1000  # of one file at once
 _SQLITE = ("-journal", "-wal", "-shm")  # endings of the files that SQLite keeps beside a database
 _ROOM = "free some and run the same command again; what was finished is kept"
@@ -222,8 +225,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table without its index, with a digest that reading checks (``yapo.seal``)."""
+def write_parquet(path: Path, frame: pd.DataFrame, role: Role = "train") -> None:
+    """Write a table without its index, with a digest that reading checks (``yapo.seal``).
+
+    ``role`` test is stated in the file, where ``stated_role`` finds it: nothing is to be trained on the table.
+    """
     import pyarrow as pa  # of the extra 'study'
     import pyarrow.parquet as pq
 
@@ -231,8 +237,22 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     with replacing(path) as temporary:
         with pq.ParquetWriter(temporary, table.schema) as writer:
             writer.write_table(table)
-            writer.add_key_value_metadata({NAME: BLANK})
+            stated = {ROLE: role} if role == "test" else {}
+            writer.add_key_value_metadata({**stated, NAME: BLANK})
         seal(temporary, parquet_place(temporary))
+
+
+def stated_role(path: Path) -> Role:
+    """Return what a file may be used for, as ``write_parquet`` states it; train where it states nothing."""
+    if path.suffix != ".parquet" or not path.is_file():
+        return "train"
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (OSError, ValueError):  # whoever reads its rows says what is wrong
+        return "train"
+    return "test" if metadata.get(ROLE.encode()) == b"test" else "train"
 
 
 def digest(value: Any) -> str:

@@ -22,7 +22,10 @@ NEWEST = "main"  # revision of a repository of the hub
 LONGEST = 100  # characters of a name
 # Folders of a study beside those of its languages.
 STUDY_FOLDERS = frozenset(
-    {"behaviours", "curation", "data", "features", "figures", "knowledge", "logs", "mlartifacts", "sae", "studies", "tables"}
+    {
+        *("behaviours", "curation", "data", "features", "figures", "knowledge"),
+        *("logs", "mlartifacts", "preferences", "sae", "studies", "tables"),
+    }
 )
 
 # Folders of a country.

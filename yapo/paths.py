@@ -47,6 +47,16 @@ class Paths:
         return self.root / "data" / "report.json"
 
     @property
+    def forms(self) -> Path:
+        """Questions without their country, proposed for a person to read."""
+        return self.root / "data" / "forms.csv"
+
+    @property
+    def preferences(self) -> Path:
+        """Folder of preference files made of a published set."""
+        return self.root / "preferences"
+
+    @property
     def curation(self) -> CurationPaths:
         """Files of curation."""
         return CurationPaths(self.root / "curation")

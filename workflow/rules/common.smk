@@ -18,7 +18,7 @@ from yapo.processes import RUN, clear_temporary, put_interpreter_first
 clear_temporary(Path(workflow.snakemake_tmp_dir), "snakemake*")
 clear_temporary(Path(workflow.sourcecache.runtime_cache_path), "*")
 
-from yapo.data.sources import known_countries
+from yapo.data.sources import known_countries, role_of
 from yapo.errors import YapoError
 from yapo.lease import devices
 from yapo.config.compose import compose, plain
@@ -36,6 +36,7 @@ from yapo.dag.options import read_options
 from yapo.dag.reruns import result_inputs
 from yapo.paths import Paths
 from yapo.dag.scope import countries_of, layers_to_read, discovery_countries, studied
+from yapo.dag.data_use import check_data_use
 from yapo.studies.base import FOLDER as STUDY_FOLDER
 from yapo.studies.base import get_study, table_files
 from yapo.studies.registry import STUDIES
@@ -60,6 +61,8 @@ with one_line_refusals():
     KNOWN = known_countries(CONFIG.data)
     COUNTRIES = countries_of(CONFIG, KNOWN)
     discovery_countries(CONFIG, KNOWN)
+    check_data_use(CONFIG, KNOWN)
+    TEST_ONLY = role_of(CONFIG.data) == "test"
     STUDIED = {
         name: studied(CONFIG, KNOWN, PLAIN_CONFIG["studies"][name].get("countries", []))
         for name in STUDIES
@@ -278,16 +281,19 @@ def kept_files(country):
     """Every file that a country's branch leaves behind."""
     folder = PATHS.country(COUNTRIES[country], country)
     cells = [f"{task}-{setting}.safetensors" for task in TASKS for setting in SETTINGS]
-    return [
+    learned = [
         *TRAINED_SAES,
         *[
             folder / "train" / method / name
             for method in METHODS
             for name in [*cells, "curves.jsonl", "run.json"]
         ],
-        *[folder / "vectors" / method / name for method in METHODS for name in cells],
         *[folder / "pairs" / f"{task}.parquet" for task in TASKS],
         folder / "validation.parquet",
+    ]
+    return [
+        *([] if TEST_ONLY else learned),
+        *[folder / "vectors" / method / name for method in METHODS for name in cells],
         *[folder / name for name in EVALUATIONS],
         folder / "judge.json",
     ]

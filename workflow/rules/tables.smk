@@ -2,11 +2,17 @@ from yapo.reporting.main_tables import TABLE_NAMES
 
 TABLES = [table for table in TABLE_NAMES if table != "examples"]
 FIGURES = [
-    "training_curves",
-    "layer_discovery",
-    "epoch_accuracy",
-    "multiplier_curves",
     "summary",
+    *(
+        []
+        if TEST_ONLY
+        else [
+            "training_curves",
+            "layer_discovery",
+            "epoch_accuracy",
+            "multiplier_curves",
+        ]
+    ),
 ]
 
 
@@ -47,11 +53,11 @@ rule figures:
     input:
         PATHS.layer,
         PATHS.root / "tables/summary.csv",
-        validation=of_all_countries("validation.parquet"),
+        validation=[] if TEST_ONLY else of_all_countries("validation.parquet"),
         curves=[
             PATHS.trained(language, country, method) / "curves.jsonl"
             for country, language in COUNTRIES.items()
-            for method in METHODS
+            for method in ([] if TEST_ONLY else METHODS)
         ],
     output:
         expand(str(PATHS.root / "figures/{figure}.png"), figure=FIGURES),

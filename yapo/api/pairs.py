@@ -15,6 +15,7 @@ from yapo.data.preferences import check_preferences
 from yapo.data.records import ENDINGS, Records, read_records
 from yapo.data.text import shown, text_key
 from yapo.errors import YapoError
+from yapo.files import stated_role
 
 Rows = Path | str | pd.DataFrame | Sequence[Mapping[str, Any]]
 Pairs = Rows  # with prompt, chosen and rejected
@@ -34,8 +35,11 @@ def read_pairs(pairs: Pairs) -> tuple[pd.DataFrame, dict[str, int]]:
         The usable pairs, as ``yapo.data.preferences.load_preferences`` returns them, and how many rows were left out, by reason.
 
     Raises:
-        YapoError: a column is missing, nothing can be read, or fewer than ``FEWEST`` pairs are usable.
+        YapoError: a column is missing, nothing can be read, fewer than ``FEWEST`` pairs are usable, or the file states that it is
+            for evaluation only.
     """
+    if isinstance(pairs, Path | str) and stated_role(Path(pairs)) == "test":
+        raise YapoError(f"{pairs}: states that it is for evaluation only; give pairs that a vector may be trained on")
     records, source = records_of(pairs, "pairs")
     frame, report = check_preferences(records, source)
     left_out: dict[str, int] = report["dropped"]

@@ -24,7 +24,7 @@ from yapo.checks import (
     require,
 )
 from yapo.config.curation import CurationConfig
-from yapo.config.data import DataConfig, PromptConfig, SplitConfig
+from yapo.config.data import MULTIPLE_CHOICE, DataConfig, PromptConfig, SplitConfig
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, McqWay, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
@@ -98,8 +98,8 @@ class Config:
     def __post_init__(self) -> None:
         check_experiment(self.experiment)
         require(bool(self.results), "results", self.results, "name a folder")
-        choices_only = self.data.source != "localization_gap" or "open_ended" not in self.tasks
-        require(choices_only, "tasks", self.tasks, "give [mcq]: localization_gap asks multiple-choice questions only")
+        choices_only = self.data.source not in MULTIPLE_CHOICE or "open_ended" not in self.tasks
+        require(choices_only, "tasks", self.tasks, f"give [mcq]: {self.data.source} asks multiple-choice questions only")
         for key, path in (
             ("results", self.results),
             ("data.path", self.data.path),

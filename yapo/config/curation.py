@@ -5,23 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from yapo.checks import check_path, check_seed, check_words, distinct, require
+from yapo.checks import Role, check_path, check_seed, check_words, distinct, require
+from yapo.config.data import Licence
 
-Licence = Literal[
-    "apache-2.0",
-    "mit",
-    "cc0-1.0",
-    "cc-by-4.0",
-    "cc-by-sa-4.0",
-    "cc-by-nc-4.0",
-    "cc-by-nc-sa-4.0",
-    "cc-by-nd-4.0",
-    "cc-by-nc-nd-4.0",
-    "evaluation-only",
-]
 # Licences under which no model may be trained on the questions or what was made of them.
 NOT_FOR_TRAINING: tuple[Licence, ...] = ("cc-by-nd-4.0", "cc-by-nc-nd-4.0", "evaluation-only")
-Role = Literal["train", "test"]
 Step = Literal["answers", "existence", "choices", "duplicates", "variants"]
 
 

@@ -5,9 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from yapo.checks import check_seed, check_words, filled_template, require
+from yapo.checks import Role, check_path, check_seed, check_words, filled_template, require
 
-Source = Literal["atlas", "table", "deep_culture_lense", "localization_gap", "preferences"]
+Source = Literal[
+    "atlas",
+    "table",
+    "deep_culture_lense",
+    "localization_gap",
+    "blend",
+    "culturalbench",
+    "normad",
+    "include",
+    "arabculture",
+    "global_opinions",
+    "care",
+    "preferences",
+]
+# Sources whose questions are asked with options alone.
+MULTIPLE_CHOICE: tuple[Source, ...] = ("localization_gap", "blend", "culturalbench", "normad", "include", "arabculture")
+Licence = Literal[
+    "apache-2.0",
+    "mit",
+    "cc0-1.0",
+    "cc-by-4.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-4.0",
+    "cc-by-nc-sa-4.0",
+    "cc-by-nd-4.0",
+    "cc-by-nc-nd-4.0",
+    "evaluation-only",
+]
+Forms = Literal["published", "both"]
 
 
 @dataclass
@@ -15,9 +43,10 @@ class DataConfig:
     """Source of the items."""
 
     source: Source = "atlas"
-    path: str = (
-        ""  # table: a parquet, csv or jsonl file of items; deep_culture_lense: a folder or hub id; localization_gap: its csv
-    )
+    path: str = ""  # table: a parquet, csv or jsonl file of items; deep_culture_lense: a folder or hub id; others: a copy
+    role: Role = "train"  # table: test allows evaluation only; published sets have theirs (docs/own-data.md)
+    forms: Forms = "published"  # both: questions that all name their country get a form without it, from data.review
+    review: str = ""  # forms=both: a copy of data/forms.csv with a decision in every row
     revision: str = ""  # deep_culture_lense on the hub: commit, branch or tag; empty is the newest
     max_dropped: float = 0.05  # deep_culture_lense: share of a country's rows that may be lost before the data are refused
     seed: int = 0  # order of the options
@@ -30,9 +59,13 @@ class DataConfig:
             "table": "a table source needs a file",
             "deep_culture_lense": "needs a folder with a copy, or a hub id",
             "localization_gap": "needs a copy of 5choice_dataset_input_ready.csv",
+            **dict.fromkeys(("blend", "culturalbench", "normad", "include", "arabculture", "care"), "needs a copy of the set"),
+            "global_opinions": "needs a copy of global_opinions.csv",
             "preferences": "needs a folder that holds a folder for each behaviour",
         }
         require(self.source not in needs or bool(self.path), "data.path", self.path, needs.get(self.source, ""))
+        check_path("data.review", self.review)
+        require(not self.review or self.forms == "both", "data.review", self.review, "goes with data.forms=both; set it too")
 
 
 @dataclass

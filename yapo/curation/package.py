@@ -11,9 +11,8 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from yapo.checks import SPLITS
-from yapo.config.curation import Licence, Role
-from yapo.config.data import SplitConfig
+from yapo.checks import SPLITS, Role
+from yapo.config.data import Licence, SplitConfig
 from yapo.curation.places import Language
 from yapo.data.split import leakage_report, split_facts
 from yapo.files import scratch_folder, write_parquet, write_text
@@ -70,7 +69,7 @@ def write_hub_folder(
     with scratch_folder(folder.parent) as scratch:
         made = scratch / "hub"
         for name, items in splits.items():
-            write_parquet(made / "data" / f"{name}.parquet", items)
+            write_parquet(made / "data" / f"{name}.parquet", items, about.role)
         write_text(made / "README.md", card(splits, languages, about))
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)

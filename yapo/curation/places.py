@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from yapo.data.atlas import WESTERN, read_yaml
+from yapo.data.naming import name_pattern
 from yapo.data.text import is_blank, shown, text_key
 from yapo.errors import YapoError, unknown
 from yapo.names import language_folders
@@ -60,7 +61,7 @@ class Language:
 
     @cached_property
     def _names(self) -> re.Pattern[str]:
-        return _pattern((name for country in self.countries.values() for name in country.names), self.attached)
+        return name_pattern((name for country in self.countries.values() for name in country.names), self.attached)
 
     def named_in(self, text: str) -> str:
         """Return the first name of any of the language's countries in a text; nothing where there is none."""
@@ -88,13 +89,6 @@ def load_places(path: Path, only: Iterable[str] = ()) -> dict[str, Language]:
     return languages
 
 
-def _pattern(names: Iterable[str], attached: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern of whole names, in texts as ``text_key`` gives them."""
-    before = "|".join(re.escape(text) for text in sorted(attached, key=len, reverse=True))
-    listed = "|".join(re.escape(key) for key in sorted(set(map(text_key, names)), key=lambda key: (-len(key), key)))
-    return re.compile(rf"(?<!\w)(?:{before})?(?:{listed})(?!\w)")
-
-
 def _language(path: Path, name: str, raw: dict[str, Any]) -> Language:
     where = f"{path}: {name}"
     code, script, register = (_text(where, key, raw.get(key)) for key in ("code", "script", "register"))
@@ -110,7 +104,7 @@ def _language(path: Path, name: str, raw: dict[str, Any]) -> Language:
     words = frozenset(map(text_key, lists["words"]))
     language = Language(name, code, script.upper(), register, words, lists["refusals"], lists["attached"], countries)
     for key, country in countries.items():
-        if not _pattern(country.names, language.attached).search(text_key(country.place)):
+        if not name_pattern(country.names, language.attached).search(text_key(country.place)):
             raise YapoError(f"{where}.{key}: place {shown(country.place)} has none of its names; add the one that it has")
     return language
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from yapo.checks import one_of
 from yapo.curation.duplicates import Decision, Pair
+from yapo.data.csv_text import csv, escape_csv
 from yapo.data.records import read_records
 from yapo.data.text import shown
 from yapo.errors import YapoError
-from yapo.reporting.render import csv, escape_csv
 
 COLUMNS = [*Pair._fields, "decision"]
 KEY = COLUMNS[:6]

@@ -11,24 +11,20 @@ from yapo.curation.choices import drop_and_offer_again
 from yapo.curation.places import Language
 from yapo.curation.seeds import SLOT
 from yapo.curation.steps import Drop, Outcome
+from yapo.data.naming import as_sentence, close_gap
 from yapo.data.text import text_key
 
-_SPACES = re.compile(r"\s+")
-_BEFORE_MARK = re.compile(r"\s+([,.;:!?،؛؟।])")
-_LEADING = re.compile(r"^(?:[\s,.;:!?،؛؟।-])+")
-_TWICE = re.compile(r"([,،;؛:])\s*(?=[,.;:!?،؛؟।])")
 _WORD = re.compile(r"\w[\w\u0900-\u0963]*")
 
 
 def localized_form(text: str, place: str) -> str:
     """Return a question with the country's place in its slot."""
-    return _sentence(text.replace(SLOT, place))
+    return as_sentence(text.replace(SLOT, place))
 
 
 def without_slot(text: str) -> str:
     """Return a question without its slot, and without the space and the comma that belonged to it."""
-    bare = _BEFORE_MARK.sub(r"\1", _SPACES.sub(" ", text.replace(SLOT, " ")))
-    return _sentence(_LEADING.sub("", _TWICE.sub("", bare)))
+    return close_gap(text.replace(SLOT, " "))
 
 
 def differ_only_by(localized: str, nonlocalized: str, place: str) -> bool:
@@ -74,10 +70,3 @@ def _fault(language: Language, localized: str, nonlocalized: str, place: str, an
         if name := language.named_in(text):
             return Drop("answer_names_country", f"{text} ({name})")
     return None
-
-
-def _sentence(text: str) -> str:
-    """Return a text that begins with a capital letter, where its script has them, behind opening marks such as ¿."""
-    text = text.strip()
-    first = next((place for place, character in enumerate(text) if character.isalpha()), 0)
-    return text[:first] + text[first : first + 1].upper() + text[first + 1 :]

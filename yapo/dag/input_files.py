@@ -23,7 +23,8 @@ def data_files(config: Config) -> list[Path]:
     """
     if config.data.source == "atlas":
         return files_in(_in_project(ATLAS_DIR), "*.yaml")
-    return [path for path in files_in(config.data.path, "**/*") if path.is_file()]
+    review = files_in(config.data.review, "*") if config.data.review else []
+    return [*(path for path in files_in(config.data.path, "**/*") if path.is_file()), *review]
 
 
 def model_files(config: Config) -> list[Path]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from yapo.data.atlas import ATLAS_DIR, WESTERN, Context, Fact, Language, load_atlas
+from yapo.data.option_order import option_order
 from yapo.names import language_folders
 
 
@@ -39,8 +39,8 @@ def _rows(language: Language, context: Context, fact: Fact, seed: int) -> list[d
     """Return each wording once localized and once not, with the same order of options."""
     rows = []
     for phrasing, question in enumerate(fact.questions):
-        key = [seed, phrasing, *f"{fact.question_id}/{context.key}".encode()]
-        order = [list(fact.answers)[i] for i in np.random.default_rng(key).permutation(len(fact.answers))]
+        places = option_order(len(fact.answers), seed, f"{fact.question_id}/{context.key}", phrasing)
+        order = [list(fact.answers)[i] for i in places]
         for variant, prefixes in (("localized", context.prefixes), ("nonlocalized", language.neutral_prefixes)):
             rows.append(
                 {

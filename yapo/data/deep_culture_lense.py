@@ -20,6 +20,7 @@ from yapo.checks import Variant
 from yapo.config import DataConfig
 from yapo.data.hub import is_copy, read_hub
 from yapo.data.mcq_text import boxed_number, parse_mcq
+from yapo.data.option_order import option_order
 from yapo.data.records import Fault, examples
 from yapo.data.text import text_key
 from yapo.data.variants import Pair, Pairing, Row, closer_than_strangers, fact_ids, fact_topics, pair_variants, western_controls
@@ -222,8 +223,7 @@ def _items(pairs: Sequence[Pair], facts: Sequence[str], seed: int) -> pd.DataFra
         first = pair.localized
         phrasing = phrasings[fact, first.country]
         phrasings[fact, first.country] += 1
-        key = [seed, phrasing, *f"{fact}/{first.country}".encode()]
-        options = [first.options[i] for i in np.random.default_rng(key).permutation(len(first.options))]
+        options = [first.options[i] for i in option_order(len(first.options), seed, f"{fact}/{first.country}", phrasing)]
         keys = [text_key(option) for option in options]
         control = controls.get((first.language, first.option_set))
         for row in pair.rows:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from yapo.checks import VARIANTS
+from yapo.checks import VARIANTS, Role
 from yapo.data.text import broken, is_blank, shown, text_key
 from yapo.errors import YapoError
 from yapo.files import write_parquet
@@ -189,9 +189,9 @@ def _first_failure(error: pa.errors.SchemaErrors, frame: pd.DataFrame) -> str:
     return f"column {first['column']} fails '{first['check']}' {where}; give {ITEMS.columns[first['column']].description}"
 
 
-def write_items(path: Path, frame: pd.DataFrame) -> None:
-    """Check and write the items table."""
-    write_parquet(path, _checked(frame, path))
+def write_items(path: Path, frame: pd.DataFrame, role: Role = "train") -> None:
+    """Check and write the items table, which states its role."""
+    write_parquet(path, _checked(frame, path), role)
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

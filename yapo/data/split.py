@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from yapo.checks import Role
 from yapo.config import SPLITS, SplitConfig
 from yapo.data.text import text_key
 from yapo.errors import YapoError
@@ -48,8 +49,10 @@ def _members(fact: dict[str, str]) -> dict[str, list[str]]:
     return members
 
 
-def split_facts(items: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
+def split_facts(items: pd.DataFrame, config: SplitConfig, role: Role = "train") -> pd.DataFrame:
     """Assign every ``question_id`` to one split; ids that are one fact (``facts_of``) to the same.
+
+    Of a set whose role is test, all facts are in the test split.
 
     A fact goes with all its wordings, both variants and every country that is asked it. Facts are dealt topic by topic:
     the first of each topic, then the second of each, and so on; the deck is then cut at the configured shares, so each
@@ -58,6 +61,8 @@ def split_facts(items: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
     Returns:
         Columns ``question_id`` and ``split``, sorted by ``question_id``.
     """
+    if role == "test":
+        return pd.DataFrame({"question_id": sorted(set(items["question_id"])), "split": "test"})
     rng = np.random.default_rng(config.seed)
     fact = facts_of(items)
     facts = items[["question_id", "topic"]].drop_duplicates("question_id").sort_values("question_id")

@@ -121,9 +121,13 @@ class Evaluator:
         return pd.concat([*frames, *self._named(task_settings)], ignore_index=True)
 
     def _named(self, task_settings: Sequence[tuple[Task, Setting]]) -> list[pd.DataFrame]:
-        """Ask the prompt control: every question in the form that names the country, scored as the item it stands for."""
+        """Ask the prompt control: every question in the form that names the country, scored as the item it stands for.
+
+        There is none where no question has that form.
+        """
         frames = []
-        for task, setting in task_settings:
+        has_form = (self.items["variant"] == "localized").any()
+        for task, setting in task_settings if has_form else ():
             items = self._items(setting, "test")
             asked = items.assign(question=named_questions(self.items, items))
             completions = self.answerer.complete(asked, task, [Condition()])[0]
@@ -134,8 +138,12 @@ class Evaluator:
     def _random(
         self, candidates: dict[Key, Candidate], chosen_here: dict[Key, Trial], task: Task, setting: Setting, seed: int
     ) -> Condition:
-        """Return a random direction that moves the residual stream as far as the strongest chosen vector of task and setting."""
-        prompts = self.answerer.token_ids(self._items(setting, "validation").head(CONTROL_PROMPTS), task)
+        """Return a random direction that moves the residual stream as far as the strongest chosen vector of task and setting.
+
+        How far is measured on validation prompts, or on test prompts where all items are for evaluation only.
+        """
+        split = "validation" if (self.items["split"] == "validation").any() else "test"
+        prompts = self.answerer.token_ids(self._items(setting, split).head(CONTROL_PROMPTS), task)
         residual = Residual.of(self.lm, self.layer, prompts)
         moved = [residual.displacement(candidates[key].condition(trial)) for key, trial in chosen_here.items()]
         return random_control(moved, self.lm.d_model, seed)

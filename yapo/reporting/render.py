@@ -1,4 +1,4 @@
-"""A table ready to print (``Sheet``) as csv, Markdown and LaTeX; ``yapo.reporting.html`` makes the web page.
+"""A table ready to print (``Sheet``) as Markdown and LaTeX; ``yapo.reporting.html`` makes the web page.
 
 Texts come from data, names and models. Each format has one function that makes them show as they are and do nothing.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-
-import pandas as pd
 
 DAGGER = "†"
 DASH = "\N{EN DASH}"
@@ -62,16 +60,6 @@ class Sheet:
     groups: tuple[Group, ...]
 
 
-def csv(frame: pd.DataFrame) -> str:
-    """Return a table without its index, numbers to six decimals, texts such that a spreadsheet takes none for a formula."""
-    shown = frame.round(6).rename(columns=lambda name: escape_csv(str(name)))
-    for position in range(shown.shape[1]):
-        if not pd.api.types.is_numeric_dtype(shown.dtypes.iloc[position]):
-            column = shown.iloc[:, position].map(lambda cell: escape_csv(cell) if isinstance(cell, str) else cell)
-            shown.isetitem(position, column.to_numpy())
-    return shown.to_csv(index=False, lineterminator="\n")
-
-
 def markdown(sheet: Sheet) -> str:
     """Return GitHub-flavoured Markdown: one pipe table per group, caption above, notes below."""
     lines = [f"# {_md(sheet.title)}", "", _md(sheet.caption), ""]
@@ -123,15 +111,6 @@ def latex(sheet: Sheet) -> str:
     return "\n".join(lines) + "\n"
 
 
-def escape_csv(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would compute; numbers stay as they are.
-
-    A carriage return alone, which csv writers leave unquoted though readers end the row there, becomes a line feed.
-    """
-    text = re.sub(r"\r\n?", "\n", text)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
-
-
 def escape_markdown(text: str) -> str:
     """Show ``text`` as it is, on one line, inside a Markdown table, heading or paragraph."""
     escaped = re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
@@ -160,9 +139,6 @@ def pipe_row(texts: list[str]) -> str:
 _md = escape_markdown
 _tex = escape_latex
 
-# As spreadsheets read them, full-width forms included; a line end or white space before does not help everywhere.
-_FORMULA = re.compile(r"[\s\x00-\x1f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n\x00]")
-_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?%?(?<=[\d%])", re.ASCII)
 _LINE_ENDS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 _INTERVAL = re.compile(rf"\\\[([-+\d., %/{DASH}{MINUS}]*)\\\](?![(:]|\\\[)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")

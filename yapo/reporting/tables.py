@@ -10,9 +10,10 @@ import pandas as pd
 
 from yapo import files
 from yapo.checks import Task
+from yapo.data.csv_text import csv
 from yapo.reporting.html import table_page
 from yapo.reporting.names import ordered
-from yapo.reporting.render import Sheet, csv, latex, markdown
+from yapo.reporting.render import Sheet, latex, markdown
 
 SUFFIXES = ("csv", "md", "tex", "html")
 

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 
 from yapo.config import Config
+from yapo.data.sources import refuse_training
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Evaluator
 from yapo.evaluation.judges import get_judge
-from yapo.files import write_json, write_parquet
+from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
+from yapo.stages.test_answers import answer_test_items, write_test_answers
 from yapo.stages.vectors import candidates_of, trained_vectors
 
 READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
-
-TEST_COLUMNS = [
-    "language", "country", "task", "setting", "method", "variant", "question_id", "phrasing", "multiplier", "epoch",
-    "score", "parsed", "exact", "completion", "answer", "question",
-]  # fmt: skip
 
 
 def main(config: Config) -> None:
     """Write ``validation.parquet``, ``evaluation.parquet`` and ``vectors/`` for ``country``.
 
     Each further way to answer multiple choice answers the test questions under what the first one chose, in a file of its own.
+
+    Raises:
+        YapoError: the data are for evaluation only, so that nothing can be chosen on validation.
     """
+    refuse_training(config.data, "multipliers are chosen")
     paths, layer, judge = Paths.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
     language_folder = language_folder_of(items)
@@ -41,26 +40,17 @@ def main(config: Config) -> None:
         paths.country(language_folder, config.country) / "completions.json", lm, layer, config.model.batch_size
     )
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
-    task_settings = [(task, setting) for task in config.tasks for setting in config.settings]
     with cache:
         chosen, grid = evaluator.select(candidates, config.selection.multipliers)
         baseline = evaluator.baseline_validation(config.tasks, config.settings)
-        tested = evaluator.test(candidates, chosen, task_settings, seed=config.data.seed)
-        others = {}
-        for way in config.other_ways:
-            other = replace(evaluator, generation=replace(config.generation, mcq=[way]))
-            asked = [(task, setting) for task, setting in task_settings if task == "mcq"]
-            others[way] = other.test(candidates, chosen, asked, seed=config.data.seed)
+        tested = answer_test_items(config, evaluator, candidates, chosen)
     for key, trial in chosen.items():
         trained[key].chosen(trial.epoch, trial.multiplier).save(paths.vector(language_folder, config.country, *key))
     place = {"language": items["language"].iloc[0], "country": config.country}
     write_parquet(
         paths.validation(language_folder, config.country), pd.concat([baseline, grid], ignore_index=True).assign(**place)
     )
-    write_parquet(paths.evaluation(language_folder, config.country), tested[TEST_COLUMNS])
-    for way, frame in others.items():
-        write_parquet(paths.evaluation(language_folder, config.country, way), frame[TEST_COLUMNS])
-    write_json(paths.judged(language_folder, config.country), judge.report())
+    write_test_answers(config, language_folder, evaluator, tested)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pandas as pd
 
 from yapo.config import Config
 from yapo.dag.scope import discovery_countries
-from yapo.data.sources import known_countries
+from yapo.data.sources import known_countries, refuse_training
 from yapo.discovery.curves import CountryCurves, Point
 from yapo.files import write_json
 from yapo.models.language_model import load_language_model
@@ -34,7 +34,10 @@ def main(config: Config) -> None:
     for layer in [*wanted.candidates, *([] if wanted.layer is None else [wanted.layer])]:
         lm.check_layer(layer)
     points: list[Point] = []
-    for country in discovery_countries(config, known_countries(config.data)):
+    measured = discovery_countries(config, known_countries(config.data))
+    if measured:
+        refuse_training(config.data, "layers are compared")
+    for country in measured:
         settings = (config.generation, wanted.multipliers, config.model.batch_size, config.data.seed, wanted.probability)
         curves = CountryCurves(lm, read_items(config, country), country, prompts, *settings)
         for task in config.tasks:

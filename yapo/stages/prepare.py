@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from yapo.config import Config
+from yapo.data.sources import refuse_training
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.completer import Completer
 from yapo.evaluation.exact import exact
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 def main(config: Config) -> None:
     """Write ``prepared/<task>.safetensors`` and ``pairs/<task>.parquet`` for ``country``."""
+    refuse_training(config.data, "preference pairs are made")
     paths, layer, prompts = Paths.of(config), read_layer(config), prompt_format(config)
     items = read_items(config, config.country)
     items = items[items["split"] != "test"].reset_index(drop=True)

@@ -9,7 +9,7 @@ from yapo.checks import Task
 from yapo.config import Config
 from yapo.dag.compared_countries import compared_countries
 from yapo.dag.scope import check_country
-from yapo.data.sources import known_countries
+from yapo.data.sources import known_countries, refuse_training
 from yapo.files import digest, write_json
 from yapo.paths import Paths
 from yapo.stages.app import run
@@ -34,6 +34,7 @@ def main(config: Config) -> None:
     Everything is checked before a file is opened, and the vectors of all tasks are made before the first is written, so that a
     training that is refused or stops leaves the folder as it was.
     """
+    refuse_training(config.data, "vectors are trained")
     paths, layer, method = Paths.of(config), read_layer(config), get_method(config.method.name)
     known = known_countries(config.data)
     check_country(config.country, known)

@@ -10,6 +10,7 @@ import logging
 
 from yapo.config import Config
 from yapo.dag.scope import layers_to_read
+from yapo.data.sources import refuse_training
 from yapo.errors import YapoError
 from yapo.files import remove_empty
 from yapo.paths import Paths
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 def main(config: Config) -> None:
     """Write ``sae/layer_<L>/``: a SAELens folder, ``curves.jsonl`` and ``quality.json`` (on the validation split)."""
+    refuse_training(config.data, "autoencoders are trained")
     if not config.sae.trained:
         raise YapoError("sae.trained=False: this study is given its autoencoders; choose sae=train to train them")
     paths, settings = Paths.of(config), config.sae.train

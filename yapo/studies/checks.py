@@ -9,6 +9,7 @@ from typing import cast
 from yapo.config import Config
 from yapo.config.conf_files import group_options
 from yapo.dag.compared_countries import compares_countries
+from yapo.data.sources import refuse_training
 from yapo.errors import YapoError, unknown
 from yapo.steering.methods import get_method
 from yapo.studies.base import MethodKind, get_study
@@ -26,12 +27,17 @@ IS_NOT: dict[MethodKind, str] = {
 }
 
 
+ON_TEST_SETS = ("opinions",)  # studies that take vectors and no training data of the experiment
+
+
 def check_study(config: Config, study: str) -> None:
     """Refuse a study that needs methods, tasks or settings that the experiment cannot give; loads no model.
 
     Raises:
         YapoError: names the key, the value and what to choose.
     """
+    if study not in ON_TEST_SETS:
+        refuse_training(config.data, f"{study} trains")
     check_methods(config, study)
     part, record = getattr(config.studies, study, None), get_study(study)
     for name, present in (("countries", config.countries), ("methods", config.methods)):

@@ -23,7 +23,7 @@ def main(config: Config) -> None:
     candidates = read_kept(config, "variants")
     items = check_items(make_items(candidates), paths.items)
     splits = split_items(items, config.split, settings.role)
-    write_items(paths.items, items)
+    write_items(paths.items, items, settings.role)
     generator, funnel = str(read_json(paths.generation)["generator"]), funnel_text(candidates, read_dropped(config))
     about = Description(settings.title, settings.licence, settings.role, generator, funnel)
     write_hub_folder(paths.hub, splits, read_languages(config), about)

@@ -9,6 +9,7 @@ from yapo.checks import Task
 from yapo.config import Config
 from yapo.data.behaviours import LANGUAGE, load_behaviour
 from yapo.data.preferences import split_report
+from yapo.data.sources import refuse_training
 from yapo.errors import YapoError
 from yapo.files import digest, file_digest, write_parquet
 from yapo.models.language_model import load_language_model
@@ -27,6 +28,7 @@ TASK: Task = "open_ended"
 
 def main(config: Config) -> None:
     """Write ``pairs/`` and ``prepared/`` of the behaviour that ``country`` names; its test questions are kept as pairs only."""
+    refuse_training(config.data, "preference pairs are made")
     paths, layer, behaviour = Paths.of(config), read_layer(config), config.country
     pairs, report = load_behaviour(config.data.path, behaviour, config.split)
     lm = load_language_model(config.model)
