@@ -13,6 +13,7 @@ from yapo.studies.ablations import run as ablations_run
 from yapo.studies.checks import check_methods, check_study
 from yapo.studies.convergence import run as convergence_run
 from yapo.studies.registry import (
+    ALONE,
     STUDIES,
     AblationsConfig,
     ConvergenceConfig,
@@ -30,7 +31,7 @@ OPEN: dict[str, Any] = {"tasks": ["open_ended"]}
 LOCAL: dict[str, Any] = {"settings": ["localized"]}
 
 
-@pytest.mark.parametrize("study", [*STUDIES, "portable"])
+@pytest.mark.parametrize("study", [*ALONE, "portable"])
 def test_the_whole_experiment_can_make_every_study(study: str) -> None:
     check_study(Config(), study)
 

@@ -18,7 +18,7 @@ import torch
 
 from yapo import load_vector
 from yapo.steering.spaces import SAESlice
-from yapo.studies.registry import STUDIES
+from yapo.studies.registry import ALONE
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tasks=[open_ended] settings=[nonlocalized] methods=[caa,yapo] discovery.layer=1 discovery.countries=[nepal]"
@@ -183,7 +183,7 @@ def test_a_study_that_cannot_take_a_method_is_refused_before_anything_runs(
 def test_all_studies_are_planned_beside_the_tables(study: Study) -> None:
     small = SMALL.replace("methods=[caa,yapo]", "methods=[caa,yapo,dspa]").replace("[nonlocalized]", "[nonlocalized,both]")
     planned = planned_jobs(study.snakemake("--dry-run", "--", "all_studies", config=(f"overrides={small}",)))
-    assert set(STUDIES) <= {name.removesuffix("_table") for name in planned}
+    assert set(ALONE) <= {name.removesuffix("_table") for name in planned}
     assert planned["report"] == 1
 
 

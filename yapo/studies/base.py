@@ -37,6 +37,8 @@ class Study:
         kind: of methods that it can take, by what their vectors are: trained in steps, directions (no edit that reads the
             prompt), or directions in features. Without ``method_keys`` it takes those of the experiment, of which one must fit.
         method_keys: settings that name methods. They may name some that the experiment lacks.
+        needs: settings that name a file of the user's, without which it cannot be made; ``all_studies`` leaves it out.
+        trains: whether it takes training or validation data of the experiment, which data for evaluation only do not have.
     """
 
     title: str
@@ -50,6 +52,8 @@ class Study:
     method: str | None = None
     kind: MethodKind | None = None
     method_keys: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    trains: bool = True
 
     def vector_keys(self, config: Config) -> Sequence[tuple[Task, Setting]]:
         """Return the task and setting of the vectors that a country's job takes, none where it takes none."""

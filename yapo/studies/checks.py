@@ -27,19 +27,19 @@ IS_NOT: dict[MethodKind, str] = {
 }
 
 
-ON_TEST_SETS = ("opinions",)  # studies that take vectors and no training data of the experiment
-
-
 def check_study(config: Config, study: str) -> None:
     """Refuse a study that needs methods, tasks or settings that the experiment cannot give; loads no model.
 
     Raises:
         YapoError: names the key, the value and what to choose.
     """
-    if study not in ON_TEST_SETS:
-        refuse_training(config.data, f"{study} trains")
-    check_methods(config, study)
     part, record = getattr(config.studies, study, None), get_study(study)
+    if record.trains:
+        refuse_training(config.data, f"{study} trains")
+    for key in record.needs:
+        if not any(_words(config, key)):
+            raise YapoError(f"{key}=: {study} reads a file of yours; name it, or leave {study} out")
+    check_methods(config, study)
     for name, present in (("countries", config.countries), ("methods", config.methods)):
         named = getattr(part, name, [])
         if named and present and not set(named) & set(present):

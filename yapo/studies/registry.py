@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 
 from yapo.checks import distinct, one_of
 from yapo.studies.ablations import AblationsConfig
+from yapo.studies.base import get_study
 from yapo.studies.behaviours import BehavioursConfig
 from yapo.studies.convergence import ConvergenceConfig
 from yapo.studies.dspa_study import DspaConfig
@@ -15,6 +16,7 @@ from yapo.studies.gap import GapConfig
 from yapo.studies.knowledge import KnowledgeStudyConfig
 from yapo.studies.lambda_sweep import LambdaSweepConfig
 from yapo.studies.open_answers import OpenAnswersConfig
+from yapo.studies.opinions import OpinionsConfig
 from yapo.studies.reliability import ReliabilityConfig
 from yapo.studies.transfer import TransferConfig
 
@@ -35,7 +37,8 @@ class StudiesConfig:
     knowledge: KnowledgeStudyConfig = field(default_factory=KnowledgeStudyConfig)
     reliability: ReliabilityConfig = field(default_factory=ReliabilityConfig)
     open_answers: OpenAnswersConfig = field(default_factory=OpenAnswersConfig)
-    reported: list[str] = field(default_factory=lambda: list(STUDIES))  # run by all_studies and shown in the report
+    opinions: OpinionsConfig = field(default_factory=OpinionsConfig)
+    reported: list[str] = field(default_factory=lambda: list(ALONE))  # run by all_studies and shown in the report
 
     def __post_init__(self) -> None:
         for name in self.reported:
@@ -44,3 +47,4 @@ class StudiesConfig:
 
 
 STUDIES: tuple[str, ...] = tuple(part.name for part in fields(StudiesConfig) if part.name != "reported")
+ALONE: tuple[str, ...] = tuple(name for name in STUDIES if not get_study(name).needs)  # studies that need no file of the user's

@@ -1,0 +1,110 @@
+"""Stage ``opinions``: one country's survey questions, answered by the unsteered model, under its vectors and two controls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.distance import jensenshannon
+from scipy.special import softmax
+
+from yapo.config import Config
+from yapo.data.country_names import country_names
+from yapo.data.global_opinions import Opinion, load_opinions
+from yapo.errors import YapoError
+from yapo.evaluation.bootstrap import Floats
+from yapo.evaluation.decoding import Condition
+from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
+from yapo.evaluation.likelihood import answer_log_probs
+from yapo.evaluation.options import OptionAnswers
+from yapo.files import write_parquet
+from yapo.models.language_model import load_language_model
+from yapo.paths import Paths
+from yapo.stages.app import run
+from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
+from yapo.stages.vectors import VectorReader
+from yapo.steering.pair_batch import TokenOptions
+
+READS = (
+    "data.seed", "prompts", "model", "sae", "generation.likelihood", "methods", "studies.opinions.path", "studies.opinions.task",
+    "studies.opinions.setting",
+)  # fmt: skip
+NAMED = "How would someone from {country} answer the following question?\n{question}"  # the prompt control, as in the paper
+
+
+def main(config: Config) -> None:
+    """Write ``studies/opinions.parquet`` for ``country``: one row per question and method.
+
+    ``score`` is how alike the model's probabilities of the options and the country's shares are, see ``similarity``.
+    """
+    paths, layer, settings = Paths.of(config), read_layer(config), config.studies.opinions
+    items = read_items(config, config.country)
+    language_folder = language_folder_of(items)
+    opinions, _ = load_opinions(settings.path, config.country)
+    lm = load_language_model(config.model)
+    reader = VectorReader(config, lm, layer)
+    vectors = {
+        method: reader.read(language_folder, config.country, method, settings.task, settings.setting) for method in config.methods
+    }
+    prompts, likelihood, rows = prompt_format(config), config.generation.likelihood, config.model.batch_size
+    name = country_names()[config.country].country[0]
+    plain, named = (
+        OptionAnswers.of(_asked(opinions, template, name), prompts, lm.tokenizer, likelihood)
+        for template in ("{question}", NAMED)
+    )
+    _check_length(config, [*plain.questions, *named.questions])
+    residual = Residual.of(lm, layer, [question.prompt for question in plain.questions[:CONTROL_PROMPTS]])
+    control = random_control([residual.displacement(v.chosen) for v in vectors.values()], lm.d_model, config.data.seed)
+    conditions = {"baseline": Condition(), "random": control, **{method: vector.chosen for method, vector in vectors.items()}}
+    measured = answer_log_probs(lm, layer, plain.questions, list(conditions.values()), rows)
+    prompted = answer_log_probs(lm, layer, named.questions, [Condition()], rows)
+    frames = []
+    for method, log_probs in zip((*conditions, "prompt"), (*measured, *prompted), strict=True):
+        scores = [
+            similarity(probabilities(values, lengths), opinion.shares)
+            for values, lengths, opinion in zip(log_probs, plain.lengths, opinions, strict=True)
+        ]
+        ids = [opinion.question_id for opinion in opinions]
+        frames.append(pd.DataFrame({"method": method, "question_id": ids, "score": scores}))
+    place = {"language": items["language"].iloc[0], "country": config.country}
+    write_parquet(
+        paths.study_rows("opinions", language_folder, config.country), pd.concat(frames, ignore_index=True).assign(**place)
+    )
+
+
+def probabilities(log_probs: list[float], lengths: list[int]) -> Floats:
+    """Return the model's probabilities of the options: those of their answers, divided by their sum, ``[options]``.
+
+    Args:
+        log_probs: of each option's answer.
+        lengths: what divides each log-probability first, 1 each by default (``LikelihoodConfig``).
+    """
+    found: Floats = softmax(np.array(log_probs) / np.array(lengths))
+    return found
+
+
+def similarity(model: Floats, people: tuple[float, ...]) -> float:
+    """Return 1 - D of two distributions: D is the Jensen-Shannon distance, the square root of the divergence in bits.
+
+    1 where they are the same, 0 where they share no option (Durmus et al., arXiv 2306.16388).
+    """
+    return 1.0 - float(jensenshannon(model, people, base=2))
+
+
+def _asked(opinions: list[Opinion], template: str, name: str) -> pd.DataFrame:
+    """Return the questions as items."""
+    return pd.DataFrame(
+        {
+            "question": [template.format(question=one.question, country=name) for one in opinions],
+            "options": [list(one.options) for one in opinions],
+        }
+    )
+
+
+def _check_length(config: Config, questions: list[TokenOptions]) -> None:
+    longest, most = max(len(question.prompt) for question in questions), config.model.max_prompt_tokens
+    if longest > most:
+        raise YapoError(f"model.max_prompt_tokens={most}: a question of studies.opinions.path has {longest} tokens; raise it")
+
+
+if __name__ == "__main__":
+    run(main)
