@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import yapo as package
 from tests.api.conftest import MODEL, SAE_FOLDER
 from tests.cli.command import refused, yapo
 from tests.refusals import contents
+from yapo.files import write_parquet
 
 
 @pytest.fixture
@@ -35,6 +37,18 @@ def test_it_writes_the_vector_that_the_function_makes(capfd: pytest.CaptureFixtu
     made = package.train(MODEL, file, "yapo", sae=SAE_FOLDER, epochs=2, lr=1e-2, seed=1)
     made.save(file.with_name("w.safetensors"))
     assert output.read_bytes() == file.with_name("w.safetensors").read_bytes()
+
+
+def test_pairs_that_are_for_evaluation_only_are_refused(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, pairs: list[dict[str, Any]]
+) -> None:
+    path = tmp_path / "pairs.parquet"
+    write_parquet(path, pd.DataFrame(pairs), "test")
+    arguments = ("train", "--model", MODEL, "--pairs", path, "-o", tmp_path / "v.safetensors", "--layer", 1)
+    refused(capfd, *arguments, parts=("pairs.parquet: states that it is for evaluation only", "give pairs"))
+    assert set(contents(tmp_path)) == {"pairs.parquet"}
+    write_parquet(path, pd.DataFrame(pairs))
+    assert yapo(capfd, *arguments).status == 0
 
 
 def test_an_output_that_is_there_is_kept(capfd: pytest.CaptureFixture[str], file: Path) -> None:

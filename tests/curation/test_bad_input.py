@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.refusals import contents, refused, refused_value
+from yapo.api.pairs import read_pairs
+from yapo.config import DataConfig
 from yapo.config.conf_files import ROOT
+from yapo.data.sources import role_of
+from yapo.files import stated_role
 from yapo.paths import CurationPaths
 from yapo.stages.curation import answers, duplicates
 
@@ -196,3 +200,10 @@ def test_a_test_set_has_a_test_split_alone(tmp_path: Path) -> None:
     card = (paths.hub / "README.md").read_text(encoding="utf-8")
     assert "license: other\nlicense_name: evaluation-only\n" in card
     assert "Do not train on it" in card
+    for table in (paths.items, paths.hub / "data" / "test.parquet"):  # and it says so wherever it is taken
+        assert role_of(DataConfig(source="table", path=str(table))) == "test"
+        refused(lambda table=table: read_pairs(table), f"{table}: states that it is for evaluation only")
+
+
+def test_a_training_set_states_no_role(session: CurationPaths) -> None:
+    assert stated_role(session.items) == "train"

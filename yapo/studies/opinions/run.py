@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import jensenshannon
@@ -71,7 +73,7 @@ def main(config: Config) -> None:
     )
 
 
-def probabilities(log_probs: list[float], lengths: list[int]) -> Floats:
+def probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> Floats:
     """Return the model's probabilities of the options: those of their answers, divided by their sum, ``[options]``.
 
     Args:
