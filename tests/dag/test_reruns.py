@@ -30,7 +30,7 @@ def default() -> dict[str, Any]:
     [
         (
             "data.seed=3",
-            {"report", "data", "layer", "prepare", "evaluate"},
+            {"report", "data", "layer", "prepare", "evaluate", "evaluate_test_set"},
         ),
         ("split.train=0.4", {"data"}),
         (
@@ -41,19 +41,20 @@ def default() -> dict[str, Any]:
                 "prepare",
                 "train",
                 "evaluate",
+                "evaluate_test_set",
             },
         ),
         (
             "model.dtype=bfloat16",
-            {"train_sae", "layer", "prepare", "train", "evaluate"},
+            {"train_sae", "layer", "prepare", "train", "evaluate", "evaluate_test_set"},
         ),
         (
             "sae.path=elsewhere/LAYER",
-            {"prepare", "train", "evaluate"},
+            {"prepare", "train", "evaluate", "evaluate_test_set"},
         ),
         (
             "sae.min_explained_variance=0.1",
-            {"prepare", "train", "evaluate"},
+            {"prepare", "train", "evaluate", "evaluate_test_set"},
         ),
         ("discovery.multipliers=[4.0]", {"layer"}),
         (
@@ -62,18 +63,20 @@ def default() -> dict[str, Any]:
                 "layer",
                 "prepare",
                 "evaluate",
+                "evaluate_test_set",
             },
         ),
-        ("generation.mcq=[boxed,likelihood]", {"layer", "prepare", "evaluate", "tables"}),
-        ("generation.likelihood.metric=acc_norm", {"layer", "prepare", "evaluate", "tables"}),
+        ("generation.mcq=[boxed,likelihood]", {"layer", "prepare", "evaluate", "evaluate_test_set", "tables"}),
+        ("generation.likelihood.metric=acc_norm", {"layer", "prepare", "evaluate", "evaluate_test_set", "tables"}),
         ("train.lr=0.1", {"train"}),
-        ("method=caa", {"train"}),
+        ("method=caa", {"train", "evaluate_test_set"}),
         ("selection.multipliers=[1.0]", {"evaluate"}),
         (
             "judge=openai",
             {
                 "report",
                 "evaluate",
+                "evaluate_test_set",
                 "tables",
             },
         ),
@@ -95,6 +98,7 @@ def default() -> dict[str, Any]:
             {
                 "report",
                 "evaluate",
+                "evaluate_test_set",
                 "tables",
                 "figures",
             },
@@ -107,9 +111,10 @@ def default() -> dict[str, Any]:
                 "prepare",
                 "train",
                 "evaluate",
+                "evaluate_test_set",
             },
         ),
-        ("settings=[both]", {"train", "evaluate"}),
+        ("settings=[both]", {"train", "evaluate", "evaluate_test_set"}),
         ("results=elsewhere", set()),
         ("threads=2", set()),
         ("country=nepal", set()),

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from yapo.checks import Task
+from yapo.data.csv_text import csv
 from yapo.evaluation.metrics import round_half_up
 from yapo.reporting.cells import records
 from yapo.reporting.html import page, render
 from yapo.reporting.names import in_order, label, ordered, writing
-from yapo.reporting.render import csv, escape_markdown, pipe_row
+from yapo.reporting.render import escape_markdown, pipe_row
 from yapo.reporting.tables import Table, TableOptions
 
 _BODY = Path(__file__).with_name("examples.html.j2")

@@ -16,7 +16,7 @@ from yapo.files import write_json, write_text
 from yapo.paths import Paths
 from yapo.stages.app import run
 
-READS = ("data",)
+READS = ("data.source", "data.path")
 
 log = logging.getLogger(__name__)
 
