@@ -34,7 +34,7 @@ def load_blend(path: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the items of a copy, and how many sets of options were left out.
 
     Raises:
-        YapoError: the copy cannot be read, or a row is not as published.
+        YapoError: the copy cannot be read, or a row that is drawn is not as published.
     """
     asked: dict[tuple[str, str], list[tuple[str, Cells]]] = defaultdict(list)
     for place, row in LAYOUT.read(path):
@@ -45,13 +45,14 @@ def load_blend(path: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
     for (country, question_id), rows in sorted(asked.items()):
         kept: dict[tuple[str, frozenset[str]], Question] = {}
         for i in np.random.default_rng([seed, *f"{question_id}/{country}".encode()]).permutation(len(rows)):
+            if len(kept) == MOST_SETS:
+                dropped[f"more than {MOST_SETS} sets of options"] += 1
+                continue
             place, row = rows[i]
             question, fault = _question(place, row, country, question_id, len(kept))
             key_of_set = (question.forms["localized"], frozenset(map(text_key, map(str, question.options))))
             if fault or key_of_set in kept:
                 dropped[fault or "the same options again"] += 1
-            elif len(kept) == MOST_SETS:
-                dropped[f"more than {MOST_SETS} sets of options"] += 1
             else:
                 kept[key_of_set] = question
         questions += kept.values()
