@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,6 +14,7 @@ from yapo.config.compose import compose
 from yapo.dag.data_use import check_data_use
 from yapo.data.sources import known_countries, role_of
 from yapo.files import write_parquet
+from yapo.stages import evaluate, evaluate_test_set, layer, prepare, train, train_sae
 
 TEST_SET = [
     "data=blend",
@@ -54,6 +56,24 @@ def test_a_set_for_evaluation_only_is_evaluated(blend: list[str]) -> None:
 )
 def test_learning_from_it_is_refused(blend: list[str], changes: list[str], message: str) -> None:
     refused(lambda: check(*blend, *changes), message)
+
+
+@pytest.mark.parametrize("stage", [prepare, train, train_sae, evaluate])
+def test_stages_by_hand_refuse_it(blend: list[str], stage: ModuleType, tmp_path: Path) -> None:
+    more = ["sae=train"] if stage is train_sae else []
+    config = compose([*blend, *more, "country=uk", f"results={tmp_path / 'results'}"])
+    refused(lambda: stage.main(config), "data.source=blend: is for evaluation only")
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_layer_is_not_searched_on_it_by_hand(blend: list[str], tmp_path: Path) -> None:
+    given = [word for word in blend if not word.startswith("discovery.")]
+    config = compose([*given, "discovery.layer=2", "discovery.countries=[uk]", f"results={tmp_path / 'results'}"])
+    refused(lambda: layer.main(config), "data.source=blend: is for evaluation only, and layers are compared on it")
+
+
+def test_data_that_may_be_trained_on_are_evaluated_by_their_own_stage() -> None:
+    refused(lambda: evaluate_test_set.main(compose(["methods=[imported]"])), "data.role=train", "set data.role=test")
 
 
 def test_sets_without_items_are_refused() -> None:

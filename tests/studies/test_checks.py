@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.data.published_rows import blend_rows, write
+from tests.refusals import refused
 from yapo.config import Config, KnowledgeConfig
 from yapo.config.compose import compose
 from yapo.errors import YapoError
@@ -34,6 +37,15 @@ LOCAL: dict[str, Any] = {"settings": ["localized"]}
 @pytest.mark.parametrize("study", [*ALONE, "portable"])
 def test_the_whole_experiment_can_make_every_study(study: str) -> None:
     check_study(Config(), study)
+
+
+def test_studies_that_train_are_refused_on_data_for_evaluation_only(tmp_path: Path) -> None:
+    overrides = ["data=blend", f"data.path={write(tmp_path / 'mc.json', blend_rows())}", "methods=[imported]", "tasks=[mcq]"]
+    config = compose(overrides)
+    for study in ALONE:
+        refused(
+            lambda study=study: check_study(config, study), f"data.source=blend: is for evaluation only, and {study} trains on it"
+        )
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
