@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from yapo.data.csv_text import csv, escape_csv
 from yapo.data.records import read_records
 from yapo.data.text import broken, shown
 from yapo.errors import YapoError
 from yapo.files import digest
 from yapo.reporting.cells import TOP, records
-from yapo.reporting.render import csv, escape_csv
 
 TEXTS = ["country", "question", "gold", "answer"]
 COLUMNS = ["id", *TEXTS, "score", "caricature", "remark"]
