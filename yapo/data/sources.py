@@ -85,82 +85,92 @@ def _deep_culture_lense() -> DataSet:
     )
 
 
+def _published(
+    title: str,
+    origin: str,
+    licence: Licence,
+    countries_in: Callable[[str], dict[str, str]],
+    load: Callable[[DataConfig], tuple[pd.DataFrame, Report | None]],
+    role: Role = "train",
+    forms: tuple[Variant, ...] = VARIANTS,
+) -> DataSet:
+    """Return the record of a set of questions; ``countries_in`` returns each country's language of the copy at a path."""
+    return DataSet(
+        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
+        load,
+        title=title,
+        origin=origin,
+        licence=licence,
+        role=role,
+        forms=forms,
+    )
+
+
 def _localization_gap() -> DataSet:
     from yapo.data.localization_gap import countries_in, load_localization_gap
 
-    return DataSet(
-        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
-        lambda config: load_localization_gap(config.path),
-        title="Localization gap",
-        origin="github.com/vminvsky/localization-gap",
-        licence="mit",
-    )
+    origin = "github.com/vminvsky/localization-gap"
+    return _published("Localization gap", origin, "mit", countries_in, lambda config: load_localization_gap(config.path))
 
 
 def _blend() -> DataSet:
     from yapo.data.blend import LAYOUT, countries_in, load_blend
 
-    return DataSet(
-        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
+    return _published(
+        "BLEnD, multiple choice",
+        LAYOUT.origin,
+        "cc-by-sa-4.0",
+        countries_in,
         lambda config: load_blend(config.path, config.seed),
-        title="BLEnD, multiple choice",
-        origin=LAYOUT.origin,
-        licence="cc-by-sa-4.0",
-        role="test",
-        forms=("localized",),
+        "test",
+        ("localized",),
     )
 
 
 def _culturalbench() -> DataSet:
     from yapo.data.culturalbench import LAYOUT, countries_in, load_culturalbench
 
-    return DataSet(
-        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
+    return _published(
+        "CulturalBench-Easy",
+        LAYOUT.origin,
+        "cc-by-4.0",
+        countries_in,
         lambda config: load_culturalbench(config.path),
-        title="CulturalBench-Easy",
-        origin=LAYOUT.origin,
-        licence="cc-by-4.0",
-        role="test",
-        forms=("localized",),
+        "test",
+        ("localized",),
     )
 
 
 def _normad() -> DataSet:
     from yapo.data.normad import LAYOUT, countries_in, load_normad
 
-    return DataSet(
-        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
-        lambda config: load_normad(config.path, config.seed),
-        title="NormAd",
-        origin=LAYOUT.origin,
-        licence="cc-by-4.0",
-    )
+    return _published("NormAd", LAYOUT.origin, "cc-by-4.0", countries_in, lambda config: load_normad(config.path, config.seed))
 
 
 def _include() -> DataSet:
     from yapo.data.include import LAYOUT, countries_in, load_include
 
-    return DataSet(
-        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
+    return _published(
+        "INCLUDE (base)",
+        LAYOUT.origin,
+        "apache-2.0",
+        countries_in,
         lambda config: load_include(config.path),
-        title="INCLUDE (base)",
-        origin=LAYOUT.origin,
-        licence="apache-2.0",
-        role="test",
-        forms=("nonlocalized",),
+        "test",
+        ("nonlocalized",),
     )
 
 
 def _arabculture() -> DataSet:
     from yapo.data.arabculture import LAYOUT, countries_in, load_arabculture
 
-    return DataSet(
-        lambda config, _key: language_folders(countries_in(config.path).items(), config.path),
+    return _published(
+        "ArabCulture",
+        LAYOUT.origin,
+        "cc-by-nc-sa-4.0",
+        countries_in,
         lambda config: load_arabculture(config.path, config.seed),
-        title="ArabCulture",
-        origin=LAYOUT.origin,
-        licence="cc-by-nc-sa-4.0",
-        role="test",
+        "test",
     )
 
 
