@@ -20,11 +20,13 @@ Setting = Literal["localized", "nonlocalized", "both"]
 Variant = Literal["localized", "nonlocalized"]
 Split = Literal["train", "validation", "test"]
 Role = Literal["train", "test"]  # of a data set; test: nothing is trained on it
+PromptControl = Literal["prompt", "few_shot_1", "few_shot_3", "system_mild", "system_strong"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager"]
 TASKS: tuple[Task, ...] = get_args(Task)
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+CONTROLS = ("baseline", *get_args(PromptControl), "random")  # rows of the tables that are no method
 SPLITS: tuple[Split, ...] = get_args(Split)
 Word = TypeVar("Word", bound=str)
 

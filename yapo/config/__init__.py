@@ -23,6 +23,7 @@ from yapo.checks import (
     distinct,
     require,
 )
+from yapo.config.controls import ControlsConfig
 from yapo.config.curation import CurationConfig
 from yapo.config.data import MULTIPLE_CHOICE, DataConfig, PromptConfig, SplitConfig
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, McqWay, ReportConfig
@@ -34,6 +35,7 @@ from yapo.studies.registry import StudiesConfig
 
 __all__ = [
     "Config",
+    "ControlsConfig",
     "CurationConfig",
     "DataConfig",
     "DiscoveryConfig",
@@ -76,6 +78,7 @@ class Config:
     keep_activations: bool = True  # False deletes a country's activations once its vectors are trained
     data: DataConfig = field(default_factory=DataConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
+    controls: ControlsConfig = field(default_factory=ControlsConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     sae: SaeConfig = field(default_factory=SaeConfig)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import pandas as pd
 from tqdm import tqdm
@@ -14,6 +15,7 @@ from yapo.data.prompts import PromptFormat
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.options import OptionAnswers
+from yapo.evaluation.preamble import NO_PREAMBLE, Preamble
 
 BATCHES = 4  # between two saves of unsteered completions
 
@@ -24,16 +26,22 @@ class Completer:
 
     Attributes:
         cache: generates, and keeps, completions.
+        preamble: stands before every question.
     """
 
     prompts: PromptFormat
     generation: GenerationConfig
     cache: CompletionCache
+    preamble: Preamble = field(default=NO_PREAMBLE, kw_only=True)
+
+    def behind(self, preamble: Preamble) -> Self:
+        """Return the same with something else before every question."""
+        return replace(self, preamble=preamble)
 
     def complete(self, items: pd.DataFrame, task: Task, conditions: Sequence[Condition]) -> list[list[str]]:
         """Return the completions of items, ``[condition][item]``: multiple choice by the first of ``generation.mcq``."""
         if self.generation.by_likelihood(task):
-            options = OptionAnswers.of(items, self.prompts, self.cache.lm.tokenizer, self.generation.likelihood)
+            options = OptionAnswers.of(items, self.prompts, self.cache.lm.tokenizer, self.generation.likelihood, self.preamble)
             return self.cache.choose(options, conditions)
         return self.cache.complete(self.token_ids(items, task), conditions, self.generation.max_new_tokens(task))
 
@@ -54,4 +62,4 @@ class Completer:
 
     def token_ids(self, items: pd.DataFrame, task: Task) -> list[list[int]]:
         """Return the prompts of items as the model reads them."""
-        return [self.cache.lm.tokenizer.prompt(text) for text in self.prompts.prompts(task, items)]
+        return [self.preamble.prompt(self.cache.lm.tokenizer, text) for text in self.prompts.prompts(task, items)]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from torch import Tensor
 
 from yapo.checks import Setting, Task
-from yapo.config import VARIANTS, GenerationConfig
+from yapo.config import VARIANTS, ControlsConfig, GenerationConfig
 from yapo.data.prompts import PromptFormat
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import Judge
+from yapo.evaluation.preamble_controls import ask_behind_preambles
 from yapo.evaluation.prompt_control import named_questions
 from yapo.evaluation.scoring import Answerer, score
 from yapo.evaluation.selection import Key, Trial, choose
@@ -45,6 +46,7 @@ class Evaluator:
     Attributes:
         items: the country's items with a column ``split``.
         cache: generates, and keeps, completions.
+        controls: which controls change the prompt.
     """
 
     lm: LanguageModel
@@ -54,6 +56,7 @@ class Evaluator:
     generation: GenerationConfig
     judge: Judge
     cache: CompletionCache
+    controls: ControlsConfig = field(default_factory=ControlsConfig)
 
     @property
     def answerer(self) -> Answerer:
@@ -100,7 +103,7 @@ class Evaluator:
     def test(
         self, candidates: dict[Key, Candidate], chosen: dict[Key, Trial], task_settings: Sequence[tuple[Task, Setting]], seed: int
     ) -> pd.DataFrame:
-        """Answer the test items by the baseline, both controls and every chosen vector; one row per item and condition."""
+        """Answer the test items by the baseline, the controls and every chosen vector; one row per item and condition."""
         plan: list[tuple[str, Task, Setting, Condition, Trial | None]] = []
         for task, setting in task_settings:
             plan.append(("baseline", task, setting, Condition(), None))
@@ -118,7 +121,8 @@ class Evaluator:
             )
             for (method, task, setting, _, trial), frame in zip(plan, scored, strict=True)
         ]
-        return pd.concat([*frames, *self._named(task_settings)], ignore_index=True)
+        prompted = ask_behind_preambles(self.answerer, self.items, self.controls, task_settings)
+        return pd.concat([*frames, *self._named(task_settings), *prompted], ignore_index=True)
 
     def _named(self, task_settings: Sequence[tuple[Task, Setting]]) -> list[pd.DataFrame]:
         """Ask the prompt control: every question in the form that names the country, scored as the item it stands for.

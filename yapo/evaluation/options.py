@@ -14,6 +14,7 @@ from yapo.errors import YapoError
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.exact import parse_choice
 from yapo.evaluation.likelihood import answer_log_probs
+from yapo.evaluation.preamble import NO_PREAMBLE, Preamble
 from yapo.models.language_model import LanguageModel
 from yapo.models.tokenizer import ChatTokenizer
 from yapo.steering.pair_batch import TokenOptions
@@ -42,12 +43,17 @@ class OptionAnswers:
 
     @classmethod
     def of(
-        cls, items: pd.DataFrame, prompts: PromptFormat, tokenizer: ChatTokenizer, settings: LikelihoodConfig
+        cls,
+        items: pd.DataFrame,
+        prompts: PromptFormat,
+        tokenizer: ChatTokenizer,
+        settings: LikelihoodConfig,
+        preamble: Preamble = NO_PREAMBLE,
     ) -> OptionAnswers:
         """Return the options of items, written as boxed answers; see ``LikelihoodConfig``."""
         compared, texts = (prompts.answers(task, items) for task in (settings.form, "mcq"))
         questions = [
-            token_options(tokenizer, prompt, answers)
+            token_options(tokenizer, prompt, answers, preamble)
             for prompt, answers in zip(prompts.prompts(settings.form, items), compared, strict=True)
         ]
         return cls(questions, [[_LENGTHS[settings.metric](answer) for answer in answers] for answers in compared], texts)
@@ -75,9 +81,11 @@ class OptionAnswers:
         return [[[question.prompt, *question.answers] for question in self.questions], self.lengths, self.texts]
 
 
-def token_options(tokenizer: ChatTokenizer, prompt: str, answers: Sequence[str]) -> TokenOptions:
+def token_options(
+    tokenizer: ChatTokenizer, prompt: str, answers: Sequence[str], preamble: Preamble = NO_PREAMBLE
+) -> TokenOptions:
     """Return the tokens of a question and its answers; that which ends the turn does not count, as in lm-eval."""
-    return TokenOptions(tokenizer.prompt(prompt), tuple(tokenizer.response(answer)[:-1] for answer in answers))
+    return TokenOptions(preamble.prompt(tokenizer, prompt), tuple(tokenizer.response(answer)[:-1] for answer in answers))
 
 
 def chosen_texts(items: pd.DataFrame, completions: Sequence[str]) -> list[str]:

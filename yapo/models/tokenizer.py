@@ -85,6 +85,18 @@ class ChatTokenizer:
         """Return ids of a conversation that waits for the model: user and model take turns, and the user has the last."""
         return self.chat([("assistant" if place % 2 else "user", text) for place, text in enumerate(turns)])
 
+    def instructed(self, system: str, turns: Sequence[str]) -> list[int]:
+        """Return ids of a conversation as ``conversation`` does, under a system prompt; an empty one is none.
+
+        Where the template has no place for it, as Gemma's, it stands at the head of the first turn, before an empty line.
+        """
+        if not system:
+            return self.conversation(turns)
+        if not self.has_system_turn:
+            return self.conversation([f"{system}\n\n{turns[0]}", *turns[1:]])
+        roles = [("assistant" if place % 2 else "user", text) for place, text in enumerate(turns)]
+        return self.chat([("system", system), *roles])
+
     def chat(self, messages: Sequence[tuple[str, str]]) -> list[int]:
         """Return ids of messages, each a role and a text, that wait for the model.
 
@@ -116,6 +128,14 @@ class ChatTokenizer:
         ends = self.ends
         length = next((place for place, token in enumerate(ids) if token in ends), len(ids))
         return str(self.tokenizer.decode(list(ids[:length]), skip_special_tokens=True)).strip()
+
+    @cached_property
+    def has_system_turn(self) -> bool:
+        """Tell whether the template writes a system prompt."""
+        try:
+            return ANSWER in self._render([("system", ANSWER), ("user", FIRST)], add_generation_prompt=True)
+        except YapoError:
+            return False
 
     @cached_property
     def template(self) -> Template:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from yapo.checks import CONTROLS
 from yapo.reporting.cells import records
 from yapo.reporting.finding import Finding
 from yapo.reporting.names import ordered
 
-CONTROLS = ("baseline", "prompt", "random")
 _RESULTS, _TRAINING, _LAYER = (Path(__file__).with_name(name) for name in ("results.md.j2", "training.md.j2", "layer.md.j2"))
 
 

@@ -42,6 +42,10 @@ NAMES: dict[str, dict[str, str]] = {
     "method": {
         "baseline": "Baseline",
         "prompt": "Prompt",
+        "few_shot_1": "1 example",
+        "few_shot_3": "3 examples",
+        "system_mild": "System prompt",
+        "system_strong": "Strong system prompt",
         "random": "Random",
         "caa": "CAA",
         "sas": "SAS",

@@ -11,6 +11,10 @@ from yapo.steering.methods import method_names
 _LOOKS = {
     "baseline": ("#6b7280", "s"),
     "prompt": ("#000000", "P"),
+    "few_shot_1": ("#b79f7a", "1"),
+    "few_shot_3": ("#7a5c2e", "2"),
+    "system_mild": ("#a3b18a", "3"),
+    "system_strong": ("#4d6b2f", "4"),
     "random": ("#a8adb7", "X"),
     "caa": ("#e69f00", "^"),
     "sas": ("#56b4e9", "v"),

@@ -19,11 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from yapo.checks import SETTINGS, TASKS, one_of
+from yapo.checks import CONTROLS, SETTINGS, TASKS, one_of
 from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.metrics import Floats, mean_over
 from yapo.reporting.cells import TOP, records
-from yapo.reporting.main_findings import CONTROLS
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import VALUE, change_cell, number, score_digits
 from yapo.reporting.render import Cell, Group, Sheet, TableRow

@@ -9,6 +9,7 @@ from yapo.data.sources import refuse_training
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Evaluator
 from yapo.evaluation.judges import get_judge
+from yapo.evaluation.preamble_controls import check_examples
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
@@ -17,7 +18,7 @@ from yapo.stages.inputs import language_folder_of, prompt_format, read_items, re
 from yapo.stages.test_answers import answer_test_items, write_test_answers
 from yapo.stages.vectors import candidates_of, trained_vectors
 
-READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods")
+READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods", "controls")
 
 
 def main(config: Config) -> None:
@@ -31,6 +32,7 @@ def main(config: Config) -> None:
     refuse_training(config.data, "multipliers are chosen")
     paths, layer, judge = Paths.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
+    check_examples(config.controls, items)
     language_folder = language_folder_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
@@ -39,7 +41,7 @@ def main(config: Config) -> None:
     cache = CompletionCache(
         paths.country(language_folder, config.country) / "completions.json", lm, layer, config.model.batch_size
     )
-    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
+    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache, config.controls)
     with cache:
         chosen, grid = evaluator.select(candidates, config.selection.multipliers)
         baseline = evaluator.baseline_validation(config.tasks, config.settings)
