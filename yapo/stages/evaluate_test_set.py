@@ -14,6 +14,7 @@ from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
 from yapo.evaluation.judges import get_judge
+from yapo.evaluation.preamble_controls import check_examples
 from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths, imported_vector
@@ -25,7 +26,7 @@ from yapo.steering.method import read_options
 from yapo.steering.methods.imported import Options, check_layer, check_space
 from yapo.steering.vector import SteeringVector
 
-READS = ("data.seed", "prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "method")
+READS = ("data.seed", "prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "method", "controls")
 EPOCH = 1
 
 
@@ -40,6 +41,7 @@ def main(config: Config) -> None:
     check_forms(config)
     paths, layer, judge = Paths.of(config), read_layer(config), get_judge(config.judge)
     items = read_items(config, config.country)
+    check_examples(config.controls, items)
     language_folder = language_folder_of(items)
     lm = load_language_model(config.model)
     lm.check_layer(layer)
@@ -53,7 +55,7 @@ def main(config: Config) -> None:
     folder = paths.country(language_folder, config.country)
     cache = CompletionCache(folder / "completions.json", lm, layer, config.model.batch_size)
     with cache:
-        evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
+        evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache, config.controls)
         tested = answer_test_items(config, evaluator, candidates, chosen)
     for key, (_, vector) in vectors.items():
         info = replace(vector.info, extra={**vector.info.extra, "epoch": EPOCH})
