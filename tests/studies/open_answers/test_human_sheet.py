@@ -183,4 +183,6 @@ def test_who_rated_nothing_of_a_scale_is_no_rater_of_it(tmp_path: Path, answers:
     assert {scale: list(given.columns) for scale, given in ratings.items()} == {"score": ["judge one"], "caricature": []}
     nobody = agreement_cells(ratings, answers["question_id"], OPTIONS)
     assert nobody.empty
-    assert agreement_table(nobody, OPTIONS).texts["csv"] == "scale,first,second,value,low,high,n,n_facts\n"
+    table = agreement_table(nobody, ["judge two"], OPTIONS)
+    assert table.texts["csv"] == "scale,first,second,value,low,high,n,n_facts\n"
+    assert "No score could be read of: judge two." in table.texts["md"]

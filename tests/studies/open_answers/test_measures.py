@@ -13,7 +13,7 @@ from yapo.evaluation.caricatures import Caricatures
 from yapo.evaluation.diversity import distinct, self_chrf
 from yapo.reporting.tables import TableOptions
 from yapo.studies.open_answers.measures import AVERAGE, measured, open_answer_cells, unread_shares
-from yapo.studies.open_answers.table import answers_table
+from yapo.studies.open_answers.table import answers_table, parts_table
 
 OPTIONS = TableOptions(resamples=50)
 TEXTS = {
@@ -80,3 +80,12 @@ def test_unread_replies_are_counted_and_left_out(lists: Caricatures) -> None:
     assert shares[AVERAGE, "yapo", "harmonic_mean"] == 0.25
     table = answers_table(cells.reset_index(), shares, "nonlocalized", "3 answers", [], OPTIONS)
     assert "5.00 †" in table.texts["md"]
+
+
+def test_a_judge_of_whom_nothing_could_be_read_leaves_dashes_and_a_count(lists: Caricatures) -> None:
+    rows = rows_of(TEXTS)  # without any part
+    cells = open_answer_cells(measured(rows, lists), OPTIONS)
+    table = parts_table(cells, unread_shares(rows), "judge one", OPTIONS)
+    lines = [line for line in table.texts["md"].splitlines() if line.startswith(("| Baseline", "| YaPO"))]
+    assert len(lines) == 6  # of the mean and of both countries
+    assert all("| – | – | – | – | 5.00" in line and line.endswith("| 100.0 | 0 |") for line in lines)

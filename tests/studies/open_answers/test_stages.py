@@ -110,6 +110,7 @@ def test_the_report_of_the_offline_reference(rows: pd.DataFrame, overrides: list
     assert set(first) == {*STUDY.file_names(config), "studies/open_answers.json"}
     finding = json.loads((root / "studies/open_answers.json").read_text(encoding="utf-8"))
     assert finding["tables"] == ["open_answers"]
+    assert "Reference answers that name an own caricature: Egypt 0.0%." in (root / "tables/open_answers.md").read_text("utf-8")
     assert "Likeness of the samples" in finding["reading"]
     text = (root / "tables/open_answers.md").read_text(encoding="utf-8")
     for said in (finding["reading"], text):

@@ -9,12 +9,13 @@ import pandas as pd
 
 from yapo.config import Config
 from yapo.evaluation.caricatures import Caricatures
+from yapo.evaluation.judges.axbench import PARTS
 from yapo.evaluation.judges.label import judge_label
 from yapo.paths import Paths
 from yapo.reporting import style
 from yapo.reporting.cells import records
-from yapo.reporting.names import in_order
-from yapo.reporting.numbers import number, plural
+from yapo.reporting.names import in_order, label, ordered
+from yapo.reporting.numbers import number, percent, plural
 from yapo.stages.app import run
 from yapo.stages.table_options import table_options
 from yapo.studies.open_answers import SHEET, has_model_judge, has_raters
@@ -29,6 +30,7 @@ from yapo.studies.write_report import read_rows, write_report
 READS = ("report", "judge", "methods", "studies.open_answers")
 FINDING = Path(__file__).with_name("finding.md.j2")
 NAME = "open_answers"
+GRADED: dict[str, list[str]] = {"score": ["score"], "harmonic_mean": [*PARTS]}
 NOT_ASKED = "Concept, instruct and fluency were not graded: the only judge is the offline reference, which cannot grade them."
 
 
@@ -40,26 +42,29 @@ def main(config: Config) -> None:
     judge, second = config.judge, second_judge(config)
     parts_judge = judge_label(judge if judge.name != "offline" else second)
     samples = f"{plural(study.samples, 'answer')} sampled at temperature {number(study.temperature, 1)}"
-    notes = [] if has_model_judge(config) else [NOT_ASKED]
+    asked = [] if has_model_judge(config) else [NOT_ASKED]
+    notes = [*reference_note(rows, caricatures), *asked]
     tables = {NAME: answers_table(cells, unread, study.setting, samples, notes, options)}
     if has_model_judge(config):
         tables["open_answers_parts"] = parts_table(cells, unread, parts_judge, options)
-    agreement = agreements(config, rows, caricatures) if has_raters(config) else pd.DataFrame()
+    agreement = pd.DataFrame()
     if has_raters(config):
-        tables["open_answers_agreement"] = agreement_table(agreement, options)
-    scope = style.scope(rows)
+        agreement, silent = agreements(config, rows, caricatures)
+        tables["open_answers_agreement"] = agreement_table(agreement, silent, options)
+    scope, judged = style.scope(rows), rows[rows["judged"]]
     shown = shown_cells(cells)
     values = finding_values(shown, scope, samples) | {
         "setting": study.setting,
-        "not_asked": NOT_ASKED if notes else "",
+        "not_asked": NOT_ASKED if asked else "",
+        "unread": {name: float(judged[columns].isna().any(axis=1).mean()) for name, columns in GRADED.items()},
         "parts_judge": parts_judge,
         "agreement": records(agreement),
     }
     write_report(config, NAME, FINDING, values, tables, {NAME: open_answers_figure(shown, scope, options.note)})
 
 
-def agreements(config: Config, rows: pd.DataFrame, caricatures: Caricatures) -> pd.DataFrame:
-    """Return the agreement of every two raters; see ``raters.agreement_cells``.
+def agreements(config: Config, rows: pd.DataFrame, caricatures: Caricatures) -> tuple[pd.DataFrame, list[str]]:
+    """Return the agreement of every two raters (``raters.agreement_cells``), and the judges of whom no score could be read.
 
     Raises:
         YapoError: a human sheet is not as it should be.
@@ -70,7 +75,19 @@ def agreements(config: Config, rows: pd.DataFrame, caricatures: Caricatures) -> 
         other = judge_label(second_judge(config))
         judges["second_score"] = other if other != judges["score"] else f"{other} (second)"
     sheets = read_sheets([Path(path) for path in study.human_sheets], answers, Paths.of(config).root / SHEET)
-    return agreement_cells(all_ratings(answers, judges, sheets, caricatures), answers["question_id"], table_options(config))
+    ratings = all_ratings(answers, judges, sheets, caricatures)
+    silent = [judge for judge in judges.values() if judge not in ratings["score"]]
+    return agreement_cells(ratings, answers["question_id"], table_options(config)), silent
+
+
+def reference_note(rows: pd.DataFrame, caricatures: Caricatures) -> list[str]:
+    """Return how many reference answers name a caricature themselves, in one sentence; nothing where no country has a list."""
+    answers, shares = rows.drop_duplicates(["country", "question_id", "answer"]), []
+    for country in ordered("country", answers["country"]):
+        named = caricatures.own(country, answers.loc[answers["country"] == country, "answer"].tolist())
+        if named is not None:
+            shares.append(f"{label('country', country)} {percent(sum(named) / len(named), 1)}")
+    return [f"Reference answers that name an own caricature: {', '.join(shares)}."] if shares else []
 
 
 def shown_cells(cells: pd.DataFrame) -> pd.DataFrame:

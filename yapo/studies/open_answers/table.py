@@ -9,7 +9,7 @@ import pandas as pd
 
 from yapo.checks import Setting
 from yapo.reporting.names import label, ordered
-from yapo.reporting.numbers import failed, number_cell, plural
+from yapo.reporting.numbers import failed, number, number_cell, plural
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.studies.means import by_key
@@ -103,22 +103,23 @@ def parts_table(cells: pd.DataFrame, unread: Mapping[tuple[str, str, str], float
         notes=(
             "Concept: everyday life of the country. Instruct: the question is answered. Fluency: of the language alone. The "
             "three are AxBench's; the wording is ours, so they compare with no published ones.",
-            f"Score, beside them: {options.scores(['open_ended'])}. Replies that could not be read count in no mean; a dagger "
-            "says that there are some.",
+            f"Score, beside them: {options.scores(['open_ended'])}. Replies that could not be read count in no mean. "
+            "Unread: answers of which one of the three was not.",
             f"Brackets: {options.brackets()}; all methods draw the same facts. n: answers with all three grades.",
         ),
         heads=("Method",),
-        columns=(*(NAMES[name] for name in PARTS_TABLE), "n"),
-        groups=_groups(cells, PARTS_TABLE, unread, "harmonic_mean"),
+        columns=(*(NAMES[name] for name in PARTS_TABLE), "Unread (%)", "n"),
+        groups=_groups(cells, PARTS_TABLE, unread, "harmonic_mean", show_unread=True),
     )
     return make_table(sheet, cells[cells["measure"].isin(PARTS_TABLE)], options.note)
 
 
-def agreement_table(cells: pd.DataFrame, options: TableOptions) -> Table:
+def agreement_table(cells: pd.DataFrame, silent: Sequence[str], options: TableOptions) -> Table:
     """Return the table of Cohen's κ: a row for every two raters, a group for each scale.
 
     Args:
         cells: from ``raters.agreement_cells``.
+        silent: judges of whom no score could be read.
         options: see ``TableOptions``.
     """
     groups = []
@@ -135,6 +136,7 @@ def agreement_table(cells: pd.DataFrame, options: TableOptions) -> Table:
         notes=(
             "Each distinct answer counts once, whichever methods gave it. Scores that are no whole numbers are rounded. Answers "
             "that one of the two did not rate are left out.",
+            *([f"No score could be read of: {', '.join(silent)}."] if silent else []),
             f"Brackets: {options.brackets()}; none where raters agree on everything. A dash: κ is not defined, as where both "
             "give one grade throughout.",
         ),
@@ -146,8 +148,13 @@ def agreement_table(cells: pd.DataFrame, options: TableOptions) -> Table:
 
 
 def _groups(
-    cells: pd.DataFrame, measures: Sequence[Measure], unread: Mapping[tuple[str, str, str], float], counted: Measure
+    cells: pd.DataFrame,
+    measures: Sequence[Measure],
+    unread: Mapping[tuple[str, str, str], float],
+    counted: Measure,
+    show_unread: bool = False,
 ) -> tuple[Group, ...]:
+    """Return a row a method and a group a country; n, and the unread share where it is shown, are those of ``counted``."""
     at = by_key(cells, ["country", "method", "measure"])
     countries = _countries(cells)
     groups = []
@@ -155,11 +162,11 @@ def _groups(
         heading = f"Mean over {plural(len(countries), 'country')}" if country == AVERAGE else label("country", country)
         lines = []
         for method in ordered("method", cells["method"]):
-            printed = [
-                _cell(at.get((country, method, name)), name, unread.get((country, method, name), 0.0)) for name in measures
-            ]
-            n = at.get((country, method, counted))
-            lines.append(TableRow((label("method", method),), (*printed, Cell(f"{n['n']:,}") if n else None)))
+            shares = {name: unread.get((country, method, name), 0.0) for name in measures}
+            printed = [_cell(at.get((country, method, name)), name, shares[name]) for name in measures]
+            lost = [Cell(number(100 * shares[counted], 1))] if show_unread else []
+            n = at[country, method, counted]["n"] if (country, method, counted) in at else 0
+            lines.append(TableRow((label("method", method),), (*printed, *lost, Cell(f"{n:,}"))))
         groups.append(Group(heading, tuple(lines)))
     return tuple(groups)
 
