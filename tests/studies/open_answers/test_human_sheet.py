@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,8 +13,8 @@ from tests.refusals import refused
 from tests.studies.open_answers.answers import rows_of
 from yapo.evaluation.caricatures import Caricatures
 from yapo.reporting.tables import TableOptions
-from yapo.studies.open_answers.human_sheet import COLUMNS, rated_answers, read_sheet, read_sheets, sheet_text
-from yapo.studies.open_answers.raters import LIST, agreement_cells, all_ratings
+from yapo.studies.open_answers.human_sheet import COLUMNS, LIST, rated_answers, read_sheet, read_sheets, sheet_text
+from yapo.studies.open_answers.raters import agreement_cells, all_ratings
 from yapo.studies.open_answers.table import agreement_table
 
 FACTS = "abcdef"
@@ -26,7 +25,6 @@ TEXTS = {
     for method, text in (("baseline", "the same"), ("caa", "the same"), ("yapo", ODD if fact == "a" else f"a camel, {fact}\nx"))
 }
 OPTIONS = TableOptions(resamples=50)
-JUDGES = {"score": "judge one", "second_score": "judge two"}
 Edit = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -150,7 +148,8 @@ def test_raters_need_names_and_copies_of_their_own(tmp_path: Path, answers: pd.D
     (tmp_path / "other").mkdir()
     one, other = filled(tmp_path, answers), filled(tmp_path / "other", answers)
     exported = tmp_path / "human_sheet.csv"
-    refused(lambda: read_sheets([one, other], answers, exported), "ann", "rename one")
+    refused(lambda: read_sheets([one, other], answers, exported), "ann", "rename the file")
+    refused(lambda: read_sheets([filled(tmp_path, answers, "judge")], answers, exported), "judge.csv", "rename the file")
     refused(lambda: read_sheets([one], answers, one), "ann.csv", "name a copy")
     assert list(read_sheets([one, filled(tmp_path, answers, "bob")], answers, exported)) == ["ann", "bob"]
 
@@ -164,10 +163,10 @@ def test_every_two_raters_are_compared(tmp_path: Path, answers: pd.DataFrame) ->
 
     paths = [filled(tmp_path, answers), filled(tmp_path, answers, "bob", stricter)]
     sheets = read_sheets(paths, answers, tmp_path / "human_sheet.csv")
-    ratings = all_ratings(answers, {"score": "judge one"}, sheets, Caricatures.load(lists))
+    ratings = all_ratings(answers, sheets, Caricatures.load(lists))
     cells = agreement_cells(ratings, answers["question_id"], OPTIONS).set_index(["scale", "first", "second"])
     assert list(cells.index) == [
-        ("score", "judge one", "ann"), ("score", "judge one", "bob"), ("score", "ann", "bob"),
+        ("score", "judge", "ann"), ("score", "judge", "bob"), ("score", "ann", "bob"),
         ("caricature", LIST, "ann"), ("caricature", LIST, "bob"), ("caricature", "ann", "bob"),
     ]  # fmt: skip
     assert cells.loc[("caricature", LIST, "ann"), ["value", "n", "n_facts"]].tolist() == [1.0, 12, 6]
@@ -179,10 +178,10 @@ def test_every_two_raters_are_compared(tmp_path: Path, answers: pd.DataFrame) ->
 def test_who_rated_nothing_of_a_scale_is_no_rater_of_it(tmp_path: Path, answers: pd.DataFrame) -> None:
     lists = tmp_path / "lists.yaml"
     lists.write_text("nepal: [yak]\n", encoding="utf-8")
-    ratings = all_ratings(answers.assign(second_score=np.nan), JUDGES, {}, Caricatures.load(lists))
-    assert {scale: list(given.columns) for scale, given in ratings.items()} == {"score": ["judge one"], "caricature": []}
+    ratings = all_ratings(answers, {}, Caricatures.load(lists))
+    assert {scale: list(given.columns) for scale, given in ratings.items()} == {"score": ["judge"], "caricature": []}
     nobody = agreement_cells(ratings, answers["question_id"], OPTIONS)
     assert nobody.empty
-    table = agreement_table(nobody, ["judge two"], OPTIONS)
+    table = agreement_table(nobody, "Judge: one.", OPTIONS)
     assert table.texts["csv"] == "scale,first,second,value,low,high,n,n_facts\n"
-    assert "No score could be read of: judge two." in table.texts["md"]
+    assert "- Judge: one." in table.texts["md"]

@@ -177,7 +177,9 @@ def test_the_sheet_goes_out_and_comes_back(overrides: list[str], tmp_path: Path)
     report.main(given)
     found = pd.read_csv(Paths.of(given).root / "tables/open_answers_agreement.csv").set_index(["first", "second"])
     assert found.loc[("ann", "bob"), "n"] == 6
-    assert "offline reference, chrF overlap with the gold answer" in found.index.get_level_values("first")
+    assert set(found.index.get_level_values("first")) == {"judge", "ann"}
+    table = (Paths.of(given).root / "tables/open_answers_agreement.md").read_text("utf-8")
+    assert "- Judge: offline reference, chrF overlap with the gold answer." in table
     before = contents(Paths.of(given).root)
     paths[1].write_text("id\n", encoding="utf-8")
     refused(lambda: report.main(given), "bob.csv", "column country is missing")

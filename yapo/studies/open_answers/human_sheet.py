@@ -24,6 +24,8 @@ TEXTS = ["country", "question", "gold", "answer"]
 COLUMNS = ["id", *TEXTS, "score", "caricature", "remark"]
 GRADES = range(int(TOP["open_ended"]) + 1)
 WORDS = {"yes": 1, "no": 0}
+JUDGES = {"score": "judge", "second_score": "second judge"}  # raters, by the column of their scores
+LIST = "list of caricatures"  # likewise one
 
 
 def rated_answers(rows: pd.DataFrame) -> pd.DataFrame:
@@ -63,14 +65,14 @@ def read_sheets(paths: Sequence[Path], answers: pd.DataFrame, exported: Path) ->
         By rater ``score`` (0 to 10) and ``caricature`` (1 or 0) by ``id``; NaN where a cell is empty.
 
     Raises:
-        YapoError: two files have one name, one is the exported sheet, or a file is not as it should be; names the row.
+        YapoError: two raters have one name, one is the exported sheet, or a file is not as it should be; names the row.
     """
     found: dict[str, pd.DataFrame] = {}
     for path in paths:
         if path.resolve() == exported.resolve():
             raise YapoError(f"{path}: is the exported sheet, which is made anew when answers change; name a copy of it")
-        if path.stem in found:
-            raise YapoError(f"{path}: another sheet is called {path.stem} too, which names its rater; rename one")
+        if path.stem in (*found, *JUDGES.values(), LIST):
+            raise YapoError(f"{path}: another rater is called {path.stem} too; rename the file, which names its rater")
         found[path.stem] = read_sheet(path, answers)
     return found
 

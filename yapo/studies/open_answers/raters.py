@@ -13,25 +13,21 @@ from yapo.evaluation.agreement import Agreement, cohen_kappa
 from yapo.evaluation.caricatures import Caricatures
 from yapo.evaluation.metrics import round_half_up
 from yapo.reporting.tables import TableOptions
-from yapo.studies.open_answers.human_sheet import GRADES, WORDS
+from yapo.studies.open_answers.human_sheet import GRADES, JUDGES, LIST, WORDS
 
-LIST = "list of caricatures"
 COLUMNS = ["scale", "first", "second", *(field.name for field in fields(Agreement))]
 SCALES = {"score": GRADES, "caricature": range(len(WORDS))}
 
 
-def all_ratings(
-    answers: pd.DataFrame, judges: Mapping[str, str], sheets: Mapping[str, pd.DataFrame], caricatures: Caricatures
-) -> dict[str, pd.DataFrame]:
+def all_ratings(answers: pd.DataFrame, sheets: Mapping[str, pd.DataFrame], caricatures: Caricatures) -> dict[str, pd.DataFrame]:
     """Return what raters gave, by scale: one row an answer, one column a rater who gave anything.
 
     Args:
-        answers: from ``human_sheet.rated_answers``.
-        judges: label of each judge by its column. Scores that are no whole numbers, as the offline reference's, are rounded.
+        answers: from ``human_sheet.rated_answers``. Scores that are no whole numbers, as the offline reference's, are rounded.
         sheets: from ``human_sheet.read_sheets``.
         caricatures: stand for a rater of the scale ``caricature``.
     """
-    scores = {judge: pd.Series(round_half_up(answers[column], 0), answers.index) for column, judge in judges.items()}
+    scores = {judge: pd.Series(round_half_up(answers[column], 0), answers.index) for column, judge in JUDGES.items()}
     named = pd.Series(np.nan, answers.index)
     for country, part in answers.groupby("country"):
         found = caricatures.own(str(country), part["answer"].tolist())

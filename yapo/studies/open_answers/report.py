@@ -20,7 +20,7 @@ from yapo.stages.app import run
 from yapo.stages.table_options import table_options
 from yapo.studies.open_answers import SHEET, has_model_judge, has_raters
 from yapo.studies.open_answers.figure import open_answers_figure
-from yapo.studies.open_answers.human_sheet import rated_answers, read_sheets
+from yapo.studies.open_answers.human_sheet import JUDGES, rated_answers, read_sheets
 from yapo.studies.open_answers.measures import AVERAGE, measured, open_answer_cells, unread_shares
 from yapo.studies.open_answers.raters import agreement_cells, all_ratings
 from yapo.studies.open_answers.second_judge import second_judge
@@ -49,8 +49,9 @@ def main(config: Config) -> None:
         tables["open_answers_parts"] = parts_table(cells, unread, parts_judge, options)
     agreement = pd.DataFrame()
     if has_raters(config):
-        agreement, silent = agreements(config, rows, caricatures)
-        tables["open_answers_agreement"] = agreement_table(agreement, silent, options)
+        ratings = rated(config, rows, caricatures)
+        agreement = agreement_cells(ratings, rated_answers(rows)["question_id"], options)
+        tables["open_answers_agreement"] = agreement_table(agreement, judges_note(config, ratings["score"]), options)
     scope, judged = style.scope(rows), rows[rows["judged"]]
     shown = shown_cells(cells)
     values = finding_values(shown, scope, samples) | {
@@ -63,21 +64,24 @@ def main(config: Config) -> None:
     write_report(config, NAME, FINDING, values, tables, {NAME: open_answers_figure(shown, scope, options.note)})
 
 
-def agreements(config: Config, rows: pd.DataFrame, caricatures: Caricatures) -> tuple[pd.DataFrame, list[str]]:
-    """Return the agreement of every two raters (``raters.agreement_cells``), and the judges of whom no score could be read.
+def rated(config: Config, rows: pd.DataFrame, caricatures: Caricatures) -> dict[str, pd.DataFrame]:
+    """Return what every rater gave; see ``raters.all_ratings``.
 
     Raises:
         YapoError: a human sheet is not as it should be.
     """
-    answers, study = rated_answers(rows), config.studies.open_answers
-    judges = {"score": judge_label(config.judge)}
-    if has_model_judge(config):
-        other = judge_label(second_judge(config))
-        judges["second_score"] = other if other != judges["score"] else f"{other} (second)"
-    sheets = read_sheets([Path(path) for path in study.human_sheets], answers, Paths.of(config).root / SHEET)
-    ratings = all_ratings(answers, judges, sheets, caricatures)
-    silent = [judge for judge in judges.values() if judge not in ratings["score"]]
-    return agreement_cells(ratings, answers["question_id"], table_options(config)), silent
+    answers, paths = rated_answers(rows), config.studies.open_answers.human_sheets
+    sheets = read_sheets([Path(path) for path in paths], answers, Paths.of(config).root / SHEET)
+    return all_ratings(answers, sheets, caricatures)
+
+
+def judges_note(config: Config, scores: pd.DataFrame) -> str:
+    """Return who the judges are, and of whom no score could be read."""
+    told = []
+    for name, settings in zip(JUDGES.values(), (config.judge, second_judge(config)), strict=True):
+        if name == "judge" or has_model_judge(config):
+            told.append(f"{name}: {judge_label(settings)}{'' if name in scores else ', of which no score could be read'}")
+    return f"{'; '.join(told)}.".replace("judge:", "Judge:", 1)
 
 
 def reference_note(rows: pd.DataFrame, caricatures: Caricatures) -> list[str]:

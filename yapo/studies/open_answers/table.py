@@ -114,12 +114,12 @@ def parts_table(cells: pd.DataFrame, unread: Mapping[tuple[str, str, str], float
     return make_table(sheet, cells[cells["measure"].isin(PARTS_TABLE)], options.note)
 
 
-def agreement_table(cells: pd.DataFrame, silent: Sequence[str], options: TableOptions) -> Table:
+def agreement_table(cells: pd.DataFrame, judges: str, options: TableOptions) -> Table:
     """Return the table of Cohen's κ: a row for every two raters, a group for each scale.
 
     Args:
         cells: from ``raters.agreement_cells``.
-        silent: judges of whom no score could be read.
+        judges: who they are, in a sentence.
         options: see ``TableOptions``.
     """
     groups = []
@@ -136,9 +136,9 @@ def agreement_table(cells: pd.DataFrame, silent: Sequence[str], options: TableOp
         notes=(
             "Each distinct answer counts once, whichever methods gave it. Scores that are no whole numbers are rounded. Answers "
             "that one of the two did not rate are left out.",
-            *([f"No score could be read of: {', '.join(silent)}."] if silent else []),
-            f"Brackets: {options.brackets()}; none where raters agree on everything. A dash: κ is not defined, as where both "
-            "give one grade throughout.",
+            judges,
+            f"Brackets: {options.brackets()}; none where all resamples are alike, as where raters agree on everything or one "
+            "gives the same throughout. A dash: κ is not defined, as where both do.",
         ),
         heads=("Rater", "Other rater"),
         columns=("κ", "n", "Facts"),
