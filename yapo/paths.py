@@ -95,6 +95,10 @@ class Paths:
         """Folder of one method's vectors after every epoch, with their curves."""
         return self.country(language_folder, country) / "train" / method
 
+    def spent(self, language_folder: str, country: str, method: str) -> Path:
+        """Seconds and memory of one method's training: beside its log, since they are never the same twice."""
+        return self.root / "logs" / "train" / f"{language_folder}-{country}-{method}.json"
+
     def vector(self, language_folder: str, country: str, method: str, task: Task, setting: Setting) -> Path:
         """The vector chosen on validation."""
         return self.country(language_folder, country) / "vectors" / method / f"{task}-{setting}.safetensors"

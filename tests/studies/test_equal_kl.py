@@ -134,6 +134,10 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         for method in ("baseline", "prompt", "random", *config.methods)
     ]
     write_parquet(Paths.of(config).evaluation("arabic", "egypt"), pd.concat(frames, ignore_index=True))
+    for method in config.methods:
+        counted = {"prepare_flops": 1e9, "fit_flops": 2e9, "edit_flops": 1e3, "token_flops": 1e6}
+        costs = pd.DataFrame([{"task": "open_ended", "method": method, "country": "egypt", **counted}])
+        write_parquet(Paths.of(config).study_rows(f"costs_{method}", "arabic", "egypt"), costs)
     return made
 
 

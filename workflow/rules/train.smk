@@ -14,6 +14,7 @@ rule train:
         vectors=country_files("train/{{method}}/{task}-{setting}.safetensors"),
         curves=PATHS.root / "{language}/{country}/train/{method}/curves.jsonl",
         run=PATHS.root / "{language}/{country}/train/{method}/run.json",
+        spent=PATHS.spent("{language}", "{country}", "{method}"),
     log:
         PATHS.root / "logs/train/{language}-{country}-{method}.log",
     threads: THREADS

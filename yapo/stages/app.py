@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from yapo.config.conf_files import group_options, groups
 from yapo.errors import YapoError, refuse
 from yapo.files import unwritable
 from yapo.redaction import RedactingFormatter
+from yapo.stages.spent import peak_memory_mb
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,7 @@ def run(stage: Callable[[Config], None], argv: Sequence[str] | None = None) -> N
 
 def _spent() -> tuple[float, float]:
     """CPU seconds of this process, and the most memory it held, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return time.process_time(), peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
+    return time.process_time(), peak_memory_mb()
 
 
 def _limit_threads(threads: int) -> None:

@@ -16,6 +16,7 @@ from yapo.stages.app import run
 from yapo.stages.inputs import read_layer, read_sae
 from yapo.stages.pairs import fit_inputs, models_of, read_prepared
 from yapo.stages.provenance import run_record
+from yapo.stages.spent import Spent
 from yapo.steering.method import FitInputs
 from yapo.steering.methods import get_method
 from yapo.steering.training.curves import CurvesFile, closed_form_row
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def main(config: Config) -> None:
-    """Write ``train/<method>/``: ``<task>-<setting>.safetensors``, ``curves.jsonl`` and ``run.json``.
+    """Write ``train/<method>/``: ``<task>-<setting>.safetensors``, ``curves.jsonl`` and ``run.json``; and what the fit took.
 
     Everything is checked before a file is opened, and the vectors of all tasks are made before the first is written, so that a
     training that is refused or stops leaves the folder as it was.
@@ -51,8 +52,10 @@ def main(config: Config) -> None:
             extra = {"country": config.country, "language": language_folder, "task": task}
             others = {name: read_prepared(paths, place, name, task) for name, place in compared.items()}
             inputs[task] = fit_inputs(pairs, sets, layer, sae, models, *settings, curves.of(task), checkpoint, extra, others)
+        spent = Spent()
         for task, given in inputs.items():
-            learned = method.fit(given)
+            with spent:
+                learned = method.fit(given)
             for part in given.sets:
                 path, vector = folder / f"{task}-{part.name}.safetensors", learned[part.name]
                 check_tensors(path, {"epochs": vector.epochs})
@@ -64,6 +67,7 @@ def main(config: Config) -> None:
             vector.save(path)
         data_hash = digest([pairs.data_hash for pairs in prepared.values()])
         write_json(folder / "run.json", run_record(config, language_folder, layer, data_hash))
+        write_json(paths.spent(language_folder, config.country, config.method.name), spent.record())
         curves.keep()
     for checkpoint in folder.glob("*.checkpoint.safetensors"):
         checkpoint.unlink()

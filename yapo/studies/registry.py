@@ -9,6 +9,7 @@ from yapo.studies.ablations import AblationsConfig
 from yapo.studies.base import get_study
 from yapo.studies.behaviours import BehavioursConfig
 from yapo.studies.convergence import ConvergenceConfig
+from yapo.studies.costs import CostsConfig
 from yapo.studies.dspa_study import DspaConfig
 from yapo.studies.equal_kl import EqualKlConfig
 from yapo.studies.features import FeaturesConfig
@@ -36,6 +37,7 @@ class StudiesConfig:
     behaviours: BehavioursConfig = field(default_factory=BehavioursConfig)
     knowledge: KnowledgeStudyConfig = field(default_factory=KnowledgeStudyConfig)
     reliability: ReliabilityConfig = field(default_factory=ReliabilityConfig)
+    costs: CostsConfig = field(default_factory=CostsConfig)
     open_answers: OpenAnswersConfig = field(default_factory=OpenAnswersConfig)
     opinions: OpinionsConfig = field(default_factory=OpinionsConfig)
     reported: list[str] = field(default_factory=lambda: list(ALONE))  # run by all_studies and shown in the report

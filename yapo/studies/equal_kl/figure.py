@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 
 from yapo.checks import Task
 from yapo.reporting import style
@@ -22,21 +22,23 @@ _LEAST = 1e-4  # nats; what is less stands at the panel's left end
 
 
 @rc_context(style.STYLE)
-def overview(data: pd.DataFrame, level: float, note: str = "") -> Figure:
-    """Return a line of panels for each task: gain at the chosen λ, gain at a level of divergence, divergence at the chosen λ.
+def overview(data: pd.DataFrame, level: float, costs: pd.DataFrame | None = None, note: str = "") -> Figure:
+    """Return a line of panels for each task: gain at the chosen λ and at a level of divergence, divergence, cost.
 
     Shown are the vectors trained on non-localized questions, or else those of the first setting, on test questions of that form.
 
     Args:
         data: from ``gain_cells``.
         level: of the second panel, in nats.
+        costs: from the study ``costs``: ``task, method, prepare_flops, fit_flops``; None leaves that panel out.
         note: sentence printed under the figure.
     """
     setting = first_setting(data)
     shown = data[(data["setting"] == setting) & (data["method"] != "baseline")]
     tasks, methods = ordered("task", shown["task"]), ordered("method", shown["method"])
-    figure = style.new_figure(11.2, (0.27 * len(methods) + 1.0) * len(tasks) + 1.1)
-    grid = figure.subplots(len(tasks), 3, squeeze=False, sharey=True, width_ratios=[1.25, 1.25, 1])
+    widths = [1.25, 1.25, 0.9] if costs is None else [1.25, 1.25, 0.9, 0.9]
+    figure = style.new_figure(2.6 * sum(widths) + 1.0, (0.27 * len(methods) + 1.0) * len(tasks) + 1.1)
+    grid = figure.subplots(len(tasks), len(widths), squeeze=False, sharey=True, width_ratios=widths)
     for panels, task in zip(grid, tasks, strict=True):
         of_task = shown[shown["task"] == task]
         chosen, equal = of_task[of_task["level"] == CHOSEN], of_task[of_task["level"] == level]
@@ -44,6 +46,8 @@ def overview(data: pd.DataFrame, level: float, note: str = "") -> Figure:
         unsteered = chosen[chosen["multiplier"].isna()]
         _gains(panels[1], pd.concat([equal, unsteered]), methods, task, f"λ at equal divergence ({nats(level)})")
         _divergences(panels[2], chosen, methods, level)
+        if costs is not None:
+            _costs(panels[3], costs[costs["task"] == task], methods)
         low = min(axes.get_xlim()[0] for axes in panels[:2])
         high = max(axes.get_xlim()[1] for axes in panels[:2])
         for axes in panels[:2]:
@@ -52,6 +56,7 @@ def overview(data: pd.DataFrame, level: float, note: str = "") -> Figure:
         "Gain over the unsteered model on test questions, with bootstrap intervals over facts. Divergence: 95th percentile of "
         "KL(steered ‖ unsteered) of the next token on validation answers, median over countries and range. Black: naming the "
         "country in the prompt; grey: a random direction."
+        + ("" if costs is None else " Cost: of one vector, with the model's pass over its pairs.")
     )
     title = f"Gain and disturbance of all methods, {label('setting', setting).lower()} questions"
     style.frame_texts(figure, title, texts, note)
@@ -91,3 +96,20 @@ def _divergences(axes: Axes, rows: pd.DataFrame, methods: list[str], level: floa
     style.name_lines(axes, [label("method", method) for method in methods])
     axes.set_title("Disturbance at that λ")
     axes.set_xlabel("KL, 95th percentile (nats)")
+
+
+def _costs(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
+    """Draw what making one vector by each method costs, preparation included, on a logarithmic scale."""
+    axes.set_xscale("log")
+    for record in records(rows):
+        flops = record["prepare_flops"] + record["fit_flops"]
+        if record["method"] in methods and flops > 0:
+            at = {"value": flops / 1e9, "low": flops / 1e9, "high": flops / 1e9}
+            style.interval_dot(axes, at, methods.index(record["method"]), record["method"], size=6)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 2, high * 2)
+    axes.xaxis.set_major_formatter(lambda value, _: short(value))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    style.name_lines(axes, [label("method", method) for method in methods])
+    axes.set_title("Cost of a vector")
+    axes.set_xlabel("GFLOP")

@@ -10,6 +10,8 @@ import pandas as pd
 
 from yapo.checks import Task
 from yapo.config import Config
+from yapo.dag.scope import studied
+from yapo.data.sources import known_countries
 from yapo.reporting.cells import records
 from yapo.reporting.main_tables import Results, method_tables
 from yapo.reporting.names import label, ordered
@@ -18,6 +20,7 @@ from yapo.reporting.render import DASH, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
 from yapo.stages.table_options import table_options
+from yapo.studies.costs.report import cost_cells
 from yapo.studies.equal_kl import VIEWS, view_suffix
 from yapo.studies.equal_kl.cells import GAIN, UNSTEERED, first_setting, gain_cells, rows_at
 from yapo.studies.equal_kl.figure import overview
@@ -40,7 +43,9 @@ def main(config: Config) -> None:
     for level in levels:
         tables |= views(rows_at(rows, level), level, way, options)
     values = {"levels": levels, "countries": rows["country"].nunique(), "tasks": finding_values(data, levels)}
-    write_report(config, NAME, FINDING, values, tables, {"overview": overview(data, levels[0], options.note)})
+    counted = studied(config, known_countries(config.data), config.studies.costs.countries)
+    costs = cost_cells(read_rows(config, "costs")) if counted else None
+    write_report(config, NAME, FINDING, values, tables, {"overview": overview(data, levels[0], costs, options.note)})
 
 
 def views(rows: pd.DataFrame, level: float, way: str, options: TableOptions) -> dict[str, Table]:

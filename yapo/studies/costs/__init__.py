@@ -1,0 +1,37 @@
+"""Cost of each method beside its quality: arithmetic, sizes, and measured seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from yapo.checks import Setting, distinct
+from yapo.studies.base import Study, table_files
+
+if TYPE_CHECKING:
+    from yapo.config import Config
+
+
+@dataclass
+class CostsConfig:
+    """Countries on whose pairs each method is fitted once more, on a sample, to count its arithmetic."""
+
+    countries: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        distinct("studies.costs.countries", self.countries)
+
+
+def counted_setting(settings: Sequence[Setting]) -> Setting:
+    """Return the setting whose vectors are counted: non-localized questions, or else the first."""
+    return "nonlocalized" if "nonlocalized" in settings else settings[0]
+
+
+def _rows(config: Config) -> list[str]:
+    return [f"costs_{method}" for method in config.methods]
+
+
+MEASURED = ("logs/costs.csv", "logs/costs.md")  # beside the logs: seconds are never the same twice
+
+STUDY = Study(title="What each method costs", files=[*table_files("costs"), *MEASURED], rows=_rows, minutes=60)
