@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from yapo.checks import Task
 from yapo.reporting import style
@@ -99,17 +99,13 @@ def _divergences(axes: Axes, rows: pd.DataFrame, methods: list[str], level: floa
 
 
 def _costs(axes: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
-    """Draw what making one vector by each method costs, preparation included, on a logarithmic scale."""
-    axes.set_xscale("log")
+    """Draw what making one vector by each method costs, preparation included."""
     for record in records(rows):
         flops = record["prepare_flops"] + record["fit_flops"]
-        if record["method"] in methods and flops > 0:
+        if record["method"] in methods:
             at = {"value": flops / 1e9, "low": flops / 1e9, "high": flops / 1e9}
             style.interval_dot(axes, at, methods.index(record["method"]), record["method"], size=6)
-    low, high = axes.get_xlim()
-    axes.set_xlim(low / 2, high * 2)
-    axes.xaxis.set_major_formatter(lambda value, _: short(value))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(0, 1.05 * axes.get_xlim()[1])
     style.name_lines(axes, [label("method", method) for method in methods])
     axes.set_title("Cost of a vector")
     axes.set_xlabel("GFLOP")
