@@ -194,3 +194,10 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
 def test_impossible_levels_are_refused_when_they_are_read(levels: str, said: str) -> None:
     with pytest.raises(YapoError, match=said):
         compose([f"studies.equal_kl.levels={levels}"])
+
+
+def test_controls_that_change_the_prompt_stand_beside_every_level() -> None:
+    methods = ["baseline", "prompt", "few_shot_3", "system_mild", "random", "caa"]
+    rows = pd.DataFrame([{"method": method, "level": 0.0} for method in methods] + [{"method": "caa", "level": 1.0}])
+    assert rows_at(rows, 1.0)["method"].tolist() == ["baseline", "prompt", "few_shot_3", "system_mild", "caa"]
+    assert rows_at(rows, 0.0)["method"].tolist() == methods

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from yapo.checks import Setting
+from yapo.checks import CONTROLS, Setting
 from yapo.reporting.cells import cells, country_scores, printed_units, summary_draws
 from yapo.reporting.names import in_order, ordered
 from yapo.reporting.tables import TableOptions
 from yapo.studies.equal_kl.run import CHOSEN
 
 KEYS = ["task", "setting", "method", "level"]
-UNSTEERED = ("baseline", "prompt")  # conditions without a multiplier: the same at every level
+UNSTEERED = tuple(name for name in CONTROLS if name != "random")  # have no multiplier: the same at every level
 GAIN = ("delta_vs_baseline", "delta_low", "delta_high")
 
 
