@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yapo.config.conf_files import ROOT, group_options
+from yapo.config.curation import NOT_FOR_TRAINING
 from yapo.config.data import Source
 from yapo.data.sources import DATA_SETS
 
@@ -29,6 +30,7 @@ def test_every_set_has_its_yaml_and_published_ones_a_licence() -> None:
         record = make()
         assert record.title
         assert bool(record.load) != bool(record.instead)
+        assert record.role == "test" or record.licence not in NOT_FOR_TRAINING
         if name not in ("table", "preferences"):
             assert record.origin
         if name not in ("table", "preferences", "deep_culture_lense"):
