@@ -183,6 +183,10 @@ def test_a_method_that_derives_a_setting_decides(default: dict[str, Any]) -> Non
     assert "GenerationConfig" in result_inputs("yapo.stages.evaluate", default)
 
 
+def test_a_change_to_a_list_reruns_what_reads_it() -> None:
+    assert PACKAGE / "data" / "country_names.yaml" in code_of("yapo.studies.opinions.run")
+
+
 def test_a_change_to_a_template_reruns_what_prints_it() -> None:
     template = PACKAGE / "studies" / "lambda_sweep" / "finding.md.j2"
     assert template in code_of("yapo.studies.lambda_sweep.report")

@@ -1,8 +1,8 @@
 """The settings and the code that decide a stage's result. A change to either reruns the stage.
 
 A stage module names the settings that it reads in a literal ``READS``; ``app.run`` hands it no others. Its code is what it
-imports, at any depth, as a syntax tree without comments and docstrings, and the templates that it names. Methods are imported by
-name, so that each counts only where it is used.
+imports, at any depth, as a syntax tree without comments and docstrings, and the templates and lists that it names. Methods are
+imported by name, so that each counts only where it is used.
 """
 
 from __future__ import annotations
@@ -110,13 +110,13 @@ def _derived(key: str) -> dict[str, str]:
 
 @cache
 def code_digest(path: Path) -> str:
-    """Return a digest of a file's code, or of the whole of a template."""
+    """Return a digest of a file's code, or of the whole of a template or list."""
     return facts_of(path).digest if path.suffix == ".py" else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 @cache
 def _uses(path: Path) -> tuple[Path, ...]:
-    """Return the files of this package that a file imports, and the templates that it names."""
+    """Return the files of this package that a file imports, and the templates and lists that it names."""
     found = facts_of(path)
-    files = (*map(file_of, found.imports), *(path.with_name(name) for name in found.templates))
+    files = (*map(file_of, found.imports), *(path.with_name(name) for name in found.resources))
     return tuple(file for file in files if file.is_file())

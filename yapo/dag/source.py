@@ -18,6 +18,7 @@ from yapo.errors import YapoError
 from yapo.files import write_json
 
 PACKAGE = Path(__file__).resolve().parents[1]
+RESOURCES = (".j2", ".css", ".txt", ".yaml")
 _KEPT = Path(__file__).parent / "__pycache__" / f"source.{sys.implementation.cache_tag}.json"
 
 
@@ -28,7 +29,7 @@ class SourceFacts:
     Attributes:
         digest: of its code; comments, docstrings and layout do not count.
         imports: dotted names that it imports, at any place in it, but for types alone; each may be a module or a name in one.
-        templates: names of the ``.j2`` and ``.css`` files that it names; they stand beside it.
+        resources: names of templates and lists (``RESOURCES``) that it names; where they stand beside it, they count.
         reads: the literal ``READS`` of a stage; none in other files.
         compares_countries: the literal ``COMPARES_COUNTRIES`` of a method; false in other files.
         classes: a digest for each class with methods other than ``__post_init__``, of those methods.
@@ -36,7 +37,7 @@ class SourceFacts:
 
     digest: str
     imports: list[str]
-    templates: list[str]
+    resources: list[str]
     reads: list[str] | None
     compares_countries: bool
     classes: dict[str, str]
@@ -65,20 +66,20 @@ def parse(code: bytes) -> SourceFacts:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, False):
             node.body = node.body[1:]
-    imports, templates = set[str](), set[str]()
+    imports, resources = set[str](), set[str]()
     for node in _at_run_time(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             imports |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith((".j2", ".css")):
-            templates.add(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(RESOURCES):
+            resources.add(node.value)
     own = {name for name in imports if name.split(".")[0] == PACKAGE.name}
     classes = {node.name: _methods_of(node) for node in tree.body if isinstance(node, ast.ClassDef)}
     return SourceFacts(
         _hashed(tree.body),
         sorted(own),
-        sorted(templates),
+        sorted(resources),
         _literal_reads(tree),
         bool(_literal(tree, "COMPARES_COUNTRIES")),
         {name: _hashed(methods) for name, methods in classes.items() if methods},
