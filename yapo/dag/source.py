@@ -6,6 +6,7 @@ import ast
 import atexit
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,7 +19,7 @@ from yapo.errors import YapoError
 from yapo.files import write_json
 
 PACKAGE = Path(__file__).resolve().parents[1]
-RESOURCES = (".j2", ".css", ".txt", ".yaml")
+_RESOURCE = re.compile(r"[\w.-]+\.(j2|css|txt|yaml)")
 _KEPT = Path(__file__).parent / "__pycache__" / f"source.{sys.implementation.cache_tag}.json"
 
 
@@ -29,7 +30,7 @@ class SourceFacts:
     Attributes:
         digest: of its code; comments, docstrings and layout do not count.
         imports: dotted names that it imports, at any place in it, but for types alone; each may be a module or a name in one.
-        resources: names of templates and lists (``RESOURCES``) that it names; where they stand beside it, they count.
+        resources: names of templates and lists that it names; they count where they stand beside it.
         reads: the literal ``READS`` of a stage; none in other files.
         compares_countries: the literal ``COMPARES_COUNTRIES`` of a method; false in other files.
         classes: a digest for each class with methods other than ``__post_init__``, of those methods.
@@ -72,7 +73,7 @@ def parse(code: bytes) -> SourceFacts:
             imports |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(RESOURCES):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _RESOURCE.fullmatch(node.value):
             resources.add(node.value)
     own = {name for name in imports if name.split(".")[0] == PACKAGE.name}
     classes = {node.name: _methods_of(node) for node in tree.body if isinstance(node, ast.ClassDef)}

@@ -12,16 +12,14 @@ with one_line_refusals():
     }
 
 
-def given_files(paths):
-    """Files that settings name; one that is missing is refused by the job that reads it."""
-    return refusing(
-        lambda wildcards: [file for path in paths for file in files_in(path, "*")]
-    )
-
-
+# Files that settings name; one that is missing is refused by the job that reads it.
 OPEN_ANSWERS = CONFIG.studies.open_answers
-REPORTS["open_answers"]["inputs"] = given_files(
-    [OPEN_ANSWERS.caricatures, *OPEN_ANSWERS.human_sheets]
+REPORTS["open_answers"]["inputs"] = refusing(
+    lambda wildcards: [
+        file
+        for path in [OPEN_ANSWERS.caricatures, *OPEN_ANSWERS.human_sheets]
+        for file in files_in(path, "*")
+    ]
 )
 
 
