@@ -30,6 +30,7 @@ def study(tmp_path: Path) -> Study:
     return made
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_told_before_anything_runs(study: Study) -> None:
     told = study.snakemake("--", "all_tables", config=settings("vectors/COUNTRY.safetensors"), check=False)
     assert "error: method.options.file=vectors/nepal.safetensors: no such file for nepal" in told

@@ -57,6 +57,7 @@ def test_training_on_it_is_refused_before_anything_runs(folder: Path) -> None:
     assert not (folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_it_is_evaluated_from_the_file_to_the_tables(folder: Path) -> None:
     snakemake(folder, "--", "all_tables")
     root = folder / "results" / "smoke"

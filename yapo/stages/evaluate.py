@@ -14,8 +14,8 @@ from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
+from yapo.stages.country_answers import answer_test_items, write_test_answers
 from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.test_answers import answer_test_items, write_test_answers
 from yapo.stages.vectors import candidates_of, trained_vectors
 
 READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "settings", "methods", "controls")

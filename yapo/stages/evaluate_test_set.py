@@ -19,8 +19,8 @@ from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths, imported_vector
 from yapo.stages.app import run
+from yapo.stages.country_answers import answer_test_items, write_test_answers
 from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.test_answers import answer_test_items, write_test_answers
 from yapo.stages.vectors import ModelInterventions
 from yapo.steering.method import read_options
 from yapo.steering.methods.imported import Options, check_layer, check_space

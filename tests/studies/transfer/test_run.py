@@ -16,7 +16,8 @@ from yapo.data.schema import read_table
 from yapo.errors import YapoError
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
-from yapo.stages import evaluate, prepare
+from yapo.stages import prepare
+from yapo.stages.country_answers import COLUMNS
 from yapo.stages.inputs import prompt_format, read_items, read_sae
 from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of
 from yapo.stages.vectors import VectorReader
@@ -54,7 +55,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         test = items[(items["split"] == "test") & (items["variant"] == "nonlocalized")]
         rows = test.assign(method="prompt", task="open_ended", setting="nonlocalized", score=10.0, parsed=True, exact=True)
         paths.evaluation(language, country).parent.mkdir(parents=True, exist_ok=True)
-        rows.assign(completion=rows["answer"], multiplier=0.0, epoch=0)[evaluate.TEST_COLUMNS].to_parquet(
+        rows.assign(completion=rows["answer"], multiplier=0.0, epoch=0)[COLUMNS].to_parquet(
             paths.evaluation(language, country), index=False
         )
     return overrides
