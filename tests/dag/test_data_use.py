@@ -1,4 +1,4 @@
-"""What may be done with data, as planning checks it."""
+"""Checks at planning that data are used as their role and their forms allow."""
 
 from __future__ import annotations
 

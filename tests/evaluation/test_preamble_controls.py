@@ -104,7 +104,7 @@ def test_by_default_nothing_more_is_asked(answerer: Answerer, items: pd.DataFram
 
 
 def test_options_are_weighed_behind_the_examples(answerer: Answerer, items: pd.DataFrame) -> None:
-    """Where the texts of options are weighed, examples stand without options too."""
+    """Ask examples without options where the question has none: when the texts of options are weighed."""
     weighing = replace(GENERATION, mcq=["likelihood"], likelihood=LikelihoodConfig(answer="text"))
     other = replace(answerer, generation=weighing)
     asked = items[items["split"] == "test"]

@@ -132,13 +132,14 @@ def _with_method(overrides: Sequence[str]) -> DictConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    files = [override for override in overrides if _FILE.match(override) and override.partition("=")[0] in groups()]
+    known = groups()
+    files = [override for override in overrides if _FILE.match(override) and override.partition("=")[0] in known]
     values = [override for override in overrides if override not in files]
     methods = [override for override in files if override.startswith("method=")]
     rest = tuple(override for override in files if override not in methods)
     method = methods[-1].partition("=")[2] if methods else None
     keys = [override.partition("=")[0] for override in values]
-    if not all(map(_VALUE.match, values)) or {*keys} & {*groups(), "method.name"} or len(methods) > 1:
+    if not all(map(_VALUE.match, values)) or {*keys} & {*known, "method.name"} or len(methods) > 1:
         return _by_hydra(overrides)
     if method and (_mention_methods or method not in _methods):
         return _by_hydra(overrides)

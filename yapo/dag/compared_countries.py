@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from yapo.config import Config
 from yapo.dag.scope import countries_of
-from yapo.dag.source import PACKAGE, facts_of
+from yapo.dag.source import facts_of, file_of
 from yapo.errors import YapoError
+from yapo.steering.methods import module_of
 
 
 def compares_countries(method: str) -> bool:
     """Tell whether a method learns from the pairs of several countries, from its source: importing a method can take seconds."""
-    folder = PACKAGE / "steering" / "methods"
-    file = folder / method / "method.py" if (folder / method).is_dir() else folder / f"{method}.py"
-    return facts_of(file).compares_countries
+    return facts_of(file_of(module_of(method))).compares_countries
 
 
 def compared_countries(config: Config, method: str, country: str, known: dict[str, str]) -> dict[str, str]:

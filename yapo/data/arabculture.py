@@ -6,7 +6,6 @@ out, and rows that their authors marked to be discarded.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from functools import cache
@@ -17,7 +16,7 @@ import pandas as pd
 from yapo.checks import Variant
 from yapo.data.country_names import country_key
 from yapo.data.naming import name_pattern
-from yapo.data.published import Cells, Layout, Question, items_of, letter_index, numbered, options_fault, text_of
+from yapo.data.published import Cells, Layout, Question, items_of, json_object, letter_index, numbered, options_fault, text_of
 from yapo.data.text import shown, text_key
 from yapo.errors import YapoError, unknown
 
@@ -93,15 +92,11 @@ def _country(row: Cells, place: str) -> str:
 
 def _part(row: Cells, column: str, name: str, place: str) -> object:
     """Return a part of a cell that holds several: a JSON object in csv, one that is read already elsewhere."""
-    value = row[column]
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
-    if not isinstance(value, dict) or name not in value:
+    value = json_object(row[column])
+    if value is None or name not in value:
         raise YapoError(f"{place}: {column} is {shown(row[column])}; give an object with {name}")
-    return value[name]
+    part: object = value[name]
+    return part
 
 
 @cache

@@ -7,7 +7,6 @@ alphabetical order.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from yapo.data.country_names import country_key
-from yapo.data.published import LETTERS, Cells, Layout, Question, items_of, letter_index, options_fault, text_of
+from yapo.data.published import LETTERS, Cells, Layout, Question, items_of, json_object, letter_index, options_fault, text_of
 from yapo.data.text import shown, text_key
 from yapo.errors import YapoError
 
@@ -87,12 +86,7 @@ def _question(place: str, row: Cells, country: str, question_id: str, phrasing: 
 
 def _by_letter(row: Cells, column: str, place: str) -> dict[str, str]:
     """Return the texts of a cell by their letter: a JSON object, or one that is read already."""
-    value = row[column]
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+    value = json_object(row[column])
+    if value is None or not all(isinstance(text, str) for text in value.values()):
         raise YapoError(f"{place}: {column} is {shown(row[column])}; give texts by letter, as JSON")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -93,6 +94,16 @@ def text_of(row: Cells, column: str, place: str) -> str:
     if not isinstance(value, str) or is_blank(value):
         raise YapoError(f"{place}: {column} is {shown(value)}; give a text")
     return value.strip()
+
+
+def json_object(value: object) -> dict[str, Any] | None:
+    """Return an object that a cell holds, as JSON text or read already; None where it holds none."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, dict) else None
 
 
 def letter_index(value: object, count: int, place: str) -> int:

@@ -1,4 +1,4 @@
-"""What stands before a question in a conversation."""
+"""System prompt and earlier turns of a conversation, which stand before a question."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_vector_is_the_mean_of_the_correct_answers(lm: LanguageModel, sae: SAE, 
 
 
 def test_answers_alike_are_refused(gemma: LanguageModel, sae: SAE, tmp_path: Path) -> None:
-    """Where both answers are no more than the end of the turn, nothing tells them apart."""
+    """Refuse pairs of empty answers: both are the end of the turn alone."""
     inputs, _ = make_inputs(gemma, sae, tmp_path, "corrsteer")
     pairs = [TokenPair(pair.prompt, [5], [5]) for pair in PAIRS]
     inputs = replace(inputs, store=build_store(gemma, LAYER, sae, pairs, batch_size=4))

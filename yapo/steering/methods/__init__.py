@@ -18,6 +18,11 @@ def method_names() -> list[str]:
     return sorted(path.stem for path in [*here.glob("[!_]*.py"), *(init.parent for init in here.glob("*/__init__.py"))])
 
 
+def module_of(name: str) -> str:
+    """Return the module of a method, a file or the module ``method`` of a folder, without importing it."""
+    return f"{__name__}.{name}.method" if Path(__file__).with_name(name).is_dir() else f"{__name__}.{name}"
+
+
 def get_method(name: str) -> Method:
     """Import the method of that name.
 
@@ -26,6 +31,5 @@ def get_method(name: str) -> Method:
     """
     if name not in method_names():
         raise unknown("method", "method", name, method_names())
-    module = f"{name}.method" if Path(__file__).with_name(name).is_dir() else name
-    method: Method = importlib.import_module(f"{__name__}.{module}").METHOD
+    method: Method = importlib.import_module(module_of(name)).METHOD
     return method

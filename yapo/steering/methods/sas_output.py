@@ -21,10 +21,9 @@ from torch import Tensor
 
 from yapo.checks import require
 from yapo.models.sae import SAE
-from yapo.steering.contrast import Contrast, contrast_vectors
-from yapo.steering.interventions import Threshold
+from yapo.steering.contrast import contrast_vectors
 from yapo.steering.method import FitInputs, read_options
-from yapo.steering.methods.sas import sas_vector
+from yapo.steering.methods import sas
 from yapo.steering.spaces import SPARSE
 from yapo.steering.vector import TrainedVector
 
@@ -35,29 +34,23 @@ ROWS = 64  # features of one forward pass
 
 
 @dataclass(frozen=True)
-class Options:
-    """``method.options``.
+class Options(sas.Options):
+    """``method.options``: SAS's, and those of the filter.
 
     Attributes:
-        contrast: where the residual stream is read.
-        tau: share of the states on which a feature must fire to count.
-        threshold: what follows the addition.
         min_score: the least output score of a feature.
         tokens: how many tokens stand for a feature.
         strength: how far it is raised, in strongest activations.
         neutral: the text that the model reads.
     """
 
-    contrast: Contrast
-    tau: float
-    threshold: Threshold
     min_score: float
     tokens: int
     strength: float
     neutral: str
 
     def __post_init__(self) -> None:
-        require(0 < self.tau <= 1, "method.options.tau", self.tau, "a share of the states, above 0 and up to 1")
+        super().__post_init__()
         require(0 <= self.min_score <= 1, "method.options.min_score", self.min_score, "a score from 0 to 1")
         require(self.tokens > 0, "method.options.tokens", self.tokens, "at least 1")
         require(0 < self.strength < inf, "method.options.strength", self.strength, "above 0, not infinite")
@@ -75,7 +68,7 @@ class SASOutput:
         options, sae = read_options(Options, inputs.options), inputs.sae
 
         def find(positive: Tensor, negative: Tensor) -> Tensor:
-            v = sas_vector(sae.encode(positive), sae.encode(negative), options.tau)
+            v = sas.sas_vector(sae.encode(positive), sae.encode(negative), options.tau)
             features = v.nonzero().flatten()
             if not len(features):
                 return v
