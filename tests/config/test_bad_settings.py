@@ -164,6 +164,7 @@ def test_one_line_and_status_2(
         (DiscoveryConfig, {"candidates": [1, 1]}, "discovery.candidates=[1, 1]: name each once"),
         (DiscoveryConfig, {"countries": ["x", "x"]}, "discovery.countries=['x', 'x']: name each once"),
         (SelectionConfig, {"multipliers": [1.0, 1.0]}, "selection.multipliers=[1.0, 1.0]: name each once"),
+        (SelectionConfig, {"max_kl": 0.0}, "selection.max_kl=0.0: a positive number of nats"),
         (PortableConfig, {"top_k": [16, 16]}, "portable.top_k=[16, 16]: name each once"),
         (ReportConfig, {"confidence": 95.0}, "report.confidence=95.0: between 0 and 1"),
         (ReportConfig, {"resamples": 10}, "report.resamples=10: at least 100"),

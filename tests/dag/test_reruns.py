@@ -71,6 +71,7 @@ def default() -> dict[str, Any]:
         ("train.lr=0.1", {"train"}),
         ("method=caa", {"train", "evaluate_test_set"}),
         ("selection.multipliers=[1.0]", {"evaluate"}),
+        ("selection.max_kl=1.0", {"evaluate"}),
         (
             "judge=openai",
             {

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.evaluation.plain_decoding import complete
+from tests.evaluation.test_divergence import plain
 from yapo.config import DataConfig, GenerationConfig, JudgeConfig
 from yapo.data.prompts import PromptFormat
 from yapo.data.sources import load_items
@@ -21,6 +22,7 @@ from yapo.evaluation.selection import Key, Trial
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.interventions import Dense, Sparse
+from yapo.steering.pair_batch import TokenOptions
 
 LAYER = 1
 TASKS, SETTINGS = ("mcq", "open_ended"), ("localized", "nonlocalized", "both")
@@ -116,6 +118,25 @@ def test_each_point_of_the_grid_is_the_vector_at_that_strength(evaluator: Evalua
         condition = Condition(candidate.intervention, multiplier * candidate.epochs[0])
         completions = answers(evaluator.lm, asked, "open_ended", condition)
         assert expected == pytest.approx(judged(evaluator, asked, completions))
+
+
+def test_the_divergence_of_a_choice_is_that_of_whole_sequences(evaluator: Evaluator, sae: SAE) -> None:
+    candidates = make_candidates(sae)
+    free, without = evaluator.select(candidates, MULTIPLIERS)
+    chosen, grid = evaluator.select(candidates, MULTIPLIERS, max_kl=1e6)
+    assert chosen == free
+    pd.testing.assert_frame_equal(grid[without.columns], without)
+    key: Key = ("caa", "open_ended", "localized")
+    asked = evaluator.items.query("split == 'validation' and variant == 'localized'")
+    prompts = evaluator.answerer.token_ids(asked, "open_ended")
+    said = answers(evaluator.lm, asked, "open_ended", Condition())
+    texts = [TokenOptions(p, (evaluator.lm.tokenizer.response(a),)) for p, a in zip(prompts, said, strict=True)]
+    own = of(grid, *key).dropna(subset="divergence")
+    assert set(own["multiplier"]) == {1.0, 2.0} and own["epoch"].nunique() == 1
+    for row in own.itertuples():
+        condition = candidates[key].condition(Trial(key, row.epoch, row.multiplier))
+        values = torch.cat([plain(evaluator.lm, text, condition, LAYER) for text in texts])
+        assert float(values.quantile(0.95)) == pytest.approx(row.divergence, rel=1e-3)
 
 
 def test_baseline_on_validation(evaluator: Evaluator, sae: SAE, tmp_path: Path) -> None:

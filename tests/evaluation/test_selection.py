@@ -9,7 +9,7 @@ import pytest
 
 from yapo.config import SelectionConfig
 from yapo.errors import YapoError
-from yapo.evaluation.selection import Key, Trial, choose
+from yapo.evaluation.selection import Bound, Key, Trial, choose, given_up
 
 KEY: Key = ("yapo", "mcq", "both")
 OTHER: Key = ("caa", "open_ended", "localized")
@@ -78,6 +78,38 @@ def test_vectors_are_chosen_one_by_one() -> None:
     assert chosen == {KEY: Trial(KEY, 2, 0.5), OTHER: Trial(OTHER, 1, 1.0)}
     assert rows.groupby(["method", "task", "setting"])["selected"].sum().tolist() == [1, 1]
     assert len(rows) == 5
+
+
+def test_a_bound_rules_multipliers_out_and_tells_what_it_costs() -> None:
+    """The divergence is twice the multiplier, of the other vector a tenth of it."""
+    scores = grid(KEY, {1: 0.1, 2: 0.3}, {-1.0: {2: 0.9}, 0.5: {2: 0.2}, 2.0: {2: 0.8}})
+    scores |= grid(OTHER, {1: 7.5}, {-1.0: {1: 0.0}, 0.5: {1: 2.5}, 2.0: {1: 8.5}})
+    asked: list[Trial] = []
+
+    def divergences(trials: list[Trial]) -> list[float]:
+        asked.extend(trials)
+        return [trial.multiplier * (2.0 if trial.key == KEY else 0.1) for trial in trials]
+
+    made = choose({KEY: 2, OTHER: 1}, [-1.0, 0.5, 1.0, 2.0], Grid(scores), Bound(2.0, divergences))
+    chosen, rows = made
+    assert chosen == {KEY: Trial(KEY, 2, 1.0), OTHER: Trial(OTHER, 1, 2.0)}  # 2 nats are within
+    assert {(t.key, t.epoch) for t in asked} == {(KEY, 2), (OTHER, 1)} and {t.multiplier for t in asked} == {0.5, 1.0, 2.0}
+    own = rows[rows["method"] == "yapo"].set_index(["epoch", "multiplier"])
+    assert own["divergence"].dropna().to_dict() == {(2, 1.0): 2.0, (2, 0.5): 1.0, (2, 2.0): 4.0}
+    assert own.index[own["selected_unbounded"]].tolist() == [(2, 2.0)]
+    assert own.index[own["selected"]].tolist() == [(2, 1.0)]
+    lost = given_up(rows.assign(language="Arabic", country="egypt")).set_index("method")["given_up"]
+    assert lost.to_dict() == pytest.approx({"yapo": 0.5, "caa": 0.0})
+    with pytest.raises(
+        YapoError, match=r"selection.max_kl=0.5: .* yapo mcq both .* smallest divergence is 1 nats, at 0.5; raise"
+    ):
+        choose({KEY: 2, OTHER: 1}, [-1.0, 0.5, 1.0, 2.0], Grid(scores), Bound(0.5, divergences))
+
+
+def test_a_bound_on_nothing_that_is_a_number_is_refused() -> None:
+    scores = grid(KEY, {1: 0.1}, {})
+    with pytest.raises(YapoError, match="smallest divergence is inf nats"):
+        choose({KEY: 1}, [1.0], Grid(scores), Bound(1.0, lambda trials: [float("inf")] * len(trials)))
 
 
 def test_a_grid_of_one_multiplier(tmp_path: Path) -> None:

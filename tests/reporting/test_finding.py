@@ -96,6 +96,25 @@ def test_what_validation_chose() -> None:
     ]
 
 
+def test_what_a_bound_on_the_choice_costs() -> None:
+    grid = pd.DataFrame(
+        {
+            "language": "Arabic", "country": "egypt", "setting": "both",
+            "task": ["mcq", "mcq", "mcq", "open_ended"],
+            "method": ["baseline", "yapo", "yapo", "caa"],
+            "epoch": [0, 1, 1, 1],
+            "multiplier": [0.0, 1.0, 2.0, 1.0],
+            "score": [0.2, 0.5, 0.75, 6.0],
+            "selected": [True, True, False, True],
+            "selected_unbounded": [None, False, True, True],
+        }
+    )  # fmt: skip
+    assert training_finding(grid).reading.split("\n")[-1] == (
+        "The bound selection.max_kl changes λ of 1 of them. Validation score given up for it, mean over vectors: "
+        "multiple choice YaPO 25.0; open-ended CAA 0.00."
+    )
+
+
 def test_which_layer_and_why() -> None:
     searched = {"layer": 2, "select": "steerability", "candidates": [1, 2, 3], "best": {"patching": 1, "steerability": 2}}
     assert layer_finding(searched).reading == (

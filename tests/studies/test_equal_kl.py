@@ -18,6 +18,7 @@ from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.divergence import TOLERANCE
 from yapo.evaluation.judges import get_judge
+from yapo.evaluation.own_answers import OwnAnswers
 from yapo.evaluation.scoring import Answerer
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
@@ -109,6 +110,16 @@ def test_a_method_that_misses_a_level_in_one_country_has_no_gain_there() -> None
     assert "Of 1 vector the divergence falls" in text
 
 
+def test_what_a_bound_on_the_choice_costs_stands_beside_it() -> None:
+    given_up = MULTIPLIERS["country"].map({"egypt": 0.5, "morocco": 0.0})
+    chosen = (MULTIPLIERS["level"] == 0.0) & (MULTIPLIERS["method"] != "random")
+    cells = gain_cells(ROWS, MULTIPLIERS.assign(given_up=given_up.where(chosen)), OPTIONS)
+    lines = report.equal_kl_table(cells, [1.0], OPTIONS).texts["md"].splitlines()
+    found = {line.split("|")[2].strip(): line.split("|")[5].strip() for line in lines if line.startswith("| ")}
+    assert found["Method"] == "Given up for it"
+    assert (found["CAA"], found["Random"]) == ("0.25", "–")
+
+
 def test_rows_of_a_level_keep_the_conditions_without_a_multiplier() -> None:
     part = rows_at(ROWS, 1.0)
     assert set(part["method"]) == {"baseline", "prompt", "random", "caa", "yapo"}
@@ -127,6 +138,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("equal_kl") / "results"
     made = small_study.make(folder, ("egypt",), {"train": 1, "validation": 2, "test": 2}, ("nonlocalized",))
     made += ["tasks=[open_ended]", "settings=[nonlocalized]", "report.resamples=100", "studies.equal_kl.levels=[0.5]"]
+    made.append("selection.max_kl=2.0")
     config = compose([*made, "country=egypt"])
     items = read_items(config, "egypt").query("split == 'test' and variant == 'nonlocalized'")
     frames = [
@@ -134,6 +146,13 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         for method in ("baseline", "prompt", "random", *config.methods)
     ]
     write_parquet(Paths.of(config).evaluation("arabic", "egypt"), pd.concat(frames, ignore_index=True))
+    grid = [
+        {"method": method, "score": score, "selected": score == 4.0, "selected_unbounded": score == 4.5}
+        for method in config.methods
+        for score in (4.0, 4.5)
+    ]
+    place = {"language": "Arabic", "country": "egypt", "task": "open_ended", "setting": "nonlocalized"}
+    write_parquet(Paths.of(config).validation("arabic", "egypt"), pd.DataFrame(grid).assign(**place))
     for method in config.methods:
         counted = {"prepare_flops": 1e9, "fit_flops": 2e9, "edit_flops": 1e3, "token_flops": 1e6}
         costs = pd.DataFrame([{"task": "open_ended", "method": method, "country": "egypt", **counted}])
@@ -149,12 +168,13 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
     rows, multipliers = pd.read_parquet(path), pd.read_parquet(found).set_index(["method", "level"])
     before = path.read_bytes(), found.read_bytes()
     assert set(multipliers.index) == {(method, level) for method in ("caa", "yapo", "random") for level in (0.0, 0.5)}
+    assert multipliers["given_up"].dropna().to_dict() == {("caa", 0.0): 0.5, ("yapo", 0.0): 0.5}
     lm = load_language_model(config.model)
     cache = CompletionCache(path.with_suffix(".other.json"), lm, small_study.LAYER, config.model.batch_size)
     answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
     items = read_items(config, "egypt")
     asked = items.query("split == 'validation' and variant == 'nonlocalized'")
-    texts = run.answered_texts(answerer, asked, "open_ended")
+    texts = OwnAnswers.of(answerer, asked, "open_ended").texts
     written = complete(lm, small_study.LAYER, answerer.token_ids(asked, "open_ended"), [Condition()], 24)[0]
     assert [lm.tokenizer.decode(text.answers[0]) for text in texts] == [lm.tokenizer.decode(ids) for ids in written]
     reader = VectorReader(config, lm, small_study.LAYER)

@@ -51,6 +51,11 @@ for name in [name for name in STUDIES if name not in RULES_OF_STUDIES]:
                 if "evaluation" in get_study(name).takes
                 else []
             ),
+            validation=(
+                rules.evaluate.output.validation
+                if "validation" in get_study(name).takes
+                else []
+            ),
         output:
             [
                 PATHS.study_rows(rows, "{language}", "{country}")

@@ -111,10 +111,13 @@ class SelectionConfig:
     """The grid that validation chooses from. Only positive multipliers can be chosen; the others draw the λ curve."""
 
     multipliers: list[float] = field(default_factory=lambda: [-1.0, 0.5, 1.0, 1.5, 2.0])
+    max_kl: float | None = None  # nats; largest 95th percentile of KL(steered ‖ unsteered) of a choice; null: no bound
 
     def __post_init__(self) -> None:
         distinct("selection.multipliers", self.multipliers)
         require(1.0 in self.multipliers, "selection.multipliers", self.multipliers, "must contain 1.0")
+        bound_ok = self.max_kl is None or 0 < self.max_kl < inf
+        require(bound_ok, "selection.max_kl", self.max_kl, "a positive number of nats, not infinite, or null for no bound")
 
 
 @dataclass

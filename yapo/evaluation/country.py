@@ -16,10 +16,11 @@ from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import Judge
+from yapo.evaluation.own_answers import OwnAnswers
 from yapo.evaluation.preamble_controls import ask_behind_preambles
 from yapo.evaluation.prompt_control import named_questions
 from yapo.evaluation.scoring import Answerer, score
-from yapo.evaluation.selection import Key, Trial, choose
+from yapo.evaluation.selection import Bound, Key, Trial, choose
 from yapo.models.language_model import LanguageModel
 from yapo.steering.interventions import Intervention
 
@@ -63,15 +64,33 @@ class Evaluator:
         """The answerer of this country's items."""
         return Answerer(self.prompts, self.generation, self.cache, self.judge)
 
-    def select(self, candidates: dict[Key, Candidate], multipliers: Sequence[float]) -> tuple[dict[Key, Trial], pd.DataFrame]:
-        """Choose epoch and multiplier of every candidate on validation. See ``selection.choose``."""
+    def select(
+        self, candidates: dict[Key, Candidate], multipliers: Sequence[float], max_kl: float | None = None
+    ) -> tuple[dict[Key, Trial], pd.DataFrame]:
+        """Choose epoch and multiplier of every candidate on validation. See ``selection.choose``.
+
+        Args:
+            candidates: vectors by method, task and setting.
+            multipliers: the grid of λ.
+            max_kl: the largest 95th percentile of KL(steered ‖ unsteered) over tokens of the unsteered model's answers to
+                validation questions, in nats; None for no bound.
+        """
 
         def measure(trials: list[Trial]) -> pd.DataFrame:
             conditions = [candidates[trial.key].condition(trial) for trial in trials]
             scored = self.validate([(t.key[1], t.key[2], c) for t, c in zip(trials, conditions, strict=True)])
             return pd.DataFrame([score_summary(frame) for frame in scored])
 
-        return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure)
+        def divergences(trials: list[Trial]) -> list[float]:
+            found: dict[Trial, float] = {}
+            for task, setting in dict.fromkeys(trial.key[1:] for trial in trials):
+                here = [trial for trial in trials if trial.key[1:] == (task, setting)]
+                own = OwnAnswers.of(self.answerer, self._items(setting, "validation"), task)
+                found |= zip(here, own.divergences([candidates[t.key].condition(t) for t in here]), strict=True)
+            return [found[trial] for trial in trials]
+
+        bound = None if max_kl is None else Bound(max_kl, divergences)
+        return choose({key: len(candidate.epochs) for key, candidate in candidates.items()}, multipliers, measure, bound)
 
     def validate(self, requests: Sequence[tuple[Task, Setting, Condition]]) -> list[pd.DataFrame]:
         """Answer the validation items of each (task, setting) under a condition: one scored row per item."""

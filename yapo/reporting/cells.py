@@ -20,6 +20,7 @@ from yapo.reporting.names import in_order
 
 COLUMNS = ("value", "low", "high", "n", "n_facts", "parse_failure_rate", "delta_vs_baseline", "delta_low", "delta_high")
 TOP: dict[Task, float] = {"mcq": 100.0, "open_ended": 10.0}  # the highest printed score
+UNIT: dict[Task, float] = {"mcq": 100.0, "open_ended": 1.0}  # a score of 1 as printed
 _METRICS = {"rca": metrics.rca, "pnlg": metrics.pnlg}
 _ORDER = ("metric", "task", "setting", "language", "country", "method")
 _NEEDED = (*KEYS, "variant", "question_id", "phrasing", "score", "parsed")
@@ -69,7 +70,7 @@ def _printed(rows: pd.DataFrame, evaluation: pd.DataFrame) -> pd.Series:
     if len(twice):
         told = ", ".join(f"{name}={twice.iloc[0][name]}" for name in key)
         raise YapoError(f"evaluation rows: {told} stands there twice; give each answer once")
-    return scores * rows["task"].map({"mcq": 100.0, "open_ended": 1.0})
+    return scores * rows["task"].map(UNIT)
 
 
 def instance_pairs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 
 from yapo.checks import CONTROLS
-from yapo.reporting.cells import records
+from yapo.evaluation.selection import given_up
+from yapo.reporting.cells import UNIT, records
 from yapo.reporting.finding import Finding
 from yapo.reporting.names import ordered
+from yapo.reporting.numbers import number, score_digits
 
 _RESULTS, _TRAINING, _LAYER = (Path(__file__).with_name(name) for name in ("results.md.j2", "training.md.j2", "layer.md.j2"))
 
@@ -49,7 +51,7 @@ def training_finding(validation: pd.DataFrame) -> Finding:
     """Return the epochs and multipliers that validation chose.
 
     Args:
-        validation: the grid on validation, all countries.
+        validation: the grid on validation, all countries; under ``selection.max_kl``, what that costs is said too.
     """
     selected = validation[validation["selected"] & (validation["method"] != "baseline")]
     methods = [
@@ -62,8 +64,23 @@ def training_finding(validation: pd.DataFrame) -> Finding:
         for method in ordered("method", selected["method"])
         for of_method in [selected[selected["method"] == method]]
     ]
-    values, figures = {"vectors": len(selected), "methods": methods}, ("training_curves", "epoch_accuracy", "multiplier_curves")
+    values = {"vectors": len(selected), "methods": methods, "bound": _bound(validation)}
+    figures = ("training_curves", "epoch_accuracy", "multiplier_curves")
     return Finding.from_template("training", "Training and the choice of λ", _TRAINING, values, figures=figures)
+
+
+def _bound(validation: pd.DataFrame) -> dict[str, Any] | None:
+    """Return how many vectors ``selection.max_kl`` changes, and what it costs in printed units; None without a bound."""
+    if "selected_unbounded" not in validation:
+        return None
+    lost = given_up(validation)
+    other = validation["selected_unbounded"].fillna(False).astype(bool) & ~validation["selected"]
+    costs = [
+        (task, [(name, number(UNIT[task] * means[name], score_digits(task))) for name in ordered("method", means.index)])
+        for task in ordered("task", lost["task"])
+        for means in [lost[lost["task"] == task].groupby("method")["given_up"].mean()]
+    ]
+    return {"changed": int(other.sum()), "costs": costs}
 
 
 def layer_finding(found: dict[str, Any]) -> Finding:

@@ -43,7 +43,7 @@ def main(config: Config) -> None:
     )
     evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache, config.controls)
     with cache:
-        chosen, grid = evaluator.select(candidates, config.selection.multipliers)
+        chosen, grid = evaluator.select(candidates, config.selection.multipliers, config.selection.max_kl)
         baseline = evaluator.baseline_validation(config.tasks, config.settings)
         tested = answer_test_items(config, evaluator, candidates, chosen)
     for key, trial in chosen.items():

@@ -30,7 +30,8 @@ class Study:
         files: what ``report`` writes beside the finding, relative to the study's folder.
         rows: what the jobs of a country write, by name: ``<country>/studies/<name>.parquet``.
         vectors: the chosen vectors of every method that a country's job takes, as (task, setting).
-        takes: what else it takes of its country: ``pairs`` with their activations, the test answers (``evaluation``).
+        takes: what else it takes of its country: ``pairs`` with their activations, the test answers (``evaluation``), what was
+            measured on ``validation``.
         minutes: how long a country's job may take on a GPU.
         task_keys, setting_keys: settings that name tasks or settings of the experiment.
         method: the only method that it is about.
@@ -45,7 +46,7 @@ class Study:
     files: Names
     rows: Names
     vectors: Callable[[Config], Sequence[tuple[Task, Setting]]] | None = None
-    takes: tuple[Literal["pairs", "evaluation"], ...] = ()
+    takes: tuple[Literal["pairs", "evaluation", "validation"], ...] = ()
     minutes: int = 480
     task_keys: tuple[str, ...] = ()
     setting_keys: tuple[str, ...] = ()

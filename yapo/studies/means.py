@@ -8,15 +8,13 @@ from typing import Any
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from yapo.checks import Task
 from yapo.evaluation.bootstrap import differences, intervals, resampled_means
 from yapo.evaluation.metrics import mean_over
-from yapo.reporting.cells import TOP, records
+from yapo.reporting.cells import TOP, UNIT, records
 from yapo.reporting.numbers import CHANGE
 from yapo.reporting.tables import TableOptions
 
 Records = dict[tuple[Any, ...], dict[str, Any]]
-_UNIT: dict[Task, float] = {"mcq": 100.0, "open_ended": 1.0}  # a score of 1 as printed
 
 
 def by_key(frame: pd.DataFrame, keys: Sequence[str]) -> Records:
@@ -26,7 +24,7 @@ def by_key(frame: pd.DataFrame, keys: Sequence[str]) -> Records:
 
 def printed_scores(rows: pd.DataFrame) -> pd.Series[float]:
     """Return the scores of rows with a ``task`` as tables print them: multiple choice in percent."""
-    return rows["score"] * rows["task"].map(_UNIT).astype(float)  # of no rows it would be text
+    return rows["score"] * rows["task"].map(UNIT).astype(float)  # of no rows it would be text
 
 
 def failure_rate(parsed: pd.Series[bool]) -> float:

@@ -51,5 +51,5 @@ STUDY = Study(
     files=_files,
     rows=["equal_kl", "equal_kl_multipliers"],
     vectors=lambda config: [(task, setting) for task in config.tasks for setting in config.settings],
-    takes=("evaluation",),
+    takes=("evaluation", "validation"),
 )

@@ -9,6 +9,7 @@ from yapo.reporting.cells import cells, country_scores, printed_units, summary_d
 from yapo.reporting.names import in_order, ordered
 from yapo.reporting.tables import TableOptions
 from yapo.studies.equal_kl.run import CHOSEN
+from yapo.studies.means import printed_scores
 
 KEYS = ["task", "setting", "method", "level"]
 UNSTEERED = tuple(name for name in CONTROLS if name != "random")  # have no multiplier: the same at every level
@@ -41,7 +42,8 @@ def gain_cells(rows: pd.DataFrame, multipliers: pd.DataFrame, options: TableOpti
         ``KEYS``, then the columns of ``yapo.reporting.cells.cells`` and, where the method has a multiplier: ``multiplier`` and
         ``divergence``, the medians over countries with their ends (``_low``, ``_high``), ``vectors``, how many of them reach the
         level (``reached``), and of how many the divergence is not monotone (``falling``). A method that does not reach the level
-        in every country has no score there.
+        in every country has no score there. Under ``selection.max_kl`` also ``given_up``: what the bound costs in validation
+        score, mean over countries, in printed units.
     """
     found = []
     for level in sorted(rows["level"].unique()):
@@ -55,9 +57,13 @@ def gain_cells(rows: pd.DataFrame, multipliers: pd.DataFrame, options: TableOpti
 
 
 def _over_countries(multipliers: pd.DataFrame) -> pd.DataFrame:
+    if "given_up" in multipliers:
+        multipliers = multipliers.assign(given_up=printed_scores(multipliers.rename(columns={"given_up": "score"})))
     grouped = multipliers.groupby(KEYS, sort=False)
     parts = {"vectors": grouped.size(), "reached": grouped["multiplier"].count()}
     parts["falling"] = grouped["monotone"].agg(lambda monotone: int((~monotone.astype(bool)).sum()))
+    if "given_up" in multipliers:
+        parts["given_up"] = grouped["given_up"].mean()
     for name in ("multiplier", "divergence"):
         parts |= {name: grouped[name].median(), f"{name}_low": grouped[name].min(), f"{name}_high": grouped[name].max()}
     return pd.DataFrame(parts).reset_index()

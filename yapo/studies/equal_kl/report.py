@@ -12,6 +12,7 @@ from yapo.checks import Task
 from yapo.config import Config
 from yapo.dag.scope import studied
 from yapo.data.sources import known_countries
+from yapo.evaluation.own_answers import QUESTIONS
 from yapo.reporting.cells import records
 from yapo.reporting.main_tables import Results, method_tables
 from yapo.reporting.names import label, ordered
@@ -24,13 +25,17 @@ from yapo.studies.costs.report import cost_cells
 from yapo.studies.equal_kl import VIEWS, view_suffix
 from yapo.studies.equal_kl.cells import GAIN, UNSTEERED, first_setting, gain_cells, rows_at
 from yapo.studies.equal_kl.figure import overview
-from yapo.studies.equal_kl.run import CHOSEN, QUESTIONS
+from yapo.studies.equal_kl.run import CHOSEN
 from yapo.studies.write_report import read_rows, write_report
 
 READS = ("report", "judge", "methods", "generation.mcq", "generation.likelihood", "studies.equal_kl.levels")
 FINDING = Path(__file__).with_name("finding.md.j2")
 NAME = "equal_kl"
 _AT_LEVEL = "equal divergence"
+_BOUND_NOTE = (
+    "λ on validation is chosen under selection.max_kl. Given up for it: the validation score of the choice without that bound, "
+    "less that of the choice, mean over countries."
+)
 
 
 def main(config: Config) -> None:
@@ -66,7 +71,7 @@ def equal_kl_table(data: pd.DataFrame, levels: list[float], options: TableOption
         levels: in the order of the columns.
         options: see ``TableOptions``.
     """
-    groups = []
+    groups, bounded = [], "given_up" in data
     for task in ordered("task", data["task"]):
         lines = []
         for setting in ordered("setting", data["setting"]):
@@ -74,9 +79,9 @@ def equal_kl_table(data: pd.DataFrame, levels: list[float], options: TableOption
             for method in [name for name in ordered("method", here["method"]) if name != "baseline"]:
                 at = {record["level"]: record for record in records(here[here["method"] == method])}
                 heads = (label("setting", setting), label("method", method))
-                lines.append(TableRow(heads, _line(at, levels, task)))
+                lines.append(TableRow(heads, _line(at, levels, task, bounded=bounded)))
         groups.append(Group(label("task", task), tuple(lines)))
-    columns = ["λ on validation", "KL there (nats)", "Gain there"]
+    columns = ["λ on validation", "KL there (nats)", *(["Given up for it"] if bounded else []), "Gain there"]
     for level in levels:
         columns += [f"λ at {nats(level)}", f"Gain at {nats(level)}"]
     sheet = Sheet(
@@ -87,6 +92,7 @@ def equal_kl_table(data: pd.DataFrame, levels: list[float], options: TableOption
             "KL: 95th percentile of KL(steered ‖ unsteered) of the next token, in nats, at every token of the unsteered model's "
             f"answers to up to {QUESTIONS} validation questions of each country and setting. λ and KL: median over countries, "
             "and the lowest and highest; of the random direction λ is in units of the residual stream's norm.",
+            *([_BOUND_NOTE] if bounded else []),
             *_search_notes(data),
             f"Other brackets: {options.brackets()}.",
         ),
@@ -97,9 +103,12 @@ def equal_kl_table(data: pd.DataFrame, levels: list[float], options: TableOption
     return make_table(sheet, data, options.note)
 
 
-def _line(at: dict[float, dict[str, Any]], levels: list[float], task: Task) -> tuple[Cell | None, ...]:
-    digits = score_digits(task)
-    cells = [_range(at.get(CHOSEN), "multiplier"), _range(at.get(CHOSEN), "divergence"), _gain(at.get(CHOSEN), digits)]
+def _line(at: dict[float, dict[str, Any]], levels: list[float], task: Task, *, bounded: bool) -> tuple[Cell | None, ...]:
+    digits, chosen = score_digits(task), at.get(CHOSEN)
+    cells = [_range(chosen, "multiplier"), _range(chosen, "divergence")]
+    if bounded:
+        cells.append(None if chosen is None or pd.isna(chosen["given_up"]) else Cell(number(chosen["given_up"], digits)))
+    cells.append(_gain(chosen, digits))
     for level in levels:
         cells += [_range(at.get(level), "multiplier"), _gain(at.get(level), digits)]
     return tuple(cells)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from yapo.checks import Setting, Task
@@ -16,17 +15,16 @@ from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Evaluator
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
-from yapo.evaluation.divergence import Match, match_divergence, percentile, token_divergences
+from yapo.evaluation.divergence import Match, match_divergence
 from yapo.evaluation.judges import get_judge
-from yapo.evaluation.options import chosen_texts
-from yapo.evaluation.scoring import Answerer
+from yapo.evaluation.own_answers import OwnAnswers
+from yapo.evaluation.selection import given_up
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
 from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
 from yapo.stages.vectors import VectorReader
-from yapo.steering.pair_batch import TokenOptions
 
 READS = (
     "data.seed",
@@ -38,12 +36,12 @@ READS = (
     "tasks",
     "settings",
     "methods",
+    "selection.max_kl",
     "studies.equal_kl.levels",
 )
 
 log = logging.getLogger(__name__)
 NAME = "equal_kl"
-QUESTIONS = 32  # of a task and setting, at most, evenly from the validation questions
 CHOSEN = 0.0  # the level of rows at the multiplier that validation chose
 COLUMNS = [
     "language", "country", "task", "setting", "method", "level", "variant", "question_id", "phrasing", "multiplier",
@@ -67,7 +65,7 @@ class Place:
     task: Task
     setting: Setting
     vectors: Sequence[Steered]
-    texts: Sequence[TokenOptions]
+    texts: OwnAnswers
 
 
 def main(config: Config) -> None:
@@ -78,7 +76,8 @@ def main(config: Config) -> None:
     λ has no rows there.
 
     ``equal_kl_multipliers.parquet``: one row per vector and level, 0 among them: ``multiplier`` (missing where none reaches it;
-    of the random direction in units of the residual stream's norm), ``divergence`` there and ``monotone``.
+    of the random direction in units of the residual stream's norm), ``divergence`` there and ``monotone``. Where
+    ``selection.max_kl`` bounds the choice, ``given_up``: what that costs in validation score.
     """
     paths, layer = Paths.of(config), read_layer(config)
     items = read_items(config, config.country)
@@ -97,9 +96,9 @@ def main(config: Config) -> None:
                 questions = items[items["split"] == "validation"]
                 questions = questions if setting == "both" else questions[questions["variant"] == setting]
                 control = _random(evaluator, questions, task, own, config.data.seed)
-                place = Place(task, setting, [*own, control], answered_texts(evaluator.answerer, _spread(questions), task))
+                place = Place(task, setting, [*own, control], OwnAnswers.of(evaluator.answerer, questions, task))
                 for level in (CHOSEN, *config.studies.equal_kl.levels):
-                    matches = _matches(evaluator, place, level)
+                    matches = _matches(place, level)
                     for vector, match in zip(place.vectors, matches, strict=True):
                         row = {"task": task, "setting": setting, "method": vector.method, "level": level}
                         multipliers.append({**row, **vars(match)})
@@ -109,26 +108,10 @@ def main(config: Config) -> None:
     named = {"language": items["language"].iloc[0], "country": config.country}
     write_parquet(path, pd.concat(frames, ignore_index=True).assign(**named)[COLUMNS])
     rows = pd.DataFrame(multipliers).astype({"multiplier": "float64"}).assign(**named)
+    if config.selection.max_kl is not None:
+        grid = read_table(paths.validation(language_folder, config.country))
+        rows = rows.merge(given_up(grid).assign(level=CHOSEN), how="left")
     write_parquet(paths.study_rows(f"{NAME}_multipliers", language_folder, config.country), rows)
-
-
-def answered_texts(answerer: Answerer, questions: pd.DataFrame, task: Task) -> list[TokenOptions]:
-    """Return questions with the unsteered model's own answers, the end of the turn included.
-
-    They are texts that the unsteered model holds likely, so that a divergence there is one that a user would meet, and they need
-    no gold answer.
-    """
-    form = answerer.generation.form(task)
-    (completions,) = answerer.complete(questions, task, [Condition()])
-    answers = completions if form == task else chosen_texts(questions, completions)
-    prompts, tokenizer = answerer.prompts.prompts(form, questions), answerer.cache.lm.tokenizer
-    return [TokenOptions(tokenizer.prompt(p), (tokenizer.response(a),)) for p, a in zip(prompts, answers, strict=True)]
-
-
-def _spread(questions: pd.DataFrame) -> pd.DataFrame:
-    """Return at most ``QUESTIONS`` of them, evenly from their order."""
-    places = np.unique(np.linspace(0, len(questions) - 1, QUESTIONS).round().astype(int))
-    return questions.iloc[places].reset_index(drop=True)
 
 
 def _random(evaluator: Evaluator, questions: pd.DataFrame, task: Task, own: Sequence[Steered], seed: int) -> Steered:
@@ -140,13 +123,11 @@ def _random(evaluator: Evaluator, questions: pd.DataFrame, task: Task, own: Sequ
     return Steered("random", control, moved / residual.mean_norm)
 
 
-def _matches(evaluator: Evaluator, place: Place, level: float) -> list[Match]:
+def _matches(place: Place, level: float) -> list[Match]:
     """Return the λ of each vector at a level, or the divergence at the λ that the tables have it at."""
 
     def measure(points: Sequence[tuple[int, float]]) -> list[float]:
-        conditions = [place.vectors[i].one.scaled(multiplier) for i, multiplier in points]
-        lm, rows = evaluator.lm, evaluator.cache.batch_size
-        return [percentile(part) for part in token_divergences(lm, evaluator.layer, place.texts, conditions, rows)]
+        return place.texts.divergences([place.vectors[i].one.scaled(multiplier) for i, multiplier in points])
 
     if level != CHOSEN:
         return match_divergence(level, len(place.vectors), measure)

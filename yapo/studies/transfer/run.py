@@ -149,7 +149,7 @@ def _left_out(
         answerer.judge,
         answerer.cache,
     )
-    chosen, _ = evaluator.select(candidates, config.selection.multipliers)
+    chosen, _ = evaluator.select(candidates, config.selection.multipliers, config.selection.max_kl)
     return [
         Origin(key[0], "", "left out", trial.epoch, trial.multiplier, candidates[key].condition(trial))
         for key, trial in chosen.items()
