@@ -82,13 +82,13 @@ def given_up(grid: pd.DataFrame) -> pd.DataFrame:
     """Return what the bound costs each vector: the validation score of the choice without it, less that of the choice.
 
     Args:
-        grid: rows of ``choose`` under a bound, of some countries; others without ``selected_unbounded`` are left out.
+        grid: rows of ``choose`` under a bound, of some countries; rows of no vector, as the unsteered model's, are left out.
 
     Returns:
         ``language, country, task, setting, method, given_up``, one row a vector.
     """
     keys = ["language", "country", "task", "setting", "method"]
-    scores = [grid[grid[name].fillna(False).astype(bool)].set_index(keys)["score"] for name in ("selected_unbounded", "selected")]
+    scores = [grid[grid[name].eq(True)].set_index(keys)["score"] for name in ("selected_unbounded", "selected")]
     return (scores[0] - scores[1].reindex(scores[0].index)).rename("given_up").reset_index()
 
 

@@ -74,7 +74,7 @@ def _bound(validation: pd.DataFrame) -> dict[str, Any] | None:
     if "selected_unbounded" not in validation:
         return None
     lost = given_up(validation)
-    other = validation["selected_unbounded"].fillna(False).astype(bool) & ~validation["selected"]
+    other = validation["selected_unbounded"].eq(True) & ~validation["selected"]
     costs = [
         (task, [(name, number(UNIT[task] * means[name], score_digits(task))) for name in ordered("method", means.index)])
         for task in ordered("task", lost["task"])
