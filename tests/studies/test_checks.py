@@ -68,6 +68,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("features", LOCAL, "studies.features.settings=both: not among settings=localized"),
     ("dspa_study", LOCAL, "studies.dspa_study.setting=both: not among settings=localized"),
     ("knowledge", LOCAL, "knowledge.vector_setting=both: not among settings=localized"),
+    ("side_effects", LOCAL, "knowledge.vector_setting=both: not among settings=localized"),
     ("portable", {"methods": ["caa", "bipo"]}, "methods=[caa,bipo]: none of them has a vector of features, which portable needs"),
     ("portable", {"methods": ["dspa"]}, "add one of corrsteer, sas, sas_output, yapo"),
     ("features", {"methods": ["dspa"]}, "methods=[dspa]: none of them has a vector that learns from pairs, which features needs"),

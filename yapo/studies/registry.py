@@ -19,6 +19,7 @@ from yapo.studies.lambda_sweep import LambdaSweepConfig
 from yapo.studies.open_answers import OpenAnswersConfig
 from yapo.studies.opinions import OpinionsConfig
 from yapo.studies.reliability import ReliabilityConfig
+from yapo.studies.side_effects import SideEffectsConfig
 from yapo.studies.transfer import TransferConfig
 
 
@@ -36,6 +37,7 @@ class StudiesConfig:
     dspa_study: DspaConfig = field(default_factory=DspaConfig)
     behaviours: BehavioursConfig = field(default_factory=BehavioursConfig)
     knowledge: KnowledgeStudyConfig = field(default_factory=KnowledgeStudyConfig)
+    side_effects: SideEffectsConfig = field(default_factory=SideEffectsConfig)
     reliability: ReliabilityConfig = field(default_factory=ReliabilityConfig)
     costs: CostsConfig = field(default_factory=CostsConfig)
     open_answers: OpenAnswersConfig = field(default_factory=OpenAnswersConfig)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from huggingface_hub import constants
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
+from lm_eval.tasks import TaskManager
 from torch import Tensor
 
 from yapo.config import KnowledgeConfig, ModelConfig
@@ -327,6 +329,14 @@ def test_a_score_that_is_no_mean_of_answers_keeps_lm_evals_error(tiny: LanguageM
 def test_an_unknown_task_names_its_neighbours(folder: Path, name: str, near: str) -> None:
     with pytest.raises(YapoError, match=f"^knowledge.tasks={name}: unknown task; did you mean {near}, "):
         Questions(KnowledgeConfig(tasks=[name]), folder)
+
+
+@pytest.mark.slow  # lm-eval reads the files of all its tasks
+def test_every_task_that_is_offered_is_lm_evals_or_ours() -> None:
+    known = set(TaskManager().all_tasks)
+    for path in (ROOT / "conf" / "knowledge").glob("*.yaml"):
+        tasks = yaml.safe_load(path.read_text("utf-8"))["tasks"]
+        assert [name for name in tasks if name not in known and not name.startswith("culture_")] == [], path.name
 
 
 def test_shots_of_the_config_reach_tasks_that_leave_them_open(folder: Path, tmp_path: Path) -> None:

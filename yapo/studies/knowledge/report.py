@@ -198,7 +198,7 @@ def title(questions: str, metric: str) -> str:
 
 def in_percent(metric: str) -> bool:
     """Return whether a metric is printed in percent."""
-    return metric.startswith(("acc", "exact_match"))
+    return metric.startswith(("acc", "exact_match")) or metric.endswith("_acc")
 
 
 @rc_context(style.STYLE)

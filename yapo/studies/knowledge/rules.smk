@@ -51,3 +51,10 @@ rule knowledge_country:
         "General knowledge when steered: {wildcards.country}"
     shell:
         "python -m yapo.lease -- python -m yapo.warm -m yapo.studies.knowledge.run {params.settings} country={wildcards.country:q} > {log:q} 2>&1"
+
+
+# The study of side effects counts these answers too.
+REPORTS["side_effects"]["inputs"] = [
+    PATHS.study_rows("knowledge", language, country)
+    for country, language in STUDIED["side_effects"].items()
+]
