@@ -67,7 +67,9 @@ def found(*rows: pd.DataFrame, knowledge: pd.DataFrame = KNOWLEDGE) -> SideEffec
 
 def test_damage_is_the_mean_share_that_is_lost_and_entanglement_that_of_a_point_of_gain() -> None:
     made = found(ORDER, TEXT, GAIN)
-    lost = made.measures.set_index(["measure", "method"])["lost"]
+    table = made.measures.set_index(["measure", "method"])
+    lost = table["lost"]
+    assert table["value"]["text", "baseline"] == pytest.approx(np.exp(1.5))  # the perplexity
     assert [lost[name, "caa"] for name in ("order", "text", "culture_mcq")] == pytest.approx(
         [100 * (1 - 0.25 / 0.75), 100 * (1 - np.exp(-0.75)), 25.0]
     )
@@ -115,7 +117,7 @@ def test_a_measure_at_which_the_model_guesses_is_not_counted() -> None:
     damage = made.methods.set_index("method")["damage"]["caa"]
     assert damage == pytest.approx((lost["order", "caa"] + lost["culture_mcq", "caa"]) / 2)
     text = report.side_effects_table(made, "vectors: x", 2, OPTIONS).texts["md"]
-    assert "Not counted, since the unsteered model is no better than a guess: Plain text" in text
+    assert "Not counted, since the unsteered model is no better than a guess: Perplexity of plain text." in text
 
 
 def test_of_lm_evals_answers_one_share_of_each_kind_of_question_counts() -> None:

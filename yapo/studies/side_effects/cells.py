@@ -26,7 +26,7 @@ class SideEffects:
 
     Attributes:
         measures: ``KEYS``, value, low, high, ``LOST`` (percent of the unsteered score; none of the baseline), n (answers),
-            n_questions, counted. Scores are shares; that of plain text the geometric mean of a token's probability.
+            n_questions, counted. Scores are shares; that of plain text, of which less is better, the perplexity.
         methods: method, ``GAINED`` (points of 100), ``DAMAGE`` (percent), ``ENTANGLEMENT``.
     """
 
@@ -85,6 +85,8 @@ def side_effects(rows: pd.DataFrame, asked: pd.DataFrame, options: TableOptions)
     counts = pd.DataFrame({"n": grouped.size(), "n_questions": grouped["question_id"].nunique(), "counted": counted})
     losses = intervals(lost, options.confidence).set_axis(list(LOST), axis=1)
     measures = pd.concat([intervals(draws, options.confidence), losses, counts], axis=1)[side].reset_index()
+    of_text = measures["measure"] == TEXT
+    measures.loc[of_text, ["value", "low", "high"]] = 1 / measures.loc[of_text, ["value", "high", "low"]].to_numpy()
     orders = {"measure": list(measure.unique()), "about": list(ABOUT), "method": ordered("method", measures["method"])}
     for column, order in orders.items():
         measures[column] = pd.Categorical(measures[column], order, ordered=True)

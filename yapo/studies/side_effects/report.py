@@ -29,7 +29,7 @@ TITLES = {
     ORDER: "Same choice with the options reversed",
     INSTRUCTIONS: "Same choice under other instructions",
     ANSWERED: "Harmless questions answered",
-    TEXT: "Plain text (perplexity)",
+    TEXT: "Perplexity of plain text",
 }
 
 
@@ -49,7 +49,7 @@ def main(config: Config) -> None:
 def measure_title(record: dict[str, Any]) -> str:
     """Return the name of a side measure, with the countries that it is about."""
     name = TITLES.get(record["measure"]) or title(record["measure"], record["metric"])
-    return f"{name}: {ABOUT[record['about']]}" if record["about"] else name
+    return f"Culture, {name.lower()}: {ABOUT[record['about']]}" if record["about"] else name
 
 
 def side_effects_table(found: SideEffects, vector: str, countries: int, options: TableOptions) -> Table:
@@ -67,11 +67,12 @@ def side_effects_table(found: SideEffects, vector: str, countries: int, options:
     for _, part in measures.groupby(LINE, sort=False):
         at = {record["method"]: record for record in records(part)}
         before = at["baseline"]
-        lost = [number_cell(at.get(method), 1, names=LOST) if before["counted"] else None for method in methods]
-        counts = Cell(f"{before['n']:,} ({before['n_questions']:,} questions)")
-        rows.append(TableRow((measure_title(before),), (Cell(unsteered(before)), *lost, counts)))
+        name = measure_title(before) + ("" if before["counted"] else " (not counted)")
+        lost = [number_cell(at.get(method), 1, names=LOST) for method in methods]
+        counts = Cell(f"{before['n']:,} ({before['n_questions']:,} items)")
+        rows.append(TableRow((name,), (Cell(_unsteered(before)), *lost, counts)))
     sums = [
-        TableRow((head,), (None, *(_sum(together[method], names, digits) for method in methods), None))
+        TableRow((head,), (None, *(_sum(together[method], names, digits, sign=names == GAINED) for method in methods), None))
         for head, names, digits in (
             ("Damage (%)", DAMAGE, 1),
             ("Gain (points)", GAINED, 1),
@@ -90,13 +91,12 @@ def side_effects_table(found: SideEffects, vector: str, countries: int, options:
     return make_table(sheet, pd.concat([measures, found.methods], ignore_index=True), options.note)
 
 
-def unsteered(record: dict[str, Any]) -> str:
-    """Return the score of the unsteered model as printed: a share in percent, of plain text its perplexity."""
-    return f"{1 / record['value']:,.1f}" if record["measure"] == TEXT else percent(record["value"], 1)
+def _unsteered(record: dict[str, Any]) -> str:
+    return f"{record['value']:,.1f}" if record["measure"] == TEXT else percent(record["value"], 1)
 
 
-def _sum(record: dict[str, Any], names: tuple[str, str, str], digits: int) -> Cell | None:
-    return None if pd.isna(record[names[0]]) else number_cell(record, digits, names=names)
+def _sum(record: dict[str, Any], names: tuple[str, str, str], digits: int, *, sign: bool) -> Cell | None:
+    return None if pd.isna(record[names[0]]) else number_cell(record, digits, names=names, sign=sign)
 
 
 def _notes(measures: pd.DataFrame, options: TableOptions) -> tuple[str, ...]:
