@@ -70,7 +70,7 @@ def side_effects(rows: pd.DataFrame, asked: pd.DataFrame, options: TableOptions)
     side, steered = measure != GAIN, draws.index.get_level_values("method") != "baseline"
     counted = before[0] > guess
 
-    lost = 100.0 * (1.0 - draws / before)[side & steered]
+    lost = 100.0 * (1.0 - draws / before.where(before > 0))[side & steered]
     damage = lost[counted[side & steered]].groupby(level="method", sort=False).mean()
     gain = (100.0 * (draws - before)[~side & steered]).droplevel([0, 1, 2]).reindex(damage.index)
     ratio = damage / gain.where(gain > 0)
