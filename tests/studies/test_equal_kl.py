@@ -116,7 +116,7 @@ def test_what_a_bound_on_the_choice_costs_stands_beside_it() -> None:
     cells = gain_cells(ROWS, MULTIPLIERS.assign(given_up=given_up.where(chosen)), OPTIONS)
     lines = report.equal_kl_table(cells, [1.0], OPTIONS).texts["md"].splitlines()
     found = {line.split("|")[2].strip(): line.split("|")[5].strip() for line in lines if line.startswith("| ")}
-    assert found["Method"] == "Given up for it"
+    assert found["Method"] == "Validation score given up"
     assert (found["CAA"], found["Random"]) == ("0.25", "–")
 
 

@@ -33,7 +33,7 @@ FINDING = Path(__file__).with_name("finding.md.j2")
 NAME = "equal_kl"
 _AT_LEVEL = "equal divergence"
 _BOUND_NOTE = (
-    "λ on validation is chosen under selection.max_kl. Given up for it: the validation score of the choice without that bound, "
+    "λ on validation is chosen under selection.max_kl. Given up: the validation score of the choice without that bound, "
     "less that of the choice, mean over countries."
 )
 
@@ -81,7 +81,7 @@ def equal_kl_table(data: pd.DataFrame, levels: list[float], options: TableOption
                 heads = (label("setting", setting), label("method", method))
                 lines.append(TableRow(heads, _line(at, levels, task, bounded=bounded)))
         groups.append(Group(label("task", task), tuple(lines)))
-    columns = ["λ on validation", "KL there (nats)", *(["Given up for it"] if bounded else []), "Gain there"]
+    columns = ["λ on validation", "KL there (nats)", *(["Validation score given up"] if bounded else []), "Gain there"]
     for level in levels:
         columns += [f"λ at {nats(level)}", f"Gain at {nats(level)}"]
     sheet = Sheet(
