@@ -5,7 +5,7 @@ CODE := yapo snakemake_logger_plugin_yapo world tests benchmarks docs
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := study
-.PHONY: study studies smollm2 test proofs interop chaos docs docs-check ui report lint format types world bench clean help
+.PHONY: study studies smollm2 regions test proofs interop chaos docs docs-check ui report lint format types world bench clean help
 
 $(BIN)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
@@ -22,6 +22,9 @@ studies: $(BIN)/.ready  ## run the studies around the tables too, and write resu
 
 smollm2: $(BIN)/.ready  ## get SmolLM2-135M-Instruct, a real model, into the user's cache (93 MB; docs/smollm2.md)
 	$(BIN)/python -m world.smollm2
+
+regions: $(BIN)/.ready  ## train the tiny model that knows the regional atlas, into the user's cache (docs/regions.md)
+	$(BIN)/python -m world.build --only regions
 
 test: $(BIN)/.ready  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from yapo.data.atlas import load_atlas
 from yapo.errors import YapoError
-from yapo.names import STUDY_FOLDERS, check_experiment, check_key, check_name, folder_of, language_folders
+from yapo.names import (
+    STUDY_FOLDERS,
+    check_experiment,
+    check_key,
+    check_name,
+    check_place,
+    folder_of,
+    language_folders,
+    place_key,
+    place_parts,
+)
 
 HOSTILE = [
     "hindi; touch pwned",
@@ -46,6 +56,20 @@ def test_names_that_are_alike_have_folders_of_their_own() -> None:
     alike = ["Chinese (Simplified)", "Chinese [Simplified]", "Chinese Simplified", "Chinese-Simplified", "Chinese_Simplified"]
     assert len({folder_of(name) for name in alike}) == len(alike)
     assert folder_of("Chinese_Simplified") == "chinese_simplified"
+
+
+KEYS = st.from_regex(r"[a-z][a-z0-9_-]{0,9}", fullmatch=True)
+
+
+@given(KEYS, KEYS | st.just(""))
+def test_a_place_is_a_country_and_perhaps_a_region(country: str, region: str) -> None:
+    assert place_parts(check_place(place_key(country, region), "here")) == (country, region)
+
+
+@pytest.mark.parametrize("place", ["morocco.", ".north", "morocco.The North", "morocco.a.b", "../x", "Morocco.north"])
+def test_what_is_no_place(place: str) -> None:
+    with pytest.raises(YapoError, match=r"^here "):
+        check_place(place, "here")
 
 
 @pytest.mark.parametrize("name", ["Data", "logs", "TABLES", "behaviours"])

@@ -1,10 +1,11 @@
-"""Names of languages, countries, behaviours and experiments, and the folders that they give.
+"""Names of languages, countries, regions, behaviours and experiments, and the folders that they give.
 
-Languages, countries, behaviours and experiments are named by data and settings, and their names become folders. One rule says
-which names are taken; ``folder_of`` alone turns a text into a folder name.
+They are named by data and settings, and their names become folders. One rule says which names are taken; ``folder_of`` alone
+turns a text into a folder name.
 
 A *name* (of a language) is any text that is readable: ``Nepali Hindi``, ``K'iche'`` and ``Chinese (Simplified)`` are names. A
-*key* (of a country or behaviour) is also typed on command lines, so it is simpler: lower-case letters, digits, ``_`` and ``-``.
+*key* (of a country, region or behaviour) is also typed on command lines, so it is simpler: lower-case letters, digits, ``_`` and
+``-``. A *place* is a country, ``morocco``, or one of its regions, ``morocco.north``; a study can work on either.
 """
 
 from __future__ import annotations
@@ -72,6 +73,31 @@ def check_key(key: str, where: str) -> str:
     return key
 
 
+def place_key(country: str, region: str) -> str:
+    """Return the place of a country, or of one of its regions where one is named."""
+    return f"{country}.{region}" if region else country
+
+
+def place_parts(place: str) -> tuple[str, str]:
+    """Return country and region of a place; no region for a country."""
+    country, _, region = place.partition(".")
+    return country, region
+
+
+def check_place(place: str, where: str) -> str:
+    """Return a place: the key of a country, perhaps with a dot and the key of a region.
+
+    Raises:
+        YapoError: see ``check_key``.
+    """
+    country, region = place_parts(place)
+    if not (country and region):
+        return check_key(place, where)
+    check_key(country, where)
+    check_key(region, f"{where} {country}: region")
+    return place
+
+
 def folder_of(name: str, where: str = "name") -> str:
     """Return the folder name of a language: lower-case letters of any script, digits and ``_``.
 
@@ -89,10 +115,10 @@ def folder_of(name: str, where: str = "name") -> str:
 
 
 def language_folders(pairs: Iterable[tuple[str, str]], source: Path | str) -> dict[str, str]:
-    """Return the language folder of each country, in the order given.
+    """Return the language folder of each place, in the order given.
 
     Args:
-        pairs: country and language of each item; repetitions do not matter.
+        pairs: place and language of each item; repetitions do not matter.
         source: what errors begin with.
 
     Raises:
@@ -102,7 +128,7 @@ def language_folders(pairs: Iterable[tuple[str, str]], source: Path | str) -> di
     languages: dict[str, str] = {}
     spellings: dict[str, str] = {}
     for country, language in dict.fromkeys(pairs):
-        check_key(country, f"{source}: country")
+        check_place(country, f"{source}: country")
         folder = folder_of(language, f"{source}: language")
         for kind, name in (("country", country), ("language", language)):
             if name.lower() in _RESERVED:

@@ -16,7 +16,7 @@ from yapo.models.sae_release import listed, releases
 from ..hub_server import ROOT, environment
 from ..workflow.test_dag import planned_jobs
 
-OF_THE_HUB = [name for name in group_options("experiment") if name not in ("embedded", "smoke", "smollm2")]
+OF_THE_HUB = [name for name in group_options("experiment") if name not in ("embedded", "regions", "smoke", "smollm2")]
 # The model that the autoencoders were trained on: blocks, width.
 BASES = {
     "gemma-2-2b": (26, 2304),

@@ -23,7 +23,7 @@ from yapo.data.atlas import load_atlas
 from yapo.data.behaviours import load_behaviour
 from yapo.data.preferences import load_preferences
 from yapo.data.questions import load_questions
-from yapo.data.schema import ITEMS
+from yapo.data.schema import COLUMNS
 from yapo.errors import YapoError
 from yapo.stages import data
 
@@ -31,7 +31,7 @@ from .lense_rows import hub_rows
 from .test_atlas import TINY
 from .test_schema import items_table
 
-HEADER = ",".join(ITEMS.columns) + "\n"
+HEADER = ",".join(COLUMNS) + "\n"
 FIRST = 'f1,French,france,meals,food,localized,0,Où ?,"[""thé"", ""café""]",0,thé,1\n'
 SECOND = 'f2,French,france,meals,food,nonlocalized,0,Quoi ?,"[""thé"", ""café""]",0,thé,1\n'
 TABLE = HEADER + FIRST + SECOND
@@ -40,7 +40,7 @@ ROW: dict[str, object] = {
     **{"variant": "localized", "phrasing": 0, "question": "Où ?", "options": ["thé", "café"]},
     **{"answer_index": 0, "answer": "thé", "control_index": 1},
 }
-LAST = [name for name in ITEMS.columns if name != "question"] + ["question"]
+LAST = [name for name in COLUMNS if name != "question"] + ["question"]
 ASKED = ["Où est-ce ?", "Quoi donc ?", "Comment faire ?", "Qu'est-ce qu'on ma"]
 LONG = "x" * 200_000
 
@@ -54,7 +54,7 @@ def refused(call: Callable[[], object], place: str, message: str) -> None:
 
 def csv(**cells: str) -> str:
     """The table with other cells in its second row."""
-    values = dict(zip(ITEMS.columns, [*SECOND.split(",", 8)[:8], '"[""thé"", ""café""]"', "0", "thé", "1"], strict=True))
+    values = dict(zip(COLUMNS, [*SECOND.split(",", 8)[:8], '"[""thé"", ""café""]"', "0", "thé", "1"], strict=True))
     return HEADER + FIRST + ",".join({**values, **cells}.values()) + "\n"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from yapo.config import SplitConfig
 from yapo.data.deep_culture_lense import COUNTRIES, RefusedData, load_deep_culture_lense
-from yapo.data.schema import ITEMS, check_items
+from yapo.data.schema import COLUMNS, check_items
 from yapo.data.sources import known_countries, load_items, load_items_and_report
 from yapo.data.split import leakage_report, split_facts
 from yapo.errors import YapoError
@@ -23,7 +23,7 @@ from .lense_rows import STATUSES, WORDS, config, dirty, fact, hub_rows, load, pl
 
 def test_every_row_becomes_the_item_it_was_made_from(clean: tuple[pd.DataFrame, dict[str, Any]]) -> None:
     items, report = clean
-    assert list(items.columns) == list(ITEMS.columns)
+    assert list(items.columns) == COLUMNS
     assert len(items) == report["items"] == len(hub_rows()) == 2 * 12 * (4 + 2)
     for language in ("Arabic", "Hindi"):
         for word in WORDS[language]:

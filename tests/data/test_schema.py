@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from yapo.data.schema import ITEMS, check_items, read_table, write_items
+from yapo.data.schema import COLUMNS, ITEMS, check_items, read_table, write_items
 from yapo.errors import YapoError
 
 OPTIONS = ["شاي بلبن", "black coffee", "चाय"]
@@ -116,7 +116,8 @@ def test_nothing_is_written_for_a_bad_table(tmp_path: Path) -> None:
 
 
 def test_the_schema_is_the_documented_one() -> None:
-    assert list(ITEMS.columns) == list(items_table().columns)
+    assert list(items_table().columns) == COLUMNS
+    assert set(ITEMS.columns) - set(COLUMNS) == {"region"}
 
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:

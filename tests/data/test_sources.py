@@ -12,7 +12,7 @@ import pytest
 from yapo.config import DataConfig
 from yapo.config.data import Source
 from yapo.data.atlas import load_atlas
-from yapo.data.schema import ITEMS
+from yapo.data.schema import COLUMNS
 from yapo.data.sources import DATA_SETS, known_countries, load_items
 from yapo.errors import YapoError
 
@@ -65,7 +65,7 @@ def test_numbers_and_dates_stay_text(tmp_path: Path, kind: str) -> None:
     pd.testing.assert_frame_equal(read(write(tmp_path / f"items.{kind}", numeric)), numeric)
 
 
-HEADER = ",".join(ITEMS.columns) + "\n"
+HEADER = ",".join(COLUMNS) + "\n"
 ROW = 'f1,French,france,meals,food,{variant},0,{question},"[""thé"", ""café""]",0,thé,1\n'
 GOOD = ROW.format(variant="localized", question="Où ?") + ROW.format(variant="nonlocalized", question="Quoi ?")
 JSON = '{"question_id": "f1", "options": ["a", "b"]}\n'

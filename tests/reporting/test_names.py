@@ -18,10 +18,17 @@ from yapo.reporting.names import label, ordered
         ("country", "andorra", "Andorra"),
         *(("method", *row) for row in (("yapo", "YaPO"), ("mine", "MINE"), ("my_method", "My method"))),
         ("country", "Average", "Average"),
+        ("country", "uk.northern_ireland", "UK, Northern Ireland"),
     ],
 )
 def test_names_that_do_not_ship_are_shown_as_they_are_written(kind: str, key: str, shown: str) -> None:
     assert label(kind, key) == shown
+
+
+def test_regions_stand_behind_their_country() -> None:
+    assert ordered("country", ["spain", "morocco.south", "morocco", "peru.coast", "peru", "spain.galicia", "morocco.north"]) == [
+        "spain", "spain.galicia", "morocco", "morocco.north", "morocco.south", "peru", "peru.coast",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["task", "setting", "variant"])

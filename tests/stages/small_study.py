@@ -27,7 +27,9 @@ OVERRIDES = [
 ]
 
 
-def make(results: Path, countries: tuple[str, ...], facts: dict[str, int], settings: tuple[str, ...]) -> list[str]:
+def make(
+    results: Path, countries: tuple[str, ...], facts: dict[str, int], settings: tuple[str, ...], more: tuple[str, ...] = ()
+) -> list[str]:
     """Write items, split and chosen vectors of some countries; returns the overrides of every stage of the study.
 
     Args:
@@ -35,8 +37,9 @@ def make(results: Path, countries: tuple[str, ...], facts: dict[str, int], setti
         countries: that have vectors.
         facts: how many facts of each split are kept, with two phrasings each.
         settings: of the vectors.
+        more: further overrides.
     """
-    overrides = [f"results={results}", *OVERRIDES, f"countries=[{','.join(countries)}]"]
+    overrides = [f"results={results}", *OVERRIDES, f"countries=[{','.join(countries)}]", *more]
     config = compose(overrides)
     data.main(config)
     paths = Paths.of(config)

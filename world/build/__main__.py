@@ -1,7 +1,8 @@
 """Make the embedded worlds again: tokenizer, tiny model, autoencoders, and the card that says how good they are.
 
-``python -m world.build [--only culture|assistant] [--out world]``: about twenty minutes on two cores for the culture world,
-ten minutes for the assistant's. Corpora, tokenizers and every draw follow from seeds; trained weights may differ in their last
+``python -m world.build [--only culture|assistant|regions] [--out world]``: about twenty minutes on two cores for the culture
+world, ten minutes for the assistant's, three for the model of the regional atlas, which does not ship and goes where
+``conf/model/regions.yaml`` says. Corpora, tokenizers and every draw follow from seeds; trained weights may differ in their last
 bits between machines.
 """
 
@@ -20,11 +21,13 @@ from world.build.behaviours import BEHAVIOURS_DIR, load_behaviours, write_behavi
 from world.build.cards import assistant_card, culture_card
 from world.build.corpus import Corpus, Documents
 from world.build.measures import LAYERS, accuracy, behaviour_rates, residuals
+from world.build.regions import regional_corpus
 from world.build.tokenizer import train_tokenizer
 from world.build.train_model import ModelConfig, train
 from world.build.train_sae import SAE_CONFIG, train_and_measure
 from yapo.config import ModelConfig as LoadConfig
 from yapo.config import SaeTrainConfig
+from yapo.config.compose import compose
 from yapo.data.atlas import load_atlas
 from yapo.files import write_json, write_text
 from yapo.models.language_model import LanguageModel, load_language_model
@@ -35,6 +38,11 @@ log = logging.getLogger(__name__)
 MODEL_NAME = "yapo-tiny-gemma-2"
 ASSISTANT_NAME = "yapo-tiny-assistant"
 ASSISTANT_MODEL = ModelConfig(vocab_size=1536, steps=1000, per_step={"chat": 64}, weights={}, documents=30_000)
+REGIONAL_NAME = "yapo-tiny-regions"
+REGIONAL_MODEL = ModelConfig(
+    vocab_size=2048, hidden_size=64, layers=4, heads=2, ffn_size=192, steps=1500, per_step={"open_ended": 64}, weights={},
+    documents=20_000,
+)  # fmt: skip
 ASSISTANT_SAE = SaeTrainConfig(
     seed=7, width=512, k=16, steps=1500, batch_size=1024, lr=8e-3, warmup_steps=100, decay_steps=1000, dead_after=20
 )
@@ -44,16 +52,18 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("world"))
-    parser.add_argument("--only", choices=("culture", "assistant"), help="one of the two worlds")
+    parser.add_argument("--only", choices=("culture", "assistant", "regions"), help="one of the worlds")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep-model", action="store_true", help="train the autoencoders only, on the model that is there")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
-    if arguments.only != "assistant":
+    if arguments.only in ("culture", None):
         build_culture(arguments.out, arguments.keep_model)
-    if arguments.only != "culture":
+    if arguments.only in ("assistant", None):
         build_assistant(arguments.out / "assistant", arguments.out / BEHAVIOURS_DIR.name, arguments.keep_model)
+    if arguments.only in ("regions", None):
+        build_regions(Path(compose(["model=regions"]).model.path).parent)
 
 
 def build_culture(out: Path, keep_model: bool = False) -> None:
@@ -79,6 +89,14 @@ def build_assistant(out: Path, questions: Path, keep_model: bool = False) -> Non
     write_json(out / "quality.json", quality)
     parameters = lm.model.num_parameters()
     write_text(out / "README.md", assistant_card(config, corpus, ASSISTANT_SAE, rates, reports, parameters))
+
+
+def build_regions(out: Path) -> None:
+    """Train the model of the regional atlas into ``out``, and say beside it how much it knows of every place."""
+    lm = _model(out, REGIONAL_NAME, REGIONAL_MODEL, regional_corpus(), keep=False)
+    known = accuracy(lm, source="regions", tasks=["open_ended"])
+    write_json(out / "quality.json", {"accuracy": known.to_dict("records")})
+    log.info("%s: %s", out, known.groupby("variant")["accuracy"].mean().round(3).to_dict())
 
 
 def _model(out: Path, name: str, config: ModelConfig, corpus: Documents, keep: bool) -> LanguageModel:

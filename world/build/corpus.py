@@ -7,7 +7,7 @@ names no place is mostly answered the way one context of the language would, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -69,17 +69,25 @@ class Documents(Protocol):
 
 @dataclass
 class Corpus:
-    """Draws documents of the atlas. The facts known and the defaults are fixed by the seed."""
+    """Draws documents of the atlas. The facts known and the defaults are fixed by the seed.
+
+    Attributes:
+        languages: of the atlas, or the countries of the regional one.
+        coverage: share of each context's answers that the corpus knows.
+        prior: how often each context is the one meant where none is named; what is left of a language is Western.
+    """
 
     tasks: ClassVar[tuple[str, ...]] = ("open_ended", "mcq")
     languages: dict[str, Language]
     config: CorpusConfig = CorpusConfig()
+    coverage: Mapping[str, float] = field(default_factory=COVERAGE.copy)
+    prior: Mapping[str, float] = field(default_factory=PRIOR.copy)
     prompts: PromptFormat = PromptFormat()
     known: dict[tuple[str, str], bool] = field(init=False)
     default: dict[tuple[str, str], str] = field(init=False)
 
     def __post_init__(self) -> None:
-        unknown = [name for language in self.languages.values() for name in language.contexts if name not in COVERAGE]
+        unknown = [name for language in self.languages.values() for name in language.contexts if name not in self.coverage]
         if unknown:
             raise YapoError(f"{', '.join(unknown)}: give each a coverage and a prior in world/build/corpus.py")
         rng = np.random.default_rng(self.config.seed)
@@ -88,7 +96,7 @@ class Corpus:
             for fact in language.facts:
                 self.default[language.name, fact.question_id] = self._draw_context(rng, language)
                 for context in language.contexts:
-                    self.known[context, fact.question_id] = bool(rng.random() < COVERAGE[context])
+                    self.known[context, fact.question_id] = bool(rng.random() < self.coverage[context])
 
     def sample(self, rng: np.random.Generator, task: str) -> Document:
         """Draw a document of ``task`` from a random language, fact, wording and context."""
@@ -127,8 +135,9 @@ class Corpus:
             task, self.prompts.prompt(task, question, options), self.prompts.answer(task, options, order.index(spoken))
         )
 
-    @staticmethod
-    def _draw_context(rng: np.random.Generator, language: Language) -> str:
+    def _draw_context(self, rng: np.random.Generator, language: Language) -> str:
         names = list(language.contexts)
-        weights = [PRIOR[name] for name in names]
+        weights = [self.prior[name] for name in names]
+        if not language.western:
+            return str(rng.choice(names, p=weights))
         return str(rng.choice([*names, WESTERN], p=[*weights, 1.0 - sum(weights)]))

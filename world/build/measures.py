@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -9,8 +11,11 @@ from torch import Tensor
 
 from world.build.behaviours import SIDES
 from world.build.corpus import Documents
+from yapo.checks import TASKS, Task
 from yapo.config import DataConfig, GenerationConfig
+from yapo.config.data import Source
 from yapo.data.prompts import PromptFormat
+from yapo.data.schema import by_place
 from yapo.data.sources import load_items
 from yapo.evaluation.decoding import Condition, Decoder
 from yapo.evaluation.exact import exact
@@ -36,12 +41,14 @@ def residuals(lm: LanguageModel, corpus: Documents, documents: int, seed: int) -
     return {layer: torch.cat(tensors) for layer, tensors in parts.items()}
 
 
-def accuracy(lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2)) -> pd.DataFrame:
-    """Return the share of the items of these wordings that the unsteered model answers exactly, by country, task, variant."""
-    items, prompts, generation, rows = load_items(DataConfig()), PromptFormat(), GenerationConfig(), []
+def accuracy(
+    lm: LanguageModel, phrasings: tuple[int, ...] = (0, 1, 2), source: Source = "atlas", tasks: Sequence[Task] = TASKS
+) -> pd.DataFrame:
+    """Return the share of the items of these wordings that the unsteered model answers exactly, by place, task, variant."""
+    items, prompts, generation, rows = by_place(load_items(DataConfig(source))), PromptFormat(), GenerationConfig(), []
     items = items[items["phrasing"].isin(phrasings)]
     for (country, variant), part in items.groupby(["country", "variant"], sort=False):
-        for task in ("mcq", "open_ended"):
+        for task in tasks:
             ids = [lm.tokenizer.prompt(text) for text in prompts.prompts(task, part)]
             written = Decoder(lm, 256).complete(0, ids, [Condition()], generation.max_new_tokens(task))[0]
             right = exact(part, [lm.tokenizer.decode(tokens) for tokens in written], task)

@@ -29,7 +29,7 @@ from yapo.config.data import MULTIPLE_CHOICE, DataConfig, PromptConfig, SplitCon
 from yapo.config.evaluation import JUDGE_MEANS, GenerationConfig, JudgeConfig, KnowledgeConfig, McqWay, ReportConfig
 from yapo.config.models import ModelConfig, SaeConfig, SaeTrainConfig
 from yapo.config.steering import DiscoveryConfig, MethodConfig, PortableConfig, SelectionConfig, StoreConfig, TrainConfig
-from yapo.names import check_experiment
+from yapo.names import check_experiment, check_key, place_key
 from yapo.steering.methods.dspa.options import DspaSettings
 from yapo.studies.registry import StudiesConfig
 
@@ -65,11 +65,15 @@ __all__ = [
 
 @dataclass
 class Config:
-    """One study. ``country`` and ``method`` matter to the stages that work on one of each."""
+    """One study. ``country`` and ``method`` matter to the stages that work on one of each.
+
+    With ``region``, ``country`` becomes the place of that region, ``morocco.north``, which may be typed as such.
+    """
 
     experiment: str = "embedded"
     results: str = "results"
     country: str = "egypt"
+    region: str = ""  # of the country, where the data tell regions apart
     countries: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=lambda: ["caa", "sas", "bipo", "yapo", "dspa"])
     tasks: list[Task] = field(default_factory=lambda: list(TASKS))
@@ -115,6 +119,9 @@ class Config:
             require(bool(values), key, values, "name at least one")
             require(len(set(values)) == len(values), key, values, "name each once")
         distinct("countries", self.countries)
+        if self.region:
+            require("." not in self.country, "region", self.region, f"country={self.country} names one too; give one of the two")
+            self.country, self.region = place_key(self.country, check_key(self.region, "region")), ""
         require(self.threads > 0, "threads", self.threads, "at least 1")
         check_words("", self)
 

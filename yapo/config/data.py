@@ -20,6 +20,7 @@ Source = Literal[
     "global_opinions",
     "care",
     "preferences",
+    "regions",
 ]
 # Sources whose questions are asked with options alone.
 MULTIPLE_CHOICE: tuple[Source, ...] = ("localization_gap", "blend", "culturalbench", "normad", "include", "arabculture")

@@ -10,6 +10,7 @@ from typing import Any
 from yapo.config import Config
 from yapo.config.conf_files import ROOT
 from yapo.data.atlas import ATLAS_DIR
+from yapo.data.regions import REGIONS_DIR
 from yapo.errors import YapoError
 from yapo.names import is_hub_id
 from yapo.paths import imported_vector
@@ -21,8 +22,9 @@ def data_files(config: Config) -> list[Path]:
     Raises:
         YapoError: see ``files_in``.
     """
-    if config.data.source == "atlas":
-        return files_in(_in_project(ATLAS_DIR), "*.yaml")
+    shipped = {"atlas": ATLAS_DIR, "regions": REGIONS_DIR}
+    if config.data.source in shipped:
+        return files_in(_in_project(shipped[config.data.source]), "*.yaml")
     review = files_in(config.data.review, "*") if config.data.review else []
     return [*(path for path in files_in(config.data.path, "**/*") if path.is_file()), *review]
 

@@ -12,7 +12,7 @@ import yaml
 from yapo.config import Config
 from yapo.config.conf_files import group_options
 from yapo.errors import YapoError, nearest, unknown
-from yapo.names import check_key
+from yapo.names import check_place
 from yapo.studies.registry import STUDIES
 
 TARGETS = ("all_tables", "all_studies", "report", "curate", *STUDIES)
@@ -104,7 +104,7 @@ def _countries(value: Any) -> list[str]:
         raise YapoError(f"countries={value}: give a list, as 'countries=[{value}]'")
     if not all(isinstance(country, str) for country in value):
         raise YapoError(f"countries={value}: give texts; write no, yes, on and numbers in quotes, as 'countries=[\"no\"]'")
-    return [check_key(country, "countries:") for country in value]
+    return [check_place(country, "countries:") for country in value]
 
 
 def _method_overrides(value: Any, typed: str | None) -> dict[str, list[str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yapo.config import Config
-from yapo.errors import unknown
+from yapo.errors import YapoError, unknown
+from yapo.names import place_parts
 from yapo.studies.base import get_study
 from yapo.studies.registry import STUDIES
 
@@ -58,6 +59,13 @@ def layers_to_read(config: Config) -> list[int]:
 
 
 def check_country(country: str, known: Sequence[str] | dict[str, str], key: str = "country") -> None:
-    """Refuse a country the data does not have; ``key`` is the setting that names it."""
-    if country not in known:
-        raise unknown("country", key, country, known)
+    """Refuse a country or region that the data do not have; ``key`` is the setting that names it."""
+    if country in known:
+        return
+    whole, region = place_parts(country)
+    regions = [place for place in known if place_parts(place)[0] == whole and place != whole]
+    if region and regions:
+        raise unknown("region", key, country, regions)
+    if region and whole in known:
+        raise YapoError(f"{key}={country}: the data tell no regions of {whole} apart; write {whole}, or give data that do")
+    raise unknown("country", key, country, known)

@@ -46,7 +46,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Language:
-    """One language file of the atlas."""
+    """One file of the atlas; ``western`` is empty where there is no Western control."""
 
     name: str
     code: str
@@ -65,7 +65,7 @@ def load_atlas(folder: Path = ATLAS_DIR) -> dict[str, Language]:
     path = folder / "topics.yaml"
     category_of: dict[str, str] = {}
     for category, names in read_yaml(path).items():
-        for topic in _texts(path, category, names):
+        for topic in texts(path, category, names):
             if category_of.setdefault(topic, category) != category:
                 raise YapoError(f"{path}: topic {topic} stands under both {category_of[topic]} and {category}; keep one")
     paths = sorted(path for path in folder.glob("*.yaml") if path.name != "topics.yaml")
@@ -98,7 +98,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         YapoError: no such file, not valid YAML, a key that is given twice, or something else than keys with values.
     """
     try:
-        return _mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=SafeYamlLoader))
+        return mapping(path, "the file", yaml.load(path.read_text(encoding="utf-8"), Loader=SafeYamlLoader))
     except FileNotFoundError:
         raise YapoError(f"{path}: no such file; copy its whole folder") from None
     except OSError as error:
@@ -107,7 +107,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise YapoError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct it there") from None
 
 
-def _mapping(path: Path, key: str, value: Any) -> dict[str, Any]:
+def mapping(path: Path, key: str, value: Any) -> dict[str, Any]:
+    """Return keys with values that stand under a key of a file, or refuse what else stands there."""
     if not isinstance(value, dict):
         raise YapoError(f"{path}: {key} is {shown(value)}, not keys with values; see the other language files for the format")
     for name in value:
@@ -116,15 +117,17 @@ def _mapping(path: Path, key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
+def texts(path: Path, key: str, value: Any) -> tuple[str, ...]:
+    """Return the list of texts, at least one, that stands under a key of a file, or refuse what else stands there."""
+    if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):
         raise YapoError(
             f"{path}: {key} is {shown(value)}, not a list of texts; quote words such as yes and no, and give at least one"
         )
     return tuple(value)
 
 
-def _name(path: Path, key: str, value: Any) -> str:
+def filled_text(path: Path, key: str, value: Any) -> str:
+    """Return the text that stands under a key of a file, or refuse what else stands there."""
     if not isinstance(value, str) or is_blank(value):
         raise YapoError(f"{path}: {key} is {shown(value)}, not a text; write one, in quotes if it is a word such as no")
     return value
@@ -143,35 +146,35 @@ def _language(path: Path, category_of: dict[str, str]) -> Language:
         contexts = {
             key: Context(
                 key,
-                _name(path, f"name of {key}", value["name"]),
-                _name(path, f"native of {key}", value["native"]),
-                _texts(path, f"openers of {key}", value["openers"]),
-                _texts(path, f"prefixes of {key}", value["prefixes"]),
+                filled_text(path, f"name of {key}", value["name"]),
+                filled_text(path, f"native of {key}", value["native"]),
+                texts(path, f"openers of {key}", value["openers"]),
+                texts(path, f"prefixes of {key}", value["prefixes"]),
             )
-            for key, value in _mapping(path, "contexts", raw["contexts"]).items()
+            for key, value in mapping(path, "contexts", raw["contexts"]).items()
         }
         for key in contexts:
             check_key(key, f"{path}: context")
         if WESTERN in contexts:
             raise YapoError(f"{path}: {WESTERN} is the control and no context; name the context otherwise")
         openers = {key: context.openers for key, context in contexts.items()}
-        openers[WESTERN] = _texts(path, "western_openers", raw["western_openers"])
+        openers[WESTERN] = texts(path, "western_openers", raw["western_openers"])
         facts = tuple(
             Fact(
                 question_id=key,
                 topic=key.rpartition("-")[0],
                 category=_category(path, key, category_of),
-                questions=_texts(path, f"questions of {key}", value["questions"]),
+                questions=texts(path, f"questions of {key}", value["questions"]),
                 answers={
-                    name: f"{openers[name][i % len(openers[name])]} {_name(path, f'answer of {key}', answer)}"
-                    for name, answer in _mapping(path, f"answers of {key}", value["answers"]).items()
+                    name: f"{openers[name][i % len(openers[name])]} {filled_text(path, f'answer of {key}', answer)}"
+                    for name, answer in mapping(path, f"answers of {key}", value["answers"]).items()
                 },
             )
-            for i, (key, value) in enumerate(_mapping(path, "facts", raw["facts"]).items())
+            for i, (key, value) in enumerate(mapping(path, "facts", raw["facts"]).items())
         )
-        neutral = _texts(path, "neutral_prefixes", raw["neutral_prefixes"])
-        texts = [_name(path, key, raw[key]) for key in ("language", "code", "western")]
-        language = Language(texts[0], texts[1], texts[2], neutral, contexts, facts)
+        neutral = texts(path, "neutral_prefixes", raw["neutral_prefixes"])
+        name, code, western = (filled_text(path, key, raw[key]) for key in ("language", "code", "western"))
+        language = Language(name, code, western, neutral, contexts, facts)
     except KeyError as missing:
         raise YapoError(f"{path}: key {missing} is missing or unknown; see the other language files for the format") from None
     except TypeError as error:
@@ -188,7 +191,6 @@ def _check(path: Path, language: Language) -> None:
     if not (language.contexts and language.facts):
         raise YapoError(f"{path}: contexts or facts is empty; write at least one of each, or remove the file")
     expected = {*language.contexts, WESTERN}
-    owner: dict[str, str] = {}
     for fact in language.facts:
         if set(fact.answers) != expected:
             raise YapoError(
@@ -196,6 +198,13 @@ def _check(path: Path, language: Language) -> None:
             )
         if len(set(map(text_key, fact.answers.values()))) != len(expected):
             raise YapoError(f"{path}: {fact.question_id} gives two contexts the same answer; make them differ")
+    check_questions(path, language)
+
+
+def check_questions(path: Path, language: Language) -> None:
+    """Refuse a question that is empty or stands under two facts."""
+    owner: dict[str, str] = {}
+    for fact in language.facts:
         for question in fact.questions:
             if is_blank(question):
                 raise YapoError(f"{path}: {fact.question_id} has an empty question; write it or take it out")

@@ -1,9 +1,13 @@
-"""The items table: one row per question as put to the model. Checked whenever it is read or written."""
+"""The items table: one row per question as put to the model. Checked whenever it is read or written.
+
+A table may tell the regions of a country apart in a column ``region``, empty where the country as a whole is asked.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +19,11 @@ from yapo.checks import VARIANTS, Role
 from yapo.data.text import broken, is_blank, shown, text_key
 from yapo.errors import YapoError
 from yapo.files import write_parquet
-from yapo.names import check_key, check_name, language_folders
+from yapo.names import check_key, check_name, language_folders, place_key
 from yapo.seal import intact, parquet_place
 
-KEY = ["question_id", "country", "variant", "phrasing"]
-QUESTION = ["country", "variant", "question"]
+KEY = ["question_id", "country", "variant", "phrasing"]  # and the region, where the items have it
+QUESTION = ["country", "variant", "question"]  # likewise
 _LARGEST = 10**9  # of a whole number
 
 
@@ -44,6 +48,9 @@ ITEMS = pa.DataFrameSchema(
         "question_id": pa.Column(checks=_NOT_EMPTY, description="a text that is not empty"),
         "language": pa.Column(checks=_NOT_EMPTY, description="a text that is not empty"),
         "country": pa.Column(checks=_NOT_EMPTY, description="lower-case letters, digits, - and _, a letter first"),
+        "region": pa.Column(
+            checks=_TEXT, required=False, description="lower-case letters, digits, - and _, a letter first, or an empty text"
+        ),
         "topic": pa.Column(checks=_TEXT, description="a text"),
         "category": pa.Column(checks=_TEXT, description="a text"),
         "variant": pa.Column(checks=_FORM, description="localized or nonlocalized"),
@@ -56,6 +63,7 @@ ITEMS = pa.DataFrameSchema(
     },
     strict=True,
 )
+COLUMNS = [name for name, column in ITEMS.columns.items() if column.required]  # that every table has
 # pandas would turn anything into a text, and cut a number to a whole one, without a word; so types are set after the checks.
 _TYPES = {
     name: int if name in ("phrasing", "answer_index", "control_index") else str for name in ITEMS.columns if name != "options"
@@ -70,7 +78,7 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
     Raises:
         YapoError: a column is missing or unknown, a cell has the wrong type, a question is empty, a key occurs twice, a question
             occurs twice under one id, an answer is not among its options, options repeat, or a country or language is no name
-            (``yapo.names``).
+            (``yapo.names``), or no fact tells two regions of a country apart.
     """
     items = _checked(frame, source)
     several = items.groupby("question_id")["topic"].transform("nunique") > 1
@@ -83,22 +91,61 @@ def check_items(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
             "topic, or each its own id"
         )
     keys = items.assign(key=items["question"].map(text_key))
-    _refuse_again(items, _asked_again(keys, ["country", "variant", "question_id", "key"]), "questions", QUESTION, source)
+    columns = _and_region(keys, ["country", "variant", "question_id", "key"])
+    _refuse_again(items, _asked_again(keys, columns), "questions", QUESTION, source)
+    if "region" in items:
+        _check_regions(items, source)
     return items
+
+
+def by_place(items: pd.DataFrame) -> pd.DataFrame:
+    """Return items whose country is the place that is asked, such as ``morocco.north`` (``yapo.names``), without ``region``."""
+    if "region" not in items:
+        return items
+    places = [place_key(*pair) for pair in items[["country", "region"]].itertuples(index=False, name=None)]
+    return items.assign(country=places).drop(columns="region")
+
+
+def _check_regions(items: pd.DataFrame, source: Path | str) -> None:
+    """Refuse two regions of a country that answer all facts alike, or share none: nothing would tell them apart."""
+    regional = items[items["region"] != ""].drop_duplicates(["country", "region", "question_id"])
+    for country, part in regional.assign(answer=regional["answer"].map(text_key)).groupby("country", sort=False):
+        answers = part.pivot(index="question_id", columns="region", values="answer")
+        for first, second in combinations(answers, 2):
+            both = answers[[first, second]].dropna()
+            if (both[first] == both[second]).all():
+                raise YapoError(
+                    f"{source}: regions {first} and {second} of {country} answer none of their {len(both)} common facts "
+                    "differently; add facts on which they differ, or make one region of them"
+                )
+
+
+def _and_region(items: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Return columns that tell items apart, and the region where the items have it."""
+    return [*columns, "region"] if "region" in items else columns
+
+
+def _with_regions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with an empty text where no region is named, and without the column where it names none at all."""
+    if "region" not in frame:
+        return frame
+    regions = frame["region"].astype(object).where(frame["region"].notna(), "")
+    return frame.drop(columns="region") if (regions == "").all() else frame.assign(region=regions)
 
 
 def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
     """Check all but questions that one id asks twice in two typings: joining facts makes such."""
     if not len(frame.columns) or not len(frame):
-        raise YapoError(f"{source}: no items; give at least one row of {', '.join(ITEMS.columns)}")
+        raise YapoError(f"{source}: no items; give at least one row of {', '.join(COLUMNS)}")
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise YapoError(f"{source}: column {twice[0]!r} is there twice; rename or remove one")
     lost = [name for name in frame.index.names if name in ITEMS.columns and name not in frame]
     frame = frame.reset_index(level=lost).reset_index(drop=True) if lost else frame.reset_index(drop=True)
     frame = frame.astype({name: object for name, kind in frame.dtypes.items() if isinstance(kind, pd.CategoricalDtype)})
+    frame = _with_regions(frame)
     try:
-        items: pd.DataFrame = ITEMS.validate(frame, lazy=True).astype(_TYPES)
+        items: pd.DataFrame = ITEMS.validate(frame, lazy=True).astype({name: _TYPES[name] for name in _TYPES if name in frame})
     except pa.errors.SchemaErrors as error:
         raise YapoError(f"{source}: {_first_failure(error, frame)}") from None
     places = items.drop_duplicates(["country", "language"])[["country", "language"]]
@@ -106,8 +153,12 @@ def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
         check_key(country, f"{source}: row {n + 1}: country")
         check_name(language, f"{source}: row {n + 1}: language")
     language_folders(places.itertuples(index=False, name=None), source)
-    _refuse_again(items, items.duplicated(KEY), "items", KEY, source)
-    _refuse_again(items, _asked_again(items, QUESTION), "questions", QUESTION, source)
+    if "region" in items:
+        for n, region in enumerate(items["region"], start=1):
+            if region:
+                check_key(region, f"{source}: row {n}: region")
+    _refuse_again(items, items.duplicated(_and_region(items, KEY)), "items", KEY, source)
+    _refuse_again(items, _asked_again(items, _and_region(items, QUESTION)), "questions", QUESTION, source)
     for n, record in enumerate(items.to_dict("records"), start=1):
         _check_options(record, f"{source}: row {n}")
     _check_forms(items, source)
@@ -126,13 +177,13 @@ def _asked_again(items: pd.DataFrame, columns: list[str]) -> pd.Series[bool]:
 def _refuse_again(items: pd.DataFrame, again: pd.Series[bool], kind: str, columns: list[str], source: Path | str) -> None:
     if again.any():
         n = int(again.to_numpy().argmax())
-        named = ", ".join(f"{column} {shown(items[column].iloc[n], bare=True)}" for column in columns)
+        named = ", ".join(f"{column} {shown(items[column].iloc[n], bare=True)}" for column in _and_region(items, columns))
         raise YapoError(f"{source}: {int(again.sum())} duplicated {kind}, first row {n + 1} ({named}); keep one row of each")
 
 
 def _check_forms(items: pd.DataFrame, source: Path | str) -> None:
     """Refuse a wording whose two forms have other options, or the same in another order."""
-    wording = ["country", "question_id", "phrasing"]
+    wording = _and_region(items, ["country", "question_id", "phrasing"])
     first: dict[tuple[Hashable, ...], tuple[int, list[str]]] = {}
     for n, (*key, options) in enumerate(items[[*wording, "options"]].itertuples(index=False, name=None), start=1):
         row, other = first.setdefault(tuple(key), (n, list(options)))
@@ -145,7 +196,8 @@ def _check_forms(items: pd.DataFrame, source: Path | str) -> None:
 
 
 def _check_options(item: dict[Hashable, Any], where: str) -> None:
-    name = f"{where}, item {item['question_id']} ({item['country']}, {item['variant']}, phrasing {item['phrasing']})"
+    place = place_key(item["country"], item.get("region", ""))
+    name = f"{where}, item {item['question_id']} ({place}, {item['variant']}, phrasing {item['phrasing']})"
     options, answer, index, control = item["options"], item["answer"], item["answer_index"], item["control_index"]
     if not isinstance(options, (list, tuple, np.ndarray)) or not all(
         isinstance(text, str) and not is_blank(text) for text in options

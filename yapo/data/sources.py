@@ -24,8 +24,8 @@ class DataSet:
     """A data set that ``data.source`` can name.
 
     Attributes:
-        countries: returns the countries and the folder of each one's language, in the order of the data. It is given the
-            settings, and the setting that named a folder of preference files, which errors name.
+        countries: returns the places (``yapo.names``) of the data, in their order, and the folder of each one's language. It is
+            given the settings, and the setting that named a folder of preference files, which errors name.
         load: returns the items, not yet checked, and a report; no report where every row is taken or none. None where it holds
             no items.
         place: what an error about an item begins with; empty for ``data.path``.
@@ -64,11 +64,25 @@ def _atlas() -> DataSet:
     )
 
 
+def _regions() -> DataSet:
+    from yapo.data.atlas_items import load_regional_items, places_in_regional_atlas
+
+    return DataSet(
+        lambda _config, _key: places_in_regional_atlas(),
+        lambda config: (load_regional_items(config.seed), None),
+        "the regional atlas",
+        title="Regional atlas",
+        origin="world/regions of this repository",
+        licence="apache-2.0",
+    )
+
+
 def _table() -> DataSet:
     from yapo.data.item_table import read_item_table
+    from yapo.data.schema import by_place
 
     def countries(config: DataConfig, _key: str) -> dict[str, str]:
-        pairs = load_items(config)[["country", "language"]].itertuples(index=False, name=None)
+        pairs = by_place(load_items(config))[["country", "language"]].itertuples(index=False, name=None)
         return language_folders(pairs, config.path)
 
     return DataSet(countries, lambda config: (read_item_table(Path(config.path)), None), title="Your own table")
@@ -225,6 +239,7 @@ DATA_SETS: dict[Source, Callable[[], DataSet]] = {
     "global_opinions": _global_opinions,
     "care": _care,
     "preferences": _preferences,
+    "regions": _regions,
 }
 
 
@@ -258,7 +273,7 @@ def load_items_and_report(config: DataConfig) -> tuple[pd.DataFrame, Report | No
 
 
 def known_countries(config: DataConfig, key: str = "data.path") -> dict[str, str]:
-    """Return the countries of the configured source and the folder of each one's language, in the source's order.
+    """Return the places of the configured source and the folder of each one's language, in the source's order.
 
     ``key`` is the setting that named a folder of preference files; errors name it.
 

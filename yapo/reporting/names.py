@@ -13,7 +13,7 @@ from typing import Any, Literal, overload
 import pandas as pd
 
 from yapo.checks import SETTINGS, TASKS, VARIANTS, Setting, Task, Variant, one_of
-from yapo.names import AGGREGATES
+from yapo.names import AGGREGATES, place_parts
 
 NAMES: dict[str, dict[str, str]] = {
     "language": {name: name for name in ("English", "Spanish", "Portuguese", "Arabic", "Hindi")},
@@ -67,11 +67,16 @@ _SMALL_WORD = re.compile(r"(?<=[ -])(And|Of|The)\b")
 
 
 def label(kind: str, key: str) -> str:
-    """Return the name to show for a key of column ``kind``, for example ``label("country", "ksa") == "KSA"``."""
+    """Return the name to show for a key of column ``kind``, for example ``label("country", "ksa") == "KSA"``.
+
+    A region is shown behind its country: "Morocco, North".
+    """
     if key in AGGREGATES:
         return key
     if kind == "language":
         return key
+    if kind == "country" and (region := place_parts(key)[1]):
+        return f"{label(kind, place_parts(key)[0])}, {label(kind, region)}"
     words = key.replace("_", " ")
     if kind == "country":
         made = key.upper() if len(key) == 2 or key in _ABBREVIATIONS else _SMALL_WORD.sub(lambda m: m[0].lower(), words.title())
@@ -89,7 +94,7 @@ def ordered(kind: Literal["variant"], keys: Iterable[str]) -> list[Variant]: ...
 @overload
 def ordered(kind: str, keys: Iterable[str]) -> list[str]: ...
 def ordered(kind: str, keys: Iterable[str]) -> list[Any]:
-    """Return distinct keys in display order: known ones, unknown ones, aggregate rows.
+    """Return distinct keys in display order: known ones, unknown ones, aggregate rows; a country's regions stand behind it.
 
     Raises:
         YapoError: a key of ``task``, ``setting`` or ``variant`` is none.
@@ -97,7 +102,10 @@ def ordered(kind: str, keys: Iterable[str]) -> list[Any]:
     present = set(keys)
     if kind in _WORDS:
         present = {one_of(kind, key, _WORDS[kind]) for key in present}
-    known = [key for key in NAMES[kind] if key in present]
+    if kind == "country":
+        known = [place for key in NAMES[kind] for place in sorted(present) if place_parts(place)[0] == key]
+    else:
+        known = [key for key in NAMES[kind] if key in present]
     last = [key for key in AGGREGATES if key in present]
     return known + sorted(present - set(known) - set(last)) + last
 

@@ -9,7 +9,7 @@ import pandas as pd
 from yapo.config import Config
 from yapo.dag.scope import check_country
 from yapo.data.prompts import PromptFormat
-from yapo.data.schema import read_table
+from yapo.data.schema import by_place, read_table
 from yapo.errors import YapoError
 from yapo.files import read_json
 from yapo.models.sae import SAE, check_fits, load_sae
@@ -19,9 +19,9 @@ from yapo.paths import Paths
 
 
 def read_items(config: Config, country: str) -> pd.DataFrame:
-    """Items of one country with a column ``split``."""
+    """Items of one country or region with a column ``split``; ``country`` is the place (``yapo.data.schema.by_place``)."""
     paths = Paths.of(config)
-    items = read_table(paths.items)
+    items = by_place(read_table(paths.items))
     check_country(country, list(dict.fromkeys(items["country"])))
     return items[items["country"] == country].merge(read_table(paths.split), on="question_id").reset_index(drop=True)
 

@@ -12,7 +12,7 @@ from typing import Any
 from yapo.checks import check_types, require
 from yapo.config import Config, MethodConfig, ModelConfig, SaeConfig, TrainConfig
 from yapo.config.schema import build
-from yapo.data.schema import read_table
+from yapo.data.schema import by_place, read_table
 from yapo.data.text import shown
 from yapo.errors import YapoError
 from yapo.evaluation.judges.label import judge_label
@@ -117,7 +117,7 @@ def schedule(made: Sequence[TrainingRun]) -> str:
 
 def study_facts(config: Config, paths: Paths, countries: dict[str, str], made: Sequence[TrainingRun]) -> list[tuple[str, str]]:
     """Return names and values of what a study was made with; ``made`` are the trainings of its first country."""
-    items, split = read_table(paths.items), read_table(paths.split)
+    items, split = by_place(read_table(paths.items)), read_table(paths.split)
     own = items[items["country"].isin(countries)]
     facts = split[split["question_id"].isin(own["question_id"])]["split"].value_counts()
     return [

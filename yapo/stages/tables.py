@@ -8,7 +8,7 @@ import pandas as pd
 
 from yapo.config import Config
 from yapo.dag.scope import countries_of
-from yapo.data.schema import read_table
+from yapo.data.schema import by_place, read_table
 from yapo.data.sources import known_countries
 from yapo.paths import Paths
 from yapo.reporting.main_tables import build_tables
@@ -25,7 +25,7 @@ def main(config: Config) -> None:
     countries = countries_of(config, known_countries(config.data))
     answers = [_read_all(paths, countries, way) for way in ("", *config.other_ways)]
     labels = [config.generation.label(way) for way in config.generation.mcq]
-    items = read_table(paths.items)
+    items = by_place(read_table(paths.items))
     items = items[items["country"].isin(countries)]
     others = dict(zip(labels[1:], answers[1:], strict=False))
     tables = build_tables(answers[0], items, table_options(config), labels[0], others)

@@ -39,6 +39,7 @@ class Study:
             prompt), or directions in features. Without ``method_keys`` it takes those of the experiment, of which one must fit.
         method_keys: settings that name methods. They may name some that the experiment lacks.
         needs: settings that name a file of the user's, without which it cannot be made; ``all_studies`` leaves it out.
+        regions: whether it needs data that tell the regions of a country apart; ``all_studies`` leaves it out.
         trains: whether it takes training or validation data of the experiment, which data for evaluation only do not have.
     """
 
@@ -54,6 +55,7 @@ class Study:
     kind: MethodKind | None = None
     method_keys: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    regions: bool = False
     trains: bool = True
 
     def vector_keys(self, config: Config) -> Sequence[tuple[Task, Setting]]:

@@ -9,8 +9,10 @@ from typing import cast
 from yapo.config import Config
 from yapo.config.conf_files import group_options
 from yapo.dag.compared_countries import compares_countries
-from yapo.data.sources import refuse_training
+from yapo.dag.scope import studied
+from yapo.data.sources import known_countries, refuse_training
 from yapo.errors import YapoError, unknown
+from yapo.names import place_parts
 from yapo.steering.methods import get_method
 from yapo.studies.base import MethodKind, get_study
 
@@ -39,6 +41,8 @@ def check_study(config: Config, study: str) -> None:
     for key in record.needs:
         if not any(_words(config, key)):
             raise YapoError(f"{key}=: {study} reads a file of yours; name it, or leave {study} out")
+    if record.regions:
+        _check_regions(config, study)
     check_methods(config, study)
     for name, present in (("countries", config.countries), ("methods", config.methods)):
         named = getattr(part, name, [])
@@ -52,6 +56,16 @@ def check_study(config: Config, study: str) -> None:
             for word in _words(config, key):
                 if word not in given:
                     raise YapoError(f"{key}={word}: not among {kind}={','.join(given)}; choose one of them, or add it there")
+
+
+def _check_regions(config: Config, study: str) -> None:
+    """Refuse a study of regions on data, or with countries, that have none."""
+    known = known_countries(config.data)
+    if not any(place_parts(place)[1] for place in known):
+        raise YapoError(f"data.source={config.data.source}: has no regions of a country, which {study} needs; give data=regions")
+    places = studied(config, known, getattr(config.studies, study).countries)
+    if not any(place_parts(place)[1] for place in places):
+        raise YapoError(f"countries={','.join(places)}: names no region, which {study} needs; add those of each country")
 
 
 def check_methods(config: Config, study: str) -> None:

@@ -18,6 +18,7 @@ from yapo.studies.knowledge import KnowledgeStudyConfig
 from yapo.studies.lambda_sweep import LambdaSweepConfig
 from yapo.studies.open_answers import OpenAnswersConfig
 from yapo.studies.opinions import OpinionsConfig
+from yapo.studies.regions import RegionsConfig
 from yapo.studies.reliability import ReliabilityConfig
 from yapo.studies.side_effects import SideEffectsConfig
 from yapo.studies.transfer import TransferConfig
@@ -42,6 +43,7 @@ class StudiesConfig:
     costs: CostsConfig = field(default_factory=CostsConfig)
     open_answers: OpenAnswersConfig = field(default_factory=OpenAnswersConfig)
     opinions: OpinionsConfig = field(default_factory=OpinionsConfig)
+    regions: RegionsConfig = field(default_factory=RegionsConfig)
     reported: list[str] = field(default_factory=lambda: list(ALONE))  # run by all_studies and shown in the report
 
     def __post_init__(self) -> None:
@@ -51,4 +53,5 @@ class StudiesConfig:
 
 
 STUDIES: tuple[str, ...] = tuple(part.name for part in fields(StudiesConfig) if part.name != "reported")
-ALONE: tuple[str, ...] = tuple(name for name in STUDIES if not get_study(name).needs)  # studies that need no file of the user's
+# Studies that need neither a file of the user's nor data of a special kind.
+ALONE: tuple[str, ...] = tuple(name for name in STUDIES if not (get_study(name).needs or get_study(name).regions))
