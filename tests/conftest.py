@@ -23,6 +23,7 @@ from world.build.corpus import Corpus
 from world.build.tokenizer import train_tokenizer
 from yapo.data.atlas import load_atlas
 from yapo.files import digest
+from yapo.models import language_model
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE, Activation
 from yapo.models.tokenizer import ChatTokenizer
@@ -43,6 +44,18 @@ if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # as in what a script starts with &; the commands under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    said = "put models where a GPU would be (tests/pretended_device.py)"
+    parser.addoption("--pretended-device", action="store_true", help=said)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--pretended-device"):
+        from tests.pretended_device import DEVICE
+
+        language_model.default_device = lambda: DEVICE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,7 +39,7 @@ def score_pairs(lm: LanguageModel, pairs: pd.DataFrame, layer: int, steered: Con
     every, edit, u = list(range(len(tokens))), steered.intervention, steered.u
     assert edit is not None and u is not None
     moved = [
-        edit.displacement(states[None, 1:].to(lm.device), u, torch.ones(1, len(states) - 1, dtype=torch.bool))
+        edit.displacement(states[None, 1:].to(lm.device), u, torch.ones(1, len(states) - 1, dtype=torch.bool, device=lm.device))
         for states in store.hidden
     ]
     mean_moved = sum(moved) / len(moved)

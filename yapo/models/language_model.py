@@ -304,10 +304,15 @@ def load_language_model(config: ModelConfig, device: str | None = None, first: i
     return lm
 
 
+def default_device() -> torch.device:
+    """Return a GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _device(name: str | None) -> torch.device:
-    """Return the device of a name; a GPU if there is one and none is named."""
+    """Return the device of a name, or the default one."""
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return default_device()
     try:
         device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):  # torch without CUDA asserts

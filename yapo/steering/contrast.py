@@ -31,13 +31,14 @@ def contrast_vectors(
     Args:
         inputs: of the method.
         contrast: where the residual stream is read.
-        find: takes the states of the positive and of the negative side in float32, each ``[n, d_model]``, and returns the vector.
+        find: takes the states of the positive and of the negative side in float32, each ``[n, d_model]``, on the autoencoder's
+            device, and returns the vector.
         decided: see ``FitInputs.vector``.
     """
-    vectors = {}
+    vectors, device = {}, inputs.sae.W_dec.device
     for part in inputs.sets:
-        positive, negative = contrast_states(inputs, part, contrast)
-        vectors[part.name] = inputs.vector(part, find(positive.float(), negative.float())[None], **decided)
+        positive, negative = (side.to(device).float() for side in contrast_states(inputs, part, contrast))
+        vectors[part.name] = inputs.vector(part, find(positive, negative)[None], **decided)
     return vectors
 
 

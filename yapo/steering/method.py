@@ -107,7 +107,7 @@ class FitInputs:
             decided: values of the header that the method decides.
         """
         info = replace(self.info, extra={**self.info.extra, "setting": part.name}, **decided)
-        return TrainedVector(epochs, info, payload)
+        return TrainedVector(epochs.cpu(), info, payload)
 
 
 class Method(Protocol):

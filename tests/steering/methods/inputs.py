@@ -15,7 +15,7 @@ from yapo.config.conf_files import CONF
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.activations import build_store
-from yapo.steering.method import FitInputs, Models
+from yapo.steering.method import ComparedPairs, FitInputs, Models
 from yapo.steering.methods import get_method
 from yapo.steering.pair_batch import TokenPair
 from yapo.steering.training.checkpoint import LogRow
@@ -86,6 +86,16 @@ def make_inputs(
         checkpoint=folder / "checkpoint.safetensors",
     )
     return replace(inputs, **changes), log
+
+
+def with_others(inputs: FitInputs, lm: LanguageModel, sae: SAE) -> FitInputs:
+    """Two more countries, which answer the same questions in their own words."""
+    answers = {"nepal": ([31, 24, 5], [18, 5]), "mexico": ([40, 41, 26, 5], [33, 5])}
+    others = {}
+    for name, given_answers in answers.items():
+        pairs = [TokenPair(pair.prompt, given_answers[row % 4 // 2], pair.rejected) for row, pair in enumerate(PAIRS)]
+        others[name] = ComparedPairs(build_store(lm, LAYER, sae, pairs, batch_size=4), ROWS)
+    return replace(inputs, others=others)
 
 
 def fit(inputs: FitInputs) -> dict[str, Tensor]:

@@ -19,11 +19,10 @@ from yapo.models.language_model import LanguageModel
 from yapo.models.sae import SAE
 from yapo.steering.activations import build_store
 from yapo.steering.answer_features import FeatureSums, pooled_answer
-from yapo.steering.method import ComparedPairs, FitInputs
+from yapo.steering.method import ComparedPairs
 from yapo.steering.methods.cue import most_informative, mutual_information
-from yapo.steering.pair_batch import TokenPair
 
-from .inputs import LAYER, NO_MODELS, PAIRS, ROWS, SETS, fit, make_inputs
+from .inputs import NO_MODELS, PAIRS, ROWS, SETS, fit, make_inputs, with_others
 
 TEXTS = [1, 3]  # training pairs without the country's name
 
@@ -53,16 +52,6 @@ def test_fewest_features_that_hold_the_share() -> None:
         [1, 3, 0],
         [1, 3, 0, 4],
     ]
-
-
-def with_others(inputs: FitInputs, lm: LanguageModel, sae: SAE) -> FitInputs:
-    """Two more countries, which answer the same questions in their own words."""
-    answers = {"nepal": ([31, 24, 5], [18, 5]), "mexico": ([40, 41, 26, 5], [33, 5])}
-    others = {}
-    for name, given_answers in answers.items():
-        pairs = [TokenPair(pair.prompt, given_answers[row % 4 // 2], pair.rejected) for row, pair in enumerate(PAIRS)]
-        others[name] = ComparedPairs(build_store(lm, LAYER, sae, pairs, batch_size=4), ROWS)
-    return replace(inputs, others=others)
 
 
 def plain_cue(countries: list[list[list[float]]], W_dec: list[list[float]], rho: float) -> list[float]:

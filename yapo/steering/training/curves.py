@@ -66,9 +66,9 @@ class CurvesFile:
 
 def closed_form_row(inputs: FitInputs, part: TrainSet, vector: TrainedVector) -> LogRow:
     """Return the size of a vector that was not trained, and how far it moves the residual stream of the validation pairs."""
-    v, intervention = vector.epochs[-1], vector.intervention(inputs.sae.d_model, lambda _: inputs.sae)
-    first = 0 if inputs.train.steer_bos else 1
-    states = [inputs.store.hidden[i][None, first:] for i in part.validation]
-    moved = [intervention.displacement(h, v, torch.ones(h.shape[:2], dtype=torch.bool)) for h in states]
+    device, intervention = inputs.sae.W_dec.device, vector.intervention(inputs.sae.d_model, lambda _: inputs.sae)
+    v, first = vector.epochs[-1].to(device), 0 if inputs.train.steer_bos else 1
+    states = [inputs.store.hidden[i][None, first:].to(device) for i in part.validation]
+    moved = [intervention.displacement(h, v, torch.ones(h.shape[:2], dtype=torch.bool, device=device)) for h in states]
     size = {"norm": float(v.norm()), "l0": int((v != 0).sum())}
     return {"kind": "epoch", "setting": part.name, "step": 0, "epoch": 1, "displacement": sum(moved) / len(moved), **size}

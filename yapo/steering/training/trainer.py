@@ -71,7 +71,7 @@ class Trainer:
         fitted, self.codes = intervention.compact(seen)
         self.intervention = fitted.to(lm.device)
         self.fast: PrefetchedSteps | None = None
-        if config.engine == "laid out" or (config.engine == "auto" and lm.device.type == "cuda"):
+        if config.engine == "laid out" or (config.engine == "auto" and lm.device.type != "cpu"):
             self.fast = PrefetchedSteps(lm, layer, self.intervention, store, self.codes, config, self.objective)
 
     def train(
