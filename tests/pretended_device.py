@@ -1,7 +1,8 @@
 """A second device for machines without one: the CPU computes, and a mix of devices is refused as a GPU refuses it.
 
-``pytest --pretended-device`` makes it the one that models are put on where a GPU would be. It knows nothing of kernels,
-streams or graphs; it finds tensors that were made on the host and never moved.
+``pytest --pretended-device tests/studies tests/stages`` puts models on it where a GPU would be. It finds tensors that were made
+on the host and never moved, and knows nothing of kernels, streams or graphs. What torch offers its own devices alone cannot run
+on it: autocast (training an autoencoder), counted FLOPs, files read straight onto a device, and shapes changed in place.
 """
 
 from __future__ import annotations
@@ -65,14 +66,15 @@ def _run(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     owners = {id(value.held): value for value in flat if isinstance(value, DeviceTensor)}
     plain = [_on_host(value) for value in flat]
     args, kwargs = tree_unflatten(plain, spec)
-    made = operator(*args, **kwargs)
+    with torch.inference_mode(mode=False):  # a tensor that is held may be read in either mode
+        made = operator(*args, **kwargs)
 
     def returned(value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
         if operator is aten.copy_.default:
             return owners.get(id(value), value)
-        if here and id(value) in owners:
+        if here and id(value) in owners and owners[id(value)].shape == value.shape:  # another shape: squeeze_ and its like
             return owners[id(value)]
         own = value.clone() if any(value is given for given in plain) else value  # to another device: numbers of its own
         return DeviceTensor(own) if here else own

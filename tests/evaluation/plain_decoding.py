@@ -29,7 +29,7 @@ def _completion(lm: LanguageModel, layer: int, prompt: list[int], condition: Con
 @torch.inference_mode()
 def steered_logits(lm: LanguageModel, layer: int, prompt: list[int], answer: list[int], condition: Condition) -> Tensor:
     """Return the logits at every token of a prompt with a part of its answer, ``[tokens, vocabulary]``."""
-    ids, edit = torch.tensor([prompt + answer]), condition.intervention
+    ids, edit = torch.tensor([prompt + answer], device=lm.device), condition.intervention
     if edit is not None and edit.layer is not None:
         layer = edit.layer
     real = torch.ones_like(ids, dtype=torch.bool)
@@ -43,6 +43,6 @@ def steered_logits(lm: LanguageModel, layer: int, prompt: list[int], answer: lis
             context = edit.context(read, ids, positions < len(prompt))
         if edit.answers_only:
             live &= positions >= len(prompt) - 1
-        state, owner = edit.edit_state(condition.u[None]), torch.zeros(1, 1, dtype=torch.long)
+        state, owner = edit.edit_state(condition.u[None].to(lm.device)), torch.zeros(1, 1, dtype=torch.long, device=lm.device)
         hidden = edit.edit(hidden, edit.codes(hidden), state, owner, live, context)
     return lm.logits(lm.blocks(hidden, layer + 1, lm.n_layers, positions, masks)[0])

@@ -25,7 +25,7 @@ class ChosenVector:
     """One vector as validation chose it.
 
     Attributes:
-        values: the vector at its chosen epoch, ``[width]``, on the model's device.
+        values: the vector at its chosen epoch, ``[width]``.
         intervention: how it is applied.
         multiplier: the chosen λ, and ``epoch`` the chosen epoch.
     """
@@ -99,7 +99,7 @@ class VectorReader:
         intervention = self.interventions.of(vector, str(path), "make it")
         if not isinstance(epoch, int):
             raise YapoError(f"{path}: its header says extra.epoch={epoch!r}; run the stage evaluate again")
-        return ChosenVector(vector.values.to(self.interventions.lm.device), intervention, info.steer_bos, info.multiplier, epoch)
+        return ChosenVector(vector.values, intervention, info.steer_bos, info.multiplier, epoch)
 
 
 def trained_vectors(config: Config, paths: Paths, language_folder: str) -> dict[Key, TrainedVector]:

@@ -79,8 +79,11 @@ def mean_direction(vector: ChosenVector, states: Tensor) -> Tensor:
         states: residual streams, ``[n, d_model]``.
     """
     hidden = states[None]
-    live = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-    return vector.intervention.changes(hidden, vector.multiplier * vector.values, live).float().mean(dim=0)
+    live, u = (
+        torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device),
+        vector.multiplier * vector.values.to(hidden.device),
+    )
+    return vector.intervention.changes(hidden, u, live).float().mean(dim=0)
 
 
 def cosine_agreement(differences: Tensor) -> float:
