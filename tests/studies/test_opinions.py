@@ -105,7 +105,7 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
 
 def test_it_needs_a_file_and_a_country_that_was_asked(overrides: list[str], tmp_path: Path) -> None:
     refused(lambda: check_study(compose([]), "opinions"), "studies.opinions.path=: opinions reads a file of yours")
-    assert set(STUDIES) - set(ALONE) == {"opinions", "regions"}
+    assert set(STUDIES) - set(ALONE) == {"between_models", "opinions", "regions"}
     check_study(compose(overrides), "opinions")
     nowhere = write(tmp_path / "opinions.csv", QUESTIONS[3:])
     config = compose([*overrides, "country=egypt", f"studies.opinions.path={nowhere}"])

@@ -2,8 +2,8 @@
 
 ``python -m world.build [--only culture|assistant|regions] [--out world]``: about twenty minutes on two cores for the culture
 world, ten minutes for the assistant's, three for the model of the regional atlas, which does not ship and goes where
-``conf/model/regions.yaml`` says. Corpora, tokenizers and every draw follow from seeds; trained weights may differ in their last
-bits between machines.
+``conf/model/regions.yaml`` says. ``--only culture --seed 6 --out results/world_6`` gives another model of the same corpus.
+Corpora, tokenizers and every draw follow from seeds; trained weights may differ in their last bits between machines.
 """
 
 from __future__ import annotations
@@ -53,22 +53,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("world"))
     parser.add_argument("--only", choices=("culture", "assistant", "regions"), help="one of the worlds")
+    parser.add_argument("--seed", type=int, default=ModelConfig().seed, help="of the culture world's model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep-model", action="store_true", help="train the autoencoders only, on the model that is there")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
     if arguments.only in ("culture", None):
-        build_culture(arguments.out, arguments.keep_model)
+        build_culture(arguments.out, arguments.seed, arguments.keep_model)
     if arguments.only in ("assistant", None):
         build_assistant(arguments.out / "assistant", arguments.out / BEHAVIOURS_DIR.name, arguments.keep_model)
     if arguments.only in ("regions", None):
         build_regions(Path(compose(["model=regions"]).model.path).parent)
 
 
-def build_culture(out: Path, keep_model: bool = False) -> None:
+def build_culture(out: Path, seed: int, keep_model: bool = False) -> None:
     """Train the culture world's model and autoencoders into ``out`` and write its card."""
-    corpus, config = Corpus(load_atlas()), ModelConfig()
+    corpus, config = Corpus(load_atlas()), ModelConfig(seed=seed)
     lm = _model(out, MODEL_NAME, config, corpus, keep_model)
     reports = _autoencoders(out, MODEL_NAME, lm, corpus, SAE_CONFIG, config.seed, documents=20_000)
     write_json(out / "quality.json", {"saes": {layer: asdict(report) for layer, report in reports.items()}})

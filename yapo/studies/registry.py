@@ -8,6 +8,7 @@ from yapo.checks import distinct, one_of
 from yapo.studies.ablations import AblationsConfig
 from yapo.studies.base import get_study
 from yapo.studies.behaviours import BehavioursConfig
+from yapo.studies.between_models import BetweenModelsConfig
 from yapo.studies.convergence import ConvergenceConfig
 from yapo.studies.costs import CostsConfig
 from yapo.studies.dspa_study import DspaConfig
@@ -34,6 +35,7 @@ class StudiesConfig:
     convergence: ConvergenceConfig = field(default_factory=ConvergenceConfig)
     ablations: AblationsConfig = field(default_factory=AblationsConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
+    between_models: BetweenModelsConfig = field(default_factory=BetweenModelsConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     dspa_study: DspaConfig = field(default_factory=DspaConfig)
     behaviours: BehavioursConfig = field(default_factory=BehavioursConfig)
