@@ -22,6 +22,7 @@ from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import Request, get_judge
+from yapo.evaluation.refusal import refuses
 from yapo.evaluation.selection import Key, Trial
 from yapo.files import read_json
 from yapo.models.language_model import LanguageModel
@@ -33,7 +34,6 @@ from yapo.steering.interventions import Dense
 from yapo.steering.pair_batch import TokenOptions
 from yapo.steering.vector import SteeringVector
 from yapo.studies.behaviours import evaluate, prepare, report
-from yapo.studies.behaviours.refusal import refuses
 from yapo.studies.behaviours.report import behaviour_cells, behaviours_figure, behaviours_table
 
 LAYER, NEW = 1, 4

@@ -24,6 +24,7 @@ from yapo.evaluation.judges import Judge, Request, get_judge
 from yapo.evaluation.judges.behaviour import behaviour_rubric
 from yapo.evaluation.likelihood import answer_log_probs
 from yapo.evaluation.options import token_options
+from yapo.evaluation.refusal import refuses
 from yapo.evaluation.selection import Key, Trial, choose
 from yapo.files import write_json, write_parquet
 from yapo.models.language_model import LanguageModel, load_language_model
@@ -32,7 +33,6 @@ from yapo.stages.app import run
 from yapo.stages.inputs import read_layer
 from yapo.stages.vectors import candidates_of, trained_vectors
 from yapo.studies.behaviours import SelectBy
-from yapo.studies.behaviours.refusal import refuses
 
 READS = (
     "data.seed",

@@ -20,6 +20,7 @@ from yapo.data.sources import known_countries
 from yapo.evaluation.bootstrap import intervals, resampled_means
 from yapo.evaluation.judges.behaviour import scale_of
 from yapo.evaluation.judges.label import behaviour_label
+from yapo.evaluation.refusal import refuses
 from yapo.paths import Paths
 from yapo.reporting import style
 from yapo.reporting.cells import records
@@ -31,7 +32,6 @@ from yapo.stages.app import run
 from yapo.stages.provenance import autoencoder_name, learning_rates, model_name, schedule, training_runs
 from yapo.stages.table_options import table_options
 from yapo.studies.behaviours import SelectBy
-from yapo.studies.behaviours.refusal import refuses
 from yapo.studies.means import by_key
 from yapo.studies.write_report import write_report
 

@@ -20,6 +20,7 @@ from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.exact import parse_choice
 from yapo.evaluation.likelihood import answer_log_probs
+from yapo.evaluation.refusal import refuses
 from yapo.files import write_parquet
 from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
@@ -28,7 +29,6 @@ from yapo.stages.app import run
 from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
 from yapo.stages.vectors import VectorReader
 from yapo.steering.pair_batch import TokenOptions
-from yapo.studies.behaviours.refusal import refuses
 
 READS = (
     "data.seed", "prompts", "model", "sae", "generation", "tasks", "methods", "knowledge.vector_task", "knowledge.vector_setting",
