@@ -14,7 +14,7 @@ from yapo.dag.downloads import hub_downloads
 from yapo.models.sae_release import listed, releases
 
 from ..hub_server import ROOT, environment
-from ..workflow.test_dag import planned_jobs
+from ..workflow.study import planned_jobs
 
 OF_THE_HUB = [name for name in group_options("experiment") if name not in ("embedded", "regions", "smoke", "smollm2")]
 # The model that the autoencoders were trained on: blocks, width.

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,57 +19,14 @@ from yapo import load_vector
 from yapo.steering.spaces import SAESlice
 from yapo.studies.registry import ALONE
 
-ROOT = Path(__file__).resolve().parents[2]
-SMALL = "tasks=[open_ended] settings=[nonlocalized] methods=[caa,yapo] discovery.layer=1 discovery.countries=[nepal]"
+from .study import SMALL, Study, environment, planned_jobs, small
+
 OWN = ["train/yapo/open_ended-nonlocalized.safetensors", "vectors/yapo/open_ended-nonlocalized.safetensors", "evaluation.parquet"]
-
-
-class Study:
-    """A working directory of its own; ``snakemake`` runs the repository's Snakefile in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = folder / "results" / "smoke"
-        folder.mkdir(exist_ok=True)
-        (folder / "world").symlink_to(ROOT / "world")
-
-    def command(self, *arguments: str, config: tuple[str, ...] = ()) -> list[str]:
-        settings = ["experiment=smoke", "countries=[nepal]", f"overrides={SMALL}", *config]
-        base = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
-        base += ["--max-jobs-per-timespan", "100/1s", "--config", *settings]  # Snakemake's end waits for one timespan
-        return [*base, *arguments]
-
-    def snakemake(self, *arguments: str, config: tuple[str, ...] = (), check: bool = True) -> str:
-        done = subprocess.run(
-            self.command(*arguments, config=config),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment(),
-        )
-        output = done.stdout + done.stderr
-        assert not check or done.returncode == 0, output[-4000:]
-        return output
-
-    def planned(self, *arguments: str, config: tuple[str, ...] = ()) -> Counter[str]:
-        """Jobs that a dry run lists, by rule."""
-        output = self.snakemake("--dry-run", *arguments, "--", "all_tables", config=config)
-        return planned_jobs(output)
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-
-def planned_jobs(output: str) -> Counter[str]:
-    counts = re.search(r"^\d+ jobs? to run: (.+(?:\n    .+)*)$", output, re.MULTILINE)
-    return Counter({name: int(count) for count, name in re.findall(r"(\d+)\s+(\w+)", counts[1] if counts else "")})
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    made = Study(tmp_path_factory.mktemp("dag") / "study")
+    made = small(tmp_path_factory.mktemp("dag") / "study")
     made.snakemake("--", "all_tables", "all_portable")
     return made
 
@@ -157,39 +113,30 @@ def test_narrowing_by_countries(study: Study) -> None:
     ],
 )
 def test_bad_config_is_refused_before_anything_runs(tmp_path: Path, config: tuple[str, ...], message: str) -> None:
-    fresh = Study(tmp_path / "fresh")
-    output = fresh.snakemake("--", "all_tables", config=config, check=False)
+    fresh = small(tmp_path / "fresh")
+    output = fresh.snakemake("--", "all_tables", config=config, fails=True)
     assert message in output
     assert not fresh.root.exists()
 
 
-@pytest.mark.parametrize(
-    ("study", "override", "message"),
-    [
-        ("dspa_study", "", "methods=[caa,yapo]: dspa_study changes what dspa does"),
-    ],
-)
-def test_a_study_that_cannot_take_a_method_is_refused_before_anything_runs(
-    tmp_path: Path, study: str, override: str, message: str
-) -> None:
-    fresh = Study(tmp_path / "fresh")
-    small = SMALL.replace("methods=[caa,yapo]", override) if override.startswith("methods=") else f"{SMALL} {override}"
-    output = fresh.snakemake("--", study, config=(f"overrides={small}",), check=False)
-    assert f"error: {message}" in output
+def test_a_study_that_cannot_take_a_method_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    fresh = small(tmp_path / "fresh")
+    output = fresh.snakemake("--", "dspa_study", fails=True)
+    assert "error: methods=[caa,yapo]: dspa_study changes what dspa does" in output
     assert "Traceback" not in output
     assert not fresh.root.exists()
 
 
 def test_all_studies_are_planned_beside_the_tables(study: Study) -> None:
-    small = SMALL.replace("methods=[caa,yapo]", "methods=[caa,yapo,dspa]").replace("[nonlocalized]", "[nonlocalized,both]")
-    planned = planned_jobs(study.snakemake("--dry-run", "--", "all_studies", config=(f"overrides={small}",)))
+    more = SMALL.replace("methods=[caa,yapo]", "methods=[caa,yapo,dspa]").replace("[nonlocalized]", "[nonlocalized,both]")
+    planned = study.planned("--", "all_studies", config=(f"overrides={more}",))
     assert set(ALONE) <= {name.removesuffix("_table") for name in planned}
     assert planned["report"] == 1
 
 
 @pytest.mark.slow
 def test_a_killed_run_continues(tmp_path: Path) -> None:
-    fresh = Study(tmp_path / "killed")
+    fresh = small(tmp_path / "killed")
     running = subprocess.Popen(
         fresh.command("--", "all_tables"), cwd=fresh.folder, env=environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ import torch
 from yapo.exchange.read import read
 from yapo.tensors import load_tensors
 
-from .test_dag import Study
+from .study import Study
 
 WIDTH, LAYER = 96, 1
 V = torch.randn(WIDTH, generator=torch.Generator().manual_seed(4))
@@ -24,7 +24,7 @@ def settings(pattern: str) -> tuple[str, str]:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    made = Study(tmp_path / "study")
+    made = Study(tmp_path / "study", "countries=[nepal]")
     torch.save(V, made.folder / f"vec_ep20_layer{LAYER}.pt")
     read(made.folder / f"vec_ep20_layer{LAYER}.pt", "world/model").save(made.folder / "nepal.safetensors")
     return made
@@ -32,7 +32,7 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.mark.slow
 def test_a_missing_file_is_told_before_anything_runs(study: Study) -> None:
-    told = study.snakemake("--", "all_tables", config=settings("vectors/COUNTRY.safetensors"), check=False)
+    told = study.snakemake("--", "all_tables", config=settings("vectors/COUNTRY.safetensors"), fails=True)
     assert "error: method.options.file=vectors/nepal.safetensors: no such file for nepal" in told
     assert "Traceback" not in told
     assert not (study.root / "data").exists()

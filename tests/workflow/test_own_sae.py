@@ -9,7 +9,7 @@ import pytest
 from yapo.models.sae import load_sae
 from yapo.tensors import load_tensors
 
-from .test_dag import Study
+from .study import Study
 
 SMALL = "tasks=[open_ended] settings=[nonlocalized] methods=[yapo] discovery.layer=1 discovery.countries=[nepal]"
 TRAINED = (
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    made = Study(tmp_path_factory.mktemp("own_sae") / "study")
+    made = Study(tmp_path_factory.mktemp("own_sae") / "study", "countries=[nepal]")
     made.snakemake("--", VECTOR, config=(f"overrides={TRAINED}",))
     return made
 

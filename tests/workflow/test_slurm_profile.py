@@ -16,7 +16,7 @@ import pytest
 import yaml
 import yte
 
-from tests.workflow.test_dag import ROOT, Study
+from tests.workflow.study import ROOT, small
 from yapo.dag.command_line import PLUGIN
 
 PROFILE = ROOT / "profiles" / "slurm"
@@ -84,7 +84,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> di
     (folder / "profile" / "config.yaml").write_text(yaml.safe_dump(profile))
     (folder / "snakemake_logger_plugin_record").mkdir()
     (folder / "snakemake_logger_plugin_record" / "__init__.py").write_text(RECORDER)
-    study = Study(folder / "study")
+    study = small(folder / "study")
     command = study.command("--dry-run", "--logger", "record", "--workflow-profile", str(folder / "profile"), "--", "all_tables")
     paths = os.pathsep.join([str(ROOT), str(folder)])
     done = subprocess.run(
@@ -113,7 +113,7 @@ def test_a_cluster_without_gpus_is_asked_for_none(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.skipif(WITHOUT_SLURM is not None, reason=str(WITHOUT_SLURM))
 def test_slurm_makes_the_files_that_a_local_run_makes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    local, cluster = Study(tmp_path / "local"), Study(tmp_path / "cluster")
+    local, cluster = small(tmp_path / "local"), small(tmp_path / "cluster")
     name = "results/smoke/layer.json"
     local.snakemake("--", name)
     monkeypatch.setenv("YAPO_SLURM_GPUS", "0")

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
@@ -16,7 +11,7 @@ from yapo.files import stated_role
 from yapo.models.checkpoint import weights_digest
 from yapo.steering.vector import SteeringVector, VectorInfo
 
-from .test_dag import ROOT, environment, planned_jobs
+from .study import Study
 
 LAYER = 2
 V = torch.randn(96, generator=torch.Generator().manual_seed(5))
@@ -24,43 +19,30 @@ TEST_SET = (
     f"data=blend data.path=mc.json tasks=[mcq] settings=[localized] methods=[imported] discovery.layer={LAYER} "
     "report.resamples=200"
 )
-FROM_FILE = "method_overrides={imported: method.options.file=v.safetensors}"
-
-
-def snakemake(folder: Path, *arguments: str, overrides: str = TEST_SET, more: str = FROM_FILE, check: bool = True) -> str:
-    base = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
-    settings = ["experiment=smoke", "countries=[uk]", f"overrides={overrides}", *([more] if more else [])]
-    done = subprocess.run(
-        [*base, "--max-jobs-per-timespan", "100/1s", "--config", *settings, *arguments],
-        cwd=folder, capture_output=True, text=True, check=False, env=environment(),
-    )  # fmt: skip
-    output = done.stdout + done.stderr
-    assert (done.returncode == 0) is check, output[-4000:]
-    return output
+FROM_FILE = (f"overrides={TEST_SET}", "method_overrides={imported: method.options.file=v.safetensors}")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("test_sets")
-    os.symlink(ROOT / "world", made / "world")
-    write(made / "mc.json", blend_rows())
-    info = VectorInfo("caa", "dense", LAYER, "world/model", weights_digest(ROOT / "world/model"), multiplier=0.5)
-    SteeringVector(V, info).save(made / "v.safetensors")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    made = Study(tmp_path_factory.mktemp("test_sets") / "study", "countries=[uk]")
+    write(made.folder / "mc.json", blend_rows())
+    info = VectorInfo("caa", "dense", LAYER, "world/model", weights_digest(made.folder / "world/model"), multiplier=0.5)
+    SteeringVector(V, info).save(made.folder / "v.safetensors")
     return made
 
 
-def test_training_on_it_is_refused_before_anything_runs(folder: Path) -> None:
+def test_training_on_it_is_refused_before_anything_runs(study: Study) -> None:
     trained = TEST_SET.replace("methods=[imported]", "methods=[caa,yapo]")
-    told = snakemake(folder, "--", "all_tables", overrides=trained, more="", check=False)
+    told = study.snakemake("--", "all_tables", config=(f"overrides={trained}",), fails=True)
     assert "error: data.source=blend: is for evaluation only, and methods=caa,yapo learn on it; give other data" in told
     assert "Traceback" not in told
-    assert not (folder / "results").exists()
+    assert not study.root.exists()
 
 
 @pytest.mark.slow
-def test_it_is_evaluated_from_the_file_to_the_tables(folder: Path) -> None:
-    snakemake(folder, "--", "all_tables")
-    root = folder / "results" / "smoke"
+def test_it_is_evaluated_from_the_file_to_the_tables(study: Study) -> None:
+    study.snakemake("--", "all_tables", config=FROM_FILE)
+    root = study.root
     items, split = (pd.read_parquet(root / "data" / f"{name}.parquet") for name in ("items", "split"))
     assert set(split["split"]) == {"test"}
     assert stated_role(root / "data" / "items.parquet") == "test"
@@ -78,4 +60,4 @@ def test_it_is_evaluated_from_the_file_to_the_tables(folder: Path) -> None:
     summary = (root / "tables" / "summary.md").read_text(encoding="utf-8")
     assert "| Baseline | Prompt | Random | Imported |" in summary
     assert "All questions are localized; the data have no other form." in summary
-    assert planned_jobs(snakemake(folder, "--dry-run", "--", "all_tables")) == {}
+    assert study.planned(config=FROM_FILE) == {}

@@ -10,15 +10,14 @@ import typer
 
 from yapo.cli.options import Device, Model, NumberType, Sae
 from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.config.evaluation import McqMetric, McqWay
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
     from yapo.api.scores import Score
     from yapo.evaluation.judges import Judge
 
-Way = Literal["likelihood", "boxed"]
 Answer = Literal["number", "text"]
-Metric = Literal["acc", "acc_norm", "acc_bytes"]
 JudgeName = Literal["offline", "openai", "local"]
 
 
@@ -35,10 +34,10 @@ def evaluate(
     multiplier: Annotated[float | None, typer.Option("--multiplier", "-m", help="The header's if none.")] = None,
     sae: Sae = None,
     mcq: Annotated[
-        Way, typer.Option(help="Multiple choice: the likeliest option, or the number written in a box.")
+        McqWay, typer.Option(help="Multiple choice: the likeliest option, or the number written in a box.")
     ] = "likelihood",
     answer: Annotated[Answer, typer.Option(help="What likelihood weighs: an option's number, or its text.")] = "number",
-    metric: Annotated[Metric, typer.Option(help="Log-probability of an option: whole, per character, per byte.")] = "acc",
+    metric: Annotated[McqMetric, typer.Option(help="Log-probability of an option: whole, per character, per byte.")] = "acc",
     judge: Annotated[
         JudgeName | None, typer.Option(help="Grades free answers; else the right answer must occur in them.")
     ] = None,
