@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -40,7 +40,9 @@ def test_a_place_is_the_end_of_a_token(tokenizers: list[ChatTokenizer], chat: tu
     assert {("question", len(chat[0])), ("answer", 0), ("answer", len(chat[1]))} <= shared
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=100, deadline=None)
+@example("<")  # stands in the template too
+@example("model")
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12))
 def test_every_text_ends_at_a_place(tokenizers: list[ChatTokenizer], word: str) -> None:
     for tokenizer in tokenizers:

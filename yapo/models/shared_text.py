@@ -18,7 +18,7 @@ from yapo.errors import YapoError
 from yapo.models.chat_template import render
 from yapo.models.language_model import LanguageModel
 from yapo.models.sae_training import residual_states
-from yapo.models.tokenizer import ChatTokenizer
+from yapo.models.tokenizer import ANSWER, FIRST, ChatTokenizer
 
 Chat = tuple[str, str]  # a question and its answer
 Place = tuple[Literal["question", "answer"], int]
@@ -83,13 +83,15 @@ def token_places(tokenizer: ChatTokenizer, question: str, answer: str) -> tuple[
     raw = tokenizer.tokenizer
     if not raw.is_fast:
         raise YapoError(f"{raw.name_or_path}: its tokenizer does not say where tokens end; give one in the format tokenizer.json")
-    text = render(raw, [("user", question), ("assistant", answer)])
+    text, frame = (render(raw, [("user", asked), ("assistant", told)]) for asked, told in ((question, answer), (FIRST, ANSWER)))
+    before, _, rest = frame.partition(FIRST)
+    between, _, after = rest.partition(ANSWER)
     encoded = raw(text, add_special_tokens=False, return_offsets_mapping=True)
     ends = [end for _, end in encoded["offset_mapping"]]
-    asked = text.find(question)
-    answered = text.find(answer, asked + len(question))
     places: dict[Place, int] = {}
-    if asked >= 0 and answered >= 0:
+    if text == before + question + between + answer + after:
+        asked = len(before)
+        answered = asked + len(question) + len(between)
         for token, end in enumerate(ends):  # of several tokens of one character the last counts
             if asked < end <= asked + len(question):
                 places["question", end - asked] = token
