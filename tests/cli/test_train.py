@@ -66,7 +66,7 @@ def test_after_ctrl_c_the_same_command_goes_on_to_the_same_bytes(
 ) -> None:
     """The process is stopped as soon as an epoch is kept; the same command then ends in what an undisturbed one writes."""
     start = ["train", "--model", str(MODEL), "--pairs", str(file), "--method", "bipo", "--layer", "2"]
-    command = [*start, "--epochs", "60", "--lr", "1e-2", "-o"]
+    command = [*start, "--epochs", "24", "--lr", "1e-2", "-o"]
     output, progress = tmp_path / "v.safetensors", tmp_path / "v.safetensors.unfinished"
     running = subprocess.Popen([sys.executable, "-m", "yapo", *command, str(output)], stderr=subprocess.PIPE, text=True)
     while running.poll() is None and not (progress / "training.safetensors").exists():
