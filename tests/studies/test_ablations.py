@@ -21,6 +21,7 @@ from yapo.steering.objective import measure_pairs
 from yapo.studies.ablations import AblationsConfig, report, run, train_sae
 from yapo.studies.ablations.report import ablation_cells, ablation_table, ablations_figure, finding_values
 from yapo.studies.ablations.variants import DEFAULT, autoencoders_of, variants_of
+from yapo.studies.registry import StudiesConfig
 from yapo.studies.trainings import TrainingSetup
 from yapo.studies.write_report import read_rows
 
@@ -101,7 +102,7 @@ def test_refused_before_anything_runs(variants: dict[str, Any], message: str) ->
 )
 def test_impossible_values(key: str, value: Any, message: str) -> None:
     with pytest.raises(YapoError) as caught:
-        AblationsConfig(**{key: value})
+        StudiesConfig(ablations=AblationsConfig(**{key: value}))
     assert message in str(caught.value)
 
 
@@ -254,7 +255,7 @@ def test_ablations_table_figure_and_finding(overrides: list[str]) -> None:
 def test_losses_use_the_experiment_s_beta(overrides: list[str]) -> None:
     """Against -log σ(dβm) of the margins themselves, both ways."""
     config = compose([*overrides, "method=bipo", "train.beta=0.4"])
-    training = TrainingSetup.open(config, "ablations_bipo").training("open_ended", "nonlocalized")
+    training = TrainingSetup.of_method(config, "ablations_bipo").training("open_ended", "nonlocalized")
     v = torch.randn(training.setup.lm.d_model, generator=torch.Generator().manual_seed(0))
     edit, rows = Dense(training.setup.lm.d_model), training.part.validation
     for multiplier in (1.0, -1.0):

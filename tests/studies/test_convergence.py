@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.studies.one_country import reported, same_again
 from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.paths import Paths
-from yapo.reporting.finding import Finding, render_blocks
+from yapo.reporting.finding import render_blocks
 from yapo.reporting.tables import Table, TableOptions
 from yapo.studies.convergence import report, run
 from yapo.studies.convergence.figure import convergence_figure
@@ -316,20 +317,13 @@ def test_seeds_are_paired_over_methods_and_rates(curves: pd.DataFrame) -> None:
 @pytest.mark.usefixtures("curves")
 def test_a_rerun_writes_the_same_bytes(overrides: list[str]) -> None:
     path = Paths.of(compose(overrides)).study_rows("convergence_yapo", "arabic", "egypt")
-    before = path.read_bytes()
-    run.main(compose([*overrides, "method=yapo"]))
-    assert path.read_bytes() == before
+    same_again(run.main, compose([*overrides, "method=yapo"]), path)
     assert not list(path.parent.glob("*.checkpoint.safetensors"))
 
 
 @pytest.mark.usefixtures("curves")
 def test_convergence_table_figure_and_finding(overrides: list[str]) -> None:
-    config = compose(overrides)
-    report.main(config)
-    root = Paths.of(config).root
-    assert all((root / "tables" / f"convergence.{kind}").stat().st_size for kind in ("csv", "md", "tex", "html"))
-    assert all((root / "figures" / f"convergence.{kind}").stat().st_size for kind in ("svg", "png"))
-    assert Finding.load(root / "studies" / "convergence.json").figures == ("convergence",)
+    assert reported(report.main, compose(overrides), "convergence").figures == ("convergence",)
 
 
 def test_a_method_without_steps_is_refused(overrides: list[str]) -> None:
@@ -339,7 +333,7 @@ def test_a_method_without_steps_is_refused(overrides: list[str]) -> None:
 
 def test_pairs_of_another_preparation_are_refused(overrides: list[str]) -> None:
     config = compose([*overrides, "method=bipo"])
-    setup = TrainingSetup.open(config, "convergence_bipo")
+    setup = TrainingSetup.of_method(config, "convergence_bipo")
     path = Paths.of(config).pairs("arabic", "egypt", "open_ended")
     kept = path.read_bytes()
     pd.read_parquet(path).assign(phrasing=9).to_parquet(path)

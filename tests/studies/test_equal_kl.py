@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
@@ -12,6 +9,7 @@ import torch
 from tests.evaluation.plain_decoding import complete
 from tests.evaluation.test_divergence import plain
 from tests.stages import small_study
+from tests.studies.one_country import reported, same_again, write_answers
 from yapo.config.compose import compose
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
@@ -26,7 +24,7 @@ from yapo.paths import Paths
 from yapo.reporting.tables import TableOptions
 from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.vectors import VectorReader
-from yapo.studies.equal_kl import STUDY, report, run
+from yapo.studies.equal_kl import report, run
 from yapo.studies.equal_kl.cells import gain_cells, rows_at
 
 OPTIONS = TableOptions(resamples=100)
@@ -140,12 +138,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     made += ["tasks=[open_ended]", "settings=[nonlocalized]", "report.resamples=100", "studies.equal_kl.levels=[0.5]"]
     made.append("selection.max_kl=2.0")
     config = compose([*made, "country=egypt"])
-    items = read_items(config, "egypt").query("split == 'test' and variant == 'nonlocalized'")
-    frames = [
-        items.assign(task="open_ended", setting="nonlocalized", method=method, score=1.0, parsed=True, multiplier=0.5)
-        for method in ("baseline", "prompt", "random", *config.methods)
-    ]
-    write_parquet(Paths.of(config).evaluation("arabic", "egypt"), pd.concat(frames, ignore_index=True))
+    write_answers(config, dict.fromkeys(("baseline", "prompt", "random", *config.methods), 1.0))
     grid = [
         {"method": method, "score": score, "selected": score == 4.0, "selected_unbounded": score == 4.5}
         for method in config.methods
@@ -166,7 +159,6 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
     run.main(config)
     path, found = (paths.study_rows(name, "arabic", "egypt") for name in ("equal_kl", "equal_kl_multipliers"))
     rows, multipliers = pd.read_parquet(path), pd.read_parquet(found).set_index(["method", "level"])
-    before = path.read_bytes(), found.read_bytes()
     assert set(multipliers.index) == {(method, level) for method in ("caa", "yapo", "random") for level in (0.0, 0.5)}
     assert multipliers["given_up"].dropna().to_dict() == {("caa", 0.0): 0.5, ("yapo", 0.0): 0.5}
     lm = load_language_model(config.model)
@@ -192,14 +184,10 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
         (own,) = answerer.ask(tested, "open_ended", [vector.at(steered["multiplier"].iloc[0])])
         assert steered["score"].tolist() == pytest.approx(own["score"].tolist())
     assert set(rows.loc[rows["level"] == 0.0, "method"]) == {"baseline", "prompt", "random", "caa", "yapo"}
-    run.main(config)
-    assert (path.read_bytes(), found.read_bytes()) == before
-    report.main(compose(overrides))
-    finding = json.loads(paths.finding("equal_kl").read_text(encoding="utf-8"))
-    assert finding["tables"][:2] == ["equal_kl", "summary_kl_0.5"]
-    assert "λ such that it is 0.5 nats: Random" in finding["reading"]
-    assert all((Path(paths.root) / "figures" / f"overview.{kind}").stat().st_size > 5000 for kind in ("svg", "png"))
-    assert all((Path(paths.root) / name).is_file() for name in STUDY.file_names(config))
+    same_again(run.main, config, path, found)
+    finding = reported(report.main, compose(overrides), "equal_kl")
+    assert finding.tables[:2] == ("equal_kl", "summary_kl_0.5")
+    assert "λ such that it is 0.5 nats: Random" in finding.reading
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation.plain_decoding import complete
 from tests.stages import small_study
+from tests.studies.one_country import reported, same_again
 from yapo.config.compose import compose
 from yapo.data.prompts import PromptFormat
 from yapo.errors import YapoError
@@ -271,22 +270,14 @@ def test_answers_are_those_of_the_vector_at_that_strength(
 def test_again_gives_the_same_bytes(rows: pd.DataFrame, overrides: list[str]) -> None:
     config = compose([*overrides, "country=egypt"])
     path = Paths.of(config).study_rows("lambda_sweep", "arabic", "egypt")
-    before = path.read_bytes()
     assert len(rows)
-    run.main(config)
-    assert path.read_bytes() == before
+    same_again(run.main, config, path)
 
 
 def test_table_figures_and_finding(rows: pd.DataFrame, overrides: list[str]) -> None:
     assert len(rows)
-    config = compose(overrides)
-    report.main(config)
-    root = Paths.of(config).root
-    assert {path.suffix for path in (root / "tables").glob("lambda_sweep.*")} == {".csv", ".md", ".tex", ".html"}
-    finding = json.loads((root / "studies" / "lambda_sweep.json").read_text())
-    assert finding["figures"] == ["lambda_sweep_nonlocalized", "lambda_sweep_nonlocalized_displacement"]
-    for name in finding["figures"]:
-        assert all((root / "figures" / f"{name}.{kind}").stat().st_size > 5000 for kind in ("svg", "png"))
+    finding = reported(report.main, compose(overrides), "lambda_sweep")
+    assert finding.figures == ("lambda_sweep_nonlocalized", "lambda_sweep_nonlocalized_displacement")
 
 
 @pytest.mark.parametrize(

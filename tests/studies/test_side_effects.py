@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.evaluation.plain_decoding import complete, steered_logits
 from tests.stages import small_study
+from tests.studies.one_country import reported, same_again, write_answers
 from yapo.config.compose import compose
 from yapo.data.prompts import PromptFormat
 from yapo.evaluation.bootstrap import fact_weights
@@ -21,7 +19,7 @@ from yapo.paths import Paths
 from yapo.reporting.tables import TableOptions
 from yapo.stages.inputs import read_items
 from yapo.stages.vectors import VectorReader
-from yapo.studies.side_effects import STUDY, report, run
+from yapo.studies.side_effects import report, run
 from yapo.studies.side_effects.cells import SideEffects, knowledge_rows, side_effects
 
 OPTIONS = TableOptions(resamples=200)
@@ -146,12 +144,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     made = small_study.make(folder, ("egypt",), {"train": 1, "validation": 1, "test": 3}, ("nonlocalized",))
     made += ["report.resamples=100", "knowledge.vector_setting=nonlocalized", "generation.max_new_tokens_open_ended=4"]
     config, methods = compose([*made, "country=egypt"]), ("baseline", "prompt", "random", *small_study.METHODS)
-    items = read_items(config, "egypt").query("split == 'test' and variant == 'nonlocalized'")
-    frames = [
-        items.assign(task="open_ended", setting="nonlocalized", method=method, score=float(place), parsed=True)
-        for place, method in enumerate(methods)
-    ]
-    write_parquet(Paths.of(config).evaluation("arabic", "egypt"), pd.concat(frames, ignore_index=True))
+    write_answers(config, {method: float(place) for place, method in enumerate(methods)})
     known = asked(dict.fromkeys(methods, 0.5)).query("country == 'egypt' and method != 'prompt'")
     write_parquet(Paths.of(config).study_rows("knowledge", "arabic", "egypt"), known)
     return made
@@ -162,7 +155,7 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
     paths = Paths.of(config)
     run.main(config)
     path = paths.study_rows("side_effects", "arabic", "egypt")
-    rows, before = pd.read_parquet(path), path.read_bytes()
+    rows = pd.read_parquet(path)
     assert set(rows["method"]) == {"baseline", "random", "caa", "yapo"}
     assert rows.groupby("measure")["question_id"].nunique().to_dict() == {
         "gain": 3, "order": 3, "instructions": 3, "answered": 24, "text": 24,
@@ -189,10 +182,6 @@ def test_the_study_of_a_country(overrides: list[str]) -> None:
     for item in items.itertuples():
         one, other = (chosen(item.question, list(options)) for options in (item.options, item.options[::-1]))
         assert own["order", item.question_id] == (one is not None and one == other)
-    run.main(config)
-    assert path.read_bytes() == before
-
-    report.main(compose(overrides))
-    finding = json.loads(paths.finding("side_effects").read_text(encoding="utf-8"))
-    assert "Gain on test questions, in points of 100: Random +20.0" in finding["reading"]
-    assert all((Path(paths.root) / name).is_file() for name in STUDY.file_names(config))
+    same_again(run.main, config, path)
+    finding = reported(report.main, compose(overrides), "side_effects")
+    assert "Gain on test questions, in points of 100: Random +20.0" in finding.reading

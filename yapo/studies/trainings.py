@@ -14,14 +14,12 @@ from torch import Tensor
 from yapo.checks import Setting, Task
 from yapo.config import Config, MethodConfig, TrainConfig
 from yapo.errors import YapoError
-from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.scoring import Answerer
-from yapo.models.language_model import LanguageModel, load_language_model
 from yapo.models.sae import SAE
 from yapo.paths import Paths
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.inputs import prompt_format, read_sae
 from yapo.stages.pairs import PreparedPairs, fit_inputs, models_of, read_prepared
 from yapo.steering.activations import reencode
 from yapo.steering.interventions import Intervention
@@ -31,55 +29,38 @@ from yapo.steering.objective import measure_pairs, preference_loss
 from yapo.steering.training.checkpoint import LogRow
 from yapo.steering.training.train_sets import TrainSet, train_sets
 from yapo.steering.vector import TrainedVector
+from yapo.studies.country_job import CountryJob
 
 ITEM = ["question_id", "variant", "phrasing"]
 
 
 @dataclass(frozen=True)
-class TrainingSetup:
+class TrainingSetup(CountryJob):
     """One country and ``config.method``, ready to train.
 
     Attributes:
         path: where the study writes its rows; other files of the job stand beside it.
-        items: the country's items with a column ``split``.
         sae: the autoencoder of the steered layer.
     """
 
-    config: Config
     path: Path
-    items: pd.DataFrame
-    layer: int
-    lm: LanguageModel
     sae: SAE
     answerer: Answerer
 
     @classmethod
-    def open(cls, config: Config, name: str) -> TrainingSetup:
+    def of_method(cls, config: Config, name: str) -> TrainingSetup:
         """Load everything; ``name`` is the study's and the method's, as in ``studies/<name>.parquet``."""
-        layer, items = read_layer(config), read_items(config, config.country)
-        path = Paths.of(config).study_rows(name, language_folder_of(items), config.country)
-        lm = load_language_model(config.model)
-        lm.check_layer(layer)
-        sae = read_sae(config, layer, lm.d_model).to(lm.device)
-        cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
-        answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
-        return cls(config, path, items, layer, lm, sae, answerer)
+        job = CountryJob.open(config)
+        job.lm.check_layer(job.layer)
+        sae = read_sae(config, job.layer, job.lm.d_model).to(job.lm.device)
+        answerer = Answerer(prompt_format(config), config.generation, job.cache(name), get_judge(config.judge))
+        return cls(**vars(job), path=job.rows(name), sae=sae, answerer=answerer)
 
     def training(self, task: Task, setting: Setting) -> Training:
         """Read the pairs of one task and setting."""
-        paths, language_folder = Paths.of(self.config), language_folder_of(self.items)
-        pairs = read_prepared(paths, language_folder, self.config.country, task)
+        pairs = read_prepared(Paths.of(self.config), self.language_folder, self.config.country, task)
         (part,) = train_sets(pairs.rows, [setting])
         return Training(self, task, setting, pairs, part, self.sae)
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Columns that say whose rows these are."""
-        return {
-            "language": str(self.items["language"].iloc[0]),
-            "country": self.config.country,
-            "method": self.config.method.name,
-        }
 
 
 @dataclass(frozen=True)
@@ -168,7 +149,6 @@ class Training:
     def answers(self, conditions: Sequence[Condition], items: pd.DataFrame | None = None) -> list[pd.DataFrame]:
         """Answer items, all of validation if none are given, under each condition: ``ITEM, score, parsed, exact``."""
         if items is None:
-            items = self.setup.items[self.setup.items["split"] == "validation"]
-            items = items if self.setting == "both" else items[items["variant"] == self.setting]
+            items = self.setup.questions("validation", self.setting)
         columns = [*ITEM, "score", "parsed", "exact"]
         return [frame[columns] for frame in self.setup.answerer.ask(items, self.task, conditions)]

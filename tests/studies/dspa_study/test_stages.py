@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.stages import small_study
+from tests.studies.one_country import same_again
 from yapo.config.compose import compose
 from yapo.config.conf_files import ROOT
 from yapo.data.questions import load_questions
@@ -151,9 +152,7 @@ def test_tables_figure_and_finding(paths: Paths) -> None:
 
 def test_again_gives_the_same_bytes(paths: Paths, overrides: list[str]) -> None:
     path = paths.study_rows("dspa_chat", "arabic", "egypt")
-    before = path.read_bytes()
-    dspa_chat.main(compose(overrides))
-    assert path.read_bytes() == before
+    same_again(dspa_chat.main, compose(overrides), path)
 
 
 def test_what_cannot_be_studied_is_refused(overrides: list[str]) -> None:

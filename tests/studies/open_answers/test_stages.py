@@ -21,6 +21,7 @@ from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.reporting.tables import SUFFIXES
 from yapo.stages.inputs import prompt_format, read_items
+from yapo.studies.country_job import CountryJob
 from yapo.studies.open_answers import SHEET, STUDY, export_sheet, report, run
 from yapo.studies.open_answers.second_judge import second_judge
 
@@ -97,7 +98,7 @@ def test_samples_are_those_of_the_engine_and_differ(rows: pd.DataFrame, override
 
 def test_answers_do_not_depend_on_the_other_methods(rows: pd.DataFrame, overrides: list[str]) -> None:
     config = compose([*overrides, "methods=[yapo]"])
-    found = run.sampled_answers(config, read_items(config, "egypt"))
+    found = run.sampled_answers(CountryJob.open(config))
     alone = found.loc[found["method"] == "yapo", "completion"]
     assert alone.tolist() == rows.loc[rows["method"] == "yapo", "completion"].tolist()
 

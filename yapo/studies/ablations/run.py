@@ -55,7 +55,7 @@ def main(config: Config) -> None:
     """
     check_methods(config, "ablations")
     settings, variants = config.studies.ablations, variants_of(config)
-    setup = TrainingSetup.open(config, f"{NAME}_{config.method.name}")
+    setup = TrainingSetup.of_method(config, f"{NAME}_{config.method.name}")
     frames, checkpoints = list[pd.DataFrame](), []
     with setup.answerer.cache:
         for task in settings.tasks:
@@ -72,7 +72,8 @@ def main(config: Config) -> None:
                 edit, apart = encoded.intervention(vectors), default if variant.sae is None else {}
                 frames.append(_measured(encoded, variant, edit, last, apart).assign(task=task))
                 log.info("%s %s %s: %s", config.country, config.method.name, task, variant.name)
-    rows = pd.concat(frames, ignore_index=True).assign(setting=settings.setting, **setup.labels)
+    labels = {**setup.labels, "method": config.method.name, "setting": settings.setting}
+    rows = pd.concat(frames, ignore_index=True).assign(**labels)
     write_parquet(setup.path, rows.reindex(columns=COLUMNS))
     for checkpoint in checkpoints:
         checkpoint.unlink()

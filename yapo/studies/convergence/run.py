@@ -53,7 +53,7 @@ def main(config: Config) -> None:
     """
     check_methods(config, "convergence")
     settings = config.studies.convergence
-    setup = TrainingSetup.open(config, f"{NAME}_{config.method.name}")
+    setup = TrainingSetup.of_method(config, f"{NAME}_{config.method.name}")
     frames, checkpoints = list[pd.DataFrame](), []
     with setup.answerer.cache:
         for task in settings.tasks:
@@ -69,7 +69,8 @@ def main(config: Config) -> None:
                     for part in (rows.merge(reversed_losses, on=["kind", "seed", "epoch"], how="left"), answers)
                 ]
                 log.info("%s %s %s: learning rate %g", config.country, config.method.name, task, lr)
-    write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**setup.labels)[COLUMNS])
+    rows = pd.concat(frames, ignore_index=True).assign(method=config.method.name, **setup.labels)
+    write_parquet(setup.path, rows[COLUMNS])
     for checkpoint in checkpoints:
         checkpoint.unlink()
 

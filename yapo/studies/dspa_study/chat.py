@@ -19,11 +19,9 @@ from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import Judge, Judgement, Request
 from yapo.evaluation.judges.chat import FIRST, TIE, get_comparer, get_grader
 from yapo.files import write_json, write_parquet
-from yapo.models.language_model import load_language_model
-from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, read_items, read_layer
-from yapo.stages.vectors import VectorReader, check_vectors
+from yapo.stages.vectors import check_vectors
+from yapo.studies.country_job import CountryJob
 
 READS = (
     "model",
@@ -49,20 +47,16 @@ def main(config: Config) -> None:
     and ``compare_answers`` of ``yapo.studies.dspa_study.chat``. The JSON file
     counts the requests to each judge and their cost.
     """
-    wanted, layer = config.studies.dspa_study, read_layer(config)
+    wanted = config.studies.dspa_study
     check_vectors(config, "studies.dspa_study.setting", setting=wanted.setting)
     check_vectors(config, task=wanted.chat_task)
     conversations = load_questions(Path(wanted.conversations), "studies.dspa_study.conversations")
     instructions = load_questions(Path(wanted.instructions), "studies.dspa_study.instructions")
-    items = read_items(config, config.country)
-    language_folder = language_folder_of(items)
-    lm = load_language_model(config.model)
-    reader = VectorReader(config, lm, layer)
-    vectors = {m: reader.read(language_folder, config.country, m, wanted.chat_task, wanted.setting) for m in config.methods}
+    job = CountryJob.open(config)
+    vectors = job.vectors(wanted.chat_task, wanted.setting)
     conditions = [Condition(), *(vector.chosen for vector in vectors.values())]
     limit = wanted.max_new_tokens or config.generation.max_new_tokens("open_ended")
-    path = Paths.of(config).study_rows(NAME, language_folder, config.country)
-    with CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size) as cache:
+    with job.cache(NAME) as cache:
         talks, answers = (
             converse(cache, questions, conditions, limit, config.model.max_prompt_tokens)
             for questions in (conversations, instructions)
@@ -76,10 +70,9 @@ def main(config: Config) -> None:
     base, *steered = answers
     pairs = compare_answers(_stacked(steered, about[1:]), pd.concat([base] * len(steered)), comparer).assign(kind="pair")
     reports["pairs"] = comparer.report()
-    place = {"language": items["language"].iloc[0], "country": config.country}
-    write_parquet(
-        path, pd.concat([grades, pairs], ignore_index=True).assign(**place, task=wanted.chat_task, setting=wanted.setting)
-    )
+    labels = {**job.labels, "task": wanted.chat_task, "setting": wanted.setting}
+    path = job.rows(NAME)
+    write_parquet(path, pd.concat([grades, pairs], ignore_index=True).assign(**labels))
     write_json(path.with_suffix(".json"), reports)
 
 

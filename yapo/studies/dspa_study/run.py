@@ -12,10 +12,8 @@ from yapo.config import Config, TrainConfig
 from yapo.dag.scope import layers_to_read
 from yapo.evaluation.decoding import Condition
 from yapo.files import write_parquet
-from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of
-from yapo.stages.vectors import VectorReader, check_vectors
+from yapo.stages.vectors import check_vectors
 from yapo.steering.method import FitInputs, Models, read_options
 from yapo.steering.methods.dspa.edit import Conditional
 from yapo.steering.methods.dspa.flops import Tokens, displacement_cost, fit_cost
@@ -64,12 +62,11 @@ def main(config: Config) -> None:
     wanted = config.studies.dspa_study
     check_vectors(config, method=METHOD)
     check_vectors(config, "studies.dspa_study.setting", setting=wanted.setting)
-    setup, options = TrainingSetup.open(config, NAME), read_options(DspaOptions, config.method.options)
+    setup, options = TrainingSetup.of_method(config, NAME), read_options(DspaOptions, config.method.options)
     layers = wanted.layers or layers_to_read(config)
     for layer in layers:
         setup.lm.check_layer(layer)
 
-    reader = VectorReader(config, setup.lm, setup.layer)
     frames, costs = [], []
     with setup.answerer.cache:
         for task in config.tasks:
@@ -78,17 +75,12 @@ def main(config: Config) -> None:
             inputs = training.inputs([training.part], config.method, train, lambda _: None, setup.path)
             tried = variants(options, wanted.changes, layers, wanted.pairs, wanted.subsets, len(training.part.train))
             fitted = fit_variants(inputs, training.part, tried, config.data.seed)
-            chosen = reader.read(language_folder_of(setup.items), config.country, METHOD, task, wanted.setting)
+            chosen = setup.reader.read(setup.language_folder, config.country, METHOD, task, wanted.setting)
             edits = _edits(inputs.models, fitted, setup.lm.device)
             frames.append(_answers(training, fitted, edits, {"one": 1.0, "chosen": chosen.multiplier}))
             costs.append(_costs(inputs, training, fitted[0]))
-    write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**_place(setup))[COLUMNS])
-    flops = Paths.of(config).study_rows(FLOPS, language_folder_of(setup.items), config.country)
-    write_parquet(flops, pd.concat(costs, ignore_index=True).assign(**_place(setup)))
-
-
-def _place(setup: TrainingSetup) -> dict[str, str]:
-    return {name: value for name, value in setup.labels.items() if name != "method"}
+    write_parquet(setup.path, pd.concat(frames, ignore_index=True).assign(**setup.labels)[COLUMNS])
+    write_parquet(setup.rows(FLOPS), pd.concat(costs, ignore_index=True).assign(**setup.labels))
 
 
 def _edits(models: Models, fitted: Sequence[VariantMap], device: torch.device) -> list[Conditional]:

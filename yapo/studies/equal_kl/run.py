@@ -11,7 +11,6 @@ import pandas as pd
 from yapo.checks import Setting, Task
 from yapo.config import Config
 from yapo.data.schema import read_table
-from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Evaluator
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
@@ -20,11 +19,10 @@ from yapo.evaluation.judges import get_judge
 from yapo.evaluation.own_answers import OwnAnswers
 from yapo.evaluation.selection import given_up
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.vectors import VectorReader
+from yapo.stages.inputs import prompt_format
+from yapo.studies.country_job import CountryJob
 
 READS = (
     "data.seed",
@@ -79,22 +77,16 @@ def main(config: Config) -> None:
     of the random direction in units of the residual stream's norm), ``divergence`` there and ``monotone``. Where
     ``selection.max_kl`` bounds the choice, ``given_up``: what that costs in validation score.
     """
-    paths, layer = Paths.of(config), read_layer(config)
-    items = read_items(config, config.country)
-    language_folder = language_folder_of(items)
-    lm, judge = load_language_model(config.model), get_judge(config.judge)
-    reader, path = VectorReader(config, lm, layer), paths.study_rows(NAME, language_folder, config.country)
-    cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
-    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, judge, cache)
-    answered = read_table(paths.evaluation(language_folder, config.country)).assign(level=CHOSEN)
+    paths, job, judge = Paths.of(config), CountryJob.open(config), get_judge(config.judge)
+    cache = job.cache(NAME)
+    evaluator = Evaluator(job.lm, job.layer, job.items, prompt_format(config), config.generation, judge, cache)
+    answered = read_table(paths.evaluation(job.language_folder, config.country)).assign(level=CHOSEN)
     multipliers, frames = list[dict[str, object]](), [answered[COLUMNS]]
     with cache:
         for task in config.tasks:
             for setting in config.settings:
-                vectors = {name: reader.read(language_folder, config.country, name, task, setting) for name in config.methods}
+                vectors, questions = job.vectors(task, setting), job.questions("validation", setting)
                 own = [Steered(name, vector.at(1.0), vector.multiplier) for name, vector in vectors.items()]
-                questions = items[items["split"] == "validation"]
-                questions = questions if setting == "both" else questions[questions["variant"] == setting]
                 control = _random(evaluator, questions, task, own, config.data.seed)
                 place = Place(task, setting, [*own, control], OwnAnswers.of(evaluator.answerer, questions, task))
                 for level in (CHOSEN, *config.studies.equal_kl.levels):
@@ -105,13 +97,12 @@ def main(config: Config) -> None:
                         log.info("%s %s %s at %g nats: %s", task, setting, vector.method, level, match)
                     if level != CHOSEN:
                         frames += _tested(evaluator, place, level, matches)
-    named = {"language": items["language"].iloc[0], "country": config.country}
-    write_parquet(path, pd.concat(frames, ignore_index=True).assign(**named)[COLUMNS])
-    rows = pd.DataFrame(multipliers).astype({"multiplier": "float64"}).assign(**named)
+    write_parquet(job.rows(NAME), pd.concat(frames, ignore_index=True).assign(**job.labels)[COLUMNS])
+    rows = pd.DataFrame(multipliers).astype({"multiplier": "float64"}).assign(**job.labels)
     if config.selection.max_kl is not None:
-        grid = read_table(paths.validation(language_folder, config.country))
+        grid = read_table(paths.validation(job.language_folder, config.country))
         rows = rows.merge(given_up(grid).assign(level=CHOSEN), how="left")
-    write_parquet(paths.study_rows(f"{NAME}_multipliers", language_folder, config.country), rows)
+    write_parquet(job.rows(f"{NAME}_multipliers"), rows)
 
 
 def _random(evaluator: Evaluator, questions: pd.DataFrame, task: Task, own: Sequence[Steered], seed: int) -> Steered:

@@ -9,17 +9,15 @@ import pandas as pd
 
 from yapo.checks import Setting, Task
 from yapo.config import VARIANTS, Config
-from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import get_judge
 from yapo.evaluation.scoring import Answerer
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
-from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.vectors import ChosenVector, VectorReader, check_vectors
+from yapo.stages.inputs import prompt_format
+from yapo.stages.vectors import ChosenVector, check_vectors
+from yapo.studies.country_job import CountryJob
 from yapo.studies.lambda_sweep.coherence import coherence
 
 READS = (
@@ -61,28 +59,23 @@ def main(config: Config) -> None:
         displacement: mean change of the residual stream of this variant's prompts, in its own units.
         log_prob, repeated: coherence of the completion, see ``coherence``; ``gold_log_prob`` of the right answer.
     """
-    paths, layer = Paths.of(config), read_layer(config)
     for setting in config.studies.lambda_sweep.settings:
         check_vectors(config, "studies.lambda_sweep.settings", setting=setting)
-    items = read_items(config, config.country)
-    items, language_folder = items[items["split"] == "validation"], language_folder_of(items)
-    lm = load_language_model(config.model)
-    reader = VectorReader(config, lm, layer)
-    path = paths.study_rows(NAME, language_folder, config.country)
-    cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
+    job = CountryJob.open(config)
+    cache = job.cache(NAME)
     answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
     frames = []
     with cache:
         for task in config.tasks:
-            sides = {variant: items[items["variant"] == variant] for variant in VARIANTS}
-            residuals = [Residual.of(lm, layer, answerer.token_ids(side, task)[:CONTROL_PROMPTS]) for side in sides.values()]
+            sides = [job.questions("validation", variant) for variant in VARIANTS]
+            prompts = [answerer.token_ids(side, task)[:CONTROL_PROMPTS] for side in sides]
+            residuals = [Residual.of(job.lm, job.layer, of_side) for of_side in prompts]
             points = []
             for setting in config.studies.lambda_sweep.settings:
-                vectors = {m: reader.read(language_folder, config.country, m, task, setting) for m in config.methods}
-                points += _points(config, setting, vectors, residuals)
-            for side, residual in zip(sides.values(), residuals, strict=True):
+                points += _points(config, setting, job.vectors(task, setting), residuals)
+            for side, residual in zip(sides, residuals, strict=True):
                 frames += [rows.assign(task=task) for rows in _answers(answerer, side, task, points, residual)]
-    write_parquet(path, pd.concat(frames, ignore_index=True)[COLUMNS])
+    write_parquet(job.rows(NAME), pd.concat(frames, ignore_index=True)[COLUMNS])
 
 
 def _points(config: Config, setting: Setting, vectors: dict[str, ChosenVector], residuals: Sequence[Residual]) -> list[Point]:

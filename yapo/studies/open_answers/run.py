@@ -7,23 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from yapo.checks import Setting
 from yapo.config import Config, JudgeConfig
-from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.completer import Completer
 from yapo.evaluation.decoding import Condition, Sampling
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.judges import Judge, get_judge
 from yapo.evaluation.judges.axbench import PARTS, axbench_rubric
 from yapo.evaluation.prompt_control import named_questions
 from yapo.evaluation.scoring import judge_requests
 from yapo.files import write_json, write_parquet
-from yapo.models.language_model import load_language_model
-from yapo.paths import Paths
 from yapo.reporting.names import label
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.vectors import VectorReader, check_vectors
+from yapo.stages.inputs import prompt_format
+from yapo.stages.vectors import check_vectors
+from yapo.studies.country_job import CountryJob
 from yapo.studies.open_answers.second_judge import second_judge
 
 READS = (
@@ -57,37 +53,28 @@ def main(config: Config) -> None:
         score, second_score: by both judges, 0 to 10; the second is missing where both are the offline reference.
         concept, instruct, fluency: 0 to 2 each, by the first of them that is a model; missing where none is.
     """
-    paths, study = Paths.of(config), config.studies.open_answers
+    study = config.studies.open_answers
     check_vectors(config, "studies.open_answers.setting", setting=study.setting)
     judges = {"score": config.judge, "second_score": second_judge(config)}
-    items = read_items(config, config.country)
-    path = paths.study_rows(NAME, language_folder_of(items), config.country)
-    rows = sampled_answers(config, items)
+    job = CountryJob.open(config)
+    rows, path = sampled_answers(job), job.rows(NAME)
     rows["judged"] = rows["sample"] < study.judged_samples
     graded, reports = grades_of(rows[rows["judged"]], judges, label("country", config.country))
     write_parquet(path, rows.join(graded)[COLUMNS])
     write_json(path.with_suffix(".json"), reports)
 
 
-def sampled_answers(config: Config, items: pd.DataFrame) -> pd.DataFrame:
+def sampled_answers(job: CountryJob) -> pd.DataFrame:
     """Return the answers of every condition: the asked items with ``method``, ``sample`` and ``completion``.
 
     All conditions draw the same random numbers for a question and sample.
     """
-    study, layer = config.studies.open_answers, read_layer(config)
-    language_folder = language_folder_of(items)
-    lm = load_language_model(config.model)
-    reader = VectorReader(config, lm, layer)
-    steered = {
-        method: reader.read(language_folder, config.country, method, study.task, study.setting).chosen
-        for method in config.methods
-    }
-    path = Paths.of(config).study_rows(NAME, language_folder, config.country)
-    cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
+    config, cache = job.config, job.cache(NAME)
+    study = config.studies.open_answers
+    steered = {method: vector.chosen for method, vector in job.vectors(study.task, study.setting).items()}
     completer = Completer(prompt_format(config), config.generation, cache)
-    validation, asked = (_questions(items, study.setting, split) for split in ("validation", "test"))
-    residual = Residual.of(lm, layer, completer.token_ids(validation.head(CONTROL_PROMPTS), study.task))
-    control = random_control(map(residual.displacement, steered.values()), lm.d_model, config.data.seed)
+    validation, asked = (job.questions(split, study.setting).reset_index(drop=True) for split in ("validation", "test"))
+    control = job.control(completer.token_ids(validation, study.task), steered.values())
     conditions = {"baseline": Condition(), "random": control, **steered}
     sampling = Sampling(study.temperature, study.seed)
 
@@ -97,7 +84,7 @@ def sampled_answers(config: Config, items: pd.DataFrame) -> pd.DataFrame:
 
     with cache:
         written = dict(zip(conditions, sample(asked, list(conditions.values())), strict=True))
-        (written["prompt"],) = sample(asked.assign(question=named_questions(items, asked)), [Condition()])
+        (written["prompt"],) = sample(asked.assign(question=named_questions(job.items, asked)), [Condition()])
     repeated = pd.concat([asked.assign(sample=number) for number in range(study.samples)], ignore_index=True)
     return pd.concat([repeated.assign(method=m, completion=texts) for m, texts in written.items()], ignore_index=True)
 
@@ -127,11 +114,6 @@ def grades_of(
     for part in PARTS if models else ():
         ask(part, get_judge(models[0], axbench_rubric(part, f"everyday life of this country or region: {country}")))
     return graded, reports
-
-
-def _questions(items: pd.DataFrame, setting: Setting, split: str) -> pd.DataFrame:
-    part = items[items["split"] == split]
-    return (part if setting == "both" else part[part["variant"] == setting]).reset_index(drop=True)
 
 
 if __name__ == "__main__":

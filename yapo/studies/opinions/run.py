@@ -15,16 +15,13 @@ from yapo.data.global_opinions import Opinion, load_opinions
 from yapo.errors import YapoError
 from yapo.evaluation.bootstrap import Floats
 from yapo.evaluation.decoding import Condition
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.likelihood import answer_log_probs
 from yapo.evaluation.options import OptionAnswers
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
-from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.vectors import VectorReader
+from yapo.stages.inputs import prompt_format
 from yapo.steering.pair_batch import TokenOptions
+from yapo.studies.country_job import CountryJob
 
 READS = (
     "data.seed", "prompts", "model", "sae", "generation.likelihood", "methods", "studies.opinions.path", "studies.opinions.task",
@@ -38,15 +35,10 @@ def main(config: Config) -> None:
 
     ``score`` is how alike the model's probabilities of the options and the country's shares are, see ``similarity``.
     """
-    paths, layer, settings = Paths.of(config), read_layer(config), config.studies.opinions
-    items = read_items(config, config.country)
-    language_folder = language_folder_of(items)
+    settings = config.studies.opinions
     opinions, _ = load_opinions(settings.path, config.country)
-    lm = load_language_model(config.model)
-    reader = VectorReader(config, lm, layer)
-    vectors = {
-        method: reader.read(language_folder, config.country, method, settings.task, settings.setting) for method in config.methods
-    }
+    job = CountryJob.open(config)
+    lm, layer, vectors = job.lm, job.layer, job.vectors(settings.task, settings.setting)
     prompts, likelihood, rows = prompt_format(config), config.generation.likelihood, config.model.batch_size
     name = country_names()[config.country].country[0]
     plain, named = (
@@ -54,9 +46,9 @@ def main(config: Config) -> None:
         for template in ("{question}", NAMED)
     )
     _check_length(config, [*plain.questions, *named.questions])
-    residual = Residual.of(lm, layer, [question.prompt for question in plain.questions[:CONTROL_PROMPTS]])
-    control = random_control([residual.displacement(v.chosen) for v in vectors.values()], lm.d_model, config.data.seed)
-    conditions = {"baseline": Condition(), "random": control, **{method: vector.chosen for method, vector in vectors.items()}}
+    steered = {method: vector.chosen for method, vector in vectors.items()}
+    control = job.control([question.prompt for question in plain.questions], steered.values())
+    conditions = {"baseline": Condition(), "random": control, **steered}
     measured = answer_log_probs(lm, layer, plain.questions, list(conditions.values()), rows)
     prompted = answer_log_probs(lm, layer, named.questions, [Condition()], rows)
     frames = []
@@ -67,10 +59,7 @@ def main(config: Config) -> None:
         ]
         ids = [opinion.question_id for opinion in opinions]
         frames.append(pd.DataFrame({"method": method, "question_id": ids, "score": scores}))
-    place = {"language": items["language"].iloc[0], "country": config.country}
-    write_parquet(
-        paths.study_rows("opinions", language_folder, config.country), pd.concat(frames, ignore_index=True).assign(**place)
-    )
+    write_parquet(job.rows("opinions"), pd.concat(frames, ignore_index=True).assign(**job.labels))
 
 
 def probabilities(log_probs: Sequence[float], lengths: Sequence[int]) -> Floats:

@@ -15,16 +15,16 @@ from yapo.evaluation.country import Evaluator, score_summary
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.judges import get_judge
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
 from yapo.models.sae import SAE
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer, read_sae
+from yapo.stages.inputs import prompt_format, read_sae
 from yapo.stages.pairs import read_prepared
 from yapo.steering.interventions import Dense, Sparse
 from yapo.steering.portable import carry, pruned, stand_in
 from yapo.steering.training.train_sets import train_sets
 from yapo.steering.vector import SteeringVector
+from yapo.studies.country_job import CountryJob
 
 READS = ("prompts", "model", "sae", "generation", "judge", "tasks", "settings", "methods", "portable")
 
@@ -36,22 +36,17 @@ RANGE: dict[Task, float] = {"mcq": 1.0, "open_ended": 10.0}  # of a validation s
 
 def main(config: Config) -> None:
     """Write ``portable/<method>/<task>-<setting>.safetensors`` for ``country``, and the validation scores of each form."""
-    paths, layer = Paths.of(config), read_layer(config)
-    items = read_items(config, config.country)
-    language_folder = language_folder_of(items)
-    lm = load_language_model(config.model)
+    paths, job = Paths.of(config), CountryJob.open(config)
+    layer, lm, language_folder = job.layer, job.lm, job.language_folder
     sae = read_sae(config, layer, lm.d_model).to(lm.device)
     cache = CompletionCache(
         paths.country(language_folder, config.country) / "portable" / "completions.json", lm, layer, config.model.batch_size
     )
-    evaluator = Evaluator(lm, layer, items, prompt_format(config), config.generation, get_judge(config.judge), cache)
+    evaluator = Evaluator(lm, layer, job.items, prompt_format(config), config.generation, get_judge(config.judge), cache)
     with cache:
         rows = _every_vector(config, paths, evaluator, sae, language_folder)
     scores = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["form", "features", "score"])
-    write_parquet(
-        paths.portable_scores(language_folder, config.country),
-        scores.assign(language=items["language"].iloc[0], country=config.country),
-    )
+    write_parquet(paths.portable_scores(language_folder, config.country), scores.assign(**job.labels))
 
 
 def _every_vector(config: Config, paths: Paths, evaluator: Evaluator, sae: SAE, language_folder: str) -> list[pd.DataFrame]:

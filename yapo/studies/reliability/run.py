@@ -10,14 +10,13 @@ from yapo.checks import Setting
 from yapo.config import Config
 from yapo.data.schema import read_table
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, read_items, read_layer
 from yapo.stages.pairs import PreparedPairs, read_prepared
-from yapo.stages.vectors import ChosenVector, VectorReader
+from yapo.stages.vectors import ChosenVector
 from yapo.steering.methods import get_method
 from yapo.steering.training.train_sets import train_sets
+from yapo.studies.country_job import CountryJob
 
 READS = ("model", "sae", "tasks", "methods", "studies.reliability.setting")
 ITEM = ["question_id", "variant", "phrasing"]
@@ -32,27 +31,23 @@ def main(config: Config) -> None:
         separability: see ``separability``; empty for a method whose edit depends on the prompt.
         pairs: number of training pairs.
     """
-    paths, layer, setting = Paths.of(config), read_layer(config), config.studies.reliability.setting
-    language_folder = language_folder_of(read_items(config, config.country))
-    answers = read_table(paths.evaluation(language_folder, config.country))
+    paths, job, setting = Paths.of(config), CountryJob.open(config), config.studies.reliability.setting
+    answers = read_table(paths.evaluation(job.language_folder, config.country))
     answers = answers[answers["setting"] == setting]
-    lm = load_language_model(config.model)
-    reader = VectorReader(config, lm, layer)
     frames = []
     for task in config.tasks:
-        pairs = read_prepared(paths, language_folder, config.country, task)
-        chosen, rejected = (side.to(lm.device) for side in answer_states(pairs, setting))
+        pairs = read_prepared(paths, job.language_folder, config.country, task)
+        chosen, rejected = (side.to(job.lm.device) for side in answer_states(pairs, setting))
         of_task = answers[answers["task"] == task]
         baseline = of_task[of_task["method"] == "baseline"].set_index(ITEM)["score"].rename("baseline")
-        for method in config.methods:
-            vector = reader.read(language_folder, config.country, method, task, setting)
+        for method, vector in job.vectors(task, setting).items():
             along = (
                 None if get_method(method).space.reads_prompt else separability(chosen, rejected, mean_direction(vector, chosen))
             )
             rows = of_task[of_task["method"] == method].join(baseline, on=ITEM)
             measured = {"agreement": cosine_agreement(chosen - rejected), "separability": along, "pairs": len(chosen)}
             frames.append(rows[["language", "country", "task", "method", *ITEM, "score", "baseline"]].assign(**measured))
-    write_parquet(paths.study_rows("reliability", language_folder, config.country), pd.concat(frames, ignore_index=True))
+    write_parquet(job.rows("reliability"), pd.concat(frames, ignore_index=True))
 
 
 def answer_states(pairs: PreparedPairs, setting: Setting) -> tuple[Tensor, Tensor]:

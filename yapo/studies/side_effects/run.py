@@ -17,18 +17,16 @@ from yapo.data.schema import read_table
 from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.completer import Completer
 from yapo.evaluation.decoding import Condition
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.exact import parse_choice
 from yapo.evaluation.likelihood import answer_log_probs
 from yapo.evaluation.refusal import refuses
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.reporting.cells import TOP, UNIT
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.vectors import VectorReader
+from yapo.stages.inputs import prompt_format
 from yapo.steering.pair_batch import TokenOptions
+from yapo.studies.country_job import CountryJob
 
 READS = (
     "data.seed", "prompts", "model", "sae", "generation", "tasks", "methods", "knowledge.vector_task", "knowledge.vector_setting",
@@ -54,34 +52,28 @@ def main(config: Config) -> None:
             token of a plain text, in nats.
         guess: score of a model that knows nothing of it.
     """
-    paths, layer, wanted = Paths.of(config), read_layer(config), config.knowledge
-    task, setting = wanted.vector_task, wanted.vector_setting
-    items = read_items(config, config.country)
-    folder = language_folder_of(items)
-    lm = load_language_model(config.model)
-    reader, path = VectorReader(config, lm, layer), paths.study_rows(NAME, folder, config.country)
-    cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
+    task, setting = config.knowledge.vector_task, config.knowledge.vector_setting
+    job = CountryJob.open(config)
+    cache = job.cache(NAME)
     completer = Completer(prompt_format(config), config.generation, cache)
-    vectors = [reader.read(folder, config.country, method, task, setting).chosen for method in config.methods]
-    asked = items[(items["split"] == "validation") & ((items["variant"] == setting) | (setting == "both"))].head(CONTROL_PROMPTS)
-    residual = Residual.of(lm, layer, completer.token_ids(asked, task))
-    control = random_control([residual.displacement(vector) for vector in vectors], lm.d_model, config.data.seed)
+    vectors = [vector.chosen for vector in job.vectors(task, setting).values()]
+    control = job.control(completer.token_ids(job.questions("validation", setting), task), vectors)
     conditions, found = [Condition(), control, *vectors], Scores()
     with cache:
         if "mcq" in config.tasks:
-            found |= agreements(completer, items, conditions)
+            found |= agreements(completer, job.items, conditions)
         found |= answered(cache, conditions, config.generation.max_new_tokens_open_ended)
     found |= text_log_probs(cache, conditions)
-    guesses = {TEXT: -np.log(len(lm.model.lm_head.weight))}
+    guesses = {TEXT: -np.log(len(job.lm.model.lm_head.weight))}
     methods = ["baseline", "random", *config.methods]
     frames = [
         pd.DataFrame({"method": method, "measure": name, "question_id": ids, "score": values, "guess": guesses.get(name, 0.0)})
         for name, (ids, scores) in found.items()
         for method, values in zip(methods, scores, strict=True)
     ]
-    frames.append(gain_rows(read_table(paths.evaluation(folder, config.country)), task, setting, methods))
-    place = {"language": items["language"].iloc[0], "country": config.country}
-    write_parquet(path, pd.concat(frames, ignore_index=True).assign(**place)[COLUMNS])
+    tested = read_table(Paths.of(config).evaluation(job.language_folder, config.country))
+    frames.append(gain_rows(tested, task, setting, methods))
+    write_parquet(job.rows(NAME), pd.concat(frames, ignore_index=True).assign(**job.labels)[COLUMNS])
 
 
 def agreements(completer: Completer, items: pd.DataFrame, conditions: Sequence[Condition]) -> Scores:

@@ -15,7 +15,6 @@ from yapo.data.schema import read_table
 from yapo.data.sources import known_countries
 from yapo.data.text import text_key
 from yapo.errors import YapoError
-from yapo.evaluation.cache import CompletionCache
 from yapo.evaluation.country import Candidate, Evaluator
 from yapo.evaluation.decoding import Condition
 from yapo.evaluation.exact import exact
@@ -23,12 +22,12 @@ from yapo.evaluation.judges import get_judge
 from yapo.evaluation.scoring import Answerer
 from yapo.evaluation.selection import Key
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import prompt_format, read_items, read_layer
+from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.vectors import VectorReader, check_vectors
 from yapo.studies.checks import check_methods
+from yapo.studies.country_job import CountryJob
 from yapo.studies.transfer.left_out import read_left_out
 
 READS = ("data.seed", "prompts", "model", "sae", "generation", "selection", "judge", "tasks", "methods", "studies.transfer")
@@ -52,18 +51,15 @@ def main(config: Config) -> None:
         adopted_before: the same of the unsteered model's answer.
     """
     check_methods(config, "transfer")
-    paths, layer, transfer = Paths.of(config), read_layer(config), config.studies.transfer
+    paths, transfer = Paths.of(config), config.studies.transfer
     known = known_countries(config.data)
     check_country(config.country, known)
     check_vectors(config, "studies.transfer.setting", setting=transfer.setting)
     countries, language_folder = studied(config, known, transfer.countries), known[config.country]
-    lm = load_language_model(config.model)
-    path = paths.study_rows(NAME, language_folder, config.country)
-    cache = CompletionCache(path.with_suffix(".completions.json"), lm, layer, config.model.batch_size)
+    job = CountryJob.open(config)
+    cache, reader = job.cache(NAME), job.reader
     answerer = Answerer(prompt_format(config), config.generation, cache, get_judge(config.judge))
-    reader = VectorReader(config, lm, layer)
-    items = read_items(config, config.country)
-    items = items[items["split"] == "test"]
+    items = job.questions("test", "both")
     siblings = {c: read_items(config, c) for c, spoken in countries.items() if spoken == language_folder and c != config.country}
     few = items["question_id"].isin(sampled_facts(items, transfer.cross_language_facts, config.data.seed))
     frames = []
@@ -79,8 +75,8 @@ def main(config: Config) -> None:
                     answered += _answers(answerer, side[few.loc[side.index]], task, far)
                 answered.append(_prompt_control(paths, language_folder, config.country, task, transfer.setting, variant))
                 frames.append(_compared(pd.concat(answered, ignore_index=True), siblings, side, task))
-    rows = pd.concat(frames, ignore_index=True).assign(setting=transfer.setting, country=config.country)
-    write_parquet(path, rows.assign(language=items["language"].iloc[0])[COLUMNS])
+    rows = pd.concat(frames, ignore_index=True).assign(setting=transfer.setting, **job.labels)
+    write_parquet(job.rows(NAME), rows[COLUMNS])
 
 
 @dataclass(frozen=True)
