@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from yapo.checks import distinct, one_of
+from yapo.checks import check_words, distinct, one_of
 from yapo.studies.ablations import AblationsConfig
 from yapo.studies.base import get_study
 from yapo.studies.behaviours import BehavioursConfig
@@ -49,6 +49,10 @@ class StudiesConfig:
     reported: list[str] = field(default_factory=lambda: list(ALONE))  # run by all_studies and shown in the report
 
     def __post_init__(self) -> None:
+        for name in STUDIES:
+            settings = getattr(self, name)
+            check_words(f"studies.{name}", settings)
+            distinct(f"studies.{name}.countries", getattr(settings, "countries", []))
         for name in self.reported:
             one_of("studies.reported", name, STUDIES)
         distinct("studies.reported", self.reported)

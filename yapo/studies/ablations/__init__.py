@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
-from yapo.checks import Setting, Task, check_training, check_words, distinct, require
+from yapo.checks import Setting, Task, check_training, require
 from yapo.errors import unknown
 from yapo.studies.base import Study, figure_files, rows_by_method, table_files
 
@@ -47,8 +47,6 @@ class AblationsConfig:
 
     def __post_init__(self) -> None:
         key = "studies.ablations"
-        distinct(f"{key}.countries", self.countries)
-        check_words(key, self)
         check_training(key, self.methods, self.tasks, self.seeds)
         known = _training_settings()
         for name, changes in self.variants.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from yapo.checks import check_path, check_words, require
+from yapo.checks import check_path, require
 from yapo.studies.base import Study, figure_files, table_files
 
 SelectBy = Literal["grade", "preferred"]
@@ -24,7 +24,6 @@ class BehavioursConfig:
 
     def __post_init__(self) -> None:
         check_path("studies.behaviours.folder", self.folder)
-        check_words("studies.behaviours", self)
         require(1.0 in self.multipliers, "studies.behaviours.multipliers", self.multipliers, "must contain 1.0")
         require(min(self.multipliers) > 0, "studies.behaviours.multipliers", self.multipliers, "above 0: both signs are tried")
 

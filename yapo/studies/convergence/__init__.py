@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from yapo.checks import Setting, Task, check_training, check_words, distinct, require
+from yapo.checks import Setting, Task, check_training, require
 from yapo.studies.base import Study, figure_files, rows_by_method, table_files
 
 
@@ -27,8 +27,6 @@ class ConvergenceConfig:
 
     def __post_init__(self) -> None:
         key = "studies.convergence"
-        distinct(f"{key}.countries", self.countries)
-        check_words(key, self)
         check_training(key, self.methods, self.tasks, self.seeds)
         rates = self.learning_rates
         require(bool(rates) and min(rates) > 0, f"{key}.learning_rates", rates, "give at least one, all above 0")

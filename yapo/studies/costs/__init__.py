@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from yapo.checks import Setting, distinct
+from yapo.checks import Setting
 from yapo.studies.base import Study, table_files
-
-if TYPE_CHECKING:
-    from yapo.config import Config
 
 
 @dataclass
@@ -19,19 +15,17 @@ class CostsConfig:
 
     countries: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        distinct("studies.costs.countries", self.countries)
-
 
 def counted_setting(settings: Sequence[Setting]) -> Setting:
     """Return the setting whose vectors are counted: non-localized questions, or else the first."""
     return "nonlocalized" if "nonlocalized" in settings else settings[0]
 
 
-def _rows(config: Config) -> list[str]:
-    return [f"costs_{method}" for method in config.methods]
-
-
 MEASURED = ("logs/costs.csv", "logs/costs.md")  # beside the logs: seconds are never the same twice
 
-STUDY = Study(title="What each method costs", files=[*table_files("costs"), *MEASURED], rows=_rows, minutes=60)
+STUDY = Study(
+    title="What each method costs",
+    files=[*table_files("costs"), *MEASURED],
+    rows=lambda config: [f"costs_{method}" for method in config.methods],
+    minutes=60,
+)

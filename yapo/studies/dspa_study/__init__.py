@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from yapo.checks import Setting, Task, check_path, check_words, distinct, one_of, require
+from yapo.checks import Setting, Task, check_path, one_of, require
 from yapo.steering.methods.dspa.options import DspaOptions
 from yapo.studies.base import Study, figure_files, table_files
 
@@ -44,8 +44,6 @@ class DspaConfig:
 
     def __post_init__(self) -> None:
         key = "studies.dspa_study."
-        distinct(key + "countries", self.countries)
-        check_words("studies.dspa_study", self)
         for name, counts in (("pairs", self.pairs), ("layers", self.layers)):
             require(len(set(counts)) == len(counts), key + name, counts, "name each once")
         require(all(count > 0 for count in self.pairs), key + "pairs", self.pairs, "at least 1 each")

@@ -26,7 +26,6 @@ class EqualKlConfig:
     levels: list[float] = field(default_factory=lambda: [1.0])
 
     def __post_init__(self) -> None:
-        distinct("studies.equal_kl.countries", self.countries)
         distinct("studies.equal_kl.levels", self.levels)
         require(bool(self.levels), "studies.equal_kl.levels", self.levels, "name at least one")
         for level in self.levels:

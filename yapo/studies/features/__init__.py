@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.checks import Setting, Task, check_words, distinct, require
+from yapo.checks import Setting, Task, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 
@@ -19,10 +19,9 @@ class FeaturesConfig:
     examples: int = 10  # facts on which a feature fires hardest
 
     def __post_init__(self) -> None:
-        for key, values in (("countries", self.countries), ("tasks", self.tasks), ("settings", self.settings)):
+        for key, values in (("tasks", self.tasks), ("settings", self.settings)):
             distinct(f"studies.features.{key}", values)
         require(bool(self.settings), "studies.features.settings", self.settings, "name at least one")
-        check_words("studies.features", self)
         require(self.top > 0, "studies.features.top", self.top, "at least 1")
         require(self.examples > 0, "studies.features.examples", self.examples, "at least 1")
 

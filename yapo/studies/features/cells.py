@@ -6,7 +6,7 @@ bootstrap that resamples countries) and ``n`` (how many countries or pairs of co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations, permutations
 from typing import Any
 
@@ -71,7 +71,7 @@ def overlap_cells(vectors: pd.DataFrame, top: int, options: TableOptions) -> pd.
     for key, part in vectors.groupby(CELL, sort=False):
         change, effect = _changes(part), _effects(part)
         strongest = [features[:top].tolist() for features in part["features"]]
-        shared = _pairwise([(a, b) for a in strongest for b in strongest], len(part))
+        shared = np.array([[jaccard(a, b) for b in strongest] for a in strongest])
         chance = [expected_jaccard(len(a), len(b), int(part["width"].iloc[0])) for a, b in combinations(strongest, 2)]
         found: dict[str, dict[str, float | int]] = {
             name: means.of(part[name].to_numpy(dtype=float)) for name in ("touched", "effective", "length")
@@ -204,10 +204,6 @@ def _effects(part: pd.DataFrame) -> Floats:
     return effect_matrix(part["features"].tolist(), part["effects"].tolist(), int(part["width"].iloc[0]))
 
 
-def _pairwise(pairs: Sequence[tuple[list[int], list[int]]], n: int) -> Floats:
-    return np.array([jaccard(a, b) for a, b in pairs]).reshape(n, n)
-
-
 def _exact(value: float, n: int) -> dict[str, float | int]:
     """Return the row of a number that is computed, not sampled."""
     return {"value": value, "low": float("nan"), "high": float("nan"), "n": n}
@@ -233,7 +229,8 @@ def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: s
     total = compared = 0
     agreed, control = (np.full((len(countries), len(countries)), np.nan) for _ in range(2))
     examples = {c: {int(row["feature"]): row for row in frame.to_dict("records")} for c, frame in by_country.items()}
-    for (i, a), (j, b) in _present(countries, examples):
+    present = [(place, country) for place, country in enumerate(countries) if country in examples]
+    for (i, a), (j, b) in combinations(present, 2):
         shared = sorted(examples[a].keys() & examples[b].keys())
         pairs = [(examples[a][feature], examples[b][feature]) for feature in shared]
         pairs = [(x, y) for x, y in pairs if len(x[f"{label}_before"]) and len(y[f"{label}_before"])]
@@ -246,10 +243,6 @@ def _between(by_country: dict[str, pd.DataFrame], countries: list[str], label: s
             scores = [agreement(list(x[f"{label}_before"]), list(y[f"{label}_control"])) for x, y in crossed]
             control[i, j] = control[j, i] = np.mean(scores)
     return agreed, control, total, compared
-
-
-def _present(countries: list[str], examples: dict[str, Any]) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:
-    yield from combinations([(place, country) for place, country in enumerate(countries) if country in examples], 2)
 
 
 def cosines(vectors: Floats, others: Floats | None = None) -> Floats:

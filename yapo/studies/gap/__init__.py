@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.checks import distinct
 from yapo.studies.base import Study, figure_files, table_files
 
 
@@ -13,9 +12,6 @@ class GapConfig:
     """The unsteered model's answers to training and validation questions, in both forms."""
 
     countries: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        distinct("studies.gap.countries", self.countries)
 
 
 STUDY = Study(title="The localization gap before steering", files=[*table_files("gap"), *figure_files("gap")], rows=["gap"])

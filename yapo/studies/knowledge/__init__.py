@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.checks import distinct
 from yapo.studies.base import Study, figure_files, table_files
 
 
@@ -13,9 +12,6 @@ class KnowledgeStudyConfig:
     """Countries to steer towards while general knowledge is asked for; the questions are settings of ``knowledge``."""
 
     countries: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        distinct("studies.knowledge.countries", self.countries)
 
 
 STUDY = Study(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import Setting, check_words, distinct, require
+from yapo.checks import Setting, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ class LambdaSweepConfig:
     multipliers: list[float] = field(default_factory=lambda: [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0])
 
     def __post_init__(self) -> None:
-        check_words("studies.lambda_sweep", self)
-        distinct("studies.lambda_sweep.countries", self.countries)
         distinct("studies.lambda_sweep.settings", self.settings)
         require(bool(self.settings), "studies.lambda_sweep.settings", self.settings, "name at least one")
         distinct("studies.lambda_sweep.multipliers", self.multipliers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import Setting, Task, check_path, check_seed, check_words, distinct, require
+from yapo.checks import Setting, Task, check_path, check_seed, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ class OpenAnswersConfig:
 
     def __post_init__(self) -> None:
         key = "studies.open_answers"
-        check_words(key, self)
-        distinct(f"{key}.countries", self.countries)
         require(self.samples >= 2, f"{key}.samples", self.samples, "at least 2: diversity compares answers to one question")
         require(self.temperature > 0, f"{key}.temperature", self.temperature, "above 0: samples of greedy decoding are all alike")
         check_seed(f"{key}.seed", self.seed)

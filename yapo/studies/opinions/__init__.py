@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from yapo.checks import Setting, Task, check_path, check_words, distinct
+from yapo.checks import Setting, Task, check_path
 from yapo.studies.base import Study, figure_files, table_files
-
-if TYPE_CHECKING:
-    from yapo.config import Config
 
 
 @dataclass
@@ -23,19 +19,13 @@ class OpinionsConfig:
 
     def __post_init__(self) -> None:
         check_path("studies.opinions.path", self.path)
-        distinct("studies.opinions.countries", self.countries)
-        check_words("studies.opinions", self)
-
-
-def _vectors(config: Config) -> list[tuple[Task, Setting]]:
-    return [(config.studies.opinions.task, config.studies.opinions.setting)]
 
 
 STUDY = Study(
     title="Opinions",
     files=[*table_files("opinions"), *figure_files("opinions")],
     rows=["opinions"],
-    vectors=_vectors,
+    vectors=lambda config: [(config.studies.opinions.task, config.studies.opinions.setting)],
     minutes=240,
     task_keys=("studies.opinions.task",),
     setting_keys=("studies.opinions.setting",),

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from yapo.checks import Setting, Task, check_words, distinct
+from yapo.checks import Setting
 from yapo.studies.base import Study, figure_files, table_files
-
-if TYPE_CHECKING:
-    from yapo.config import Config
 
 
 @dataclass
@@ -19,20 +15,12 @@ class ReliabilityConfig:
     countries: list[str] = field(default_factory=list)
     setting: Setting = "nonlocalized"  # the questions that the vectors were trained on
 
-    def __post_init__(self) -> None:
-        distinct("studies.reliability.countries", self.countries)
-        check_words("studies.reliability", self)
-
-
-def _vectors(config: Config) -> list[tuple[Task, Setting]]:
-    return [(task, config.studies.reliability.setting) for task in config.tasks]
-
 
 STUDY = Study(
     title="Reliability",
     files=[*table_files("reliability"), *figure_files("reliability")],
     rows=["reliability"],
-    vectors=_vectors,
+    vectors=lambda config: [(task, config.studies.reliability.setting) for task in config.tasks],
     takes=("pairs", "evaluation"),
     minutes=60,
     setting_keys=("studies.reliability.setting",),

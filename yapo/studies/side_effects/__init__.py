@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yapo.checks import distinct
 from yapo.studies.base import Study, figure_files, table_files
 
 
@@ -13,9 +12,6 @@ class SideEffectsConfig:
     """Countries to steer towards. Vectors, and questions asked by lm-eval, are settings of ``knowledge``."""
 
     countries: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        distinct("studies.side_effects.countries", self.countries)
 
 
 STUDY = Study(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import VARIANTS, Setting, check_words, distinct, require
+from yapo.checks import VARIANTS, Setting, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ class TransferConfig:
 
     def __post_init__(self) -> None:
         key = "studies.transfer."
-        distinct(key + "countries", self.countries)
         distinct(key + "left_out_methods", self.left_out_methods)
-        check_words("studies.transfer", self)
         few = self.cross_language_facts is None or self.cross_language_facts >= 0
         require(few, key + "cross_language_facts", self.cross_language_facts, "0 (no other languages) or more, or null for all")
 
