@@ -26,6 +26,7 @@ from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.vectors import VectorReader
 from yapo.steering.activations import ActivationStore
 from yapo.steering.vector import TrainedVector
+from yapo.studies.dspa_study import STUDY
 from yapo.studies.dspa_study import chat as dspa_chat
 from yapo.studies.dspa_study import report as dspa_study_table
 from yapo.studies.dspa_study import run as dspa_study
@@ -138,10 +139,8 @@ def test_conversations_of_every_method(paths: Paths) -> None:
     assert asked["pairs"]["answers"] == 2 * int((~same).sum())
 
 
-def test_tables_figure_and_finding(paths: Paths) -> None:
-    for name in ("dspa_study", "dspa_study_chat", "dspa_study_flops"):
-        for suffix in ("csv", "md", "tex", "html"):
-            assert (paths.root / "tables" / f"{name}.{suffix}").stat().st_size > 0
+def test_tables_figure_and_finding(paths: Paths, overrides: list[str]) -> None:
+    assert all((paths.root / file).stat().st_size for file in STUDY.file_names(compose(overrides)))
     text = (paths.root / "tables" / "dspa_study.md").read_text()
     assert "| 0.3 (the setting) |" in text and "| 1 to 3 (the setting) |" in text
     assert (paths.root / "figures" / "dspa_study.png").read_bytes().startswith(b"\x89PNG")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from yapo.config import Config
 from yapo.reporting import style
 from yapo.reporting.cells import records
-from yapo.reporting.names import label, ordered
+from yapo.reporting.names import in_order, label, ordered
 from yapo.reporting.numbers import CHANGE, change_cell, mean_over_countries, number_cell
 from yapo.reporting.render import Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
@@ -111,11 +111,9 @@ def opinion_figure(cells: pd.DataFrame, note: str) -> Figure:
     countries, methods = ordered("country", changed["country"]), ordered("method", changed["method"])
     figure = style.new_figure(6.4, 0.16 * len(countries) * (len(methods) + 1) + 1.9)
     axes = figure.subplots()
-    for line, country in enumerate(countries):
-        for place, method in enumerate(methods):
-            for record in records(changed[(changed["country"] == country) & (changed["method"] == method)]):
-                at = line + 0.8 * ((place + 0.5) / len(methods) - 0.5)
-                style.interval_dot(axes, record, at, method, names=CHANGE)
+    for record in records(in_order(changed, ["country", "method"])):
+        line, place = countries.index(record["country"]), methods.index(record["method"])
+        style.interval_dot(axes, record, line + 0.8 * ((place + 0.5) / len(methods) - 0.5), record["method"], names=CHANGE)
     axes.axvline(0, color="black", linestyle=":", linewidth=1.0)
     style.name_lines(axes, [label("country", country) for country in countries])
     axes.set_xlabel("Change of the similarity to the country's answers")
