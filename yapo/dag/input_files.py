@@ -37,7 +37,7 @@ def model_files(config: Config) -> list[Path]:
     """
     path = config.model.path
     if not (is_hub_id(path) or Path(path).is_dir()):
-        raise YapoError(f"model.path={path}: no such folder, and no hub id (owner/name)")
+        raise YapoError(f"model.path={path}: no such folder, and no hub id (owner/name); docs/own-model.md says how to get one")
     return files_in(path, "*.safetensors")
 
 
