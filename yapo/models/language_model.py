@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from itertools import chain
 from typing import Protocol, cast
 
@@ -33,8 +34,13 @@ SLACK = 16  # tokens that a cache grows by beyond the one it needs
 class Cache(Protocol):
     """The part of a cache that transformers' attention calls."""
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Keep the new keys and values of a layer ``[rows, heads, tokens, head_dim]``, and return those to attend to."""
+
+
+def cache_name(module: nn.Module) -> str:
+    """Return what a model or block of transformers calls the cache that it is given; 5.24 renamed it."""
+    return "cache" if "cache" in signature(module.forward).parameters else "past_key_values"
 
 
 @dataclass
@@ -50,7 +56,7 @@ class KeyValues:
     values: dict[int, Tensor] = field(default_factory=dict)
     tokens: dict[int, int] = field(default_factory=dict)
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Append to one layer and return all of it (the call that transformers' attention makes)."""
         if layer not in self.keys:
             self.keys[layer], self.values[layer], self.tokens[layer] = key, value, key.shape[2]
@@ -76,7 +82,7 @@ class _GivenKeys:
     key: Tensor
     value: Tensor
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """See ``Cache``."""
         return self.key, self.value
 
@@ -107,6 +113,7 @@ class LanguageModel:
         self.d_model = int(config.hidden_size)
         self.first = 0  # lowest block that is loaded
         self._compiled: dict[int, Callable[..., Tensor]] = {}
+        self._cache_name = cache_name(model.model.layers[-1])
         self._softcap = config.final_logit_softcapping if config.model_type == "gemma2" else None
         self._sliding = [kind == "sliding_attention" for kind in config.layer_types] if config.model_type != "llama" else []
         self._window = config.sliding_window if any(self._sliding) else None
@@ -185,7 +192,8 @@ class LanguageModel:
                 hidden, rotary = hidden[rows, read], tuple(part[rows, read] for part in rotary)
                 mask, positions = mask[rows, 0, read][:, None], positions[rows, read]
             block = self._compiled_block(layer) if compiled and known is None else self.model.model.layers[layer]
-            hidden = block(hidden, position_embeddings=rotary, attention_mask=mask, position_ids=positions, past_key_values=known)
+            told = {"position_embeddings": rotary, "attention_mask": mask, "position_ids": positions, self._cache_name: known}
+            hidden = block(hidden, **told)
         return hidden
 
     def _compiled_block(self, layer: int) -> Callable[..., Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from yapo.models.language_model import LanguageModel, pad_left
+from yapo.models.language_model import LanguageModel, cache_name, pad_left
 from yapo.serving.errors import RequestError
 from yapo.serving.row import Row, TokenScore
 from yapo.serving.row_edits import PassTokens, RowEdits
@@ -116,8 +116,8 @@ class Batch:
             input_ids=ids,
             attention_mask=rows.real.long(),
             position_ids=positions,
-            past_key_values=rows.cache,
             use_cache=True,
+            **{cache_name(self.lm.model.model): rows.cache},
         ).last_hidden_state
         return hidden
 

@@ -131,7 +131,7 @@ def _steer(
 
     def note(_module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal mask
-        cache, given = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        cache, given = kwargs.get("cache", kwargs.get("past_key_values")), kwargs.get("attention_mask")
         ids = kwargs.get("input_ids", args[0] if args else None)
         cached = 0 if cache is None else int(cache.get_seq_length())
         mask = padding_of(given, cached, ids if ids is not None else kwargs.get("inputs_embeds"))

@@ -106,7 +106,7 @@ class StepCache:
         base = torch.arange(slots.rows * heads, device=slots.token.device).view(slots.rows, heads) * capacity
         self.at = (base + slots.position[:, None]).reshape(-1)
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Take keys and values ``[rows, heads, 1, head_dim]`` as transformers' attention gives them."""
         for kept, new in ((self.slots.keys[layer], key), (self.slots.values[layer], value)):
             kept.view(-1, kept.shape[-1]).index_copy_(0, self.at, new.reshape(-1, new.shape[-1]))
