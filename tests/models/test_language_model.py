@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from inspect import signature
 
 import pytest
 import torch
+from torch import Tensor
 
 from yapo.config import ModelConfig
 from yapo.errors import YapoError
-from yapo.models.language_model import KeyValues, LanguageModel, causal, load_language_model, pad_left
+from yapo.models.language_model import Cache, KeyValues, LanguageModel, cache_name, causal, load_language_model, pad_left
 from yapo.models.tokenizer import ChatTokenizer
 
 from ..conftest import tiny_model
@@ -108,3 +110,26 @@ def test_saved_model_loads_equal(tmp_path, gemma: LanguageModel) -> None:
     found = loaded.model(input_ids=ids.to(loaded.device)).logits.cpu()  # where there is a GPU, its sums are in another order
     torch.testing.assert_close(found, gemma.model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
     assert loaded.tokenizer.prompt("foul") == gemma.tokenizer.prompt("foul")
+
+
+class NewBlock(torch.nn.Module):
+    def forward(self, hidden: Tensor, cache: Cache | None = None) -> Tensor:  # noqa: ARG002
+        return hidden
+
+
+class OldBlock(torch.nn.Module):
+    def forward(self, hidden: Tensor, past_key_values: Cache | None = None) -> Tensor:  # noqa: ARG002
+        return hidden
+
+
+def test_the_cache_has_the_name_that_the_installed_transformers_gives_it(lm: LanguageModel) -> None:
+    assert (cache_name(NewBlock()), cache_name(OldBlock())) == ("cache", "past_key_values")
+    assert cache_name(lm.model.model.layers[0]) in signature(lm.model.model.layers[0].forward).parameters
+
+
+def test_caches_take_what_newer_releases_tell_them() -> None:
+    key, value = torch.randn(2, 1, 2, 3, 4)
+    kept = KeyValues()
+    kept.update(key, value, 0, kwargs={"told": 1})
+    again = kept.update(key, value, 0, {"told": 1})
+    assert torch.equal(again[0], torch.cat([key, key], dim=2)) and torch.equal(again[1], torch.cat([value, value], dim=2))
