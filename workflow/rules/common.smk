@@ -97,6 +97,8 @@ with one_line_refusals():
     MODEL_MEMORY = slurm_number("YAPO_SLURM_MEM_MB", 32000)
 workflow.global_resources.setdefault("gpu", GPUS)
 os.environ[RUN] = str(os.getpid())
+# For tables of jobs: Arrow's own allocator keeps several times the memory that they need.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 # Jobs are children of this process, with no shell in between, so that the kernel can end them with it. Every rule is one command.
 shell.prefix("exec ")
 logging.raiseExceptions = False  # on a full disk Snakemake's own log loses lines; without this each is a page on the screen
