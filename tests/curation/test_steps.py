@@ -81,7 +81,21 @@ def test_scripts_and_languages() -> None:
     assert in_language("Un café con los amigos", spanish, PLACES.values())
     assert in_language("Tacos al pastor", english, PLACES.values())  # no word of grammar that is not English's too
     assert refuses("Lo siento, pero no puedo", spanish)
+    assert refuses("I don’t know", english)
     assert not refuses("A sorry sight", english)
+
+
+def test_refusals_count_in_any_language() -> None:
+    outcome = filter_existence(
+        candidates({"q": {"mexico": "I can’t help with that.", "spain": "Pan"}}, language="Spanish"), PLACES, 3
+    )
+    assert outcome.dropped[["country", "reason"]].values.tolist() == [["mexico", "refusal"]]
+
+
+@pytest.mark.parametrize("answer", ["", " ", "-", "...", "N/A", "null.", "Unknown"])
+def test_what_stands_for_no_answer_is_none(answer: str) -> None:
+    outcome = filter_existence(candidates({"q": {"usa": answer, "uk": "7"}}), PLACES, max_repeats=3)
+    assert outcome.dropped[["country", "reason"]].values.tolist() == [["usa", "no_answer"]]
 
 
 def test_no_answer_of_the_atlas_is_taken_for_a_fault() -> None:

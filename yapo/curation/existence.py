@@ -9,7 +9,7 @@ import pandas as pd
 
 from yapo.curation.places import Language
 from yapo.curation.steps import Drop, Outcome, follow, part
-from yapo.curation.text_checks import refuses, text_fault
+from yapo.curation.text_checks import text_fault
 from yapo.data.text import text_key
 
 
@@ -39,18 +39,11 @@ def _fault(
     answer: str, control: str, language: Language, languages: Mapping[str, Language], control_fault: Drop | None
 ) -> Drop | None:
     fault = text_fault(answer, language, languages.values())
-    if fault is not None and fault.reason != "no_answer":
-        fault = _in_any_language(answer, fault, languages)
     if fault is not None:
         return fault
     if control_fault is not None:
         return Drop("no_control", f"{control_fault.reason}: {control}")
     return Drop("same_as_control", answer) if text_key(answer) == text_key(control) else None
-
-
-def _in_any_language(answer: str, fault: Drop, languages: Mapping[str, Language]) -> Drop:
-    """Return the fault of an answer, told as a refusal where it refuses in some other language: models often do in English."""
-    return Drop("refusal", answer) if any(refuses(answer, language) for language in languages.values()) else fault
 
 
 def _without_repeats(candidates: pd.DataFrame, most: int) -> Outcome:

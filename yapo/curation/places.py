@@ -60,6 +60,11 @@ class Language:
     countries: dict[str, Country]
 
     @cached_property
+    def refusal_keys(self) -> tuple[str, ...]:
+        """Wordings of a refusal, as ``text_key`` has them."""
+        return tuple(map(text_key, self.refusals))
+
+    @cached_property
     def _names(self) -> re.Pattern[str]:
         return name_pattern((name for country in self.countries.values() for name in country.names), self.attached)
 

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from yapo.curation.places import Language
 from yapo.curation.steps import Drop
-from yapo.data.text import is_blank, text_key
+from yapo.data.text import text_key
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 LONGEST = 200  # characters of an answer: a few words in any language
+_PLACEHOLDERS = ("n/a", "null", "unknown")  # in any language: what models write for no answer
 _FOREIGN_WORDS = 2  # of another language's grammar: one may be a loan
 # The same words, three times on end or more; a single word four times (songs repeat one).
 _LOOP = re.compile(r"(?<!\S)(?:(\S+)(?:\s+\1){3,}|(\S+(?:\s+\S+){1,11})(?:\s+\2){2,})(?!\S)")
 
 
-def text_fault(text: str, language: Language, others: Iterable[Language]) -> Drop | None:
+def text_fault(text: str, language: Language, others: Collection[Language]) -> Drop | None:
     """Return what makes a text no answer in a language; None where nothing does.
 
     Args:
         text: what the generator wrote.
         language: that it should be in.
-        others: languages that it may be in instead.
+        others: languages that it may be in instead, and this one.
     """
-    if is_blank(text):
-        return Drop("no_answer", "")
-    if refuses(text, language):
+    if not any(map(str.isalnum, text)) or text_key(text) in _PLACEHOLDERS:
+        return Drop("no_answer", text)
+    if any(refuses(text, other) for other in others):  # models often refuse in English, whatever they are asked in
         return Drop("refusal", text)
     if repeats(text):
         return Drop("repetition", text)
@@ -43,7 +44,7 @@ def text_fault(text: str, language: Language, others: Iterable[Language]) -> Dro
 def refuses(text: str, language: Language) -> bool:
     """Tell whether a text holds one of the language's wordings of a refusal."""
     key = text_key(text)
-    return any(text_key(wording) in key for wording in language.refusals)
+    return any(wording in key for wording in language.refusal_keys)
 
 
 def repeats(text: str) -> bool:
