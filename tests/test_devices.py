@@ -1,4 +1,4 @@
-"""What is computed where a model is: on a second device, pretended here, every method and every edit gives what the CPU gives."""
+"""Fit every method and apply every edit on a second device; the results equal those of the CPU."""
 
 from __future__ import annotations
 

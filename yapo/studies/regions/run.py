@@ -9,17 +9,15 @@ import pandas as pd
 from yapo.config import Config
 from yapo.data.schema import by_place, read_table
 from yapo.evaluation.decoding import Condition
-from yapo.evaluation.displacement import CONTROL_PROMPTS, Residual, random_control
 from yapo.evaluation.likelihood import answer_log_probs
 from yapo.evaluation.options import OptionAnswers
 from yapo.evaluation.prompt_control import named_questions
 from yapo.files import write_parquet
-from yapo.models.language_model import load_language_model
 from yapo.names import place_parts
 from yapo.paths import Paths
 from yapo.stages.app import run
-from yapo.stages.inputs import language_folder_of, prompt_format, read_items, read_layer
-from yapo.stages.vectors import VectorReader
+from yapo.stages.inputs import prompt_format
+from yapo.studies.country_job import CountryJob
 
 READS = (
     "data.seed", "prompts", "model", "sae", "generation.likelihood", "methods", "studies.regions.task", "studies.regions.setting",
@@ -38,28 +36,21 @@ def main(config: Config) -> None:
         answer_of: the place whose answer is weighed.
         log_prob: of that answer, as ``generation.likelihood.metric`` counts its length.
     """
-    paths, layer, settings = Paths.of(config), read_layer(config), config.studies.regions
-    items, place = read_items(config, config.country), config.country
-    asked = items[(items["split"] == "test") & (items["variant"] == "nonlocalized")]
-    answers = answers_of(by_place(read_table(paths.items)), place_parts(place)[0])
+    settings, job = config.studies.regions, CountryJob.open(config)
+    asked = job.questions("test", "nonlocalized")
+    answers = answers_of(by_place(read_table(Paths.of(config).items)), place_parts(config.country)[0])
     asked = asked[asked["question_id"].map(lambda fact: len(answers[fact]) > 1)].reset_index(drop=True)
-    path = paths.study_rows(NAME, language_folder_of(items), place)
     if asked.empty:  # of a country without regions
-        write_parquet(path, pd.DataFrame(columns=COLUMNS).astype({"phrasing": int, "log_prob": float}))
+        write_parquet(job.rows(NAME), pd.DataFrame(columns=COLUMNS).astype({"phrasing": int, "log_prob": float}))
         return
     places = [answers[fact] for fact in asked["question_id"]]
     asked = asked.assign(options=pd.Series([list(of_places.values()) for of_places in places]))
-    lm = load_language_model(config.model)
-    reader = VectorReader(config, lm, layer)
-    chosen = {
-        method: reader.read(language_folder_of(items), place, method, settings.task, settings.setting).chosen
-        for method in config.methods
-    }
+    lm, layer = job.lm, job.layer
+    chosen = {method: vector.chosen for method, vector in job.vectors(settings.task, settings.setting).items()}
     prompts, likelihood = prompt_format(config), replace(config.generation.likelihood, answer="text")
     plain = OptionAnswers.of(asked, prompts, lm.tokenizer, likelihood)
-    named = OptionAnswers.of(asked.assign(question=named_questions(items, asked)), prompts, lm.tokenizer, likelihood)
-    residual = Residual.of(lm, layer, [question.prompt for question in plain.questions[:CONTROL_PROMPTS]])
-    control = random_control(map(residual.displacement, chosen.values()), lm.d_model, config.data.seed)
+    named = OptionAnswers.of(asked.assign(question=named_questions(job.items, asked)), prompts, lm.tokenizer, likelihood)
+    control = job.control([question.prompt for question in plain.questions], chosen.values())
     conditions = {"baseline": Condition(), "random": control, **chosen}
     measured = answer_log_probs(lm, layer, plain.questions, list(conditions.values()), config.model.batch_size)
     measured += answer_log_probs(lm, layer, named.questions, [Condition()], config.model.batch_size)
@@ -70,7 +61,7 @@ def main(config: Config) -> None:
         for answer_of, log_prob, length in zip(places[i], log_probs, lengths, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=["method", *ITEM, "answer_of", "log_prob"])
-    write_parquet(path, frame.assign(language=items["language"].iloc[0], country=place)[COLUMNS])
+    write_parquet(job.rows(NAME), frame.assign(**job.labels)[COLUMNS])
 
 
 def answers_of(items: pd.DataFrame, country: str) -> dict[str, dict[str, str]]:

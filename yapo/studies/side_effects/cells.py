@@ -22,7 +22,7 @@ GAINED = (GAIN, f"{GAIN}_low", f"{GAIN}_high")
 
 @dataclass(frozen=True)
 class SideEffects:
-    """What the study found.
+    """Hold the losses of every measure, and gain, damage and entanglement of every method.
 
     Attributes:
         measures: ``KEYS``, value, low, high, ``LOST`` (percent of the unsteered score; none of the baseline), n (answers),
