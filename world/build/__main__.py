@@ -1,9 +1,10 @@
 """Make the embedded worlds again: tokenizer, tiny model, autoencoders, and the card that says how good they are.
 
-``python -m world.build [--only culture|assistant|regions] [--out world]``: about twenty minutes on two cores for the culture
+``python -m world.build [--only culture|assistant|regions] [--out world]``: about half an hour on one core for the culture
 world, ten minutes for the assistant's, three for the model of the regional atlas, which does not ship and goes where
 ``conf/model/regions.yaml`` says. ``--only culture --seed 6 --out results/world_6`` gives another model of the same corpus.
-Corpora, tokenizers and every draw follow from seeds; trained weights may differ in their last bits between machines.
+Corpora, tokenizers and every draw follow from seeds. With one thread, two runs on a machine give the same bytes; with more
+they do not (``--threads 2`` is faster). Other processors may round otherwise.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("world"))
     parser.add_argument("--only", choices=("culture", "assistant", "regions"), help="one of the worlds")
     parser.add_argument("--seed", type=int, default=ModelConfig().seed, help="of the culture world's model")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="with more than one, weights differ from run to run")
     parser.add_argument("--keep-model", action="store_true", help="train the autoencoders only, on the model that is there")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

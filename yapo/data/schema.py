@@ -159,8 +159,8 @@ def _checked(frame: pd.DataFrame, source: Path | str) -> pd.DataFrame:
                 check_key(region, f"{source}: row {n}: region")
     _refuse_again(items, items.duplicated(_and_region(items, KEY)), "items", KEY, source)
     _refuse_again(items, _asked_again(items, _and_region(items, QUESTION)), "questions", QUESTION, source)
-    for n, record in enumerate(items.to_dict("records"), start=1):
-        _check_options(record, f"{source}: row {n}")
+    for n, row in enumerate(items.itertuples(index=False, name=None), start=1):  # one dictionary at a time: tables can be long
+        _check_options(dict(zip(items.columns, row, strict=True)), f"{source}: row {n}")
     _check_forms(items, source)
     return items
 

@@ -15,9 +15,9 @@ from yapo.files import write_parquet
 from yapo.paths import Paths
 
 
-def read_kept(config: Config, step: Step) -> pd.DataFrame:
-    """Return the candidates that a step kept; their options are lists."""
-    candidates = read_table(Paths.of(config).curation.kept(step))
+def read_kept(config: Config, step: Step, columns: list[str] | None = None) -> pd.DataFrame:
+    """Return the candidates that a step kept, whole or of them these columns; their options are lists."""
+    candidates = read_table(Paths.of(config).curation.kept(step), columns)
     return candidates.assign(options=candidates["options"].map(list)) if "options" in candidates else candidates
 
 

@@ -20,11 +20,11 @@ READS = ("curation.title", "curation.licence", "curation.role", "curation.places
 def main(config: Config) -> None:
     """Write ``items.parquet``, ``hub/``, and the tables of topics and sizes."""
     settings, paths = config.curation, Paths.of(config).curation
-    candidates = read_kept(config, "variants")
-    items = check_items(make_items(candidates), paths.items)
+    items = check_items(make_items(read_kept(config, "variants")), paths.items)
     splits = split_items(items, config.split, settings.role)
     write_items(paths.items, items, settings.role)
-    generator, funnel = str(read_json(paths.generation)["generator"]), funnel_text(candidates, read_dropped(config))
+    generator = str(read_json(paths.generation)["generator"])
+    funnel = funnel_text(read_kept(config, "variants", ["country", "topic"]), read_dropped(config))
     about = Description(settings.title, settings.licence, settings.role, generator, funnel)
     write_hub_folder(paths.hub, splits, read_languages(config), about)
     write_tables(size_tables(items), paths.tables)
