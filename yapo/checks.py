@@ -28,6 +28,7 @@ SETTINGS: tuple[Setting, ...] = get_args(Setting)
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 CONTROLS = ("baseline", *get_args(PromptControl), "random")  # rows of the tables that are no method
 SPLITS: tuple[Split, ...] = get_args(Split)
+IMPORTED = "imported"  # the method that takes vectors from files, and learns nothing
 Word = TypeVar("Word", bound=str)
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -60,6 +62,13 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(arguments.threads)
+    with TemporaryDirectory() as compiled:  # of its own: a build that is killed while it compiles leaves the shared one torn
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = compiled
+        build(arguments)
+
+
+def build(arguments: argparse.Namespace) -> None:
+    """Build the worlds that the command line names."""
     if arguments.only in ("culture", None):
         build_culture(arguments.out, arguments.seed, arguments.keep_model)
     if arguments.only in ("assistant", None):

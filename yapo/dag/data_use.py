@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from yapo.checks import IMPORTED
 from yapo.config import Config
 from yapo.dag.scope import discovery_countries
 from yapo.data.sources import DATA_SETS, forms_of, refuse_training, role_of
 from yapo.errors import YapoError
-
-METHOD = "imported"  # takes vectors from files, and learns nothing
 
 
 def check_data_use(config: Config, known: Mapping[str, str]) -> None:
@@ -28,7 +27,7 @@ def check_data_use(config: Config, known: Mapping[str, str]) -> None:
     check_forms(config)
     if role_of(config.data) == "train":
         return
-    if config.methods != [METHOD]:
+    if config.methods != [IMPORTED]:
         refuse_training(config.data, f"methods={','.join(config.methods)} learn")
     if config.sae.trained:
         refuse_training(config.data, "sae.trained=True trains autoencoders")

@@ -7,6 +7,7 @@ from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
+from yapo.checks import IMPORTED
 from yapo.config import Config
 from yapo.config.conf_files import ROOT
 from yapo.data.atlas import ATLAS_DIR
@@ -61,7 +62,7 @@ def imported_files(config: Mapping[str, Any], country: str) -> list[Path]:
     Raises:
         YapoError: no file is given; see ``yapo.dag.imported_vectors.check_vector_file`` and ``files_in``.
     """
-    if config["method"]["name"] != "imported":
+    if config["method"]["name"] != IMPORTED:
         return []
     from yapo.dag.imported_vectors import check_vector_file  # imports torch, which planning without this method does not
     from yapo.steering.method import read_options

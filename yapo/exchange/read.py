@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from yapo.checks import IMPORTED
 from yapo.errors import YapoError, unknown
 from yapo.exchange.direction import UNKNOWN, FoundDirections
 from yapo.exchange.formats import gguf, neuronpedia, svec
@@ -29,7 +30,6 @@ READERS: dict[str, Callable[[Path], FoundDirections]] = {
     ".safetensors": read_safetensors,
     ".svec": svec.read,
 }
-METHOD = "imported"
 
 
 def read(
@@ -66,7 +66,7 @@ def read(
     layer = _layer(place, found, layer, config.num_hidden_layers)
     values = _checked(place, found.by_layer[layer if layer in found.by_layer else None], config.hidden_size, f"model={model}")
     info = VectorInfo(
-        METHOD,
+        IMPORTED,
         DENSE.name,
         layer,
         str(model),

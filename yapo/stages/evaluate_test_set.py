@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from yapo.checks import IMPORTED
 from yapo.config import Config
-from yapo.dag.data_use import METHOD, check_forms
+from yapo.dag.data_use import check_forms
 from yapo.data.sources import role_of
 from yapo.errors import YapoError
 from yapo.evaluation.cache import CompletionCache
@@ -77,7 +78,7 @@ def _vectors(config: Config, layer: int) -> dict[Key, tuple[str, SteeringVector]
             vector, place = SteeringVector.load(path), f"method.options.file={path}"
             check_space(vector, place)
             check_layer(vector, place, layer)
-            found[METHOD, task, setting] = place, vector
+            found[IMPORTED, task, setting] = place, vector
     return found
 
 
