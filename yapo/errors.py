@@ -12,7 +12,7 @@ from typing import Literal, NoReturn
 
 from yapo.redaction import redact
 
-Extra = Literal["study", "judge", "track", "knowledge", "sae", "gguf", "smollm2", "serve"]
+Extra = Literal["study", "judge", "track", "knowledge", "sae", "gguf", "smollm2", "serve", "lora"]
 
 _LONGEST = 100  # characters shown of a name that is none
 _MOST, _START = 500, 300  # characters of a message, and of its beginning where it is longer
@@ -45,9 +45,7 @@ def nearest(value: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}? " if near else ""
 
 
-def require_extra(
-    extra: Literal["study", "judge", "track", "knowledge", "sae", "gguf", "smollm2", "serve"], *modules: str
-) -> None:
+def require_extra(extra: Extra, *modules: str) -> None:
     """Refuse to go on where a module of an optional part of the package is not installed.
 
     Raises:

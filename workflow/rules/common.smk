@@ -35,6 +35,7 @@ from yapo.dag.input_files import (
 from yapo.dag.options import read_options
 from yapo.dag.reruns import result_inputs
 from yapo.paths import Paths
+from yapo.dag.adapters import check_adapters
 from yapo.dag.scope import countries_of, layers_to_read, discovery_countries, studied
 from yapo.dag.data_use import check_data_use
 from yapo.studies.base import FOLDER as STUDY_FOLDER
@@ -62,6 +63,7 @@ with one_line_refusals():
     COUNTRIES = countries_of(CONFIG, KNOWN)
     discovery_countries(CONFIG, KNOWN)
     check_data_use(CONFIG, KNOWN)
+    check_adapters(CONFIG)
     TEST_ONLY = role_of(CONFIG.data) == "test"
     STUDIED = {
         name: studied(CONFIG, KNOWN, PLAIN_CONFIG["studies"][name].get("countries", []))
@@ -85,6 +87,8 @@ with one_line_refusals():
 
 PATHS = Paths.of(CONFIG)
 TASKS, SETTINGS, METHODS = CONFIG.tasks, CONFIG.settings, CONFIG.methods
+ADAPTERS = CONFIG.adapters.rows
+ADAPTER_FILES = ["adapter_model.safetensors", "adapter_config.json"]
 # Test answers of a country, by each way to answer multiple choice.
 EVALUATIONS = [
     PATHS.evaluation("{language}", "{country}", way).name
@@ -295,6 +299,13 @@ def kept_files(country):
     ]
     return [
         *([] if TEST_ONLY else learned),
+        *[
+            folder / "adapters" / adapter / f"{task}-{setting}" / name
+            for adapter in ADAPTERS
+            for task in TASKS
+            for setting in SETTINGS
+            for name in [*ADAPTER_FILES, "provenance.json"]
+        ],
         *[folder / "vectors" / method / name for method in METHODS for name in cells],
         *[folder / name for name in EVALUATIONS],
         folder / "judge.json",

@@ -23,6 +23,7 @@ from yapo.checks import (
     distinct,
     require,
 )
+from yapo.config.adapters import AdaptersConfig
 from yapo.config.controls import ControlsConfig
 from yapo.config.curation import CurationConfig
 from yapo.config.data import MULTIPLE_CHOICE, DataConfig, PromptConfig, SplitConfig
@@ -34,6 +35,7 @@ from yapo.steering.methods.dspa.options import DspaSettings
 from yapo.studies.registry import StudiesConfig
 
 __all__ = [
+    "AdaptersConfig",
     "Config",
     "ControlsConfig",
     "CurationConfig",
@@ -83,6 +85,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
     controls: ControlsConfig = field(default_factory=ControlsConfig)
+    adapters: AdaptersConfig = field(default_factory=AdaptersConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     sae: SaeConfig = field(default_factory=SaeConfig)

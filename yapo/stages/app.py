@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 # Settings that no ``READS`` has to declare: paths, speed, limits, and values that also arrive as an input file.
 ALWAYS_READABLE = (
-    "experiment", "results", "country", "countries", "methods", "tasks", "settings", "threads", "store", "data",
+    "experiment", "results", "country", "countries", "methods", "adapters.rows", "tasks", "settings", "threads", "store", "data",
     "discovery.layer", "discovery.candidates", "sae.trained", "sae.min_explained_variance", "*.layer_in", "*.layer_out",
     "studies.*.countries", "studies.*.methods", "studies.*.layers",
 )  # fmt: skip

@@ -26,6 +26,6 @@ MEASURED = ("logs/costs.csv", "logs/costs.md")  # beside the logs: seconds are n
 STUDY = Study(
     title="What each method costs",
     files=[*table_files("costs"), *MEASURED],
-    rows=lambda config: [f"costs_{method}" for method in config.methods],
+    rows=lambda config: [f"costs_{method}" for method in (*config.methods, *config.adapters.rows)],
     minutes=60,
 )

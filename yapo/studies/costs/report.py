@@ -24,7 +24,7 @@ from yapo.stages.table_options import table_options
 from yapo.studies.costs import MEASURED, counted_setting
 from yapo.studies.write_report import read_rows, write_report
 
-READS = ("report", "judge", "methods", "settings")
+READS = ("report", "judge", "methods", "adapters.rows", "settings")
 FINDING = Path(__file__).with_name("finding.md.j2")
 NAME = "costs"
 SPENT = ("seconds", "cpu_seconds", "peak_memory_mb", "peak_gpu_memory_mb")
@@ -39,7 +39,8 @@ def main(config: Config) -> None:
     values = {"setting": setting, "tasks": finding_values(data), "measured": MEASURED[-1]}
     write_report(config, NAME, FINDING, values, tables, {})
     paths = Paths.of(config)
-    measured = measured_table(spent_rows(paths, countries_of(config, known_countries(config.data)), config.methods), options)
+    countries, fitted = countries_of(config, known_countries(config.data)), [*config.methods, *config.adapters.rows]
+    measured = measured_table(spent_rows(paths, countries, fitted), options)
     for path in MEASURED:
         write_text(paths.root / path, measured.texts[Path(path).suffix[1:]])
 

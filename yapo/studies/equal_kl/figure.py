@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from yapo.checks import Task
+from yapo.checks import ADAPTERS, Task
 from yapo.reporting import style
 from yapo.reporting.cells import records
 from yapo.reporting.names import label, ordered
 from yapo.reporting.numbers import nats, short
-from yapo.studies.equal_kl.cells import GAIN, first_setting
+from yapo.studies.equal_kl.cells import GAIN, UNSTEERED, first_setting
 from yapo.studies.equal_kl.run import CHOSEN
 
 _LEAST = 1e-4  # nats; what is less stands at the panel's left end
@@ -43,7 +43,7 @@ def overview(data: pd.DataFrame, level: float, costs: pd.DataFrame | None = None
         of_task = shown[shown["task"] == task]
         chosen, equal = of_task[of_task["level"] == CHOSEN], of_task[of_task["level"] == level]
         _gains(panels[0], chosen, methods, task, f"{label('task', task)}: λ chosen on validation")
-        unsteered = chosen[chosen["multiplier"].isna()]
+        unsteered = chosen[chosen["method"].isin(UNSTEERED)]
         _gains(panels[1], pd.concat([equal, unsteered]), methods, task, f"λ at equal divergence ({nats(level)})")
         _divergences(panels[2], chosen, methods, level)
         if costs is not None:
@@ -64,7 +64,7 @@ def overview(data: pd.DataFrame, level: float, costs: pd.DataFrame | None = None
 
 
 def _gains(axes: Axes, rows: pd.DataFrame, methods: list[str], task: Task, title: str) -> None:
-    """Draw the gain of each method, or say that it does not reach the level."""
+    """Draw the gain of each method, or say why there is none: it does not reach the level, or is an adapter."""
     at: dict[str, dict[str, Any]] = {record["method"]: record for record in records(rows)}
     axes.axvline(0, color=style.colour("baseline"), linewidth=0.9, linestyle=":", zorder=0)
     for line, method in enumerate(methods):
@@ -72,9 +72,8 @@ def _gains(axes: Axes, rows: pd.DataFrame, methods: list[str], task: Task, title
         if record is not None and not pd.isna(record["value"]):
             style.interval_dot(axes, record, line, method, names=GAIN, size=6)
         else:
-            axes.annotate(
-                "not reached", (0, line), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=style.SOFT
-            )
+            said = "not measured" if method in ADAPTERS else "not reached"
+            axes.annotate(said, (0, line), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7, color=style.SOFT)
     style.name_lines(axes, [label("method", method) for method in methods])
     axes.margins(x=0.06)
     axes.set_title(title)
