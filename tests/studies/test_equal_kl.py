@@ -26,6 +26,7 @@ from yapo.stages.inputs import prompt_format, read_items
 from yapo.stages.vectors import VectorReader
 from yapo.studies.equal_kl import report, run
 from yapo.studies.equal_kl.cells import gain_cells, rows_at
+from yapo.studies.equal_kl.figure import overview
 
 OPTIONS = TableOptions(resamples=100)
 
@@ -209,3 +210,12 @@ def test_controls_that_change_the_prompt_stand_beside_every_level() -> None:
     rows = pd.DataFrame([{"method": method, "level": 0.0} for method in methods] + [{"method": "caa", "level": 1.0}])
     assert rows_at(rows, 1.0)["method"].tolist() == ["baseline", "prompt", "few_shot_3", "system_mild", "caa"]
     assert rows_at(rows, 0.0)["method"].tolist() == methods
+
+
+def test_an_adapter_has_a_gain_at_its_own_multiplier_alone() -> None:
+    rows = pd.concat([ROWS, rows_of({("lora_sft", 0.0): [[9.0, 9.0], [8.0, 8.0]]})], ignore_index=True)
+    data = gain_cells(rows, MULTIPLIERS, OPTIONS)
+    (values,) = report.finding_values(data, [1.0])
+    assert ("lora_sft" in str(values["chosen"]), "lora_sft" in str(values["divergences"])) == (True, False)
+    _, equal, _ = overview(data, 1.0).axes
+    assert [text.get_text() for text in equal.texts if text.get_text().startswith("not ")] == ["not reached", "not measured"]

@@ -160,6 +160,7 @@ def finding_values(data: pd.DataFrame, levels: list[float]) -> list[dict[str, An
         part = data[(data["task"] == task) & (data["setting"] == setting)]
         steered = part[~part["method"].isin(UNSTEERED)]
         chosen = steered[steered["level"] == CHOSEN]
+        measured = chosen[chosen["divergence"].notna()]
         found.append(
             {
                 "name": task,
@@ -167,7 +168,7 @@ def finding_values(data: pd.DataFrame, levels: list[float]) -> list[dict[str, An
                 "digits": score_digits(task),
                 "n": int(part["n"].max()),
                 "chosen": records(chosen),
-                "divergences": [(record["method"], number(record["divergence"], 3)) for record in records(chosen)],
+                "divergences": [(record["method"], number(record["divergence"], 3)) for record in records(measured)],
                 "levels": [(level, records(steered[(steered["level"] == level) & steered["value"].notna()])) for level in levels],
                 "missed": [
                     label("method", record["method"])
