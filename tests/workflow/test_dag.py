@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -75,6 +76,16 @@ def test_a_learning_rate_reruns_that_method_and_what_follows(study: Study) -> No
     assert planned_jobs(output) == Counter(train=1, evaluate=1, tables=1, figures=1, mlflow=1, all_tables=1)
     assert "Train yapo: nepal" in output
     assert "Train caa: nepal" not in output
+
+
+def test_adapters_rerun_no_vector_and_are_refused_without_their_extra(study: Study) -> None:
+    added = (f"overrides={SMALL} adapters=lora",)
+    if find_spec("peft") and find_spec("trl"):
+        jobs = study.planned(config=added)
+        assert jobs == Counter(train_adapter=2, evaluate_adapters=1, tables=1, figures=1, mlflow=1, all_tables=1)
+    else:
+        output = study.snakemake("--dry-run", "--", "all_tables", config=added, fails=True)
+        assert output.splitlines()[-1].endswith("this needs the extra 'lora': pip install 'yapo-pipeline[lora]'")
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ if ADAPTERS:
         message:
             "Train {wildcards.adapter}: {wildcards.country}"
         shell:
-            "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.train_adapter {params.settings} adapters.rows=[{wildcards.adapter}] country={wildcards.country:q} > {log:q} 2>&1"
+            "python -m yapo.lease -- python -m yapo.warm -m yapo.stages.train_adapter {params.settings} 'adapters.rows=[{wildcards.adapter}]' country={wildcards.country:q} > {log:q} 2>&1"
 
     rule evaluate_adapters:
         input:
