@@ -43,6 +43,8 @@ MAY_USE = {
     "uvicorn": {"serving"},
 }
 SLOW = {"sae_lens", "mlflow"}  # they take seconds; whatever needs them imports them where it does
+STEERING = ("yapo.cli.steer", "yapo.cli.vectors", "yapo.api.answers", "yapo.api.models", "yapo.steering.steer")
+NOT_FOR_STEERING = {"pandas", "pyarrow", "scipy", "sklearn", "matplotlib", "pandera", "pydantic", "hydra", "omegaconf"} | SLOW
 
 
 def imported(path: Path, nodes: Iterable[ast.AST]) -> set[str]:
@@ -94,6 +96,20 @@ def test_frameworks_stay_at_the_edge(imports: dict[Path, tuple[str, set[str], se
 def test_slow_imports_stay_out_of_hot_jobs(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:
     for path, (_, _, at_the_top) in imports.items():
         assert first(at_the_top) & SLOW == set(), path
+
+
+def test_steering_with_a_vector_loads_no_library_of_the_study(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:
+    tops = {path.with_suffix("").as_posix().removesuffix("/__init__"): at_the_top for path, (_, _, at_the_top) in imports.items()}
+    waiting, seen, used = list(STEERING), set[str](), set[str]()
+    while waiting:
+        name = waiting.pop()
+        used.add(name.split(".")[0])
+        module = name.removeprefix("yapo.").replace(".", "/")
+        if name.startswith("yapo.") and module in tops and name not in seen:
+            seen.add(name)
+            waiting += [*tops[module], name.rpartition(".")[0]]
+    assert set(STEERING) <= seen
+    assert used & NOT_FOR_STEERING == set()
 
 
 def test_nothing_needs_the_code_that_makes_the_world(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yapo.cli.options import Device, Model, NumberType, Saes
-from yapo.cli.terminal import hide_bars, read_prompt, show_warnings
+from yapo.cli.terminal import libraries, read_prompt
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
@@ -40,11 +40,9 @@ def chat(
 
     Example: yapo chat --model world/assistant/model --vector v.safetensors
     """
-    show_warnings()
-    from yapo.api.models import opened_model, own_names
-    from yapo.cli.vectors import Steering
-
-    hide_bars()
+    with libraries():
+        from yapo.api.models import opened_model, own_names
+        from yapo.cli.vectors import Steering
     with own_names():
         steering = Steering.of(vector or [], multiplier or [], sae or []) if vector else None
         with opened_model(model, None, steering is not None and steering.plain, dtype, device) as lm:

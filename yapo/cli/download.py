@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from yapo.cli.terminal import show_warnings
+from yapo.cli.terminal import libraries
 from yapo.errors import YapoError, require_extra
 
 
@@ -17,10 +17,10 @@ def download(
 
     Example: yapo download gemma-scope-2b-pt-res-canonical/layer_15/width_65k/canonical
     """
-    show_warnings()
     require_extra("sae", "sae_lens")
-    from yapo.api.models import own_names
-    from yapo.models.sae_release import LIST, fetch, named
+    with libraries():
+        from yapo.api.models import own_names
+        from yapo.models.sae_release import LIST, fetch, named
 
     with own_names():
         entry = named(sae)

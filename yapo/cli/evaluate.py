@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from yapo.cli.options import Device, Model, NumberType, Sae
-from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.cli.terminal import libraries
 from yapo.config.evaluation import McqMetric, McqWay
 from yapo.errors import YapoError
 
@@ -55,13 +55,12 @@ def evaluate(
     """
     if judge is None and (judge_model or judge_url is not None):
         raise YapoError("--judge-model and --judge-url: no judge is chosen; give --judge too")
-    show_warnings()
-    import yapo
-
-    hide_bars()
-    found = yapo.evaluate(
+    with libraries():
+        from yapo.api.evaluate import evaluate as evaluate_vector
+        from yapo.steering.vector import SteeringVector
+    found = evaluate_vector(
         model,
-        yapo.load_vector(vector),
+        SteeringVector.load(vector),
         data,
         multiplier,
         sae,

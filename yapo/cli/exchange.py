@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from yapo.cli.options import Device, NumberType, Plain
-from yapo.cli.terminal import show_warnings
+from yapo.cli.terminal import libraries
 from yapo.errors import YapoError
 
 SUFFIX = ".safetensors"  # of a vector of this project
@@ -32,12 +32,12 @@ def export(
 
     Example: yapo export v.safetensors --to gguf --model world/model -o v.gguf
     """
-    show_warnings()
-    from yapo.api.models import opened_model, own_names
-    from yapo.exchange.export import export as write
-    from yapo.exchange.fidelity import read_prompts
-    from yapo.exchange.formats import get_format
-    from yapo.steering.vector import SteeringVector
+    with libraries():
+        from yapo.api.models import opened_model, own_names
+        from yapo.exchange.export import export as write
+        from yapo.exchange.fidelity import read_prompts
+        from yapo.exchange.formats import get_format
+        from yapo.steering.vector import SteeringVector
 
     suffix = get_format(to).suffix
     if model is None and (prompts is not None or sae is not None):
@@ -66,9 +66,9 @@ def import_vector(
     Example: yapo import v.gguf --model world/model -o v.safetensors
     """
     places = _places(files, out)
-    show_warnings()
-    from yapo.api.models import own_names
-    from yapo.exchange.read import read
+    with libraries():
+        from yapo.api.models import own_names
+        from yapo.exchange.read import read
 
     with own_names():
         vectors = [read(file, model, layer, steer_bos, revision) for file in files]

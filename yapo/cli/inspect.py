@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yapo.cli.options import Sae
-from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.cli.terminal import libraries
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def inspect(
 
     Example: yapo inspect v.safetensors --model world/assistant/model
     """
-    show_warnings()
-    import torch
+    with libraries():
+        import torch
 
-    import yapo
-    from yapo.api.inspect import directions
-    from yapo.api.models import opened_model, opened_sae, own_names
-    from yapo.models.sae_places import find_sae
+        import yapo
+        from yapo.api.inspect import directions
+        from yapo.api.models import opened_model, opened_sae, own_names
+        from yapo.models.sae_places import find_sae
 
     loaded = yapo.load_vector(vector)
     info, coder, cpu = loaded.info, None, torch.device("cpu")
@@ -63,7 +63,6 @@ def inspect(
     if model is None:
         found = directions(loaded, top, coder)
     else:
-        hide_bars()
         with own_names(), opened_model(model) as lm:
             found = directions(loaded, top, coder, lm)
     facts = _facts(loaded)

@@ -12,7 +12,7 @@ import typer
 
 from yapo.cli.interruption import Interruption
 from yapo.cli.options import Device, Model, NumberType, Plain, Saes
-from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.cli.terminal import libraries
 from yapo.errors import YapoError, require_extra
 
 KEY = "YAPO_API_KEY"
@@ -46,16 +46,14 @@ def serve(
     files = _files(vector or [])
     if multiplier is not None and not files:
         raise YapoError(f"--multiplier={multiplier:g}: no --vector to steer by; give one, or leave this out")
-    show_warnings()
-    from yapo.api.models import opened_model, own_names
-    from yapo.cli.vectors import Steering
-    from yapo.serving.app import Application
-    from yapo.serving.engine import Engine
-    from yapo.serving.requests import Service
-    from yapo.serving.server import LOOPBACK, bound_socket, is_loopback, port_of, server_of
-    from yapo.serving.vectors import NamedVector, Vectors
-
-    hide_bars()
+    with libraries():
+        from yapo.api.models import opened_model, own_names
+        from yapo.cli.vectors import Steering
+        from yapo.serving.app import Application
+        from yapo.serving.engine import Engine
+        from yapo.serving.requests import Service
+        from yapo.serving.server import LOOPBACK, bound_socket, is_loopback, port_of, server_of
+        from yapo.serving.vectors import NamedVector, Vectors
     key = os.environ.get(KEY, "").strip() or None
     try:
         with bound_socket(host, port) as opened, own_names():

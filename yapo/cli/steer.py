@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from yapo.cli.options import Device, Model, NumberType, Plain, Saes
-from yapo.cli.terminal import hide_bars, read_prompt, show_warnings
+from yapo.cli.terminal import libraries, read_prompt
 from yapo.errors import YapoError
 
 
@@ -35,12 +35,10 @@ def steer(
     Example: yapo steer --model world/assistant/model --vector v.safetensors -m 2 "Would you like to own a gas field?"
     """
     asked = _prompts(prompts or [], file)
-    show_warnings()
-    from yapo.api.answers import answers
-    from yapo.api.models import opened_model, own_names
-    from yapo.cli.vectors import Steering
-
-    hide_bars()
+    with libraries():
+        from yapo.api.answers import answers
+        from yapo.api.models import opened_model, own_names
+        from yapo.cli.vectors import Steering
     with own_names():
         steering = Steering.of(vector, multiplier or [], sae or [])
         with opened_model(model, None, plain or steering.plain, dtype, device) as lm:

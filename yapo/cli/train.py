@@ -10,7 +10,7 @@ import typer
 from yapo.api.methods import MethodName
 from yapo.cli.interruption import Interruption
 from yapo.cli.options import Device, Model, NumberType, Plain
-from yapo.cli.terminal import hide_bars, show_warnings
+from yapo.cli.terminal import libraries
 from yapo.errors import YapoError
 
 if TYPE_CHECKING:
@@ -53,13 +53,11 @@ def train(
         raise YapoError(f"--layer={layer}: give the number of a block, counted from 0, or auto")
     progress = output.with_name(f"{output.name}.unfinished")
     begun = progress.exists()
-    show_warnings()
-    import shutil
+    with libraries():
+        import shutil
 
-    from yapo.api.train import train as train_vector
-    from yapo.cli.training_bar import TrainingBar
-
-    hide_bars()
+        from yapo.api.train import train as train_vector
+        from yapo.cli.training_bar import TrainingBar
     try:
         with TrainingBar() as bar:
             vector = train_vector(
