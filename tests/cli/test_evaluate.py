@@ -17,6 +17,8 @@ import yapo as package
 from tests.api.conftest import COLUMNS, MODEL, SAE_FOLDER
 from tests.cli.command import refused, yapo
 from tests.conftest import ROOT
+from tests.evaluation.judges.endpoint import Endpoint, parts_of
+from yapo.api.answers import answers
 from yapo.api.models import opened_model
 from yapo.models.tokenizer import ChatTokenizer
 
@@ -136,6 +138,33 @@ def test_free_answers_contain_the_right_one_or_are_graded(
         assert rows[name]["measure"] == "containment"
         assert graded[name]["measure"] == "judge" and 1 < graded[name]["value"] <= 10
     assert graded["steered"]["value"] > graded["unsteered"]["value"]
+
+
+def test_an_endpoint_and_a_local_model_grade(
+    capfd: pytest.CaptureFixture[str], data: Path, dense: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint's grades are averaged; the world's model cannot judge, and the answers without a grade are told."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    few = tmp_path / "few.csv"
+    pd.read_csv(data).head(4).to_csv(few, index=False)
+    path = items(few, tmp_path / "items.jsonl", "question", "answer")
+    arguments = ("evaluate", "--model", MODEL, "--vector", dense, "--data", path, "--max-new-tokens", 8)
+    with Endpoint() as endpoint:
+        asked = (*arguments, "--judge", "openai", "--judge-model", "grader", "--judge-url", endpoint.url, "--judge-set")
+        refused(capfd, *asked, "response_format=text", parts=("OPENAI_API_KEY",))
+        refused(capfd, *asked, "max_token=4", parts=("--judge-set=max_token=4", "did you mean max_tokens?"))
+        refused(capfd, *asked, "max_tokens=few", parts=("judge.max_tokens='few'", "whole number"))
+        done = yapo(capfd, *asked, "api_key_env=", "--judge-set", "response_format=text", "--json")
+        assert "response_format" not in endpoint.sent[0].body
+    with opened_model(MODEL) as lm:
+        written = answers(lm, list(pd.read_csv(few)["prompt"]), 8)
+    row = json.loads(done.out.splitlines()[0])
+    assert (done.status, row["measure"], row["unread"], row["n"]) == (0, "judge", 0, 4)
+    assert row["value"] == pytest.approx(sum(sum(parts_of(text).values()) for text in written) / 4)
+    local = yapo(capfd, *arguments, "--judge", "local", "--judge-model", MODEL, "--judge-set", "max_tokens=1", "--json")
+    rows = [json.loads(line) for line in local.out.splitlines()]
+    assert [(row["value"], row["unread"], row["n"]) for row in rows] == [(None, 4, 4)] * 3
 
 
 @pytest.mark.parametrize(
