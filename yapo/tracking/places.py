@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -64,6 +65,7 @@ class Database:
         Raises:
             YapoError: it cannot be used; the message says what to do.
         """
+        _commit_without_waiting_for_the_disk()
         if self.path.exists():
             self._settle(wait, results, experiment)
         else:
@@ -121,6 +123,21 @@ class Database:
                 f"{self.path}: its experiment '{experiment.name}' has its artifacts in {experiment.artifact_location}, not in "
                 f"{self.artifact_location}: it is not that of {results}; delete the database and the next ingest makes it anew"
             )
+
+
+@cache
+def _commit_without_waiting_for_the_disk() -> None:
+    """Let SQLite leave the writing of commits to the system: thousands of waits for a disk took most of an ingest's time.
+
+    A process that is killed loses nothing by it. A machine that loses power may leave a damaged file; the next ingest makes it
+    anew once it is deleted, as it says.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def _(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 def _target(place: Path) -> Path:
