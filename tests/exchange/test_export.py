@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors import safe_open
 
 import yapo
+from tests.hub_server import COMMIT, put_in_cache
 from tests.refusals import contents, refused
 from yapo.errors import YapoError
 from yapo.exchange.export import Export, export
@@ -136,6 +139,26 @@ def test_a_sparse_vector_goes_out_as_its_stand_in(gemma: LanguageModel, sae: SAE
     assert torch.equal(again.direction.values, dense)
     assert again.direction.fidelity is not None and again.direction.fidelity.prompts == len(PROMPTS)
     assert fidelity.kl < again.direction.fidelity.kl  # a made-up one is no good
+
+
+def test_an_autoencoder_of_the_hub(gemma: LanguageModel, sae: SAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The header names one in another user's cache: found in one's own, or given as RELEASE/ID; else told how it is had."""
+    pytest.importorskip("sae_lens")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("YAPO_CACHE", str(tmp_path / "seen"))
+    repo, own_id = "google/gemma-scope-2b-pt-res", "layer_1/width_16k/average_l0_102"
+    (folder := tmp_path / "files" / own_id).mkdir(parents=True)
+    parts = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
+    np.savez(folder / "params.npz", **{name: getattr(sae, name).numpy() for name in parts})
+    place = f"/home/other/hub/models--google--gemma-scope-2b-pt-res/snapshots/{COMMIT}/{own_id}/params.npz"
+    vector = sparse_vector(sae)
+    vector = replace(vector, info=replace(vector.info, sae=place))
+    called = f"gemma-scope-2b-pt-res/{own_id}"
+    refused(lambda: measured(gemma, tmp_path, "svec", vector), place, f"run `hf download {repo} {own_id}/params.npz`")
+    refused(lambda: measured(gemma, tmp_path, "svec", vector, sae=called), f"run `yapo download {called}` first")
+    put_in_cache(tmp_path, repo, tmp_path / "files")
+    found = measured(gemma, tmp_path, "svec", vector)
+    assert torch.equal(found.direction.values, measured(gemma, tmp_path, "svec", vector, sae=called).direction.values)
 
 
 def test_without_the_model_nothing_is_measured(tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ Digests that were seen are remembered in ``autoencoders.json`` of the cache: ``$
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from huggingface_hub import constants
 
 from yapo.errors import YapoError
 from yapo.files import read_json, write_json
@@ -18,6 +21,9 @@ from yapo.models.sae import CONFIG_FILE, SAE, load_sae
 
 INDEX = "autoencoders.json"
 MOST_PLACES = 20  # remembered of one autoencoder
+# Paths of downloaded autoencoders, in anyone's cache: repository and file of the hub, or release and id that SAELens converted.
+_OF_HUB = re.compile(r"models--([^/]+)/snapshots/[^/]+/(.+)")
+_CONVERTED = re.compile(r"yapo/sae-([^/]+)/(.+)--sae-lens-[^/]+/sae")
 
 
 def cache_folder() -> Path:
@@ -72,8 +78,8 @@ def _downloaded(name: str) -> Path | None:
 def find_sae(name: str, digest: str, file: Path | None, device: torch.device) -> SAE:
     """Return the autoencoder that a vector's header names.
 
-    It is looked for where the name says, from here and from the folders above the vector's file; beside the vector; and where it
-    was seen before. The first that has the digest is taken.
+    It is looked for where the name says, from here and from the folders above the vector's file; in this user's cache of the hub,
+    where it was downloaded; beside the vector; and where it was seen before. The first that has the digest is taken.
 
     Args:
         name: its path in the header.
@@ -100,7 +106,16 @@ def find_sae(name: str, digest: str, file: Path | None, device: torch.device) ->
             f"the vector was trained with the autoencoder {name} ({digest}), not {', '.join(seen)}; where it lies elsewhere, "
             "give sae=..."
         )
-    raise YapoError(f"{refusal}; the vector's header names it: where it lies elsewhere, give sae=...")
+    raise YapoError(f"{refusal}; the vector's header names it: {_way_to_get(name)}, give sae=...")
+
+
+def _way_to_get(name: str) -> str:
+    """Return how a missing autoencoder is had: downloaded, if it was at first; the sentence goes on with how to name it."""
+    if found := _OF_HUB.search(name):
+        return f"run `hf download {found[1].replace('--', '/', 1)} {found[2]}`, or where it lies elsewhere"
+    if found := _CONVERTED.search(name):
+        return f"run `yapo download {found[1]}/{found[2].replace('--', '/')}`, or where it lies elsewhere"
+    return "where it lies elsewhere"
 
 
 def _places(name: str, digest: str, file: Path | None) -> Iterator[Path]:
@@ -108,10 +123,23 @@ def _places(name: str, digest: str, file: Path | None) -> Iterator[Path]:
     above = [] if file is None else list(file.absolute().parents)
     named = [Path(name), *(folder / name for folder in above)] if name else []
     yield from (path for path in named if os.path.exists(path))
+    yield from _in_own_cache(name)
     if above:
         yield from sorted({path.parent for path in above[0].glob(f"*/{CONFIG_FILE}")} | set(above[0].glob("*.npz")))
         yield from (path for path in [above[0]] if (path / CONFIG_FILE).is_file())
     yield from (Path(place) for place in _index().get(digest, []) if os.path.exists(place))
+
+
+def _in_own_cache(name: str) -> Iterator[Path]:
+    """Yield where this user's caches hold what the name, a path into another's, is of: of any commit, by any converter."""
+    if found := _OF_HUB.search(name):
+        pattern = (constants.HF_HUB_CACHE, f"models--{found[1]}/snapshots", "*", found[2])
+    elif found := _CONVERTED.search(name):
+        pattern = (constants.HF_ASSETS_CACHE, f"yapo/sae-{found[1]}", f"{glob.escape(found[2])}--sae-lens-*", "sae")
+    else:
+        return
+    root, folder, any_of, rest = pattern
+    yield from sorted(path / rest for path in (Path(root) / folder).glob(any_of) if os.path.exists(path / rest))
 
 
 def _index() -> dict[str, list[str]]:
