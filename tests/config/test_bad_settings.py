@@ -67,6 +67,7 @@ UNKNOWN = [
     (["selection.multipliers=1.0"], "give a list, as selection.multipliers=[1.0]"),
     (["tasks=[quiz]"], "tasks=quiz: choose one of mcq, open_ended"),
     (["studies.convergence.methods=[yapo,yopa]"], "studies.convergence.methods=yopa: unknown method; did you mean yapo?"),
+    (["studies.transfer.left_out_methods=[caa,imported]"], "left_out_methods=imported: it learns from no pairs"),
     (["model=[1,2]"], "model=[1,2]: unknown model; choose among"),
     (["train.epochs=${nope}"], "train.epochs: ${nope} names no setting"),
     (["settings=[local]"], "settings=local: choose one of localized, nonlocalized, both"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yapo.checks import VARIANTS, Setting, distinct, require
+from yapo.checks import IMPORTED, VARIANTS, Setting, distinct, require
 from yapo.studies.base import Study, figure_files, table_files
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class TransferConfig:
     def __post_init__(self) -> None:
         key = "studies.transfer."
         distinct(key + "left_out_methods", self.left_out_methods)
+        learns = IMPORTED not in self.left_out_methods
+        require(learns, key + "left_out_methods", IMPORTED, "it learns from no pairs, so that none can be left out; leave it out")
         few = self.cross_language_facts is None or self.cross_language_facts >= 0
         require(few, key + "cross_language_facts", self.cross_language_facts, "0 (no other languages) or more, or null for all")
 
