@@ -78,6 +78,13 @@ def test_a_learning_rate_reruns_that_method_and_what_follows(study: Study) -> No
     assert "Train caa: nepal" not in output
 
 
+def test_a_method_more_reruns_nothing_of_the_others(study: Study) -> None:
+    more = f"overrides={SMALL}".replace("[caa,yapo]", "[caa,yapo,pca,corrsteer]")
+    output = study.snakemake("--dry-run", "--", "all_tables", config=(more,))
+    assert planned_jobs(output) == Counter(train=2, evaluate=1, tables=1, figures=1, mlflow=1, all_tables=1)
+    assert "Train pca: nepal" in output
+
+
 def test_adapters_rerun_no_vector_and_are_refused_without_their_extra(study: Study) -> None:
     added = (f"overrides={SMALL} adapters=lora",)
     if find_spec("peft") and find_spec("trl"):

@@ -163,17 +163,28 @@ def settings_and_code(module, config=PLAIN_CONFIG):
 
 
 def settings_and_code_by_method(module, configs=METHOD_CONFIG):
-    """Texts for ``params`` of a stage that works on one method; those that differ between methods are functions of the wildcards."""
-    found = {
-        method: result_inputs(module, config) for method, config in configs.items()
+    """Texts for ``params`` of a stage that works on one method; those that differ between methods are functions of the wildcards.
+
+    What decides another method alone has no text of its own: the first one is repeated, since Snakemake compares sets. So a method
+    more in the study changes nothing for the others.
+    """
+    texts = {
+        method: {
+            name: f"{name} = {value}"
+            for name, value in result_inputs(module, config).items()
+        }
+        for method, config in configs.items()
     }
     params = []
-    for name in dict.fromkeys(name for part in found.values() for name in part):
-        texts = {method: f"{name} = {part.get(name)}" for method, part in found.items()}
+    for name in dict.fromkeys(name for part in texts.values() for name in part):
+        found = {
+            method: part.get(name, next(iter(part.values())))
+            for method, part in texts.items()
+        }
         params.append(
-            constant(next(iter(texts.values())))
-            if len(set(texts.values())) == 1
-            else lambda wildcards, texts=texts: texts[wildcards.method]
+            constant(next(iter(found.values())))
+            if len(set(found.values())) == 1
+            else lambda wildcards, found=found: found[wildcards.method]
         )
     return params
 
