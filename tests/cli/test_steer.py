@@ -51,7 +51,8 @@ def test_prompts_by_lines(
     (tmp_path / "prompts.txt").write_text(text, encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
     given = ("--file", tmp_path / "prompts.txt") if source == "a file" else ()
-    done = yapo(capfd, "steer", "--model", MODEL, "--vector", dense, "--max-new-tokens", 4, *given)
+    done = yapo(capfd, "steer", "--model", MODEL, "--vector", dense, "-m", 0, "--max-new-tokens", 4, *given)
+    assert done.err.startswith("WARNING: steering changed no answer; ") and done.err.count("\n") == 1
     assert [line for line in done.out.splitlines() if line.startswith("> ")] == [f"> {prompt}" for prompt in PROMPTS]
     assert done.out.count("unsteered:\n") == done.out.count("x dense.safetensors:\n") == 2
 

@@ -47,6 +47,8 @@ def steer(
             before = answers(lm, asked, max_new_tokens)
             with steering.block(lm.model):
                 after = answers(lm, asked, max_new_tokens)
+    if after == before:
+        sys.stderr.write("WARNING: steering changed no answer; try a larger --multiplier, or other prompts\n")
     for prompt, unsteered, steered in zip(asked, before, after, strict=True):
         if json_lines:
             used = {"vectors": [str(path) for path in vector], "multipliers": steering.multipliers}
