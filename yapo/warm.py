@@ -172,9 +172,11 @@ def _import_libraries(surroundings: dict[str, Any]) -> None:
     os.chdir(surroundings["cwd"])
     os.environ.clear()
     os.environ.update(surroundings["environment"])
+    gc.disable()  # nothing is garbage while they are imported
     for name in LIBRARIES:
         importlib.import_module(name)
     gc.freeze()  # children do not look through what was imported again and again
+    gc.enable()
 
 
 def _mind(parent: int, listener: socket.socket, connection: socket.socket, command: list[str], streams: list[int]) -> None:
