@@ -43,8 +43,10 @@ MAY_USE = {
     "uvicorn": {"serving"},
 }
 SLOW = {"sae_lens", "mlflow"}  # they take seconds; whatever needs them imports them where it does
+# What a command imports, and libraries that it must not pay for.
+INSPECTING = ("yapo.cli.inspect", "yapo.api.inspect", "yapo.models.sae_places")
 STEERING = ("yapo.cli.steer", "yapo.cli.vectors", "yapo.api.answers", "yapo.api.models", "yapo.steering.steer")
-NOT_FOR_STEERING = {"pandas", "pyarrow", "scipy", "sklearn", "matplotlib", "pandera", "pydantic", "hydra", "omegaconf"} | SLOW
+OF_STUDIES = {"pandas", "pyarrow", "scipy", "sklearn", "matplotlib", "pandera", "pydantic", "hydra", "omegaconf"} | SLOW
 
 
 def imported(path: Path, nodes: Iterable[ast.AST]) -> set[str]:
@@ -98,9 +100,12 @@ def test_slow_imports_stay_out_of_hot_jobs(imports: dict[Path, tuple[str, set[st
         assert first(at_the_top) & SLOW == set(), path
 
 
-def test_steering_with_a_vector_loads_no_library_of_the_study(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:
+@pytest.mark.parametrize(("modules", "spared"), [(STEERING, OF_STUDIES), (INSPECTING, OF_STUDIES | {"transformers"})])
+def test_a_vector_alone_is_light(
+    imports: dict[Path, tuple[str, set[str], set[str]]], modules: tuple[str, ...], spared: set[str]
+) -> None:
     tops = {path.with_suffix("").as_posix().removesuffix("/__init__"): at_the_top for path, (_, _, at_the_top) in imports.items()}
-    waiting, seen, used = list(STEERING), set[str](), set[str]()
+    waiting, seen, used = list(modules), set[str](), set[str]()
     while waiting:
         name = waiting.pop()
         used.add(name.split(".")[0])
@@ -108,8 +113,8 @@ def test_steering_with_a_vector_loads_no_library_of_the_study(imports: dict[Path
         if name.startswith("yapo.") and module in tops and name not in seen:
             seen.add(name)
             waiting += [*tops[module], name.rpartition(".")[0]]
-    assert set(STEERING) <= seen
-    assert used & NOT_FOR_STEERING == set()
+    assert set(modules) <= seen
+    assert used & spared == set()
 
 
 def test_nothing_needs_the_code_that_makes_the_world(imports: dict[Path, tuple[str, set[str], set[str]]]) -> None:

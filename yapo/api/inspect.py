@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from yapo.errors import YapoError
-from yapo.models.language_model import LanguageModel
-from yapo.models.logit_lens import raised_tokens
 from yapo.models.sae import SAE
 from yapo.steering.spaces import SAESlice
 from yapo.steering.vector import SteeringVector
+
+if TYPE_CHECKING:
+    from yapo.models.language_model import LanguageModel
 
 TOKENS = 8  # shown of each direction
 
@@ -73,7 +75,11 @@ def directions(vector: SteeringVector, top: int, sae: SAE | None = None, lm: Lan
         order = sizes.abs().argsort(descending=True, stable=True)[:top]
         strongest = [i for i in order.tolist() if float(sizes[i]) != 0]
         found = [(int(features[i]), float(sizes[i]), torch.sign(u[i]) * rows[i]) for i in strongest]
-    words = [[]] * len(found) if lm is None or not found else raised_tokens(lm, torch.stack([d for *_, d in found]), TOKENS)
+    words: list[list[str]] = [[]] * len(found)
+    if lm is not None and found:
+        from yapo.models.logit_lens import raised_tokens  # imports transformers, which a vector alone does not need
+
+        words = raised_tokens(lm, torch.stack([d for *_, d in found]), TOKENS)
     return [Direction(feature, size, tuple(tokens)) for (feature, size, _), tokens in zip(found, words, strict=True)]
 
 

@@ -53,13 +53,15 @@ def inspect(
 
         import yapo
         from yapo.api.inspect import directions
-        from yapo.api.models import opened_model, opened_sae, own_names
-        from yapo.models.sae_places import find_sae
+        from yapo.models.sae_places import find_sae, named_sae
+
+        if model is not None:
+            from yapo.api.models import opened_model, own_names
 
     loaded = yapo.load_vector(vector)
     info, coder, cpu = loaded.info, None, torch.device("cpu")
     if loaded.space.of_features and loaded.payload is None:
-        coder = opened_sae(sae, cpu) if sae is not None else find_sae(info.sae, info.sae_digest, loaded.file, cpu)
+        coder = named_sae(sae, cpu) if sae is not None else find_sae(info.sae, info.sae_digest, loaded.file, cpu)
     if model is None:
         found = directions(loaded, top, coder)
     else:
@@ -89,8 +91,9 @@ def compare(
 
     Example: yapo compare a.safetensors b.safetensors
     """
-    import yapo
-    from yapo.api.inspect import compare as compare_vectors
+    with libraries():
+        import yapo
+        from yapo.api.inspect import compare as compare_vectors
 
     v, w = yapo.load_vector(first), yapo.load_vector(second)
     try:
