@@ -115,6 +115,8 @@ def test_an_adapter_is_peft_s_and_leaves_the_model_as_it_was(gemma: LanguageMode
             assert adapted.digest != gemma.digest
         assert not torch.allclose(theirs, untouched, atol=1e-2)
     assert all(torch.equal(value, before[name]) for name, value in gemma.model.state_dict().items())
+    foreign = replace(last, factors={"model.layers.9.mlp.up_proj": last.factors["model.layers.0.mlp.up_proj"]})
+    refused(lambda: foreign.applied(gemma, 1.0).__enter__(), "changes model.layers.9.mlp.up_proj", "tiny gemma2 does not have")
     (tmp_path / "once" / "1" / "adapter_model.safetensors").write_bytes(b"no tensors")
     refused(lambda: Adapter.load(tmp_path / "once" / "1"), str(tmp_path / "once" / "1"), "run the stage train_adapter again")
 

@@ -100,7 +100,10 @@ class Adapter:
 
     def _weight(self, lm: LanguageModel, name: str) -> Tensor:
         a, b = self.factors[name]
-        module = dict(lm.model.named_modules()).get(name)
+        try:
+            module = lm.model.get_submodule(name)
+        except AttributeError:
+            module = None
         if not isinstance(module, nn.Linear) or module.weight.shape != (b.shape[0], a.shape[1]):
             raise YapoError(f"{self.folder}: changes {name}, which {lm.source} does not have in that size; {_AGAIN}")
         return module.weight
