@@ -63,6 +63,7 @@ def test_each_question_in_both_forms_with_the_options_of_one(tmp_path: Path) -> 
     assert report == {"pairs": 5, "dropped": {"an option stands there twice": 1, "question of another subtask": 1}}
     assert known_countries(config) == {"turkey": "turkish", "france": "french", "usa": "english"}
     assert set(items["variant"]) == {"localized", "nonlocalized"}
+    assert set(items["language"]) == {"Turkish", "French", "English"}  # as settings and tables name them
     dish = items[(items["country"] == "turkey") & (items["topic"] == "o1")].set_index("variant")
     assert dish.loc["localized", "question"] == "Türkiye'de yaşıyorum. Yerel yemek hangisidir?"
     assert list(dish["options"]) == [["Mangshor Jhoi", "Ratatouille", "Borscht", "Iskender Kebap", "Clam chowder"]] * 2

@@ -125,7 +125,7 @@ def _pair(language: str, subtask: str, number: int, options: dict[str, str], row
     (country, code), order = COUNTRIES[language], list(options)
     shared = {
         "question_id": f"{subtask}-{number:02d}",
-        "language": language.lower(),
+        "language": language,
         "country": country,
         "topic": subtask,
         "category": "localization gap",
