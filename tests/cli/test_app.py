@@ -37,6 +37,8 @@ assert not {HEAVY} & set(sys.modules), {HEAVY} & set(sys.modules)
 def test_the_module_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "yapo", "--version"], check=True, capture_output=True, text=True)
     assert done.stdout == f"{__version__}\n"
+    refusal = subprocess.run([sys.executable, "-m", "yapo", "nosuch"], check=False, capture_output=True, text=True)
+    assert (refusal.returncode, refusal.stderr.count("\n")) == (2, 1)
 
 
 def test_without_a_command_the_help_is_printed(capfd: pytest.CaptureFixture[str]) -> None:

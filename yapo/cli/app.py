@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -72,11 +74,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: status 0, 2 with one line for bad input, 130 with one line after Ctrl-C.
 
     Args:
-        arguments: of the command; those of the process by default.
+        arguments: of the command; those of the process by default, which then ends without taking its modules apart one by one:
+            that takes 0.2 seconds, and whatever has to be tidied up is registered with ``atexit``.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        _run(arguments)
+    status = 1  # of an exception that nobody foresaw
+
+    def end() -> None:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):  # closed, or a full disk
+            os._exit(status or 1)
+        os._exit(status)
+
+    atexit.register(end)  # before the libraries register theirs: it is called last
     try:
-        status = app(args=given or ["--help"], prog_name="yapo", standalone_mode=False)
+        _run(sys.argv[1:])
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+        raise
+
+
+def _run(given: Sequence[str]) -> NoReturn:
+    try:
+        status = app(args=list(given) or ["--help"], prog_name="yapo", standalone_mode=False)
         if status == INTERRUPTED:  # typer returns it for a KeyboardInterrupt
             raise Interruption("nothing was left half-written; run the same command again")
     except YapoError as error:
