@@ -56,6 +56,8 @@ NAMES: dict[str, dict[str, str]] = {
         "sas_output": "SAS, output score",
         "corrsteer": "CorrSteer",
         "cue": "CuE",
+        "lora_sft": "LoRA-SFT",
+        "lora_dpo": "LoRA-DPO",
     },
 }
 
