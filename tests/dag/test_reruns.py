@@ -166,7 +166,7 @@ def test_what_decides_a_stage_is_one_text_for_each_setting_and_file(default: dic
         (
             "train",
             ["steering/methods/caa.py", "steering/interventions.py"],
-            ["evaluation/decoding/step.py", "reporting/tables.py"],
+            ["evaluation/decoding/step.py", "reporting/tables.py", "reporting/names.py"],
         ),
         (
             "evaluate",

@@ -14,7 +14,8 @@ from snakemake.cli import parse_config
 from yapo.config.compose import compose, plain
 from yapo.files import write_json
 from yapo.stages.commands import as_overrides, commands, own_settings
-from yapo.stages.provenance import TrainingRun, autoencoder_name, learning_rates, run_record, schedule
+from yapo.stages.provenance import TrainingRun, run_record
+from yapo.stages.study_facts import autoencoder_name, learning_rates, schedule
 
 from ..refusals import refused
 

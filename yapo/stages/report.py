@@ -21,7 +21,8 @@ from yapo.reporting.numbers import read_numbers
 from yapo.reporting.report_page import report_page
 from yapo.stages.app import run
 from yapo.stages.commands import as_overrides, commands, own_settings
-from yapo.stages.provenance import study_facts, training_runs
+from yapo.stages.provenance import training_runs
+from yapo.stages.study_facts import study_facts
 
 FIRST = "equal_kl"  # the study whose figure opens the report, where it is reported
 READS = ("report", "judge", "methods", "data", "split.seed", "studies.reported", "train.seed")

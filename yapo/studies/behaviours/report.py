@@ -29,7 +29,8 @@ from yapo.reporting.numbers import failed, number_cell, percent
 from yapo.reporting.render import DAGGER, MINUS, Cell, Group, Sheet, TableRow
 from yapo.reporting.tables import Table, TableOptions, make_table
 from yapo.stages.app import run
-from yapo.stages.provenance import autoencoder_name, learning_rates, model_name, schedule, training_runs
+from yapo.stages.provenance import training_runs
+from yapo.stages.study_facts import autoencoder_name, learning_rates, model_name, schedule
 from yapo.stages.table_options import table_options
 from yapo.studies.behaviours import SelectBy
 from yapo.studies.means import by_key
