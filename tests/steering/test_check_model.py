@@ -66,7 +66,9 @@ def vector(request: pytest.FixtureRequest, sae: SAE) -> SteeringVector:
 
 def by_name(home: Path, name: str, revision: str = "main") -> PreTrainedModel:
     """A model of the hub as transformers gives it."""
-    model = AutoModelForCausalLM.from_pretrained(name, revision=revision, cache_dir=home / "hub", local_files_only=True)
+    here = {"cache_dir": home / "hub", "local_files_only": True}
+    # Where peft is installed, transformers looks for an adapter too, by settings of its own.
+    model = AutoModelForCausalLM.from_pretrained(name, revision=revision, **here, adapter_kwargs=here)
     assert model.config.name_or_path == name
     return model.eval()
 

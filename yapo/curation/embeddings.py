@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,9 @@ class ModelEmbedder:
 
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-            self.model = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True).eval()
+            # Where peft is installed, transformers looks for an adapter too, and would ask the hub for it.
+            local: dict[str, Any] = {"local_files_only": True, "adapter_kwargs": {"local_files_only": True}}
+            self.model = AutoModel.from_pretrained(path, **local, use_safetensors=True).eval()
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
             raise YapoError(
