@@ -1,4 +1,4 @@
-"""What a study was made with, in words for its report."""
+"""Facts of a study for its report: model, autoencoder, layer, data, split, schedule, seeds and judge."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Adapter:
 
     @property
     def scale(self) -> float:
-        """What multiplies B·A at λ = 1."""
+        """Return α/r, the factor of B·A at λ = 1."""
         return float(self.settings["lora_alpha"] / self.settings["r"])
 
     def save(self, folder: Path, multiplier: float) -> None:

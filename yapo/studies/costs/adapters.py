@@ -39,10 +39,11 @@ def main(config: Config) -> None:
     setting, train = counted_setting(config.settings), config.train
     same = ("batch_size", "beta", "warmup_steps", "weight_decay", "grad_clip", "seed")
     short = TrainConfig(epochs=1, **{name: getattr(train, name) for name in same})
+    token_flops = count_token(load_language_model(config.model))
+    prepared = {task: read_prepared(paths, language_folder, config.country, task) for task in config.tasks}
     for kind in config.adapters.rows:
         rows = []
-        for task in config.tasks:
-            pairs = read_prepared(paths, language_folder, config.country, task)
+        for task, pairs in prepared.items():
             (part,) = train_sets(pairs.rows, [setting])
             seen = fewer_facts(part, pairs.rows, train.share, train.seed).train
             sample = [pairs.store.pairs[row] for row in seen[:SAMPLE]]
@@ -60,7 +61,7 @@ def main(config: Config) -> None:
                     "prepare_flops": 0,
                     "fit_flops": int(counter.get_total_flops()) * train.epochs * len(seen) // len(sample),
                     "edit_flops": 0,
-                    "token_flops": count_token(load_language_model(config.model)),
+                    "token_flops": token_flops,
                     "values": sum(int((factor != 0).sum()) for pair in factors for factor in pair),
                     "file_bytes": (chosen / WEIGHTS).stat().st_size,
                 }
